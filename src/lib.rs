@@ -1,0 +1,2 @@
+//! Criterion-style throughput benchmarks for OpenAI-compatible LLM servers.
+#![warn(missing_docs)]
