@@ -1,0 +1,204 @@
+use std::time::Duration;
+
+use clap::Parser;
+
+/// What servemark itself must know of Criterion's command line; Criterion parses it again for itself.
+///
+/// The options that are only passed over stand here so that their values are not taken for the filter.
+#[derive(Debug, Parser)]
+#[command(disable_help_flag = true)]
+pub struct BenchArgs {
+    filter: Option<String>,
+    #[arg(long)]
+    exact: bool,
+    #[arg(long)]
+    bench: bool,
+    #[arg(long)]
+    test: bool,
+    #[arg(long)]
+    list: bool,
+    #[arg(long, short = 's', id = "save-baseline")]
+    save_baseline: Option<String>,
+    #[arg(long, id = "sample-size")]
+    sample_size: Option<usize>,
+    #[arg(long, id = "warm-up-time")]
+    warm_up_time: Option<f64>,
+    #[arg(long, id = "measurement-time")]
+    measurement_time: Option<f64>,
+    #[arg(long)]
+    quick: bool,
+    #[arg(long, id = "profile-time")]
+    profile_time: Option<f64>,
+    #[arg(long, short = 'c', alias = "colour")]
+    color: Option<String>,
+    #[arg(long, short = 'b')]
+    baseline: Option<String>,
+    #[arg(long, id = "baseline-lenient")]
+    baseline_lenient: Option<String>,
+    #[arg(long, id = "load-baseline")]
+    load_baseline: Option<String>,
+    #[arg(long)]
+    format: Option<String>,
+    #[arg(long)]
+    nresamples: Option<String>,
+    #[arg(long, id = "noise-threshold")]
+    noise_threshold: Option<String>,
+    #[arg(long, id = "confidence-level")]
+    confidence_level: Option<String>,
+    #[arg(long, id = "significance-level")]
+    significance_level: Option<String>,
+    #[arg(long, id = "plotting-backend")]
+    plotting_backend: Option<String>,
+    #[arg(long, id = "output-format")]
+    output_format: Option<String>,
+}
+
+/// Criterion's defaults suit functions of microseconds; a point of serving wants fewer, longer samples.
+pub mod defaults {
+    use std::time::Duration;
+
+    /// Samples (windows) per point.
+    pub const SAMPLE_SIZE: usize = 10;
+    /// Warm-up per point.
+    pub const WARM_UP: Duration = Duration::from_millis(500);
+    /// Measurement per point; Criterion rounds up to whole iterations per sample.
+    pub const MEASUREMENT: Duration = Duration::from_millis(2500);
+    /// Bootstrap resamples; at ten samples more of them change no figure that is shown.
+    pub const RESAMPLES: usize = 10_000;
+}
+
+/// What Criterion will do with the benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Measure.
+    Bench,
+    /// Run each once, to see that it works.
+    Test,
+    /// Name them.
+    List,
+}
+
+impl BenchArgs {
+    /// Reads the process's arguments; what is wrong with them Criterion will say.
+    pub fn from_env() -> BenchArgs {
+        BenchArgs::read(std::env::args())
+    }
+
+    fn read(args: impl IntoIterator<Item = String>) -> BenchArgs {
+        use clap::{CommandFactory, FromArgMatches};
+        let command = BenchArgs::command().ignore_errors(true);
+        BenchArgs::from_arg_matches(&command.get_matches_from(args))
+            .unwrap_or_else(|_| BenchArgs::parse_from(["bench"]))
+    }
+
+    /// What Criterion will do: without `--bench`, which `cargo bench` passes, it only tests.
+    pub fn mode(&self) -> Mode {
+        match (self.list, self.bench && !self.test) {
+            (true, _) => Mode::List,
+            (false, true) => Mode::Bench,
+            (false, false) => Mode::Test,
+        }
+    }
+
+    /// Whether a benchmark of this id runs.
+    pub fn selects(&self, id: &str) -> bool {
+        match &self.filter {
+            None => true,
+            Some(filter) if self.exact => id == filter,
+            Some(filter) => regex::Regex::new(filter).map_or_else(
+                |_| id.contains(filter.as_str()),
+                |filter| filter.is_match(id),
+            ),
+        }
+    }
+
+    /// Name under which the run is kept, if it is.
+    pub fn save_baseline(&self) -> Option<&str> {
+        self.save_baseline.as_deref()
+    }
+
+    /// Samples per point, where that is fixed beforehand.
+    pub fn sample_size(&self) -> Option<usize> {
+        match self.mode() {
+            Mode::Bench if self.quick || self.profile_time.is_some() => None,
+            Mode::Bench => Some(self.sample_size.unwrap_or(defaults::SAMPLE_SIZE)),
+            Mode::Test | Mode::List => Some(1),
+        }
+    }
+
+    /// Whether benchmarks are called at all: not to list them, nor where a saved baseline stands in.
+    pub fn drives_load(&self) -> bool {
+        self.mode() != Mode::List && self.load_baseline.is_none()
+    }
+
+    /// Criterion's warm-up of a point.
+    pub fn warm_up(&self) -> Duration {
+        seconds(self.warm_up_time, defaults::WARM_UP)
+    }
+
+    /// Criterion's measurement of a point.
+    pub fn measurement(&self) -> Duration {
+        seconds(self.measurement_time, defaults::MEASUREMENT)
+    }
+
+    /// About how long the load of one point runs.
+    pub fn point_time(&self) -> Duration {
+        self.warm_up() + self.measurement()
+    }
+}
+
+/// A time that Criterion will accept, too; it says what is wrong with any other.
+fn seconds(given: Option<f64>, default: Duration) -> Duration {
+    given
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .filter(|time| !time.is_zero())
+        .unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &str) -> BenchArgs {
+        BenchArgs::read(
+            std::iter::once("bench".to_owned()).chain(args.split_whitespace().map(String::from)),
+        )
+    }
+
+    #[test]
+    fn the_filter_is_found_among_options_with_values() {
+        let args = read("--bench --save-baseline v0.31 c=32 --sample-size 20 --color never");
+        assert!(args.selects("chat_throughput/5/rps/c=32"));
+        assert!(!args.selects("chat_throughput/5/rps/c=8"));
+        assert_eq!(args.save_baseline(), Some("v0.31"));
+        assert_eq!(args.sample_size(), Some(20));
+        assert_eq!(args.mode(), Mode::Bench);
+    }
+
+    #[test]
+    fn filters_are_regular_expressions_unless_exact() {
+        assert!(read("--bench (rps|ttft)/c=8$").selects("chat_throughput/5/ttft/c=8"));
+        assert!(!read("--bench --exact rps").selects("chat_throughput/5/rps/c=8"));
+        assert!(read("--bench").selects("anything"));
+    }
+
+    #[test]
+    fn without_cargo_bench_it_only_tests() {
+        assert_eq!(read("").mode(), Mode::Test);
+        assert_eq!(read("--bench --test").mode(), Mode::Test);
+        assert_eq!(read("--bench --list").mode(), Mode::List);
+        assert_eq!(read("--bench --quick").sample_size(), None);
+    }
+
+    #[test]
+    fn times_that_are_given_are_used_for_the_estimate() {
+        assert_eq!(
+            read("--bench --warm-up-time 2 --measurement-time 10.5").point_time(),
+            Duration::from_millis(12_500)
+        );
+        assert_eq!(
+            read("--bench --measurement-time nonsense").point_time(),
+            defaults::WARM_UP + defaults::MEASUREMENT
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! A throughput benchmark as a `cargo bench` target: a workload, handed to Criterion.
+//!
+//! ```no_run
+//! // benches/mine.rs, with `harness = false` in Cargo.toml
+//! use servemark::{Bench, Workload};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Bench::new("mine", Workload::questions([("hello", "What is a good name for a grey cat?")])).run()
+//! }
+//! ```
+
+mod args;
+mod feed;
+mod point;
+mod progress;
+mod results;
+mod session;
+mod target;
+mod windows;
+mod workload;
+
+use std::process::ExitCode;
+
+use crate::config::Config;
+
+pub use workload::Workload;
+
+use args::BenchArgs;
+use session::Session;
+
+/// A benchmark target: a name, a workload, and what the process exits with.
+pub struct Bench {
+    name: String,
+    workload: Workload,
+    configure: Box<dyn FnOnce(&mut Config)>,
+}
+
+/// Exit code for a run that could not begin: configuration, endpoints, tokenizer.
+const CANNOT_RUN: u8 = 2;
+
+impl Bench {
+    /// A benchmark called `name`, the first part of every benchmark id.
+    pub fn new(name: impl Into<String>, workload: Workload) -> Bench {
+        Bench {
+            name: name.into(),
+            workload,
+            configure: Box::new(|_| {}),
+        }
+    }
+
+    /// Changes the configuration after it was read; what is set here wins over files and environment.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Bench {
+        self.configure = Box::new(change);
+        self
+    }
+
+    /// Runs the benchmark as Criterion's command line says, and prints and writes its results.
+    ///
+    /// Exits with 0 when every point was measured, 1 when a point failed, 2 when nothing could run.
+    pub fn run(self) -> ExitCode {
+        match self.session() {
+            Ok(session) => session.run(),
+            Err(error) => cannot_run(&error),
+        }
+    }
+
+    fn session(self) -> Result<Session, Box<dyn std::error::Error>> {
+        // Criterion answers --help and --version, and ends the process.
+        let args = BenchArgs::from_env();
+        let _ = criterion::Criterion::default().configure_from_args();
+        let mut config = Config::load()?;
+        (self.configure)(&mut config);
+        let prompts = self.workload.prompts(&config)?;
+        Ok(Session::new(self.name, prompts, config, args))
+    }
+}
+
+fn cannot_run(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(CANNOT_RUN)
+}

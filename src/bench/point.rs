@@ -1,0 +1,198 @@
+//! One benchmark point: a prompt at a concurrency. Its load runs once, whatever metrics are asked of it.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use criterion::BenchmarkId;
+
+use super::feed::Feed;
+use super::progress::Progress;
+use super::results::Results;
+use super::session::{Session, Track};
+use super::target::{KeepTexts, Serving};
+use super::windows::{Live, PointFailed, REPLAY_PACE, Replay};
+use super::workload::NamedPrompt;
+use crate::client::{Client, PayloadTemplate};
+use crate::config::FixedOutput;
+use crate::endpoint::RoundRobin;
+use crate::fixture::{Fixture, FixtureError};
+use crate::load::{Load, Window};
+use crate::measurement::Phase;
+use crate::prompt::PromptSource;
+use crate::safety::SafetyCheck;
+
+/// Texts per point whose tokens are counted again, to compare with the server's count.
+const TEXTS_COUNTED_AGAIN: u32 = 16;
+
+/// A prompt at a concurrency.
+pub(super) struct Point<'a> {
+    pub session: &'a Session,
+    pub prompt: &'a NamedPrompt,
+    /// Position among all points of the session, selected or not: prompts are a function of it.
+    pub ordinal: u64,
+    pub concurrency: NonZeroUsize,
+}
+
+impl Point<'_> {
+    /// Runs each metric of the point: the first that is selected drives the load, the others replay it.
+    pub fn run(
+        &self,
+        tracks: &mut [Track<'_>],
+        progress: &mut Progress,
+        results: &mut Results,
+    ) -> Result<(), &'static FixtureError> {
+        let mut windows: Option<Vec<Window>> = None;
+        for track in tracks {
+            if !self
+                .session
+                .selects(self.prompt, track.metric, self.concurrency)
+            {
+                continue;
+            }
+            match &windows {
+                // Neither listing nor loading a baseline calls a benchmark; nothing need be booted.
+                None if !self.session.args.drives_load() => self.bench(track, results, |_, _| 0.0),
+                None => windows = Some(self.measure(track, progress, results)?),
+                Some(windows) => self.replay(track, results, windows),
+            }
+        }
+        Ok(())
+    }
+
+    /// Drives the load of the point under Criterion and keeps what came of it.
+    fn measure(
+        &self,
+        track: &mut Track<'_>,
+        progress: &mut Progress,
+        results: &mut Results,
+    ) -> Result<Vec<Window>, &'static FixtureError> {
+        let (config, args) = (&self.session.config, &self.session.args);
+        let fixture = Fixture::shared(config)?;
+        progress.announce(self, fixture);
+        let started = self
+            .prompt
+            .source(fixture, config)
+            .map_err(|error| error.to_string())
+            .and_then(|source| {
+                let tokens = source.tokens();
+                let load = self.start(fixture, source).map_err(|e| e.to_string())?;
+                Ok((tokens, load))
+            });
+        let (tokens, load) = match started {
+            Ok(started) => started,
+            Err(message) => {
+                results.add_unstarted(self, fixture, message);
+                return Ok(Vec::new());
+            }
+        };
+        let snapshots = RefCell::new(Vec::new());
+        let mut live = Live::new(
+            load,
+            fixture,
+            args.sample_size(),
+            2 * config.request_timeout,
+            || snapshots.borrow_mut().push(fixture.scrape()),
+        );
+        track.group.warm_up_time(args.warm_up());
+        track.group.measurement_time(args.measurement());
+        let metric = track.metric;
+        self.bench(track, results, |iterations, phase| {
+            live.sample(metric, iterations, phase)
+        });
+        let windows = live.finish();
+        progress.point_done();
+        results.add(self, fixture, tokens, &windows, &snapshots.into_inner());
+        Ok(windows)
+    }
+
+    /// Feeds another metric from the windows of the load that has run.
+    fn replay(&self, track: &mut Track<'_>, results: &mut Results, windows: &[Window]) {
+        let metric = track.metric;
+        // A point that failed was reported when it did.
+        let Some(mut replay) = Replay::new(metric, windows) else {
+            return;
+        };
+        // Half an iteration less than the plan, as Criterion rounds up. A plan of one iteration would make
+        // it advise a longer measurement, which the live run has done where it is due.
+        let iterations = replay.iterations().max(2) as f64 - 0.5;
+        let samples = windows.len() as f64;
+        track.group.warm_up_time(Duration::from_nanos(1));
+        track
+            .group
+            .measurement_time(REPLAY_PACE.mul_f64(iterations * samples));
+        self.bench(track, results, |iterations, phase| {
+            replay.sample(metric, iterations, phase)
+        });
+    }
+
+    /// Hands one benchmark to Criterion; what is thrown in it ends the benchmark, not the run.
+    fn bench(
+        &self,
+        track: &mut Track<'_>,
+        results: &mut Results,
+        mut sample: impl FnMut(u64, &Phase) -> f64,
+    ) {
+        let id = BenchmarkId::from_parameter(format!("c={}", self.concurrency));
+        let (group, phase) = (&mut track.group, &track.phase);
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            group.bench_function(id, |b| b.iter_custom(|iters| sample(iters, phase)));
+        }));
+        match run {
+            Ok(()) => {}
+            Err(payload) if payload.is::<PointFailed>() => {}
+            // Criterion has said why: a baseline that does not exist, say.
+            Err(_) => results.criterion_failed(),
+        }
+    }
+
+    /// Starts the point's load.
+    fn start(
+        &self,
+        fixture: &Fixture,
+        source: PromptSource,
+    ) -> Result<Load<Serving>, Box<dyn std::error::Error>> {
+        let config = &self.session.config;
+        let api = self.prompt.kind.api();
+        let fixed_output = match config.fixed_output {
+            FixedOutput::On => true,
+            FixedOutput::Off => false,
+            FixedOutput::Auto => fixture.all_vllm(),
+        };
+        let template = PayloadTemplate::new(config, api, fixture.endpoints.model(), fixed_output);
+        // Deep enough that a whole round can start at once, twice.
+        let depth = 2 * self.concurrency.get() + 16;
+        let target = Serving {
+            client: Client::new(fixture.http.clone(), config, fixture.clock),
+            feed: Feed::start(Arc::new(source), template, self.ordinal << 32, depth)?,
+            urls: fixture.endpoints.iter().map(|e| e.url.api(api)).collect(),
+            balance: RoundRobin::new(fixture.endpoints.count()),
+            safety: match &config.safety {
+                Some(safety) => Some(SafetyCheck::new(safety, fixture.seed)?),
+                None => None,
+            },
+            keep_texts: match config.safety.is_some() || !fixture.all_vllm() {
+                true => KeepTexts::All,
+                false => KeepTexts::First(AtomicU32::new(TEXTS_COUNTED_AGAIN)),
+            },
+        };
+        Ok(Load::start(
+            fixture.runtime.handle().clone(),
+            Arc::new(target),
+            config.load_shape,
+            self.concurrency,
+            fixture.clock,
+        ))
+    }
+
+    /// The point's name in messages (`chat_throughput/1k c=32`).
+    pub fn name(&self) -> String {
+        format!(
+            "{}/{} c={}",
+            self.session.name, self.prompt.key, self.concurrency
+        )
+    }
+}

@@ -1,0 +1,321 @@
+//! What a session keeps of its points, and what it leaves behind at its end.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::args::Mode;
+use super::point::Point;
+use super::session::Session;
+use super::workload::NamedPrompt;
+use crate::client::FailureCause;
+use crate::config::Metric;
+use crate::endpoint::MetricsInterval;
+use crate::fixture::{self, Fixture, Scrape};
+use crate::load::Window;
+use crate::measurement::GroupPages;
+use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
+use crate::report::{self, PointResult, Row};
+use crate::results::{self, RunRecord, SCHEMA_VERSION};
+
+/// Exit code when a point failed.
+const POINT_FAILED: u8 = 1;
+
+/// The rows so far, and whether anything went wrong.
+#[derive(Default)]
+pub(super) struct Results {
+    rows: Vec<Row>,
+    notes: Vec<String>,
+    /// For each point: the tokenizer's count of generated texts ÷ the server's, − 1.
+    recounts: Vec<f64>,
+    failed: bool,
+}
+
+impl Results {
+    /// Criterion itself gave up on a benchmark.
+    pub fn criterion_failed(&mut self) {
+        self.failed = true;
+    }
+
+    /// Keeps a measured point, and writes its record at once, so that nothing later can lose it.
+    pub fn add(
+        &mut self,
+        point: &Point<'_>,
+        fixture: &Fixture,
+        prompt_tokens: usize,
+        windows: &[Window],
+        scrapes: &[Vec<Scrape>],
+    ) {
+        let config = &point.session.config;
+        let requests = || windows.iter().flat_map(|w| &w.requests);
+        let summary = Summary::of(
+            windows,
+            config.threshold_tps,
+            fixture.endpoints.count().get(),
+        );
+        let result = match &summary {
+            Some(summary) => PointResult::Measured(Box::new(summary.clone())),
+            None => PointResult::Failed {
+                failures: count_failures(requests()),
+                blocked: count_blocked(requests()),
+            },
+        };
+        let row = row(point, fixture, prompt_tokens, result);
+        let intervals = fixture::intervals(scrapes);
+        self.notes.extend(prefix_cache_note(&row, &intervals));
+        self.notes.extend(changed_note(&row));
+        self.recounts.extend(recount(fixture, windows));
+        if point.session.args.mode() == Mode::Bench {
+            let record = record(point, fixture, &row, windows, &intervals);
+            if let Err(error) = record {
+                eprintln!("warning: the run record could not be written: {error}");
+                self.failed = true;
+            }
+        }
+        self.push(row);
+    }
+
+    /// Keeps a point whose load could not be started.
+    pub fn add_unstarted(&mut self, point: &Point<'_>, fixture: &Fixture, message: String) {
+        let failures = vec![FailureCount {
+            cause: FailureCause::Prompt.to_string(),
+            count: 0,
+            first_message: message,
+        }];
+        let result = PointResult::Failed {
+            failures,
+            blocked: Vec::new(),
+        };
+        self.push(row(point, fixture, 0, result));
+    }
+
+    fn push(&mut self, row: Row) {
+        if row.summary().is_none() {
+            self.failed = true;
+            eprintln!("\n{} FAILED: no request succeeded", row.name());
+            for failure in row.failures() {
+                let (cause, first) = (&failure.cause, &failure.first_message);
+                eprintln!("  {} × {cause}: {first}", failure.count);
+            }
+        }
+        self.rows.push(row);
+    }
+
+    /// Prints the tables, writes the CSV file, rewords Criterion's pages; the exit code of the run.
+    pub fn conclude(self, session: &Session) -> ExitCode {
+        let mut failed = self.failed;
+        if session.args.mode() == Mode::Bench && !self.rows.is_empty() {
+            print!("{}", report::markdown(&self.rows));
+            for note in self.notes.iter().chain(&recount_note(&self.recounts)) {
+                println!("- {note}");
+            }
+            failed |= self.write_files(session).is_err_and(|error| {
+                eprintln!("error: {error}");
+                true
+            });
+        }
+        match failed {
+            true => ExitCode::from(POINT_FAILED),
+            false => ExitCode::SUCCESS,
+        }
+    }
+
+    fn write_files(&self, session: &Session) -> Result<(), Box<dyn std::error::Error>> {
+        let csv = results::directory()
+            .join(&session.name)
+            .join("performance_metrics.csv");
+        report::write_csv(&csv, &self.rows)?;
+        println!("\nTable as CSV:  {}", csv.display());
+        let criterion = results::criterion_directory();
+        for prompt in &session.prompts {
+            for metric in &session.metrics {
+                self.reword(session, prompt, *metric, &criterion)?;
+            }
+        }
+        let index = criterion.join("report/index.html");
+        if index.exists() {
+            println!("HTML report:   {}", index.display());
+        }
+        Ok(())
+    }
+
+    /// Rewords the pages of a group, if Criterion has just written them.
+    fn reword(
+        &self,
+        session: &Session,
+        prompt: &NamedPrompt,
+        metric: Metric,
+        criterion: &Path,
+    ) -> Result<(), String> {
+        let name = session.group_name(prompt, metric);
+        let directory = criterion.join(criterion_file_name(&name));
+        let row = self.rows.iter().find(|row| row.prompt == prompt.key);
+        let (Some(row), true) = (row, directory.is_dir()) else {
+            return Ok(());
+        };
+        let pages = GroupPages {
+            name: &name,
+            metric,
+            simulated: row.simulated.as_deref(),
+        };
+        pages
+            .reword(&directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))
+    }
+}
+
+/// The directory that Criterion makes of a group's name.
+fn criterion_file_name(group: &str) -> String {
+    let unsafe_in_files = ['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'];
+    let mut name = group.replace(unsafe_in_files, "_");
+    // Criterion cuts names to 64 bytes, at a character's boundary.
+    while name.len() > 64 {
+        name.pop();
+    }
+    name
+}
+
+fn row(point: &Point<'_>, fixture: &Fixture, prompt_tokens: usize, result: PointResult) -> Row {
+    let config = &point.session.config;
+    Row {
+        bench: point.session.name.clone(),
+        prompt: point.prompt.key.clone(),
+        prompt_tokens,
+        concurrency: point.concurrency.get(),
+        load_shape: config.load_shape.id(),
+        endpoints: fixture.endpoints.count().get(),
+        num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
+        simulated: fixture.endpoints.simulated().map(str::to_owned),
+        result,
+    }
+}
+
+/// Writes the record of a point as `new`, and under the baseline's name if one is being saved.
+fn record(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    row: &Row,
+    windows: &[Window],
+    server_metrics: &[Option<MetricsInterval>],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (windows, requests) = RunRecord::columns(windows);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let record = RunRecord {
+        schema_version: SCHEMA_VERSION,
+        servemark_version: env!("CARGO_PKG_VERSION"),
+        ended_unix_s: now.as_secs_f64(),
+        bench: &row.bench,
+        prompt: &row.prompt,
+        prompt_tokens: row.prompt_tokens,
+        tokenizer: fixture.counter.source().to_string(),
+        concurrency: row.concurrency,
+        seed: fixture.seed,
+        simulated: row.simulated.as_deref(),
+        config: &point.session.config.public_json(),
+        endpoints: fixture.endpoints.iter().map(|e| &e.identity).collect(),
+        summary: row.summary(),
+        failures: row.failures(),
+        blocked: row.blocked(),
+        server_metrics,
+        windows,
+        requests,
+    };
+    let json = serde_json::to_vec(&record)?;
+    let names = std::iter::once("new").chain(point.session.args.save_baseline());
+    for name in names {
+        results::write_atomically(&record_path(row, name), &json)?;
+    }
+    Ok(())
+}
+
+/// `servemark/<bench>/<prompt>/c=<n>/<name>.json`, beside Criterion's directories of the same names.
+fn record_path(row: &Row, name: &str) -> PathBuf {
+    results::directory()
+        .join(criterion_file_name(&row.bench))
+        .join(criterion_file_name(&row.prompt))
+        .join(format!("c={}", row.concurrency))
+        .join(format!("{}.json", criterion_file_name(name)))
+}
+
+/// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
+fn prefix_cache_note(row: &Row, intervals: &[Option<MetricsInterval>]) -> Option<String> {
+    const HIGH: f64 = 0.2;
+    let (mut hits, mut queries) = (0.0, 0.0);
+    for delta in intervals.iter().flatten().filter_map(|i| i.delta.as_ref()) {
+        hits += delta.prefix_cache_hits?;
+        queries += delta.prefix_cache_queries?;
+    }
+    let rate = hits / queries;
+    (rate > HIGH).then(|| {
+        format!(
+            "{}: the server's prefix cache answered {:.0} % of the prompt tokens; input tok/s is not its GPU's",
+            row.name(),
+            100.0 * rate
+        )
+    })
+}
+
+/// Criterion compares with whatever ran before; say so where that was another kind of server.
+fn changed_note(row: &Row) -> Option<String> {
+    let before = std::fs::read(record_path(row, "new")).ok()?;
+    let before: serde_json::Value = serde_json::from_slice(&before).ok()?;
+    let kind = |simulated: bool| {
+        if simulated {
+            "simulated"
+        } else {
+            "a real server"
+        }
+    };
+    let (was, is) = (!before["simulated"].is_null(), row.simulated.is_some());
+    (was != is).then(|| {
+        format!(
+            "{}: the run before was {}, this one {}: what Criterion calls a change is none",
+            row.name(),
+            kind(was),
+            kind(is)
+        )
+    })
+}
+
+/// The tokenizer's count of the generated texts that were kept ÷ the server's, − 1.
+fn recount(fixture: &Fixture, windows: &[Window]) -> Option<f64> {
+    if !fixture.counts_as_the_server() {
+        return None;
+    }
+    let (mut server, mut recounted) = (0_u64, 0_u64);
+    for (_, completion) in windows.iter().flat_map(Window::completed) {
+        if let (Some(usage), Some(text)) = (completion.usage_output, &completion.text) {
+            server += u64::from(usage);
+            recounted += u64::from(fixture.count_output(text)?);
+        }
+    }
+    (server > 0).then(|| recounted as f64 / server as f64 - 1.0)
+}
+
+/// Says that re-tokenizing would have given other figures, if it would by more than 2 %.
+fn recount_note(recounts: &[f64]) -> Option<String> {
+    const NOTABLE: f64 = 0.02;
+    let least = recounts.iter().copied().reduce(f64::min)?;
+    let most = recounts.iter().copied().reduce(f64::max)?;
+    (least.abs().max(most.abs()) > NOTABLE).then(|| {
+        format!(
+            "output tokens are the server's count; re-tokenizing the text would have changed it by {:+.1} % to {:+.1} %",
+            100.0 * least,
+            100.0 * most
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_directories_are_named_as_criterion_names_them() {
+        assert_eq!(
+            criterion_file_name("chat_throughput/5/rps"),
+            "chat_throughput_5_rps"
+        );
+        assert_eq!(criterion_file_name(&"x/".repeat(50)).len(), 64);
+    }
+}

@@ -1,0 +1,104 @@
+//! The JSON body of a request, serialised once and before the clock runs.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::config::{Api, Config};
+
+/// Everything of a request body but its prompt.
+#[derive(Clone, Debug)]
+pub struct PayloadTemplate {
+    api: Api,
+    fields: Map<String, Value>,
+}
+
+impl PayloadTemplate {
+    /// Sets the fields that all requests of a run share.
+    ///
+    /// `fix_output_length` adds vLLM's `ignore_eos` and `min_tokens`, so that every answer has exactly
+    /// `MAX_NEW_TOKENS` tokens. `EXTRA_BODY` is applied last and so wins.
+    pub fn new(config: &Config, api: Api, model: &str, fix_output_length: bool) -> PayloadTemplate {
+        let max_tokens = config.max_new_tokens.get();
+        let Value::Object(mut fields) = json!({
+            "model": model,
+            "max_tokens": max_tokens,
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "stream": config.stream,
+        }) else {
+            unreachable!("an object literal is an object")
+        };
+        if config.stream {
+            fields.insert("stream_options".into(), json!({"include_usage": true}));
+        }
+        if fix_output_length {
+            fields.insert("ignore_eos".into(), true.into());
+            fields.insert("min_tokens".into(), max_tokens.into());
+        }
+        fields.extend(config.extra_body.clone());
+        PayloadTemplate { api, fields }
+    }
+
+    /// The body for one prompt.
+    pub fn body(&self, prompt: &str) -> Bytes {
+        let mut fields = self.fields.clone();
+        match self.api {
+            Api::ChatCompletions => fields.insert(
+                "messages".into(),
+                json!([{"role": "user", "content": prompt}]),
+            ),
+            Api::Completions => fields.insert("prompt".into(), prompt.into()),
+        };
+        Value::Object(fields).to_string().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigSource;
+
+    fn config(json: &str) -> Config {
+        Config::from_parts(ConfigSource::BuiltIn, json, &|_| None).unwrap()
+    }
+
+    fn body(config: &Config, api: Api, fixed: bool) -> Value {
+        let template = PayloadTemplate::new(config, api, "tiny", fixed);
+        serde_json::from_slice(&template.body("Hi \"you\"")).unwrap()
+    }
+
+    #[test]
+    fn chat_streams_with_usage_by_default() {
+        let body = body(
+            &config(r#"{"MAX_NEW_TOKENS": 9}"#),
+            Api::ChatCompletions,
+            true,
+        );
+        assert_eq!(body["messages"][0]["content"], "Hi \"you\"");
+        assert_eq!(body["stream"], true);
+        assert_eq!(body["stream_options"]["include_usage"], true);
+        assert_eq!(
+            (&body["max_tokens"], &body["min_tokens"]),
+            (&json!(9), &json!(9))
+        );
+        assert_eq!(body["ignore_eos"], true);
+    }
+
+    #[test]
+    fn the_original_behaviour_sends_no_stream_fields() {
+        let body = body(&config(r#"{"STREAM": false}"#), Api::Completions, false);
+        assert_eq!(body["prompt"], "Hi \"you\"");
+        assert_eq!(body["stream"], false);
+        assert!(body.get("stream_options").is_none() && body.get("ignore_eos").is_none());
+    }
+
+    #[test]
+    fn extra_body_wins() {
+        let config = config(r#"{"EXTRA_BODY": {"temperature": 0, "top_k": 5}}"#);
+        let body = body(&config, Api::ChatCompletions, false);
+        assert_eq!(
+            (&body["temperature"], &body["top_k"]),
+            (&json!(0), &json!(5))
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! What one request left behind: timestamps, token counts, or the cause of its failure.
+
+use serde::Serialize;
+
+/// Everything known of one request after it ended.
+///
+/// Times are nanoseconds of the run's [`Clock`](super::Clock).
+#[derive(Clone, Debug)]
+pub struct RequestRecord {
+    /// Position of the request in the run; the prompt is a function of it and of the seed.
+    pub index: u64,
+    /// Which endpoint of the list served it.
+    pub endpoint: usize,
+    /// When the user's wait began: before the safety check, if there is one.
+    pub start_ns: u64,
+    /// `t_send`: just before the request was handed to the HTTP client.
+    /// Equal to `start_ns` when no safety check is on.
+    pub sent_ns: u64,
+    /// When the user's wait was over: last byte, and after it the safety check.
+    pub end_ns: u64,
+    /// Time spent in safety checks before and after the request (ns).
+    pub safety_ns: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// HTTP 2xx, and the response or stream ended properly.
+    Completed(Completion),
+    /// It failed; it enters no latency or token figure.
+    Failed(Failure),
+    /// The safety check refused the prompt or the answer; it enters no latency or token figure.
+    Blocked(Block),
+}
+
+/// The measured part of a successful request.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// Arrival of the last byte (ns).
+    pub last_byte_ns: u64,
+    /// Arrival of each content event (ns), in order; empty when the response was not streamed.
+    pub content_ns: Vec<u64>,
+    /// Tokens of the prompt as the server counted them, if it said so.
+    pub usage_input: Option<u32>,
+    /// Tokens generated as the server counted them, if it said so.
+    pub usage_output: Option<u32>,
+    /// Tokens of the prompt as the harness's tokenizer counted them.
+    pub prompt_tokens: u32,
+    /// The generated text, if it was asked to be kept.
+    pub text: Option<String>,
+    /// Output tokens as the harness's tokenizer counted `text`; set where usage is missing.
+    pub counted_output: Option<u32>,
+    /// Why the model stopped (`length`, `stop`), as the server said.
+    pub finish_reason: Option<String>,
+}
+
+impl Completion {
+    /// Input tokens and who counted them.
+    pub fn input_tokens(&self) -> (u32, TokenSource) {
+        match self.usage_input {
+            Some(tokens) => (tokens, TokenSource::Server),
+            None => (self.prompt_tokens, TokenSource::Tokenizer),
+        }
+    }
+
+    /// Output tokens and who counted them; `None` if nobody could.
+    pub fn output_tokens(&self) -> Option<(u32, TokenSource)> {
+        self.usage_output
+            .map(|tokens| (tokens, TokenSource::Server))
+            .or(self.counted_output.map(|t| (t, TokenSource::Tokenizer)))
+    }
+}
+
+/// Who counted the tokens of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenSource {
+    /// The server's `usage` object.
+    Server,
+    /// The harness's tokenizer.
+    Tokenizer,
+}
+
+/// A failed request: what kind of failure, and the first words of it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The kind, by which failures are counted.
+    pub cause: FailureCause,
+    /// What happened, for a person; holds no header and no key.
+    pub message: String,
+}
+
+/// Kinds of failure, as counted and shown in tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureCause {
+    /// No connection: refused, unreachable, DNS, TLS.
+    Connect,
+    /// `REQUEST_TIMEOUT` passed before the last byte.
+    Timeout,
+    /// The server answered with a status that is not 2xx.
+    Http(u16),
+    /// The connection ended before the response or stream did.
+    StreamCut,
+    /// Bytes that are not the event stream or JSON that was promised.
+    Malformed,
+    /// The stream carried an `error` event.
+    ServerError,
+    /// The safety check itself failed.
+    SafetyCheck,
+    /// The prompt could not be made.
+    Prompt,
+}
+
+impl std::fmt::Display for FailureCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FailureCause::Connect => f.write_str("connection failed"),
+            FailureCause::Timeout => f.write_str("timed out"),
+            FailureCause::Http(status) => write!(f, "HTTP {status}"),
+            FailureCause::StreamCut => f.write_str("stream cut short"),
+            FailureCause::Malformed => f.write_str("malformed response"),
+            FailureCause::ServerError => f.write_str("error event in stream"),
+            FailureCause::SafetyCheck => f.write_str("safety check failed"),
+            FailureCause::Prompt => f.write_str("prompt generation failed"),
+        }
+    }
+}
+
+/// A request that the safety check stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Whether the prompt or the answer was refused.
+    pub stage: BlockStage,
+    /// The category that the check named.
+    pub category: String,
+    /// Severity as the check gave it.
+    pub severity: u8,
+}
+
+/// Which text the safety check refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockStage {
+    /// The prompt; the request was not sent.
+    Prompt,
+    /// The generated answer.
+    Answer,
+}
+
+impl std::fmt::Display for BlockStage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            BlockStage::Prompt => "prompt",
+            BlockStage::Answer => "answer",
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! The address of one server, however the user wrote it.
+
+use std::fmt;
+
+use url::Url;
+
+/// An API under load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// `/v1/chat/completions`, for chat models.
+    ChatCompletions,
+    /// `/v1/completions`, for pretrained models.
+    Completions,
+}
+
+/// The address of one OpenAI-compatible server.
+///
+/// Users give the server (`http://host:8000`), the API root (`…/v1`) or a whole API path
+/// (`…/v1/chat/completions`); all become the same thing. `Debug` and `Display` hide the values of
+/// query parameters, which may hold a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointUrl {
+    /// The server, up to but excluding `/v1`.
+    pub base: Url,
+    /// The address as it was given.
+    pub given: Url,
+}
+
+/// Why a text is no endpoint address. Never holds credentials of the address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointUrlError {
+    /// Not a URL at all.
+    #[error("it is no URL ({0})")]
+    NotAUrl(url::ParseError),
+    /// A URL of another scheme, or none.
+    #[error("it does not start with http:// or https://")]
+    NotHttp,
+    /// `user:password@` would end up in reports and logs.
+    #[error(
+        "it holds a user name or password, which would leak into reports; set the environment variable OPENAI_API_KEY instead"
+    )]
+    Credentials,
+    /// `#…` is never sent to a server.
+    #[error("it holds a fragment (#…), which is never sent to a server")]
+    Fragment,
+    /// An address below `/v1` that is neither of the two APIs.
+    #[error("its path {0} is neither …/v1/chat/completions nor …/v1/completions")]
+    OtherApi(String),
+}
+
+const CHAT: &str = "/chat/completions";
+const COMPLETIONS: &str = "/completions";
+
+impl EndpointUrl {
+    /// Takes an address as the user wrote it.
+    ///
+    /// # Errors
+    /// See [`EndpointUrlError`].
+    pub fn parse(text: &str) -> Result<EndpointUrl, EndpointUrlError> {
+        let text = text.trim();
+        let lower = text.to_ascii_lowercase();
+        // Checked on the text: `localhost:8000` parses as a URL of scheme `localhost`, and
+        // `http:host` gains its slashes silently.
+        if !lower.starts_with("http://") && !lower.starts_with("https://") {
+            return Err(EndpointUrlError::NotHttp);
+        }
+        let given = Url::parse(text).map_err(EndpointUrlError::NotAUrl)?;
+        if !given.username().is_empty() || given.password().is_some() {
+            return Err(EndpointUrlError::Credentials);
+        }
+        if given.fragment().is_some() {
+            return Err(EndpointUrlError::Fragment);
+        }
+        let root = api_root(given.path());
+        let prefix = root.strip_suffix("/v1").unwrap_or(root);
+        if prefix.split('/').any(|segment| segment == "v1") {
+            return Err(EndpointUrlError::OtherApi(given.path().to_owned()));
+        }
+        let mut base = given.clone();
+        base.set_query(None);
+        base.set_path(prefix);
+        Ok(EndpointUrl { base, given })
+    }
+
+    /// Where requests to `api` go: `{base}/v1/…`. A `given` address that names an API's path
+    /// itself is kept as it is, query included; the other API is then its neighbour.
+    pub fn api(&self, api: Api) -> Url {
+        let path = self.given.path().trim_end_matches('/');
+        let same = match api {
+            Api::ChatCompletions => path.ends_with(CHAT),
+            Api::Completions => path.ends_with(COMPLETIONS) && !path.ends_with(CHAT),
+        };
+        if same {
+            return self.given.clone();
+        }
+        let suffix = match api {
+            Api::ChatCompletions => CHAT,
+            Api::Completions => COMPLETIONS,
+        };
+        if path.ends_with(COMPLETIONS) {
+            let mut url = self.given.clone();
+            url.set_path(&format!("{}{suffix}", api_root(path)));
+            return url;
+        }
+        self.at(&format!("/v1{suffix}"))
+    }
+
+    /// An address on the server beside the API, such as `/health`.
+    pub fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let prefix = url.path().trim_end_matches('/');
+        url.set_path(&format!("{prefix}/{}", path.trim_start_matches('/')));
+        url
+    }
+}
+
+/// The path without the API's own part and without a closing slash.
+fn api_root(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.strip_suffix(CHAT)
+        .or_else(|| path.strip_suffix(COMPLETIONS))
+        .unwrap_or(path)
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.given.clone();
+        if self.given.query().is_some() {
+            shown
+                .query_pairs_mut()
+                .clear()
+                .extend_pairs(self.given.query_pairs().map(|(name, value)| {
+                    let open = name == "api-version";
+                    (name, if open { value } else { "hidden".into() })
+                }));
+        }
+        f.write_str(shown.as_str())
+    }
+}
+
+impl fmt::Debug for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EndpointUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_server_reaches_both_apis() {
+        let cases = [
+            ("http://h:8000", "http://h:8000/", ""),
+            ("http://h:8000/", "http://h:8000/", ""),
+            ("http://h:8000/v1", "http://h:8000/", ""),
+            ("http://h:8000/v1/", "http://h:8000/", ""),
+            ("http://h:8000/v1/chat/completions", "http://h:8000/", ""),
+            ("http://h:8000/v1/completions", "http://h:8000/", ""),
+            (
+                "HTTPS://h/llm-a/v1/completions",
+                "https://h/llm-a",
+                "/llm-a",
+            ),
+            ("http://h/llm-a", "http://h/llm-a", "/llm-a"),
+            ("http://[::1]:9/v1", "http://[::1]:9/", ""),
+        ];
+        for (text, base, prefix) in cases {
+            let url = EndpointUrl::parse(text).unwrap();
+            assert_eq!(url.base.as_str(), base, "{text}");
+            for (api, path) in [
+                (Api::ChatCompletions, "/v1/chat/completions"),
+                (Api::Completions, "/v1/completions"),
+            ] {
+                assert_eq!(url.api(api).path(), format!("{prefix}{path}"), "{text}");
+            }
+            assert_eq!(url.at("/health").path(), format!("{prefix}/health"));
+        }
+    }
+
+    #[test]
+    fn a_whole_api_path_is_kept_with_its_query() {
+        let text = "https://h/openai/deployments/d/chat/completions?api-version=2024-06-01";
+        let url = EndpointUrl::parse(text).unwrap();
+        assert_eq!(url.api(Api::ChatCompletions).as_str(), text);
+        assert_eq!(
+            url.api(Api::Completions).as_str(),
+            "https://h/openai/deployments/d/completions?api-version=2024-06-01"
+        );
+        assert_eq!(url.at("health").query(), None);
+    }
+
+    #[test]
+    fn wrong_addresses_are_named() {
+        let wrong = |text| EndpointUrl::parse(text).unwrap_err();
+        assert_eq!(wrong("localhost:8000"), EndpointUrlError::NotHttp);
+        assert_eq!(wrong(""), EndpointUrlError::NotHttp);
+        assert_eq!(wrong("ftp://h/v1"), EndpointUrlError::NotHttp);
+        assert_eq!(wrong("http://u:pw@h/v1"), EndpointUrlError::Credentials);
+        assert_eq!(wrong("http://h/v1#top"), EndpointUrlError::Fragment);
+        assert!(matches!(wrong("http://"), EndpointUrlError::NotAUrl(_)));
+        assert!(matches!(
+            wrong("http://h:99999"),
+            EndpointUrlError::NotAUrl(_)
+        ));
+        assert_eq!(
+            wrong("http://h/v1/embeddings"),
+            EndpointUrlError::OtherApi("/v1/embeddings".into())
+        );
+    }
+
+    #[test]
+    fn query_values_are_never_shown() {
+        let url = EndpointUrl::parse("http://h/v1?api-version=1&key=s3cret").unwrap();
+        let shown = format!("{url} {url:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains("api-version=1"), "{shown}");
+    }
+}

@@ -1,0 +1,201 @@
+//! Why a server did not answer as it should, and what a user can do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+/// Why a server did not answer as it should. Holds no secret and no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause, for programs.
+    pub kind: FailureKind,
+    /// What happened.
+    pub what: String,
+    /// What to do or look at.
+    pub mend: &'static str,
+}
+
+/// The cause of a [`Failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Nothing listens on the port.
+    ConnectionRefused,
+    /// The host name is not known.
+    UnknownHost,
+    /// No answer in time.
+    TimedOut,
+    /// The connection broke, or could not be made for another reason.
+    Connection,
+    /// An answer with this HTTP status, not 2xx.
+    Status(u16),
+    /// An answer that cannot be understood.
+    Malformed,
+}
+
+impl Failure {
+    /// An endpoint that did not answer within `limit`.
+    pub(crate) fn timed_out(limit: Duration) -> Failure {
+        Failure {
+            kind: FailureKind::TimedOut,
+            what: format!("no answer within {:.1} s", limit.as_secs_f64()),
+            mend: "is the server still loading, stuck, or behind a firewall?",
+        }
+    }
+
+    /// An answer that cannot be understood; `what` says how.
+    pub(crate) fn malformed(what: impl Into<String>) -> Failure {
+        Failure {
+            kind: FailureKind::Malformed,
+            what: what.into(),
+            mend: "is this an OpenAI-compatible server?",
+        }
+    }
+
+    /// Whether waiting cannot help: the server refuses the key.
+    pub fn is_refused_key(&self) -> bool {
+        matches!(self.kind, FailureKind::Status(401 | 403))
+    }
+
+    /// Whether the server does not have the page asked for.
+    pub fn is_not_there(&self) -> bool {
+        matches!(self.kind, FailureKind::Status(404 | 405 | 501))
+    }
+
+    /// An error of the HTTP client on a request limited to `limit`.
+    pub(crate) fn of_client(error: &reqwest::Error, limit: Duration) -> Failure {
+        if error.is_timeout() {
+            return Failure::timed_out(limit);
+        }
+        let (kind, what, mend) = match innermost(error) {
+            (_, Some(io::ErrorKind::ConnectionRefused)) => (
+                FailureKind::ConnectionRefused,
+                "connection refused".to_owned(),
+                "is the server running on this port?",
+            ),
+            (text, _) if is_lookup(&text) => (
+                FailureKind::UnknownHost,
+                format!("host name not found ({text})"),
+                "check the host name in MODEL_ENDPOINTS",
+            ),
+            (text, _) if is_tls(&text) => (
+                FailureKind::Connection,
+                format!("no secure connection ({text})"),
+                "does the server speak https? Else write http:// in MODEL_ENDPOINTS",
+            ),
+            (text, _) => (
+                FailureKind::Connection,
+                format!("the connection failed ({text})"),
+                "look into the server's log",
+            ),
+        };
+        Failure { kind, what, mend }
+    }
+
+    /// An answer that is not 2xx. The body is shown in part, unless it may repeat the key.
+    pub(crate) fn of_status(status: StatusCode, body: &[u8]) -> Failure {
+        let mut what = format!("HTTP {status}");
+        let mend = match status.as_u16() {
+            401 | 403 => {
+                "set OPENAI_API_KEY (or Authorization in MODEL_HEADERS) to a key this server accepts"
+            }
+            404 | 405 => {
+                "check the path in MODEL_ENDPOINTS: it is the server's address, with or without /v1/…"
+            }
+            429 => "the server limits requests: use another key or wait",
+            502..=504 => "the server behind this address is still loading or down",
+            _ => "look into the server's log",
+        };
+        if !matches!(status.as_u16(), 401 | 403) {
+            let said = excerpt(body);
+            if !said.is_empty() {
+                what.push_str(&format!(" ({said})"));
+            }
+        }
+        Failure {
+            kind: FailureKind::Status(status.as_u16()),
+            what,
+            mend,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.mend)
+    }
+}
+
+/// One line of a body, short enough for a message.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    const MOST: usize = 160;
+    let start = &body[..body.len().min(4 * MOST)];
+    let text = String::from_utf8_lossy(start);
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// The text of the first cause, and its kind where it is an I/O error.
+fn innermost(error: &reqwest::Error) -> (String, Option<io::ErrorKind>) {
+    let mut kind = None;
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            kind = Some(io.kind());
+        }
+    }
+    // An error without a cause would show the address, which may hold a key.
+    let text = match error.source() {
+        Some(_) => cause.to_string(),
+        None => "no cause given".to_owned(),
+    };
+    (text, kind)
+}
+
+fn is_lookup(text: &str) -> bool {
+    text.contains("lookup address") || text.contains("dns error")
+}
+
+fn is_tls(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["certificate", "tls", "ssl", "corrupt message"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_key_is_told_without_what_the_server_said() {
+        let failure = Failure::of_status(StatusCode::UNAUTHORIZED, b"bad key sk-secret");
+        let text = failure.to_string();
+        assert!(
+            text.contains("401") && text.contains("OPENAI_API_KEY"),
+            "{text}"
+        );
+        assert!(!text.contains("sk-secret"), "{text}");
+        assert!(failure.is_refused_key());
+    }
+
+    #[test]
+    fn a_long_body_is_cut_to_one_line() {
+        let body = "model is\n loading\u{1b}[0m ".repeat(100);
+        let failure = Failure::of_status(StatusCode::SERVICE_UNAVAILABLE, body.as_bytes());
+        let text = failure.to_string();
+        assert!(text.contains("model is loading"), "{text}");
+        assert!(text.lines().count() == 1 && text.len() < 400, "{text}");
+        assert!(!text.contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,82 @@
+//! Questions to a server beside the load: small GET requests, bounded in time and size.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use url::Url;
+
+use super::Failure;
+use crate::engine::SIMULATED_HEADER;
+
+/// The shared HTTP client with the headers of the configuration
+/// ([`Config::request_headers`](crate::config::Config::request_headers)).
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client,
+    headers: HeaderMap,
+}
+
+/// The most that is read of an answer: `/metrics` of a large deployment stays well below.
+const MOST_BYTES: usize = 16 << 20;
+
+/// An answer with a 2xx status, or the failure, and what is known in either case.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) outcome: Result<Vec<u8>, Failure>,
+    /// The preset, where the server says that it is simulated.
+    pub(super) simulated: Option<String>,
+}
+
+impl Http {
+    /// Questions go through `client` and carry `headers`.
+    pub fn new(client: Client, mut headers: HeaderMap) -> Http {
+        // A GET request has no content.
+        headers.remove(CONTENT_TYPE);
+        Http { client, headers }
+    }
+
+    /// Asks for a page and waits at most `limit` for the whole of it.
+    pub(super) async fn get(&self, url: Url, limit: Duration) -> Reply {
+        let request = self.client.get(url).headers(self.headers.clone());
+        let mut response = match request.timeout(limit).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Reply {
+                    outcome: Err(Failure::of_client(&error, limit)),
+                    simulated: None,
+                };
+            }
+        };
+        let simulated = response
+            .headers()
+            .get(SIMULATED_HEADER)
+            .map(|preset| String::from_utf8_lossy(preset.as_bytes()).into_owned());
+        let status = response.status();
+        let outcome = match read(&mut response, limit).await {
+            Ok(body) if status.is_success() => Ok(body),
+            Ok(body) => Err(Failure::of_status(status, &body)),
+            Err(failure) => Err(failure),
+        };
+        Reply { outcome, simulated }
+    }
+}
+
+async fn read(response: &mut reqwest::Response, limit: Duration) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_BYTES => {
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {
+                return Err(Failure::malformed(format!(
+                    "an answer of more than {} MiB",
+                    MOST_BYTES >> 20
+                )));
+            }
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(Failure::of_client(&error, limit)),
+        }
+    }
+}

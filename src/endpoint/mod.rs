@@ -1,0 +1,165 @@
+//! The servers under load: waiting until they are ready, what they are, and who gets the next
+//! request.
+//!
+//! [`connect`] does it all in order: it waits for every endpoint ([`ready`]), asks each what it is
+//! ([`identity`]) and settles on the one model that all of them serve ([`model`]).
+
+pub mod balance;
+mod failure;
+mod http;
+pub mod identity;
+mod interval;
+pub mod model;
+pub mod ready;
+pub mod server_metrics;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+pub use balance::RoundRobin;
+pub use failure::{Failure, FailureKind};
+pub use http::Http;
+pub use identity::{Identity, Missing, Probe, ServedModel, probe};
+pub use interval::MetricsInterval;
+pub use ready::{Readiness, ReadyState};
+pub use server_metrics::{CountersReset, ServerCounters, ServerMetrics};
+
+use crate::config::EndpointUrl;
+
+/// One server under load.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub url: EndpointUrl,
+    /// What it said about itself before the load.
+    pub identity: Identity,
+}
+
+/// The servers under load: at least one, all serving the same model.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    list: Vec<Endpoint>,
+    count: NonZeroUsize,
+    model: String,
+}
+
+/// Why there are no endpoints to load. `Display` names each endpoint concerned and the mend.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// An empty list of addresses.
+    #[error("there is no endpoint: give at least one address in MODEL_ENDPOINTS")]
+    NoEndpoints,
+    /// Some endpoints were not ready in time, or will never be.
+    #[error("{}", ready::not_ready(*.waited, endpoints))]
+    NotReady {
+        /// How long they were waited for.
+        waited: Duration,
+        /// Address and last failure of each that is not ready.
+        endpoints: Vec<(String, Failure)>,
+    },
+    /// `MODEL_PATH` (or the model of the other endpoints) is not served by an endpoint.
+    #[error("{url} does not serve the model {wanted:?}; it serves {}. {mend}", model::listed(.served))]
+    ModelNotServed {
+        /// The endpoint.
+        url: String,
+        /// The model asked for.
+        wanted: String,
+        /// What the endpoint lists.
+        served: Vec<String>,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// No `MODEL_PATH` and no endpoint that says what it serves.
+    #[error(
+        "no model to ask for: {url} does not list its models ({failure}). Set MODEL_PATH to the model's name"
+    )]
+    ModelUnknown {
+        /// The first endpoint.
+        url: String,
+        /// Why it does not list them.
+        failure: Failure,
+    },
+    /// An endpoint refuses the key.
+    #[error("{url}: {failure}")]
+    Unauthorised {
+        /// The endpoint.
+        url: String,
+        /// What it said.
+        failure: Failure,
+    },
+}
+
+impl Endpoints {
+    /// Takes endpoints that all serve `model`.
+    ///
+    /// # Errors
+    /// [`EndpointError::NoEndpoints`] for an empty list.
+    pub fn new(list: Vec<Endpoint>, model: String) -> Result<Endpoints, EndpointError> {
+        let count = NonZeroUsize::new(list.len()).ok_or(EndpointError::NoEndpoints)?;
+        Ok(Endpoints { list, count, model })
+    }
+
+    /// The `model` field of requests to any of them.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> NonZeroUsize {
+        self.count
+    }
+
+    /// The endpoints in the order they were given; a [`RoundRobin`] picks positions in it.
+    pub fn as_slice(&self) -> &[Endpoint] {
+        &self.list
+    }
+
+    /// The endpoints in the order they were given.
+    pub fn iter(&self) -> std::slice::Iter<'_, Endpoint> {
+        self.list.iter()
+    }
+
+    /// The preset of the first simulated endpoint, if any of them is simulated.
+    pub fn simulated(&self) -> Option<&str> {
+        self.iter()
+            .find_map(|endpoint| endpoint.identity.simulated.as_deref())
+    }
+}
+
+impl<'a> IntoIterator for &'a Endpoints {
+    type Item = &'a Endpoint;
+    type IntoIter = std::slice::Iter<'a, Endpoint>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Waits until every endpoint is ready, asks each what it is and settles on the model.
+///
+/// `model_path` is the `MODEL_PATH` of the configuration; without it the first model listed by the
+/// first endpoint is taken. `on_progress` hears of every change while waiting, at most for
+/// `ready_timeout`.
+///
+/// # Errors
+/// See [`EndpointError`].
+pub async fn connect(
+    http: &Http,
+    urls: &[EndpointUrl],
+    model_path: Option<&str>,
+    ready_timeout: Duration,
+    on_progress: impl FnMut(&ReadyState),
+) -> Result<Endpoints, EndpointError> {
+    ready::wait(http, urls, ready_timeout, on_progress).await?;
+    let probes = futures_util::future::join_all(urls.iter().map(|url| probe(http, url))).await;
+    let model = model::choose(&probes, model_path)?;
+    let list = urls
+        .iter()
+        .zip(probes)
+        .map(|(url, probe)| Endpoint {
+            url: url.clone(),
+            identity: probe.into_identity(&model),
+        })
+        .collect();
+    Endpoints::new(list, model)
+}

@@ -1,0 +1,120 @@
+//! `/v1/chat/completions` and `/v1/completions`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use super::super::faults::ErrorStatus;
+use super::super::replica::{GenerationJob, Replica, pause};
+use super::super::sse::Api;
+use super::connection::Connection;
+use super::error::ApiError;
+use super::request::{GenerationRequest, StreamOptions, parse};
+use super::response;
+
+/// Texts longer than this are tokenised on a thread of their own, bytes: on the
+/// HTTP thread they would hold up other requests' tokens.
+const INLINE_TEXT_BYTES: usize = 1024;
+
+/// Seconds a client is asked to wait by an injected 429.
+const RETRY_AFTER_S: u32 = 1;
+
+/// A chat completion.
+pub(super) async fn chat(
+    State(replica): State<Arc<Replica>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    generate(Api::Chat, replica, connection, headers, body).await
+}
+
+/// A completion of a text or of token ids.
+pub(super) async fn completions(
+    State(replica): State<Arc<Replica>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    generate(Api::Completions, replica, connection, headers, body).await
+}
+
+async fn generate(
+    api: Api,
+    replica: Arc<Replica>,
+    connection: Connection,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let arrival = Instant::now();
+    let ordinal = replica.next_ordinal();
+    let request: GenerationRequest = parse(&body)?;
+    request.check(&replica.shared)?;
+    let (mut request, prompt) = tokenise(api, &replica, request).await?;
+    let limits = request.limits(api, &replica.shared, prompt.len())?;
+    let planned = replica.plan(GenerationJob {
+        request_id: request_id(api, &replica, &headers, ordinal),
+        arrival,
+        prompt,
+        limits,
+        seed: request.seed,
+        ordinal,
+    });
+    match planned.faults.status {
+        None => {}
+        Some(ErrorStatus::TooManyRequests) => {
+            return Err(ApiError::too_many_requests(RETRY_AFTER_S));
+        }
+        Some(ErrorStatus::InternalServerError) => {
+            return Err(ApiError::internal("Injected fault: internal error"));
+        }
+        Some(ErrorStatus::ServiceUnavailable) => {
+            return Err(ApiError::unavailable("Injected fault: overloaded"));
+        }
+    }
+    let slow_headers = planned.faults.slow_headers;
+    let generation = replica.submit(planned);
+    pause(slow_headers).await;
+    if request.stream.unwrap_or(false) {
+        let options = request.stream_options;
+        let usage = options.as_ref().is_some_and(StreamOptions::include_usage);
+        let continuous = options
+            .as_ref()
+            .is_some_and(StreamOptions::continuous_usage);
+        Ok(response::stream(api, generation, connection, usage, continuous).into_response())
+    } else {
+        response::whole(api, generation, connection).await
+    }
+}
+
+async fn tokenise(
+    api: Api,
+    replica: &Arc<Replica>,
+    mut request: GenerationRequest,
+) -> Result<(GenerationRequest, Vec<u32>), ApiError> {
+    if request.text_bytes() <= INLINE_TEXT_BYTES {
+        let prompt = request.take_prompt(api, &replica.shared)?;
+        return Ok((request, prompt));
+    }
+    let shared = replica.shared.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        let prompt = request.take_prompt(api, &shared)?;
+        Ok((request, prompt))
+    });
+    task.await
+        .unwrap_or_else(|_| Err(ApiError::internal("The tokenizer failed on this prompt.")))
+}
+
+/// The response's id; a client may choose its tail by `X-Request-Id`, as with vLLM.
+fn request_id(api: Api, replica: &Replica, headers: &HeaderMap, ordinal: u64) -> String {
+    let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let tail = match given {
+        Some(id) => id.to_owned(),
+        None => replica.make_request_id(ordinal),
+    };
+    format!("{}{tail}", api.id_prefix())
+}

@@ -1,0 +1,216 @@
+//! Named engines: parameters of the step time and the scheduler, with the source
+//! of their figures. Each is one JSON file under `fixtures/engine/`.
+
+use serde::{Deserialize, Serialize};
+
+use super::EngineError;
+use super::output::NaturalLength;
+use super::scheduler::SchedulerLimits;
+use super::step_time::StepTime;
+
+/// The shipped presets, the default first.
+const SHIPPED: [(&str, &str); 4] = [
+    (
+        "sim-small",
+        include_str!("../../fixtures/engine/sim-small.json"),
+    ),
+    (
+        "instant",
+        include_str!("../../fixtures/engine/instant.json"),
+    ),
+    (
+        "llama3-8b-h100",
+        include_str!("../../fixtures/engine/llama3-8b-h100.json"),
+    ),
+    (
+        "llama3-70b-h100-tp4",
+        include_str!("../../fixtures/engine/llama3-70b-h100-tp4.json"),
+    ),
+];
+
+/// A published throughput that a preset should reproduce.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedThroughput {
+    /// Prompt length, tokens.
+    pub prompt_tokens: usize,
+    /// Output length, tokens.
+    pub output_tokens: u32,
+    /// Output throughput under maximum load, tok/s.
+    pub output_tok_s: f64,
+}
+
+/// A simulated engine's parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Short name, as in `--preset` and in the header `x-servemark-simulated`.
+    pub name: String,
+    /// What it simulates, in one line.
+    pub summary: String,
+    /// Where the figures come from, or that they are invented.
+    pub source: String,
+    /// Published figures that the preset is fitted to; empty for invented ones.
+    pub reproduces: Vec<PublishedThroughput>,
+    /// How long a step takes.
+    pub step_time: StepTime,
+    /// The scheduler's limits.
+    pub scheduler: SchedulerLimits,
+    /// How long outputs are where nothing else ends them.
+    pub natural_length: NaturalLength,
+}
+
+impl Preset {
+    /// Names of the shipped presets, the default first.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SHIPPED.iter().map(|(name, _)| *name)
+    }
+
+    /// The shipped preset called `name`.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownPreset`] when there is none, naming those there are.
+    pub fn named(name: &str) -> Result<Preset, EngineError> {
+        match SHIPPED.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => Preset::from_json(text),
+            None => Err(EngineError::UnknownPreset {
+                name: name.to_owned(),
+                known: Preset::names().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// Reads and checks a preset, such as a user's own.
+    ///
+    /// # Errors
+    /// [`EngineError::BadPreset`] for text that is no preset or parameters that cannot work.
+    pub fn from_json(text: &str) -> Result<Preset, EngineError> {
+        let preset: Preset =
+            serde_json::from_str(text).map_err(|error| EngineError::BadPreset {
+                name: "(unread)".to_owned(),
+                problem: error.to_string(),
+            })?;
+        preset.check()?;
+        Ok(preset)
+    }
+
+    /// Whether an engine can run with these parameters.
+    ///
+    /// # Errors
+    /// [`EngineError::BadPreset`] naming the parameter at fault.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let bad = |problem: String| {
+            Err(EngineError::BadPreset {
+                name: self.name.clone(),
+                problem,
+            })
+        };
+        let printable = |c: char| c.is_ascii_graphic();
+        if self.name.is_empty() || !self.name.chars().all(printable) {
+            return bad("its name must be printable ASCII without spaces".to_owned());
+        }
+        if let Some(parameter) = self.step_time.invalid_parameter() {
+            return bad(format!("step_time.{parameter} must be 0 or more"));
+        }
+        if let Some(problem) = self.scheduler.problem() {
+            return bad(format!("scheduler: {problem}"));
+        }
+        let NaturalLength {
+            median_tokens,
+            sigma,
+        } = self.natural_length;
+        if !(median_tokens >= 1.0 && median_tokens.is_finite() && sigma >= 0.0 && sigma.is_finite())
+        {
+            return bad("natural_length needs median_tokens >= 1 and sigma >= 0".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::FinishReason;
+    use super::super::scheduler::{Scheduler, Sequence};
+    use super::super::step_time::Slowdown;
+    use super::super::text::{TokenStream, tests::small_vocabulary};
+    use super::*;
+
+    #[test]
+    fn every_shipped_preset_is_sound_and_states_its_source() {
+        for name in Preset::names() {
+            let preset = Preset::named(name).expect(name);
+            assert_eq!(preset.name, name);
+            assert!(preset.source.len() > 20, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_preset_lists_the_known_ones() {
+        let error = Preset::named("gpt-9").expect_err("unknown").to_string();
+        assert!(error.contains("llama3-8b-h100"), "{error}");
+    }
+
+    #[test]
+    fn a_preset_that_cannot_work_is_refused() {
+        let mut preset = Preset::named("sim-small").expect("shipped");
+        preset.scheduler.num_kv_blocks = 1;
+        let error = preset.check().expect_err("too few blocks").to_string();
+        assert!(error.contains("max_model_len"), "{error}");
+        assert!(Preset::from_json("{}").is_err());
+    }
+
+    /// Output tok/s of `preset` in steady state, with more sequences than can run.
+    fn throughput(preset: &Preset, prompt_tokens: usize, output_tokens: u32) -> f64 {
+        let mut scheduler = Scheduler::new(preset.scheduler);
+        let words = small_vocabulary();
+        let mut next = 0u32;
+        let mut submit = |scheduler: &mut Scheduler| {
+            next += 1;
+            // Different prompts: the published figures use random ones.
+            let prompt: Vec<u32> = (0..prompt_tokens as u32).map(|k| k ^ next << 16).collect();
+            scheduler.submit(Sequence {
+                id: u64::from(next),
+                prompt: prompt.into(),
+                stream: TokenStream::new(u64::from(next), words.clone()),
+                output_tokens,
+                finish: FinishReason::Length,
+            });
+        };
+        let load = preset.scheduler.max_num_seqs + 50;
+        (0..load).for_each(|_| submit(&mut scheduler));
+        let (mut seconds, mut tokens, mut finished) = (0.0, 0, 0);
+        let mut events = Vec::new();
+        while finished < 2 * load {
+            let step = scheduler.schedule().expect("there is always work");
+            let time = preset.step_time.noiseless(&step, Slowdown::NONE);
+            scheduler.complete(&mut events);
+            let ended = events.iter().filter(|event| event.finish.is_some()).count();
+            (0..ended).for_each(|_| submit(&mut scheduler));
+            // The first half fills the pipe and spreads the sequences' ages.
+            if finished >= load {
+                seconds += time.as_secs_f64();
+                tokens += events.len();
+            }
+            finished += ended;
+            events.clear();
+        }
+        tokens as f64 / seconds
+    }
+
+    #[test]
+    fn fitted_presets_reproduce_the_published_throughput() {
+        for name in Preset::names() {
+            let preset = Preset::named(name).expect(name);
+            // The long figures take minutes to step through; the fit covers them.
+            let short = |figure: &&PublishedThroughput| figure.output_tokens <= 128;
+            for figure in preset.reproduces.iter().filter(short) {
+                let simulated = throughput(&preset, figure.prompt_tokens, figure.output_tokens);
+                let ratio = simulated / figure.output_tok_s;
+                assert!(
+                    (0.9..1.1).contains(&ratio),
+                    "{name} {figure:?}: {simulated:.0} tok/s"
+                );
+            }
+        }
+    }
+}

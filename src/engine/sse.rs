@@ -1,0 +1,223 @@
+//! The bytes of vLLM's server-sent events, field by field in vLLM's order.
+//!
+//! What does not change during a response is formatted once; per token only the
+//! text is copied in.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+
+use super::output::OutputPlan;
+use super::text::escape;
+
+/// The event after which nothing comes.
+pub(super) const DONE: &str = "data: [DONE]\n\n";
+
+/// Which API's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Api {
+    Chat,
+    Completions,
+}
+
+impl Api {
+    /// Prefix of response ids.
+    pub(super) fn id_prefix(self) -> &'static str {
+        match self {
+            Api::Chat => "chatcmpl-",
+            Api::Completions => "cmpl-",
+        }
+    }
+}
+
+/// The token counts of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) prompt_tokens: usize,
+    pub(super) completion_tokens: u32,
+}
+
+impl Usage {
+    /// Prompt and output together.
+    pub(super) fn total(&self) -> usize {
+        self.prompt_tokens + self.completion_tokens as usize
+    }
+}
+
+/// Writes the events of one response.
+#[derive(Debug)]
+pub(super) struct Events {
+    api: Api,
+    /// Up to and including `"choices":[`.
+    head: String,
+    fingerprint: Box<str>,
+}
+
+impl Events {
+    pub(super) fn new(api: Api, id: &str, created: u64, model: &str, fingerprint: &str) -> Events {
+        let object = match api {
+            Api::Chat => "chat.completion.chunk",
+            Api::Completions => "text_completion",
+        };
+        let head = format!(
+            "data: {{\"id\":\"{}\",\"object\":\"{object}\",\"created\":{created},\"model\":\"{}\",\"choices\":[",
+            escape(id),
+            escape(model),
+        );
+        Events {
+            api,
+            head,
+            fingerprint: escape(fingerprint),
+        }
+    }
+
+    /// The first event of a chat response: the role, with empty content.
+    pub(super) fn role(&self, usage: Option<Usage>, out: &mut String) {
+        out.push_str(&self.head);
+        out.push_str("{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]");
+        self.push_usage_so_far(usage, out);
+        out.push_str(",\"prompt_token_ids\":null,\"prompt_text\":null}\n\n");
+    }
+
+    /// A token's event. `piece` is JSON-escaped; `end` is given with the last token.
+    pub(super) fn token(
+        &self,
+        piece: &str,
+        end: Option<&OutputPlan>,
+        usage: Option<Usage>,
+        out: &mut String,
+    ) {
+        out.push_str(&self.head);
+        let (before, after) = match self.api {
+            Api::Chat => (
+                "{\"index\":0,\"delta\":{\"content\":\"",
+                "\"},\"logprobs\":null",
+            ),
+            Api::Completions => ("{\"index\":0,\"text\":\"", "\",\"logprobs\":null"),
+        };
+        out.push_str(before);
+        out.push_str(piece);
+        out.push_str(after);
+        match end {
+            None => out.push_str(",\"finish_reason\":null"),
+            Some(plan) => {
+                let _ = write!(out, ",\"finish_reason\":\"{}\"", plan.finish.as_str());
+            }
+        }
+        // Chat events carry a stop reason only where they carry a finish reason.
+        if end.is_some() || self.api == Api::Completions {
+            match end.and_then(|plan| plan.stop_reason.as_deref()) {
+                None => out.push_str(",\"stop_reason\":null"),
+                Some(stop) => {
+                    let _ = write!(out, ",\"stop_reason\":\"{}\"", escape(stop));
+                }
+            }
+        }
+        if self.api == Api::Completions {
+            out.push_str(",\"prompt_token_ids\":null");
+        }
+        out.push_str(",\"token_ids\":null}]");
+        self.push_usage_so_far(usage, out);
+    }
+
+    /// Closes a token's event; the last of a response without usage names the fingerprint.
+    pub(super) fn close(&self, with_fingerprint: bool, out: &mut String) {
+        if with_fingerprint {
+            let _ = write!(out, ",\"system_fingerprint\":\"{}\"", self.fingerprint);
+        }
+        out.push_str("}\n\n");
+    }
+
+    /// The event that carries the usage, with no choices.
+    pub(super) fn usage(&self, usage: Usage, out: &mut String) {
+        out.push_str(&self.head);
+        out.push(']');
+        push_usage(usage, "", out);
+        self.close(true, out);
+    }
+
+    /// Usage in an event that is not the last: chat events spell out that there are no details.
+    fn push_usage_so_far(&self, usage: Option<Usage>, out: &mut String) {
+        if let Some(usage) = usage {
+            let details = match self.api {
+                Api::Chat => ",\"completion_tokens_details\":null",
+                Api::Completions => "",
+            };
+            push_usage(usage, details, out);
+        }
+    }
+
+    /// An event cut off in the middle of its JSON.
+    pub(super) fn malformed(&self) -> Bytes {
+        Bytes::from(format!("{}{{\"index\":0,\"delta\":{{\n\n", self.head))
+    }
+}
+
+fn push_usage(usage: Usage, details: &str, out: &mut String) {
+    let _ = write!(
+        out,
+        ",\"usage\":{{\"prompt_tokens\":{},\"total_tokens\":{},\"completion_tokens\":{}{details}}}",
+        usage.prompt_tokens,
+        usage.total(),
+        usage.completion_tokens
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::FinishReason;
+    use super::*;
+
+    fn events(api: Api) -> Events {
+        Events::new(api, "x-1", 5, "m\"q", "fp")
+    }
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn a_chat_response_has_the_bytes_of_vllm() {
+        let events = events(Api::Chat);
+        assert_eq!(
+            written(|out| events.role(None, out)),
+            "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}],\"prompt_token_ids\":null,\"prompt_text\":null}\n\n"
+        );
+        let plan = OutputPlan {
+            tokens: 1,
+            finish: FinishReason::Length,
+            stop_reason: None,
+            text_bytes: None,
+        };
+        let last = written(|out| {
+            events.token(" a", Some(&plan), None, out);
+            events.close(true, out);
+        });
+        assert_eq!(
+            last,
+            "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" a\"},\"logprobs\":null,\"finish_reason\":\"length\",\"stop_reason\":null,\"token_ids\":null}],\"system_fingerprint\":\"fp\"}\n\n"
+        );
+        let usage = Usage {
+            prompt_tokens: 3,
+            completion_tokens: 4,
+        };
+        assert_eq!(
+            written(|out| events.usage(usage, out)),
+            "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"total_tokens\":7,\"completion_tokens\":4},\"system_fingerprint\":\"fp\"}\n\n"
+        );
+    }
+
+    #[test]
+    fn a_completion_event_has_the_bytes_of_vllm() {
+        let event = written(|out| {
+            events(Api::Completions).token("a\\n", None, None, out);
+            events(Api::Completions).close(false, out);
+        });
+        assert_eq!(
+            event,
+            "data: {\"id\":\"x-1\",\"object\":\"text_completion\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"text\":\"a\\n\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null,\"prompt_token_ids\":null,\"token_ids\":null}]}\n\n"
+        );
+    }
+}

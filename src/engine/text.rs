@@ -1,0 +1,185 @@
+//! Token ids and the text they stand for.
+//!
+//! The engine has no model: it draws each output token from the tokenizer's
+//! vocabulary, by seed. The k-th token of a sequence depends on the sequence's
+//! seed and k alone, so a preempted sequence continues with the same text.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokenizers::Tokenizer;
+
+use super::EngineError;
+
+/// The tokens the engine may emit, with the text of each.
+pub struct Vocabulary {
+    ids: Vec<u32>,
+    pieces: Vec<Box<str>>,
+    /// `pieces` as the inside of a JSON string, so that streaming does not escape per token.
+    escaped: Vec<Box<str>>,
+}
+
+impl fmt::Debug for Vocabulary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vocabulary({} tokens)", self.ids.len())
+    }
+}
+
+impl Vocabulary {
+    /// Every token of `tokenizer` that is no special token and decodes, alone, to printable text.
+    ///
+    /// # Errors
+    /// [`EngineError::NoUsableTokens`] when there is none.
+    pub fn from_tokenizer(tokenizer: &Tokenizer) -> Result<Vocabulary, EngineError> {
+        let special = tokenizer.get_added_tokens_decoder();
+        let mut vocab: Vec<(u32, String)> = tokenizer
+            .get_vocab(false)
+            .into_iter()
+            .map(|(token, id)| (id, token))
+            .filter(|(id, _)| !special.get(id).is_some_and(|token| token.special))
+            .collect();
+        // A hash map's order differs from run to run; the engine's text must not.
+        vocab.sort_unstable();
+        let pieces = vocab
+            .into_iter()
+            .filter_map(|(id, token)| Some((id, piece_of(tokenizer, id, &token)?)));
+        Vocabulary::from_pieces(pieces)
+    }
+
+    /// A vocabulary of the given ids and texts.
+    ///
+    /// # Errors
+    /// [`EngineError::NoUsableTokens`] when `pieces` is empty.
+    pub fn from_pieces(
+        pieces: impl IntoIterator<Item = (u32, String)>,
+    ) -> Result<Vocabulary, EngineError> {
+        let (ids, pieces): (Vec<u32>, Vec<Box<str>>) = pieces
+            .into_iter()
+            .map(|(id, piece)| (id, piece.into_boxed_str()))
+            .unzip();
+        if ids.is_empty() {
+            return Err(EngineError::NoUsableTokens);
+        }
+        let escaped = pieces.iter().map(|piece| escape(piece)).collect();
+        Ok(Vocabulary {
+            ids,
+            pieces,
+            escaped,
+        })
+    }
+}
+
+/// The text of one token, or `None` where it has none that can stand alone
+/// (part of a multi-byte character, control characters, nothing).
+fn piece_of(tokenizer: &Tokenizer, id: u32, token: &str) -> Option<String> {
+    let mut text = tokenizer.decode(&[id], true).ok()?;
+    // Decoders of the Metaspace kind strip the space in front of the first token.
+    if token.starts_with('\u{2581}') && !text.starts_with(' ') {
+        text.insert(0, ' ');
+    }
+    let printable = |c: char| !c.is_control() && c != char::REPLACEMENT_CHARACTER;
+    (!text.is_empty() && text.chars().all(printable)).then_some(text)
+}
+
+/// `text` as the inside of a JSON string.
+pub fn escape(text: &str) -> Box<str> {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].into()
+}
+
+/// The output tokens of one sequence: as many as are asked for, always the same ones.
+#[derive(Clone, Debug)]
+pub struct TokenStream {
+    seed: u64,
+    vocabulary: Arc<Vocabulary>,
+}
+
+impl TokenStream {
+    /// The stream that `seed` names.
+    pub fn new(seed: u64, vocabulary: Arc<Vocabulary>) -> TokenStream {
+        TokenStream { seed, vocabulary }
+    }
+
+    fn slot(&self, index: u32) -> usize {
+        let draw = mix(self.seed ^ mix(u64::from(index)));
+        (draw % self.vocabulary.ids.len() as u64) as usize
+    }
+
+    /// Id of the `index`-th output token, counted from 0.
+    pub fn id(&self, index: u32) -> u32 {
+        self.vocabulary.ids[self.slot(index)]
+    }
+
+    /// Text of the `index`-th output token.
+    pub fn piece(&self, index: u32) -> &str {
+        &self.vocabulary.pieces[self.slot(index)]
+    }
+
+    /// Text of the `index`-th output token as the inside of a JSON string.
+    pub fn escaped_piece(&self, index: u32) -> &str {
+        &self.vocabulary.escaped[self.slot(index)]
+    }
+}
+
+/// Spreads the bits of `value` (the finaliser of SplitMix64, Steele et al., OOPSLA 2014).
+pub fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Tokens 0 to 99, written " w0" to " w99".
+    pub fn small_vocabulary() -> Arc<Vocabulary> {
+        let pieces = (0..100).map(|id| (id, format!(" w{id}")));
+        Arc::new(Vocabulary::from_pieces(pieces).expect("a hundred tokens"))
+    }
+
+    #[test]
+    fn a_stream_repeats_itself_and_differs_by_seed() {
+        let words = small_vocabulary();
+        let ids = |seed| {
+            let stream = TokenStream::new(seed, words.clone());
+            (0..64).map(|k| stream.id(k)).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(7), ids(7));
+        assert_ne!(ids(7), ids(8));
+    }
+
+    #[test]
+    fn pieces_are_escaped_for_json() {
+        assert_eq!(&*escape("a\"b\\c\n é"), "a\\\"b\\\\c\\n é");
+    }
+
+    #[test]
+    fn special_tokens_and_broken_characters_are_never_emitted() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/fixtures/tokenizer/tokenizer.json"
+        );
+        let tokenizer = Tokenizer::from_file(path).expect("the shipped tokenizer");
+        let vocabulary = Vocabulary::from_tokenizer(&tokenizer).expect("it has text tokens");
+        assert!(vocabulary.ids.len() > 5_000, "{vocabulary:?}");
+        let eot = tokenizer
+            .token_to_id("<|eot_id|>")
+            .expect("a special token");
+        assert!(!vocabulary.ids.contains(&eot));
+        assert!(vocabulary.pieces.iter().any(|piece| piece.starts_with(' ')));
+        assert!(
+            vocabulary
+                .pieces
+                .iter()
+                .all(|piece| !piece.contains('\u{fffd}'))
+        );
+    }
+
+    #[test]
+    fn an_empty_vocabulary_is_an_error() {
+        let none = Vocabulary::from_pieces(Vec::new());
+        assert!(matches!(none, Err(EngineError::NoUsableTokens)));
+    }
+}

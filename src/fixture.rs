@@ -1,0 +1,265 @@
+//! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use once_cell::sync::OnceCell;
+use tokio::runtime::Runtime;
+
+use crate::client::{Clock, HttpClientError, http_client};
+use crate::config::{Config, EndpointUrl, EndpointUrlError};
+use crate::endpoint::{self, EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
+use crate::engine::{Engine, EngineError, EngineOptions, Preset};
+use crate::prompt::{
+    Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
+    TokenizerSource, shipped_tokenizer,
+};
+
+/// Replicas of the embedded engine: more than one, so that balancing can be seen.
+const EMBEDDED_REPLICAS: usize = 2;
+
+/// What the embedded engine simulates.
+const EMBEDDED_PRESET: &str = "sim-small";
+
+/// Everything that is booted once per process and then only read.
+pub struct Fixture {
+    /// Runs the load.
+    pub runtime: Runtime,
+    /// The one connection pool.
+    pub http: reqwest::Client,
+    /// The run's clock.
+    pub clock: Clock,
+    /// Asks the endpoints what they are and what they count.
+    pub asking: Http,
+    /// The servers under load; each was ready and serves the model.
+    pub endpoints: Endpoints,
+    /// Counts prompts.
+    pub counter: Arc<TokenCounter>,
+    /// The seed of prompts.
+    pub seed: u64,
+    /// Kept alive as long as the process.
+    _engine: Option<Engine>,
+}
+
+/// The fixture could not be booted; nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub enum FixtureError {
+    /// The HTTP client.
+    #[error(transparent)]
+    Http(#[from] HttpClientError),
+    /// Threads for the load.
+    #[error("the runtime could not be started: {0}; raise the limit of threads or processes")]
+    Runtime(#[from] std::io::Error),
+    /// The embedded engine.
+    #[error("the embedded engine could not be started: {0}")]
+    Engine(#[from] EngineError),
+    /// The embedded engine's own address.
+    #[error("the embedded engine has no usable address: {0}")]
+    Address(#[from] EndpointUrlError),
+    /// An endpoint that is not ready, or does not serve the model.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizeError),
+}
+
+static SHARED: OnceCell<Result<Fixture, FixtureError>> = OnceCell::new();
+
+impl Fixture {
+    /// The process's fixture, booted from `config` the first time it is asked for.
+    ///
+    /// # Errors
+    /// Why it could not be booted; the answer stays the same for the process.
+    pub fn shared(config: &Config) -> Result<&'static Fixture, &'static FixtureError> {
+        SHARED.get_or_init(|| Fixture::boot(config)).as_ref()
+    }
+
+    /// Starts the embedded engine if no endpoint is configured, waits until all endpoints are ready, asks
+    /// who they are, and finds the tokenizer. Says on stderr what it found.
+    fn boot(config: &Config) -> Result<Fixture, FixtureError> {
+        let http = http_client(config)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("servemark-load")
+            .enable_all()
+            .build()?;
+        let seed = config.seed.unwrap_or_else(rand::random);
+        let (engine, urls) = match config.model_endpoints.is_empty() {
+            true => embedded(seed)?,
+            false => (None, config.model_endpoints.clone()),
+        };
+        let asking = Http::new(http.clone(), config.request_headers());
+        // MODEL_PATH names the model of the user's servers; the embedded engine serves its own.
+        let model = config.model_path.as_deref().filter(|_| engine.is_none());
+        let endpoints = runtime.block_on(ready(&asking, config, &urls, model))?;
+        let loaded = match engine {
+            // The embedded engine counts with the shipped tokenizer: it is the model's own.
+            Some(_) => Loaded {
+                counter: TokenCounter::shipped()?,
+                warnings: Vec::new(),
+            },
+            None => tokenizer(config, &endpoints, &http, &runtime)?,
+        };
+        let fixture = Fixture {
+            runtime,
+            http,
+            clock: Clock::start(),
+            asking,
+            endpoints,
+            counter: Arc::new(loaded.counter),
+            seed,
+            _engine: engine,
+        };
+        fixture.announce();
+        for warning in loaded.warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(fixture)
+    }
+
+    fn announce(&self) {
+        if self.endpoints.simulated().is_some() {
+            eprintln!(
+                "SIMULATED: no figure below is a GPU's. Put your servers' URLs in MODEL_ENDPOINTS \
+                 (fixtures/parameters.json) or SERVEMARK_MODEL_ENDPOINTS to measure them."
+            );
+        }
+        for endpoint in &self.endpoints {
+            eprintln!("endpoint  {}", endpoint.identity);
+        }
+        eprintln!("model     {}", self.endpoints.model());
+        eprintln!("tokenizer {}", self.counter.source());
+        eprintln!("seed      {} (SEED repeats these prompts)", self.seed);
+    }
+
+    /// Whether every endpoint is vLLM (or simulates it), and so understands its parameters.
+    pub fn all_vllm(&self) -> bool {
+        self.endpoints.iter().all(|e| e.identity.is_vllm)
+    }
+
+    /// Whether the tokenizer is surely the one that the server counts with, and asking it costs nothing.
+    pub fn counts_as_the_server(&self) -> bool {
+        match self.counter.source() {
+            TokenizerSource::File(_) => true,
+            TokenizerSource::Server(_) => false,
+            TokenizerSource::Shipped => self.endpoints.simulated().is_some(),
+        }
+    }
+
+    /// Tokens of a generated text.
+    pub fn count_output(&self, text: &str) -> Option<u32> {
+        let tokens = self.counter.count(text, SpecialTokens::None).ok()?;
+        u32::try_from(tokens).ok()
+    }
+
+    /// `2 endpoints`, and that they are simulated if they are.
+    pub fn describe(&self) -> String {
+        let count = self.endpoints.count().get();
+        let plural = if count == 1 { "" } else { "s" };
+        match self.endpoints.simulated() {
+            Some(_) => format!("{count} simulated endpoint{plural}"),
+            None => format!("{count} endpoint{plural}"),
+        }
+    }
+
+    /// Every endpoint's own counters now; `None` for one that has no `/metrics`.
+    ///
+    /// Must not be called from within the runtime.
+    pub fn scrape(&self) -> Vec<Scrape> {
+        self.runtime.block_on(async {
+            let each = self.endpoints.iter().map(async |endpoint| {
+                let metrics = ServerMetrics::scrape(&self.asking, &endpoint.url)
+                    .await
+                    .ok();
+                let at_ns = self.clock.now_ns();
+                metrics.map(|metrics| (at_ns, metrics))
+            });
+            futures_util::future::join_all(each).await
+        })
+    }
+}
+
+/// When a server's counters were read (ns of the run's clock), and what they said.
+pub type Scrape = Option<(u64, ServerMetrics)>;
+
+/// What each endpoint's counters did between the first and the last scrape.
+pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
+    let [first, .., last] = scrapes else {
+        return Vec::new();
+    };
+    first
+        .iter()
+        .zip(last)
+        .map(|(first, last)| {
+            let ((from_ns, before), (to_ns, after)) = (first.as_ref()?, last.as_ref()?);
+            let seconds = to_ns.saturating_sub(*from_ns) as f64 / 1e9;
+            Some(MetricsInterval::new(seconds, before.clone(), after.clone()))
+        })
+        .collect()
+}
+
+/// Boots the embedded engine on free ports.
+fn embedded(seed: u64) -> Result<(Option<Engine>, Vec<EndpointUrl>), FixtureError> {
+    let preset = Preset::named(EMBEDDED_PRESET)?;
+    let engine = Engine::start(EngineOptions {
+        replicas: EMBEDDED_REPLICAS,
+        seed,
+        ..EngineOptions::new(preset, Arc::new(shipped_tokenizer()?))
+    })?;
+    let urls = engine
+        .urls()
+        .iter()
+        .map(|url| EndpointUrl::parse(url.as_str()))
+        .collect::<Result<_, _>>()?;
+    Ok((Some(engine), urls))
+}
+
+/// Waits for the endpoints, showing which are still awaited.
+async fn ready(
+    asking: &Http,
+    config: &Config,
+    urls: &[EndpointUrl],
+    model: Option<&str>,
+) -> Result<Endpoints, EndpointError> {
+    let style = ProgressStyle::with_template("{spinner} waiting for endpoints: {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let endpoints = endpoint::connect(asking, urls, model, config.ready_timeout, |state| {
+        bar.set_message(format!(
+            "{} of {} ready after {:.0} of at most {:.0} s",
+            state.ready(),
+            state.endpoints.len(),
+            state.elapsed.as_secs_f64(),
+            state.limit.as_secs_f64()
+        ));
+    })
+    .await;
+    bar.finish_and_clear();
+    endpoints
+}
+
+/// Finds the tokenizer of the servers' model.
+fn tokenizer(
+    config: &Config,
+    endpoints: &Endpoints,
+    http: &reqwest::Client,
+    runtime: &Runtime,
+) -> Result<Loaded, TokenizeError> {
+    let first = &endpoints.as_slice()[0];
+    let server = ServerTokenizer::new(
+        first.url.at("/tokenize"),
+        Some(endpoints.model().to_owned()),
+        config.request_headers(),
+        http.clone(),
+        runtime.handle().clone(),
+    );
+    TokenizerLookup {
+        tokenizer_path: config.tokenizer_path.as_deref(),
+        model: Some(endpoints.model()),
+        env: &|key| std::env::var(key).ok(),
+        server: Some(server),
+    }
+    .load()
+}

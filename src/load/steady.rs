@@ -1,0 +1,201 @@
+//! The steady closed loop: C requests always in flight; a finished one is replaced at once.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::{Slots, Target, Window};
+use crate::client::{Clock, RequestRecord};
+
+pub(super) struct Steady {
+    finished: UnboundedReceiver<Finished>,
+    workers: Vec<JoinHandle<()>>,
+    concurrency: u64,
+    /// Where the next window begins: the completion that ended the last one.
+    boundary_ns: u64,
+    boundary_events: u64,
+}
+
+/// A finished request, and what the others had received at that moment: a window may end here.
+struct Finished {
+    record: RequestRecord,
+    in_flight_events: u64,
+}
+
+impl Steady {
+    pub fn start<T: Target>(
+        runtime: &Handle,
+        target: Arc<T>,
+        slots: Arc<Slots>,
+        clock: Clock,
+    ) -> Steady {
+        let (sender, finished) = unbounded_channel();
+        let boundary_ns = clock.now_ns();
+        let workers = (0..slots.concurrency())
+            .map(|slot| {
+                runtime.spawn(work(
+                    Arc::clone(&target),
+                    Arc::clone(&slots),
+                    slot,
+                    sender.clone(),
+                ))
+            })
+            .collect();
+        Steady {
+            finished,
+            workers,
+            concurrency: slots.concurrency() as u64,
+            boundary_ns,
+            boundary_events: 0,
+        }
+    }
+
+    pub fn window(&mut self, iterations: u64) -> Window {
+        let wanted = iterations.saturating_mul(self.concurrency);
+        let mut requests = Vec::new();
+        let (start_ns, carried_in) = (self.boundary_ns, self.boundary_events);
+        while (requests.len() as u64) < wanted {
+            // The channel ends only if every worker died, which takes a panic in the target.
+            let Some(finished) = self.finished.blocking_recv() else {
+                break;
+            };
+            self.boundary_ns = self.boundary_ns.max(finished.record.end_ns);
+            self.boundary_events = finished.in_flight_events;
+            requests.push(finished.record);
+        }
+        Window {
+            start_ns,
+            end_ns: self.boundary_ns,
+            iterations,
+            requests,
+            carried_in,
+            carried_out: self.boundary_events,
+        }
+    }
+}
+
+impl Drop for Steady {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.abort();
+        }
+    }
+}
+
+async fn work<T: Target>(
+    target: Arc<T>,
+    slots: Arc<Slots>,
+    slot: usize,
+    sender: UnboundedSender<Finished>,
+) {
+    loop {
+        let record = target.request(slots.counter(slot)).await;
+        let in_flight_events = slots.release(slot);
+        let finished = Finished {
+            record,
+            in_flight_events,
+        };
+        if sender.send(finished).is_err() {
+            return;
+        }
+        // A request that fails without waiting must not keep its worker from ever yielding.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::client::{Failure, FailureCause, Outcome};
+    use crate::config::LoadShape;
+    use crate::load::Load;
+
+    /// Finishes a request when every place is taken, and so proves that C are in flight.
+    struct Rendezvous {
+        barrier: tokio::sync::Barrier,
+        clock: Clock,
+        in_flight: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Target for Rendezvous {
+        async fn request(&self, events: &AtomicU32) -> RequestRecord {
+            let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            let start_ns = self.clock.now_ns();
+            events.store(1, Ordering::Relaxed);
+            self.barrier.wait().await;
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            RequestRecord {
+                index: 0,
+                endpoint: 0,
+                start_ns,
+                sent_ns: start_ns,
+                end_ns: self.clock.now_ns(),
+                safety_ns: 0,
+                outcome: Outcome::Failed(Failure {
+                    cause: FailureCause::Connect,
+                    message: String::new(),
+                }),
+            }
+        }
+    }
+
+    fn run(shape: LoadShape, concurrency: usize) -> (Vec<Window>, usize) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .build()
+            .unwrap();
+        let clock = Clock::start();
+        let target = Arc::new(Rendezvous {
+            barrier: tokio::sync::Barrier::new(concurrency),
+            clock,
+            in_flight: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        });
+        let mut load = Load::start(
+            runtime.handle().clone(),
+            Arc::clone(&target),
+            shape,
+            NonZeroUsize::new(concurrency).unwrap(),
+            clock,
+        );
+        let windows = [1, 3, 2].map(|iterations| load.window(iterations));
+        (windows.into(), target.most.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn both_shapes_keep_exactly_c_in_flight_and_give_rounds_of_c() {
+        for shape in [LoadShape::Steady, LoadShape::Wave] {
+            for concurrency in [1, 2, 16] {
+                let (windows, most) = run(shape, concurrency);
+                assert_eq!(most, concurrency, "{shape:?}");
+                for window in &windows {
+                    let expected = window.iterations as usize * concurrency;
+                    assert_eq!(window.requests.len(), expected, "{shape:?}");
+                    assert!(window.end_ns > window.start_ns);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn steady_windows_are_contiguous_and_wave_windows_carry_nothing() {
+        let (windows, _) = run(LoadShape::Steady, 4);
+        for pair in windows.windows(2) {
+            assert_eq!(pair[0].end_ns, pair[1].start_ns);
+            assert_eq!(pair[0].carried_out, pair[1].carried_in);
+        }
+        let (windows, _) = run(LoadShape::Wave, 4);
+        assert!(
+            windows
+                .iter()
+                .all(|w| w.carried_in == 0 && w.carried_out == 0)
+        );
+    }
+}

@@ -1,0 +1,129 @@
+use crate::client::{Outcome, RequestRecord};
+
+/// A span of a load: what finished in it, and how far the rest had come at its two ends.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Begin (ns of the run's clock).
+    pub start_ns: u64,
+    /// End: the completion of its last request (ns).
+    pub end_ns: u64,
+    /// Rounds of C finished requests in it.
+    pub iterations: u64,
+    /// The requests that ended in it, in the order of their ends.
+    pub requests: Vec<RequestRecord>,
+    /// Content events already received at its begin by requests that were in flight then.
+    pub carried_in: u64,
+    /// Content events already received at its end by requests still in flight.
+    pub carried_out: u64,
+}
+
+impl Window {
+    /// Its length (ns); at least 1, so that a rate is always finite.
+    pub fn wall_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns).max(1)
+    }
+
+    /// The requests that succeeded.
+    pub fn completed(&self) -> impl Iterator<Item = (&RequestRecord, &crate::client::Completion)> {
+        self.requests.iter().filter_map(|r| match &r.outcome {
+            Outcome::Completed(completion) => Some((r, completion)),
+            _ => None,
+        })
+    }
+
+    /// Output tokens *received* in the window.
+    ///
+    /// Tokens of the requests that completed in it, less those that had arrived before it began, plus
+    /// those that have arrived of requests still in flight at its end. For the requests in flight only
+    /// content events are known; they are turned into tokens by the window's own ratio of tokens to
+    /// events. `None` where no request completed or none says how many tokens it got.
+    pub fn output_tokens(&self) -> Option<f64> {
+        let (mut tokens, mut events, mut counted) = (0_u64, 0_u64, false);
+        for (_, completion) in self.completed() {
+            if let Some((output, _)) = completion.output_tokens() {
+                counted = true;
+                tokens += u64::from(output);
+                events += completion.content_ns.len() as u64;
+            }
+        }
+        if !counted {
+            return None;
+        }
+        let tokens_per_event = match events {
+            0 => 0.0,
+            _ => tokens as f64 / events as f64,
+        };
+        let carried = self.carried_out as f64 - self.carried_in as f64;
+        Some((tokens as f64 + carried * tokens_per_event).max(0.0))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::client::Completion;
+
+    /// A successful streamed request: `tokens` tokens in as many events, evenly spaced after `first_ns`.
+    pub(crate) fn completed(
+        start_ns: u64,
+        first_ns: u64,
+        end_ns: u64,
+        tokens: u32,
+    ) -> RequestRecord {
+        let gap = (end_ns - first_ns) / u64::from(tokens.max(2) - 1);
+        RequestRecord {
+            index: 0,
+            endpoint: 0,
+            start_ns,
+            sent_ns: start_ns,
+            end_ns,
+            safety_ns: 0,
+            outcome: Outcome::Completed(Completion {
+                last_byte_ns: end_ns,
+                content_ns: (0..u64::from(tokens)).map(|i| first_ns + i * gap).collect(),
+                usage_input: Some(10),
+                usage_output: Some(tokens),
+                prompt_tokens: 10,
+                text: None,
+                counted_output: None,
+                finish_reason: Some("length".into()),
+            }),
+        }
+    }
+
+    pub(crate) fn window(
+        requests: Vec<RequestRecord>,
+        carried_in: u64,
+        carried_out: u64,
+    ) -> Window {
+        Window {
+            start_ns: 0,
+            end_ns: 1_000,
+            iterations: 1,
+            requests,
+            carried_in,
+            carried_out,
+        }
+    }
+
+    #[test]
+    fn tokens_are_those_received_in_the_window_not_those_of_its_completions() {
+        let two = vec![completed(0, 100, 900, 8), completed(0, 100, 1_000, 8)];
+        assert_eq!(window(two.clone(), 0, 0).output_tokens(), Some(16.0));
+        assert_eq!(window(two, 5, 2).output_tokens(), Some(13.0));
+    }
+
+    #[test]
+    fn events_in_flight_count_as_many_tokens_as_events_of_the_window_carried() {
+        let mut request = completed(0, 100, 900, 4);
+        if let Outcome::Completed(completion) = &mut request.outcome {
+            completion.usage_output = Some(12);
+        }
+        assert_eq!(window(vec![request], 1, 3).output_tokens(), Some(18.0));
+    }
+
+    #[test]
+    fn a_window_without_success_has_no_token_figure() {
+        assert_eq!(window(vec![], 3, 5).output_tokens(), None);
+    }
+}

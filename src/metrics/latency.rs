@@ -1,0 +1,113 @@
+//! The latency of one successful request. Definitions and names as the field uses them.
+
+use crate::client::{Completion, RequestRecord};
+
+/// E2EL (ns): end of the user's wait − its begin; a safety check's time is included.
+pub fn e2el_ns(record: &RequestRecord) -> f64 {
+    record.end_ns.saturating_sub(record.start_ns) as f64
+}
+
+/// TTFT (ns): first content event − `t_send`; `None` where the response was not streamed or empty.
+pub fn ttft_ns(record: &RequestRecord, completion: &Completion) -> Option<f64> {
+    let first = completion.content_ns.first()?;
+    Some(first.saturating_sub(record.sent_ns) as f64)
+}
+
+/// TPOT (ns/token): (last byte − first content event) ÷ (output tokens − 1).
+///
+/// This is (E2EL − TTFT) ÷ (output tokens − 1) without the safety check, which generates no token.
+/// `None` for a single token, and where TTFT is unknown.
+pub fn tpot_ns(_: &RequestRecord, completion: &Completion) -> Option<f64> {
+    let first = *completion.content_ns.first()?;
+    let (tokens, _) = completion.output_tokens()?;
+    let gaps = tokens.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    Some(completion.last_byte_ns.saturating_sub(first) as f64 / f64::from(gaps))
+}
+
+/// ITL (ns): gaps between consecutive content events.
+///
+/// An event that carried k tokens counts k − 1 gaps of zero: the tokens beyond the events, as the usage
+/// states them, are what the events carried.
+pub fn itl_ns(completion: &Completion) -> impl Iterator<Item = f64> + '_ {
+    let zeros = coalesced_tokens(completion) as usize;
+    completion
+        .content_ns
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]) as f64)
+        .chain(std::iter::repeat_n(0.0, zeros))
+}
+
+/// Tokens that arrived in one event with another; zero where every event carried one.
+pub fn coalesced_tokens(completion: &Completion) -> u32 {
+    let events = completion.content_ns.len() as u32;
+    match completion.output_tokens() {
+        Some((tokens, _)) if events > 0 => tokens.saturating_sub(events),
+        _ => 0,
+    }
+}
+
+/// Output tokens per second of one request: output tokens ÷ E2EL.
+pub fn tokens_per_second(record: &RequestRecord, completion: &Completion) -> Option<f64> {
+    let (tokens, _) = completion.output_tokens()?;
+    let seconds = e2el_ns(record) / 1e9;
+    (seconds > 0.0).then(|| f64::from(tokens) / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Outcome;
+    use crate::load::window_tests::completed;
+
+    fn request(tokens: u32, change: impl FnOnce(&mut Completion)) -> (RequestRecord, Completion) {
+        let mut record = completed(1_000, 3_000, 11_000, tokens);
+        let Outcome::Completed(completion) = &mut record.outcome else {
+            unreachable!("made as completed");
+        };
+        change(completion);
+        let completion = completion.clone();
+        (record, completion)
+    }
+
+    #[test]
+    fn definitions_hold_for_a_streamed_request() {
+        let (record, completion) = request(5, |_| {});
+        assert_eq!(e2el_ns(&record), 10_000.0);
+        assert_eq!(ttft_ns(&record, &completion), Some(2_000.0));
+        assert_eq!(tpot_ns(&record, &completion), Some(2_000.0));
+        assert_eq!(itl_ns(&completion).collect::<Vec<_>>(), [2_000.0; 4]);
+        assert_eq!(tokens_per_second(&record, &completion), Some(5.0 / 10e-6));
+    }
+
+    #[test]
+    fn a_safety_check_lengthens_the_users_wait_but_not_the_tokens() {
+        let (mut record, completion) = request(5, |_| {});
+        record.start_ns -= 500;
+        record.end_ns += 500;
+        record.safety_ns = 1_000;
+        assert_eq!(e2el_ns(&record), 11_000.0);
+        assert_eq!(ttft_ns(&record, &completion), Some(2_000.0));
+        assert_eq!(tpot_ns(&record, &completion), Some(2_000.0));
+    }
+
+    #[test]
+    fn tokens_beyond_the_events_are_gaps_of_zero() {
+        let (_, completion) = request(5, |c| c.usage_output = Some(7));
+        let gaps: Vec<_> = itl_ns(&completion).collect();
+        assert_eq!(gaps.len(), 6);
+        assert_eq!(gaps.iter().filter(|g| **g == 0.0).count(), 2);
+        assert_eq!(coalesced_tokens(&completion), 2);
+    }
+
+    #[test]
+    fn what_is_undefined_is_none() {
+        let (record, completion) = request(1, |_| {});
+        assert_eq!(tpot_ns(&record, &completion), None, "one token has no gap");
+        let (record, completion) = request(5, |c| c.content_ns.clear());
+        assert_eq!(ttft_ns(&record, &completion), None, "not streamed");
+        assert_eq!(tpot_ns(&record, &completion), None, "not streamed");
+        assert_eq!(itl_ns(&completion).count(), 0);
+        let (record, completion) = request(5, |c| c.usage_output = None);
+        assert_eq!(tokens_per_second(&record, &completion), None, "no count");
+    }
+}

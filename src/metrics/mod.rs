@@ -1,0 +1,10 @@
+//! From windows of requests to figures; every formula of the project is here.
+
+mod distribution;
+pub mod latency;
+mod summary;
+
+pub use distribution::{Distribution, percentile};
+pub use summary::{
+    Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,
+};

@@ -1,0 +1,153 @@
+//! A server's `/tokenize` (vLLM's protocol).
+
+use std::{fmt, time::Duration};
+
+use reqwest::{Client, header::HeaderMap};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::{SpecialTokens, TokenizeError};
+
+/// Longest wait for one count. Tokenizing takes milliseconds; a server that is busy loading may
+/// take longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a server's error text is shown.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// Asks a server to tokenize.
+///
+/// Its calls block the calling thread until the server answers, at most 30 s. They panic on a
+/// thread that is driving async tasks, so call them from a plain or a `spawn_blocking` thread, and
+/// give a handle of a multi-threaded runtime, whose own threads then do the work.
+#[derive(Clone)]
+pub struct ServerTokenizer {
+    url: Url,
+    model: Option<String>,
+    headers: HeaderMap,
+    client: Client,
+    runtime: Handle,
+}
+
+impl fmt::Debug for ServerTokenizer {
+    /// Leaves the headers out: they may carry a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTokenizer")
+            .field("url", &self.url.as_str())
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    prompt: &'a str,
+    add_special_tokens: bool,
+}
+
+/// What `/tokenize` answers; other fields are ignored.
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    pub(super) count: usize,
+    pub(super) tokens: Vec<u32>,
+}
+
+impl ServerTokenizer {
+    /// Asks `url`, the whole URL of the `/tokenize` route, for the tokens of texts for `model`.
+    ///
+    /// `headers` go with every request (a bearer token, for instance) and are never shown.
+    pub fn new(
+        url: Url,
+        model: Option<String>,
+        headers: HeaderMap,
+        client: Client,
+        runtime: Handle,
+    ) -> Self {
+        Self {
+            url,
+            model,
+            headers,
+            client,
+            runtime,
+        }
+    }
+
+    /// The URL that is asked.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn tokenize(
+        &self,
+        text: &str,
+        special: SpecialTokens,
+    ) -> Result<Answer, TokenizeError> {
+        self.runtime
+            .block_on(self.ask(text, special))
+            .map_err(|reason| TokenizeError::Server {
+                url: self.url.clone(),
+                reason,
+            })
+    }
+
+    async fn ask(&self, text: &str, special: SpecialTokens) -> Result<Answer, String> {
+        let question = Question {
+            model: self.model.as_deref(),
+            prompt: text,
+            add_special_tokens: special == SpecialTokens::Added,
+        };
+        let response = self
+            .client
+            .post(self.url.clone())
+            .headers(self.headers.clone())
+            .json(&question)
+            .timeout(TIMEOUT)
+            .send()
+            .await
+            .map_err(describe)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(describe)?;
+        if !status.is_success() {
+            return Err(format!("HTTP {status}{}", quoted(&body)));
+        }
+        let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+            format!("its answer is not {{\"count\": …, \"tokens\": […]}} ({error})")
+        })?;
+        if answer.count != answer.tokens.len() {
+            return Err(format!(
+                "its answer contradicts itself: count {} but {} tokens",
+                answer.count,
+                answer.tokens.len()
+            ));
+        }
+        Ok(answer)
+    }
+}
+
+/// An error with its causes, without the URL, which the caller names.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// The start of an error body in one line, or nothing for an empty one.
+fn quoted(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line: Vec<&str> = text.split_whitespace().collect();
+    let line = line.join(" ");
+    if line.is_empty() {
+        return String::new();
+    }
+    let shown: String = line.chars().take(MAX_MESSAGE_CHARS).collect();
+    format!(": {shown}")
+}

@@ -1,0 +1,156 @@
+//! What the table and the CSV file show, defined once.
+
+use super::Row;
+use crate::metrics::{Distribution, Summary};
+
+/// One column: its head, and its cell for a row.
+pub struct Column {
+    /// Head, with the unit in brackets.
+    pub name: &'static str,
+    cell: Cell,
+}
+
+enum Cell {
+    /// A figure and its decimals; `n/a` where it is unknown.
+    Figure(usize, fn(&Row, &Summary) -> Option<f64>),
+    /// Something that is known of failed points, too.
+    Text(fn(&Row) -> String),
+}
+
+/// Shown where a figure is not known; the reasons stand below the table.
+pub const NOT_AVAILABLE: &str = "n/a";
+
+impl Column {
+    /// The cell's text.
+    pub fn cell(&self, row: &Row) -> String {
+        match self.cell {
+            Cell::Text(text) => text(row),
+            Cell::Figure(decimals, figure) => row
+                .summary()
+                .and_then(|summary| figure(row, summary))
+                .map_or(NOT_AVAILABLE.to_owned(), |v| format!("{v:.decimals$}")),
+        }
+    }
+}
+
+const fn figure(
+    name: &'static str,
+    decimals: usize,
+    value: fn(&Row, &Summary) -> Option<f64>,
+) -> Column {
+    Column {
+        name,
+        cell: Cell::Figure(decimals, value),
+    }
+}
+
+const fn text(name: &'static str, value: fn(&Row) -> String) -> Column {
+    Column {
+        name,
+        cell: Cell::Text(value),
+    }
+}
+
+fn per_gpu(row: &Row, value: Option<f64>) -> Option<f64> {
+    Some(value? / f64::from(row.num_gpu?))
+}
+
+/// The ten columns of the Python benchmark that servemark replaces, in its order and by its names.
+pub const ORIGINAL: [Column; 10] = [
+    text("Number of Concurrent Requests", |r| {
+        r.concurrency.to_string()
+    }),
+    figure("P50 Latency (ms)", 2, |_, s| s.e2el_ms.map(|d| d.p50)),
+    figure("P99 Latency (ms)", 2, |_, s| s.e2el_ms.map(|d| d.p99)),
+    figure("RPS", 3, |_, s| Some(s.rps)),
+    figure("Output Tokens per Second", 2, |_, s| s.output_tok_s),
+    figure("Output Tokens per Second per GPU", 2, |r, s| {
+        per_gpu(r, s.output_tok_s)
+    }),
+    figure("Input Tokens per Second", 2, |_, s| Some(s.input_tok_s)),
+    figure("Input Tokens per Second per GPU", 2, |r, s| {
+        per_gpu(r, Some(s.input_tok_s))
+    }),
+    figure("Average Output Tokens per Second per Request", 2, |_, s| {
+        s.tok_s_per_request
+    }),
+    figure("Number of Requests Below Threshold", 0, |_, s| {
+        Some(s.below_threshold as f64)
+    }),
+];
+
+macro_rules! distribution {
+    ($name:literal, $field:ident) => {
+        [
+            figure(concat!($name, " Mean (ms)"), 3, |_, s| {
+                s.$field.map(|d: Distribution| d.mean)
+            }),
+            figure(concat!($name, " P50 (ms)"), 3, |_, s| {
+                s.$field.map(|d: Distribution| d.p50)
+            }),
+            figure(concat!($name, " P90 (ms)"), 3, |_, s| {
+                s.$field.map(|d: Distribution| d.p90)
+            }),
+            figure(concat!($name, " P99 (ms)"), 3, |_, s| {
+                s.$field.map(|d: Distribution| d.p99)
+            }),
+        ]
+    };
+}
+
+/// Which point a row is of.
+pub const POINT: [Column; 3] = [
+    text("Benchmark", |r| r.bench.clone()),
+    text("Prompt", |r| r.prompt.clone()),
+    text("Prompt Tokens", |r| r.prompt_tokens.to_string()),
+];
+
+/// Latencies of the requests.
+pub const LATENCY: [[Column; 4]; 5] = [
+    distribution!("TTFT", ttft_ms),
+    distribution!("TPOT", tpot_ms),
+    distribution!("ITL", itl_ms),
+    distribution!("E2EL", e2el_ms),
+    distribution!("Safety Check", safety_ms),
+];
+
+/// How the figures came about.
+pub const CONTEXT: [Column; 7] = [
+    text("Completed Requests", |r| {
+        r.summary().map_or(0, |s| s.completed).to_string()
+    }),
+    text("Failed Requests", |r| {
+        r.failures()
+            .iter()
+            .map(|f| f.count)
+            .sum::<usize>()
+            .to_string()
+    }),
+    text("Blocked Requests", |r| {
+        r.blocked()
+            .iter()
+            .map(|b| b.count)
+            .sum::<usize>()
+            .to_string()
+    }),
+    text("Endpoints", |r| r.endpoints.to_string()),
+    text("Load Shape", |r| r.load_shape.to_owned()),
+    text("Token Count Source", |r| {
+        r.summary()
+            .map_or(NOT_AVAILABLE, |s| s.tokens.source())
+            .to_owned()
+    }),
+    text("Simulated", |r| match &r.simulated {
+        Some(preset) => format!("simulated ({preset})"),
+        None => "no".to_owned(),
+    }),
+];
+
+/// All columns of the CSV file, in order.
+pub fn all() -> impl Iterator<Item = &'static Column> {
+    ORIGINAL
+        .iter()
+        .chain(&POINT)
+        .chain(LATENCY.iter().flatten())
+        .chain(&CONTEXT)
+}

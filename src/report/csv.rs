@@ -1,0 +1,53 @@
+use std::path::Path;
+
+use super::{Row, columns};
+
+/// Writes `performance_metrics.csv`: a head, then one line per row.
+///
+/// The file appears whole or not at all.
+///
+/// # Errors
+/// When the directory or the file cannot be written.
+pub fn write_csv(path: &Path, rows: &[Row]) -> Result<(), csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns::all().map(|c| c.name))?;
+    for row in rows {
+        writer.write_record(columns::all().map(|c| c.cell(row)))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| e.into_error())?;
+    crate::results::write_atomically(path, &bytes)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::row_tests::{failed, measured};
+
+    #[test]
+    fn the_ten_original_columns_come_first_and_failed_points_keep_their_row() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/er/performance_metrics.csv");
+        write_csv(&path, &[measured(), failed()]).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut lines = text.lines();
+        assert!(
+            lines.next().unwrap().starts_with(
+                "Number of Concurrent Requests,P50 Latency (ms),P99 Latency (ms),RPS,\
+                 Output Tokens per Second,Output Tokens per Second per GPU,Input Tokens per Second,\
+                 Input Tokens per Second per GPU,Average Output Tokens per Second per Request,\
+                 Number of Requests Below Threshold,Benchmark,Prompt,"
+            ),
+            "{text}"
+        );
+        let row = lines.next().unwrap();
+        assert!(
+            row.starts_with("8,1.00,1.00,500.000,2000.00,n/a,5000.00,n/a,"),
+            "{row}"
+        );
+        assert!(row.ends_with("simulated (sim-small)"), "{row}");
+        let row = lines.next().unwrap();
+        assert!(row.starts_with("8,n/a,n/a,n/a,"), "{row}");
+        assert!(row.contains(",0,3,0,2,steady,"), "three failed: {row}");
+    }
+}

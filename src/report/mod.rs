@@ -1,0 +1,49 @@
+//! What a person reads at the end: Markdown tables, and the CSV file.
+
+mod columns;
+mod csv;
+mod row;
+mod table;
+
+pub use csv::write_csv;
+pub use row::{PointResult, Row};
+pub use table::{markdown, notes};
+
+#[cfg(test)]
+pub(crate) mod row_tests {
+    use super::*;
+    use crate::load::window_tests::{completed, window};
+    use crate::metrics::{FailureCount, Summary};
+
+    fn row(result: PointResult) -> Row {
+        Row {
+            bench: "chat_throughput".into(),
+            prompt: "25".into(),
+            prompt_tokens: 25,
+            concurrency: 8,
+            load_shape: "steady",
+            endpoints: 2,
+            num_gpu: None,
+            simulated: Some("sim-small".into()),
+            result,
+        }
+    }
+
+    pub(crate) fn measured() -> Row {
+        let mut window = window(vec![completed(0, 200_000, 1_000_000, 4)], 0, 0);
+        window.end_ns = 2_000_000;
+        let summary = Summary::of(&[window], 7.0, 2).unwrap();
+        row(PointResult::Measured(Box::new(summary)))
+    }
+
+    pub(crate) fn failed() -> Row {
+        row(PointResult::Failed {
+            failures: vec![FailureCount {
+                cause: "HTTP 503".into(),
+                count: 3,
+                first_message: "busy".into(),
+            }],
+            blocked: vec![],
+        })
+    }
+}

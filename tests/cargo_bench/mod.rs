@@ -1,0 +1,131 @@
+//! Runs `cargo bench` as a user does, with its results in a directory of the test's own.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A bench target about to run.
+pub struct CargoBench {
+    bench: String,
+    command: Command,
+    results: TempDir,
+}
+
+/// What a run printed and left behind.
+pub struct Ran {
+    pub succeeded: bool,
+    pub code: Option<i32>,
+    /// stdout, then stderr.
+    pub text: String,
+    results: PathBuf,
+}
+
+impl CargoBench {
+    /// A bench of this package.
+    pub fn new(bench: &str) -> CargoBench {
+        CargoBench::in_package(bench, Path::new(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    /// A bench of the package in `directory`.
+    pub fn in_package(bench: &str, directory: &Path) -> CargoBench {
+        let results = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(env!("CARGO"));
+        // The dev profile has been built for the tests already.
+        command
+            .args([
+                "bench",
+                "--quiet",
+                "--profile",
+                "dev",
+                "--offline",
+                "--bench",
+                bench,
+                "--",
+            ])
+            .current_dir(directory)
+            .env("CRITERION_HOME", results.path());
+        // The environment of whoever runs the tests must not configure them.
+        for (key, _) in std::env::vars() {
+            if key.starts_with("SERVEMARK_") || key == "OPENAI_API_KEY" {
+                command.env_remove(key);
+            }
+        }
+        CargoBench {
+            bench: bench.to_owned(),
+            command,
+            results,
+        }
+    }
+
+    /// Sets a variable of the run's environment.
+    pub fn env(&mut self, key: &str, value: &str) -> &mut CargoBench {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Runs it with Criterion's arguments; may be called again, with the results of before still there.
+    pub fn run(&mut self, args: &[&str]) -> Ran {
+        let mut command = Command::new(self.command.get_program());
+        command.args(self.command.get_args()).args(args);
+        for (key, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        if let Some(directory) = self.command.get_current_dir() {
+            command.current_dir(directory);
+        }
+        let output = command.output().expect("cargo runs");
+        let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+        Ran {
+            succeeded: output.status.success(),
+            code: output.status.code(),
+            text: text.concat(),
+            results: self.results.path().join("servemark").join(&self.bench),
+        }
+    }
+
+    /// Criterion's output directory of the run.
+    pub fn results(&self) -> &Path {
+        self.results.path()
+    }
+}
+
+impl Ran {
+    /// The only run record that was written.
+    pub fn record(&self) -> Value {
+        let mut found = Vec::new();
+        find(&self.results, "new.json", &mut found);
+        assert_eq!(found.len(), 1, "records: {found:?}\n{}", self.text);
+        let text = std::fs::read_to_string(&found[0]).expect("a readable record");
+        serde_json::from_str(&text).expect("a record in JSON")
+    }
+
+    /// The CSV file's text.
+    pub fn csv(&self) -> String {
+        std::fs::read_to_string(self.results.join("performance_metrics.csv")).expect("a CSV file")
+    }
+}
+
+fn find(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            find(&path, name, found);
+        } else if path.file_name() == Some(name.as_ref()) {
+            found.push(path);
+        }
+    }
+}
+
+/// The target directory that this test was built in.
+pub fn target_directory() -> String {
+    // …/<target>/<profile>/deps/<this test>
+    let test = std::env::current_exe().expect("the test's own path");
+    let target = test.ancestors().nth(3).expect("a target directory");
+    target.display().to_string()
+}

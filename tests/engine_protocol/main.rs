@@ -1,0 +1,9 @@
+//! The embedded engine over a real socket: protocol, usage, errors, truth, faults.
+
+mod captured;
+mod client;
+mod errors;
+mod faults;
+mod lifecycle;
+mod responses;
+mod truth;

@@ -1,0 +1,337 @@
+//! Waiting for endpoints, and what is learnt from them, against small servers on real sockets.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json};
+use axum::routing::get;
+use serde_json::json;
+use servemark::config::{ApiKey, EndpointUrl};
+use servemark::endpoint::{
+    EndpointError, Endpoints, FailureKind, Http, Readiness, ReadyState, ServerMetrics, connect,
+    ready,
+};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+/// Far more than any of these tests needs; they must end, not be quick.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A wait that is to fail, long enough for every answer on a busy machine.
+const SHORT: Duration = Duration::from_secs(2);
+
+async fn serve(router: Router) -> EndpointUrl {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    EndpointUrl::parse(&format!("http://{address}/v1/chat/completions")).unwrap()
+}
+
+fn http() -> Http {
+    Http::new(reqwest::Client::new(), HeaderMap::new())
+}
+
+/// A whole vLLM-like server.
+fn vllm(model: &'static str) -> Router {
+    let models = json!({"object": "list", "data": [
+        {"id": model, "object": "model", "owned_by": "vllm", "max_model_len": 4096},
+        {"id": "lora-a", "object": "model", "owned_by": "vllm", "max_model_len": null},
+    ]});
+    Router::new()
+        .route("/health", get(|| async { StatusCode::OK }))
+        .route(
+            "/version",
+            get(|| async { Json(json!({"version": "0.32.0"})) }),
+        )
+        .route("/v1/models", get(move || async move { Json(models) }))
+        .route(
+            "/metrics",
+            get(|| async {
+                "process_start_time_seconds 1.75e+09\nvllm:num_requests_running{engine=\"0\"} 2.0\n"
+            }),
+        )
+}
+
+fn healthy(status: impl Fn() -> StatusCode + Clone + Send + Sync + 'static) -> Router {
+    Router::new().route("/health", get(move || async move { status() }))
+}
+
+async fn wait(urls: &[EndpointUrl], limit: Duration) -> Result<(), EndpointError> {
+    timeout(PATIENCE, ready::wait(&http(), urls, limit, |_| {}))
+        .await
+        .expect("it ends")
+}
+
+async fn connected(
+    urls: &[EndpointUrl],
+    model_path: Option<&str>,
+) -> Result<Endpoints, EndpointError> {
+    let http = http();
+    let waited = connect(&http, urls, model_path, PATIENCE, |_| {});
+    timeout(PATIENCE * 2, waited).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_ready_late_is_waited_for() {
+    let loaded = Arc::new(AtomicBool::new(false));
+    let state = loaded.clone();
+    let late = serve(healthy(move || match state.load(Ordering::SeqCst) {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }))
+    .await;
+    let prompt = serve(healthy(|| StatusCode::OK)).await;
+
+    let mut seen = Vec::new();
+    let on_change = |state: &ReadyState| {
+        if let (
+            _,
+            Readiness::Waiting {
+                last: Some(failure),
+                ..
+            },
+        ) = &state.endpoints[0]
+        {
+            assert_eq!(failure.kind, FailureKind::Status(503));
+            loaded.store(true, Ordering::SeqCst);
+        }
+        seen.push(state.ready());
+    };
+    let urls = [late, prompt];
+    let http = http();
+    let waited = ready::wait(&http, &urls, PATIENCE, on_change);
+    timeout(PATIENCE, waited).await.unwrap().unwrap();
+    assert!(loaded.load(Ordering::SeqCst), "the first answers were 503");
+    assert_eq!(seen.first(), Some(&0));
+    assert_eq!(seen.last(), Some(&2));
+}
+
+#[tokio::test]
+async fn a_server_without_a_health_page_is_ready_when_it_lists_its_models() {
+    let router = Router::new().route("/v1/models", get(|| async { Json(json!({"data": []})) }));
+    let url = serve(router).await;
+    wait(&[url], PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_endpoint_that_is_not_ready_is_named_with_its_failure() {
+    let refused = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        EndpointUrl::parse(&format!("http://{address}")).unwrap()
+    };
+    let loading = serve(healthy(|| StatusCode::SERVICE_UNAVAILABLE)).await;
+    let hanging =
+        serve(Router::new().route("/health", get(|| async { pending::<()>().await }))).await;
+    let other = serve(Router::new().route("/", get(|| async { "hello" }))).await;
+    let fine = serve(healthy(|| StatusCode::OK)).await;
+    let urls = [refused, loading, hanging, other, fine];
+
+    let error = wait(&urls, SHORT).await.unwrap_err();
+    let EndpointError::NotReady { waited, endpoints } = &error else {
+        panic!("{error}")
+    };
+    assert!(*waited >= SHORT);
+    let kinds: Vec<_> = endpoints
+        .iter()
+        .map(|(url, failure)| (url.as_str(), failure.kind))
+        .collect();
+    let names: Vec<_> = urls.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        kinds,
+        [
+            (names[0].as_str(), FailureKind::ConnectionRefused),
+            (names[1].as_str(), FailureKind::Status(503)),
+            (names[2].as_str(), FailureKind::TimedOut),
+            (names[3].as_str(), FailureKind::Status(404)),
+        ]
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("connection refused; is the server running on this port?"),
+        "{text}"
+    );
+    assert!(text.contains("READY_TIMEOUT"), "{text}");
+}
+
+#[tokio::test]
+async fn an_unknown_host_and_a_wrong_scheme_are_told() {
+    let plain = serve(healthy(|| StatusCode::OK)).await;
+    let https = plain.given.as_str().replacen("http", "https", 1);
+    let urls = [
+        EndpointUrl::parse("http://no-such-host.invalid:8000").unwrap(),
+        EndpointUrl::parse(&https).unwrap(),
+    ];
+    let error = wait(&urls, SHORT).await.unwrap_err();
+    let EndpointError::NotReady { endpoints, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(
+        matches!(
+            endpoints[0].1.kind,
+            FailureKind::UnknownHost | FailureKind::TimedOut
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("write http://"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_key_ends_the_waiting_at_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let models = move |headers: HeaderMap| async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        match headers.get("authorization").map(|value| value.as_bytes()) {
+            Some(b"Bearer right") => Json(json!({"data": [{"id": "m"}]})).into_response(),
+            _ => StatusCode::UNAUTHORIZED.into_response(),
+        }
+    };
+    let url = serve(Router::new().route("/v1/models", get(models))).await;
+
+    let error = wait(std::slice::from_ref(&url), PATIENCE)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("OPENAI_API_KEY"), "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        "authorization",
+        ApiKey::new("right").unwrap().bearer().clone(),
+    );
+    let http = Http::new(reqwest::Client::new(), headers);
+    let endpoints = connect(&http, &[url], None, PATIENCE, |_| {})
+        .await
+        .unwrap();
+    assert_eq!(endpoints.model(), "m");
+    assert!(!format!("{http:?}").contains("right"));
+}
+
+#[tokio::test]
+async fn a_key_refused_only_by_the_api_is_told_too() {
+    let router =
+        healthy(|| StatusCode::OK).route("/v1/models", get(|| async { StatusCode::UNAUTHORIZED }));
+    let url = serve(router).await;
+    let error = connected(&[url], Some("m")).await.unwrap_err();
+    assert!(
+        matches!(error, EndpointError::Unauthorised { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_identity_tells_what_the_server_is() {
+    let url = serve(vllm("org/m-7B")).await;
+    let endpoints = connected(std::slice::from_ref(&url), None).await.unwrap();
+    assert_eq!(endpoints.model(), "org/m-7B");
+    assert_eq!(endpoints.simulated(), None);
+    let record = serde_json::to_value(&endpoints.as_slice()[0].identity).unwrap();
+    assert_eq!(
+        record,
+        json!({
+            "url": url.to_string(),
+            "server": "vLLM 0.32.0",
+            "is_vllm": true,
+            "model": "org/m-7B",
+            "max_model_len": 4096,
+            "process_start": 1.75e9,
+            "simulated": null,
+            "missing": [],
+        })
+    );
+    let metrics = ServerMetrics::scrape(&http(), &url).await.unwrap();
+    assert_eq!(metrics.running, Some(2.0));
+}
+
+#[tokio::test]
+async fn what_a_server_does_not_tell_is_missing_with_a_reason() {
+    let router = healthy(|| StatusCode::OK)
+        .route(
+            "/v1/models",
+            get(|| async { Json(json!({"data": [{"id": "m", "owned_by": "other"}]})) }),
+        )
+        .route("/version", get(|| async { "1.0" }))
+        .route("/metrics", get(|| async { "<html></html>" }));
+    let url = serve(router).await;
+    let endpoints = connected(&[url], None).await.unwrap();
+    let identity = &endpoints.as_slice()[0].identity;
+    assert!(!identity.is_vllm);
+    assert_eq!((&identity.server, identity.process_start), (&None, None));
+    let missing: Vec<_> = identity
+        .missing
+        .iter()
+        .map(|piece| piece.what.as_str())
+        .collect();
+    assert_eq!(missing, ["server", "process_start", "max_model_len"]);
+    assert!(
+        identity
+            .missing
+            .iter()
+            .all(|piece| !piece.reason.is_empty())
+    );
+}
+
+#[tokio::test]
+async fn a_simulated_server_is_known_by_its_header() {
+    let models = || async {
+        (
+            [("x-servemark-simulated", "sim-small")],
+            Json(json!({"data": [{"id": "m"}]})),
+        )
+    };
+    let router = healthy(|| StatusCode::OK).route("/v1/models", get(models));
+    let real = serve(vllm("m")).await;
+    let simulated = serve(router).await;
+    let endpoints = connected(&[real, simulated], None).await.unwrap();
+    assert_eq!(endpoints.simulated(), Some("sim-small"));
+    assert_eq!(endpoints.as_slice()[0].identity.simulated, None);
+}
+
+#[tokio::test]
+async fn a_model_that_an_endpoint_does_not_serve_is_told_with_those_it_serves() {
+    let urls = [serve(vllm("org/a")).await, serve(vllm("org/b")).await];
+    let text = connected(&urls[..1], Some("org/c"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("\"org/c\"") && text.contains("\"org/a\", \"lora-a\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("MODEL_PATH") && text.contains(&urls[0].to_string()),
+        "{text}"
+    );
+
+    let text = connected(&urls, None).await.unwrap_err().to_string();
+    assert!(
+        text.contains(&urls[1].to_string()) && text.contains("\"org/b\""),
+        "{text}"
+    );
+    assert_eq!(
+        connected(&urls, Some("lora-a")).await.unwrap().model(),
+        "lora-a"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_lists_no_models_needs_a_model_path() {
+    let url = serve(healthy(|| StatusCode::OK)).await;
+    let urls = std::slice::from_ref(&url);
+    let text = connected(urls, None).await.unwrap_err().to_string();
+    assert!(text.contains("Set MODEL_PATH"), "{text}");
+    assert_eq!(connected(urls, Some("mine")).await.unwrap().model(), "mine");
+}
+
+#[tokio::test]
+async fn no_endpoints_are_an_error() {
+    let error = connected(&[], None).await.unwrap_err();
+    assert!(matches!(error, EndpointError::NoEndpoints), "{error}");
+}
