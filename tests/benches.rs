@@ -254,7 +254,7 @@ fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
         let ran = chat()
             .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&broken]))
             .run(mode);
-        assert_eq!(ran.succeeded, false, "{}", ran.text);
+        assert!(!ran.succeeded, "{}", ran.text);
         assert!(
             ran.text.contains("chat_throughput/25 c=4 FAILED"),
             "{}",

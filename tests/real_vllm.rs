@@ -58,17 +58,17 @@ fn agrees(bench: &str, filter: &str, shape: &str, endpoints: &str) {
         (
             "RPS",
             &summary["rps"],
-            sum(&record, "request_success") / seconds,
+            sum(&record, "request_success_total") / seconds,
         ),
         (
             "output tok/s",
             &summary["output_tok_s"],
-            sum(&record, "generation_tokens") / seconds,
+            sum(&record, "generation_tokens_total") / seconds,
         ),
         (
             "mean TTFT (ms)",
             &summary["ttft_ms"]["mean"],
-            1e3 * sum(&record, "ttft_seconds_sum") / sum(&record, "ttft_seconds_count"),
+            1e3 * sum(&record, "ttft_seconds_sum") / sum(&record, "ttft_count"),
         ),
     ];
     for (name, harness, server) in comparisons {

@@ -174,7 +174,7 @@ impl Point<'_> {
                 Some(safety) => Some(SafetyCheck::new(safety, fixture.seed)?),
                 None => None,
             },
-            keep_texts: match config.safety.is_some() || !fixture.all_vllm() {
+            keep_texts: match config.safety.is_some() {
                 true => KeepTexts::All,
                 false => KeepTexts::First(AtomicU32::new(TEXTS_COUNTED_AGAIN)),
             },

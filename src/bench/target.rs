@@ -28,7 +28,7 @@ pub(super) struct Serving {
 
 /// Which generated texts are kept for counting tokens after the request.
 pub(super) enum KeepTexts {
-    /// All: somebody must count or check them.
+    /// All: they are checked.
     All,
     /// The first few of a point, to compare the server's count with the tokenizer's.
     First(AtomicU32),

@@ -45,7 +45,7 @@ pub struct Prepared {
     pub body: Bytes,
     /// Tokens of the prompt by the harness's tokenizer.
     pub prompt_tokens: u32,
-    /// Whether the generated text is wanted afterwards.
+    /// Whether the generated text is wanted even where the server counts its tokens.
     pub keep_text: bool,
 }
 

@@ -48,7 +48,7 @@ pub struct Completion {
     pub usage_output: Option<u32>,
     /// Tokens of the prompt as the harness's tokenizer counted them.
     pub prompt_tokens: u32,
-    /// The generated text, if it was asked to be kept.
+    /// The generated text, if it was asked to be kept or the server did not count it.
     pub text: Option<String>,
     /// Output tokens as the harness's tokenizer counted `text`; set where usage is missing.
     pub counted_output: Option<u32>,

@@ -10,6 +10,8 @@ use super::{Completion, Failure, FailureCause, Prepared};
 pub(super) struct Reader {
     body: Body,
     done: bool,
+    keep_text: bool,
+    text: String,
     completion: Completion,
 }
 
@@ -32,6 +34,9 @@ impl Reader {
                 false => Body::Whole(Vec::new()),
             },
             done: false,
+            keep_text: prepared.keep_text,
+            // Reserved before the clock runs; few tokens are longer than this.
+            text: String::with_capacity(expected_events * 8),
             completion: Completion {
                 last_byte_ns: 0,
                 content_ns: match stream {
@@ -41,7 +46,7 @@ impl Reader {
                 usage_input: None,
                 usage_output: None,
                 prompt_tokens: prepared.prompt_tokens,
-                text: prepared.keep_text.then(String::new),
+                text: None,
                 counted_output: None,
                 finish_reason: None,
             },
@@ -68,6 +73,7 @@ impl Reader {
             }
             Body::Stream(decoder) => {
                 let (completion, done) = (&mut self.completion, &mut self.done);
+                let text = &mut self.text;
                 decoder.feed(bytes, |data| {
                     if *done {
                         return Ok(());
@@ -81,7 +87,7 @@ impl Reader {
                         completion.content_ns.push(arrived_ns);
                         events.store(completion.content_ns.len() as u32, Ordering::Relaxed);
                     }
-                    note(completion, said)
+                    note(completion, text, said)
                 })
             }
         }
@@ -92,7 +98,7 @@ impl Reader {
         match &self.body {
             Body::Whole(whole) => {
                 let said = chunk::parse(whole).map_err(malformed)?;
-                note(&mut self.completion, said)?;
+                note(&mut self.completion, &mut self.text, said)?;
             }
             // Some servers close right after the finish reason, without an end mark.
             Body::Stream(_) if !self.done && self.completion.finish_reason.is_none() => {
@@ -106,21 +112,23 @@ impl Reader {
             }
             Body::Stream(_) => {}
         }
+        // Without the server's count, the text is what is left to count.
+        if self.keep_text || self.completion.usage_output.is_none() {
+            self.completion.text = Some(self.text);
+        }
         Ok(self.completion)
     }
 }
 
 /// Keeps what an event said.
-fn note(completion: &mut Completion, said: Said<'_>) -> Result<(), Failure> {
+fn note(completion: &mut Completion, text: &mut String, said: Said<'_>) -> Result<(), Failure> {
     if let Some(message) = said.error {
         return Err(Failure {
             cause: FailureCause::ServerError,
             message,
         });
     }
-    if let Some(text) = &mut completion.text {
-        text.push_str(&said.text);
-    }
+    text.push_str(&said.text);
     if let Some(usage) = said.usage {
         completion.usage_input = Some(usage.prompt_tokens);
         completion.usage_output = Some(usage.completion_tokens);
@@ -151,11 +159,19 @@ mod tests {
     ];
 
     fn read(stream: bool, pieces: &[&str]) -> (Result<Completion, Failure>, u32) {
+        read_keeping(stream, pieces, true)
+    }
+
+    fn read_keeping(
+        stream: bool,
+        pieces: &[&str],
+        keep_text: bool,
+    ) -> (Result<Completion, Failure>, u32) {
         let prepared = Prepared {
             url: "http://localhost/".parse().unwrap(),
             body: Default::default(),
             prompt_tokens: 3,
-            keep_text: true,
+            keep_text,
         };
         let events = AtomicU32::new(0);
         let mut reader = Reader::new(stream, 8, &prepared);
@@ -182,6 +198,19 @@ mod tests {
             (completion.usage_input, completion.usage_output),
             (Some(4), Some(2))
         );
+        assert_eq!(completion.text.as_deref(), Some("ab"));
+    }
+
+    #[test]
+    fn the_text_is_kept_where_wanted_or_where_nobody_else_counts() {
+        let whole = |keep| read_keeping(true, CHAT, keep).0.unwrap();
+        assert_eq!(whole(false).text, None);
+        let uncounted: Vec<_> = CHAT
+            .iter()
+            .copied()
+            .filter(|e| !e.contains("usage"))
+            .collect();
+        let completion = read_keeping(true, &uncounted, false).0.unwrap();
         assert_eq!(completion.text.as_deref(), Some("ab"));
     }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -11,16 +12,16 @@ use tempfile::TempDir;
 pub struct CargoBench {
     bench: String,
     command: Command,
-    results: TempDir,
+    results: Rc<TempDir>,
 }
 
 /// What a run printed and left behind.
 pub struct Ran {
     pub succeeded: bool,
-    pub code: Option<i32>,
     /// stdout, then stderr.
     pub text: String,
-    results: PathBuf,
+    bench: String,
+    results: Rc<TempDir>,
 }
 
 impl CargoBench {
@@ -31,7 +32,7 @@ impl CargoBench {
 
     /// A bench of the package in `directory`.
     pub fn in_package(bench: &str, directory: &Path) -> CargoBench {
-        let results = tempfile::tempdir().expect("a temporary directory");
+        let results = Rc::new(tempfile::tempdir().expect("a temporary directory"));
         let mut command = Command::new(env!("CARGO"));
         // The dev profile has been built for the tests already.
         command
@@ -83,9 +84,9 @@ impl CargoBench {
         let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
         Ran {
             succeeded: output.status.success(),
-            code: output.status.code(),
             text: text.concat(),
-            results: self.results.path().join("servemark").join(&self.bench),
+            bench: self.bench.clone(),
+            results: Rc::clone(&self.results),
         }
     }
 
@@ -96,10 +97,14 @@ impl CargoBench {
 }
 
 impl Ran {
+    fn directory(&self) -> PathBuf {
+        self.results.path().join("servemark").join(&self.bench)
+    }
+
     /// The only run record that was written.
     pub fn record(&self) -> Value {
         let mut found = Vec::new();
-        find(&self.results, "new.json", &mut found);
+        find(&self.directory(), "new.json", &mut found);
         assert_eq!(found.len(), 1, "records: {found:?}\n{}", self.text);
         let text = std::fs::read_to_string(&found[0]).expect("a readable record");
         serde_json::from_str(&text).expect("a record in JSON")
@@ -107,7 +112,8 @@ impl Ran {
 
     /// The CSV file's text.
     pub fn csv(&self) -> String {
-        std::fs::read_to_string(self.results.join("performance_metrics.csv")).expect("a CSV file")
+        std::fs::read_to_string(self.directory().join("performance_metrics.csv"))
+            .expect("a CSV file")
     }
 }
 

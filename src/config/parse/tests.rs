@@ -71,7 +71,7 @@ fn the_original_file_works_unchanged() {
     assert_eq!(config.load_shape, LoadShape::Steady);
     assert_eq!(config.prefix_cache, PrefixCache::Bust);
     assert_eq!(config.fixed_output, FixedOutput::Auto);
-    assert_eq!(config.metrics, [Metric::OutputTokS, Metric::Rps]);
+    assert_eq!(config.metrics, Metric::ALL);
     assert_eq!(config.request_timeout, Duration::from_secs(600));
     assert_eq!(config.ready_timeout, Duration::from_secs(300));
 }
