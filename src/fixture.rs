@@ -200,7 +200,7 @@ pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
 }
 
 /// Boots the embedded engine on free ports.
-fn embedded(seed: u64) -> Result<(Option<Engine>, Vec<EndpointUrl>), FixtureError> {
+pub(crate) fn embedded(seed: u64) -> Result<(Option<Engine>, Vec<EndpointUrl>), FixtureError> {
     let preset = Preset::named(EMBEDDED_PRESET)?;
     let engine = Engine::start(EngineOptions {
         replicas: EMBEDDED_REPLICAS,

@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 
 mod bench;
+pub mod check;
 pub mod client;
 pub mod config;
 pub mod endpoint;

@@ -9,8 +9,13 @@ pub fn e2el_ns(record: &RequestRecord) -> f64 {
 
 /// TTFT (ns): first content event − `t_send`; `None` where the response was not streamed or empty.
 pub fn ttft_ns(record: &RequestRecord, completion: &Completion) -> Option<f64> {
+    ttft_after(record.sent_ns, completion)
+}
+
+/// TTFT (ns) of a request that was sent at `sent_ns`.
+pub fn ttft_after(sent_ns: u64, completion: &Completion) -> Option<f64> {
     let first = completion.content_ns.first()?;
-    Some(first.saturating_sub(record.sent_ns) as f64)
+    Some(first.saturating_sub(sent_ns) as f64)
 }
 
 /// TPOT (ns/token): (last byte − first content event) ÷ (output tokens − 1).
