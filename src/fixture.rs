@@ -90,6 +90,11 @@ impl Fixture {
             false => (None, config.model_endpoints.clone()),
         };
         let asking = Http::new(http.clone(), config.request_headers());
+        if engine.is_none() {
+            let limit = config.ready_timeout.as_secs_f64();
+            let count = urls.len();
+            eprintln!("waiting for {count} endpoint(s), at most {limit:.0} s (READY_TIMEOUT)");
+        }
         // MODEL_PATH names the model of the user's servers; the embedded engine serves its own.
         let model = config.model_path.as_deref().filter(|_| engine.is_none());
         let endpoints = runtime.block_on(ready(&asking, config, &urls, model))?;

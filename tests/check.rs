@@ -31,7 +31,10 @@ fn engine(faults: Faults) -> Engine {
 fn without_endpoints_the_embedded_engine_is_ready_and_called_simulated() {
     let (code, text) = check("");
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("simulated") && text.contains("agrees with the server"), "{text}");
+    assert!(
+        text.contains("simulated") && text.contains("agrees with the server"),
+        "{text}"
+    );
     assert_eq!(text.matches("| yes ").count(), 2, "{text}");
 }
 
