@@ -6,6 +6,8 @@ use std::fs;
 use std::sync::Arc;
 
 use cargo_bench::CargoBench;
+use servemark::config::EndpointUrl;
+use servemark::endpoint::{Http, ServerMetrics};
 use servemark::engine::{Engine, EngineOptions, Faults, Preset, Slowdown};
 use servemark::prompt::shipped_tokenizer;
 
@@ -263,6 +265,38 @@ fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
         assert!(ran.text.contains("HTTP 500"), "{}", ran.text);
         assert!(!ran.text.contains("panicked"), "{}", ran.text);
     }
+}
+
+/// Waits until the engine has answered `requests` requests.
+fn wait_for_successes(engine: &Engine, requests: f64) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let http = Http::new(reqwest::Client::new(), Default::default());
+    let url = EndpointUrl::parse(engine.urls()[0].as_str()).expect("the engine's address");
+    runtime.block_on(async {
+        loop {
+            let metrics = ServerMetrics::scrape(&http, &url).await;
+            let counters = metrics.expect("the engine's /metrics").counters;
+            if counters.request_success_total.unwrap_or(0.0) >= requests {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
+    let engine = engine(|_| {});
+    let mut bench = chat();
+    bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&engine]));
+    let killer = std::thread::spawn(move || wait_for_successes(&engine, 100.0));
+    let ran = bench.run(&["--warm-up-time", "0.1", "--measurement-time", "60"]);
+    killer.join().expect("the engine was stopped");
+    assert!(!ran.succeeded, "{}", ran.text);
+    assert!(ran.text.contains("ended early"), "{}", ran.text);
+    assert!(ran.text.contains("connection failed"), "{}", ran.text);
+    let completed = &ran.record()["summary"]["completed"];
+    assert!(completed.as_u64().is_some_and(|n| n >= 50), "{completed}");
 }
 
 #[test]

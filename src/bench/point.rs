@@ -143,7 +143,7 @@ impl Point<'_> {
         }));
         match run {
             Ok(()) => {}
-            Err(payload) if payload.is::<PointFailed>() => {}
+            Err(payload) if payload.is::<PointFailed>() => results.ended_early(&self.name()),
             // Criterion has said why: a baseline that does not exist, say.
             Err(_) => results.criterion_failed(),
         }

@@ -37,6 +37,14 @@ impl Results {
         self.failed = true;
     }
 
+    /// A window came without any success, or without the metric; what was measured before it stays.
+    pub fn ended_early(&mut self, point: &str) {
+        self.failed = true;
+        self.notes.push(format!(
+            "{point}: ended early, as a whole window had no success; figures are of the windows before it"
+        ));
+    }
+
     /// Keeps a measured point, and writes its record at once, so that nothing later can lose it.
     pub fn add(
         &mut self,
