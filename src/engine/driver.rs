@@ -1,4 +1,4 @@
-//! Drives one scheduler in real time, on a thread of its own.
+//! Drives one replica's core on the wall clock, on a thread of its own.
 //!
 //! Steps follow one another without a gap while there is work: the next step's
 //! time counts from the last one's deadline, so that late wake-ups do not add up.
@@ -9,26 +9,52 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::metrics::Metrics;
+use super::engine_core::EngineCore;
+use super::metrics::{Metrics, Progress};
 use super::output::FinishReason;
-use super::scheduler::{Scheduler, Sequence, SequenceId, TokenEvent, Totals};
-use super::step_time::{Slowdown, StepTime};
+use super::scheduler::{Sequence, SequenceId, TokenEvent, Totals};
 use super::truth::{self, TruthRecord};
 
 /// How far behind its deadlines the driver may be and still catch up; beyond
 /// that (the machine was suspended, say) time starts anew.
 const MAX_CATCH_UP: Duration = Duration::from_millis(20);
 
-/// A sequence with what is needed to answer for it.
+/// Engine time on the wall clock: nanoseconds since the epoch, times the speed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScaledClock {
+    pub(super) epoch: Instant,
+    /// Engine seconds per second.
+    pub(super) speed: f64,
+}
+
+impl ScaledClock {
+    fn engine_ns(&self, at: Instant) -> u64 {
+        (at.duration_since(self.epoch).as_nanos() as f64 * self.speed) as u64
+    }
+
+    fn instant(&self, engine_ns: u64) -> Instant {
+        let real_ns = engine_ns as f64 / self.speed;
+        // A step longer than the clock's range never ends: a year is as good.
+        const YEAR: Duration = Duration::from_secs(31_536_000);
+        self.epoch + Duration::from_nanos(real_ns as u64).min(YEAR)
+    }
+
+    /// Wall-clock nanoseconds since the epoch.
+    fn real_ns(&self, at: Instant) -> u64 {
+        at.duration_since(self.epoch).as_nanos() as u64
+    }
+}
+
+/// A request's sequences with what is needed to answer for them.
 #[derive(Debug)]
 pub(super) struct Submission {
-    pub(super) sequence: Sequence,
+    /// One for each choice, in the order of the choices; their ids follow one another.
+    pub(super) sequences: Vec<Sequence>,
     pub(super) arrival: Instant,
     pub(super) truth: TruthRecord,
-    /// Gets every token; a closed receiver aborts the sequence.
+    /// Gets every token; a closed receiver aborts the sequences.
     pub(super) tokens: UnboundedSender<TokenEvent>,
 }
 
@@ -43,77 +69,67 @@ pub(super) enum Command {
 /// Set when the driver has been told to stop.
 struct Stopped;
 
+/// A sequence under way.
 struct Live {
-    arrival: Instant,
-    previous: Instant,
+    progress: Progress,
+    choice: usize,
     truth: TruthRecord,
     tokens: UnboundedSender<TokenEvent>,
 }
 
 /// One replica's engine loop.
 pub(super) struct Driver {
-    pub(super) scheduler: Scheduler,
-    pub(super) step_time: StepTime,
-    pub(super) slowdown: Slowdown,
-    pub(super) speed: f64,
-    pub(super) rng: StdRng,
-    pub(super) epoch: Instant,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) commands: Receiver<Command>,
-}
-
-impl Driver {
-    /// Runs until told to stop or until nobody can command it any more.
-    pub(super) fn run(self) {
-        let mut state = State {
-            scheduler: self.scheduler,
-            metrics: self.metrics,
-            epoch: self.epoch,
-            live: HashMap::new(),
-            totals: Totals::default(),
-        };
-        let mut rng = self.rng;
-        let mut events = Vec::new();
-        // End of the last step, while steps follow without a gap.
-        let mut step_end: Option<Instant> = None;
-        loop {
-            if state.take_pending(&self.commands).is_err() {
-                return;
-            }
-            let load = state.scheduler.schedule();
-            state
-                .metrics
-                .observe_scheduler(&state.scheduler, &mut state.totals);
-            let Some(load) = load else {
-                step_end = None;
-                match self.commands.recv().map(|command| state.handle(command)) {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(Stopped)) | Err(_) => return,
-                }
-            };
-            let now = Instant::now();
-            let start = step_end.filter(|end| now.duration_since(*end) < MAX_CATCH_UP);
-            let time = self.step_time.draw(&load, self.slowdown, &mut rng);
-            let deadline = start.unwrap_or(now) + time.div_f64(self.speed);
-            if state.wait_until(deadline, &self.commands).is_err() {
-                return;
-            }
-            step_end = Some(deadline);
-            state.scheduler.complete(&mut events);
-            state.emit(&mut events);
-        }
-    }
-}
-
-struct State {
-    scheduler: Scheduler,
+    core: EngineCore,
+    clock: ScaledClock,
     metrics: Arc<Metrics>,
-    epoch: Instant,
     live: HashMap<SequenceId, Live>,
     totals: Totals,
 }
 
-impl State {
+impl Driver {
+    pub(super) fn new(core: EngineCore, clock: ScaledClock, metrics: Arc<Metrics>) -> Driver {
+        Driver {
+            core,
+            clock,
+            metrics,
+            live: HashMap::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Runs until told to stop or until nobody can command it any more.
+    pub(super) fn run(mut self, commands: Receiver<Command>) {
+        // Either way of ending is an order.
+        let Err(Stopped) = self.steps(&commands);
+    }
+
+    fn steps(&mut self, commands: &Receiver<Command>) -> Result<std::convert::Infallible, Stopped> {
+        let mut events = Vec::new();
+        // End of the last step (engine time), while steps follow without a gap.
+        let mut last_end_ns: Option<u64> = None;
+        loop {
+            self.take_pending(commands)?;
+            let now = Instant::now();
+            let in_time =
+                |end: &u64| now.saturating_duration_since(self.clock.instant(*end)) < MAX_CATCH_UP;
+            let start_ns = last_end_ns
+                .filter(in_time)
+                .unwrap_or_else(|| self.clock.engine_ns(now));
+            let step_ns = self.core.begin_step(start_ns);
+            self.observe(start_ns);
+            let Some(step_ns) = step_ns else {
+                last_end_ns = None;
+                self.wait_for_work(commands)?;
+                continue;
+            };
+            let end_ns = start_ns.saturating_add(step_ns);
+            self.wait_until(self.clock.instant(end_ns), commands)?;
+            last_end_ns = Some(end_ns);
+            self.core.end_step(&mut events);
+            self.emit(&mut events);
+        }
+    }
+
     fn take_pending(&mut self, commands: &Receiver<Command>) -> Result<(), Stopped> {
         loop {
             match commands.try_recv() {
@@ -124,8 +140,19 @@ impl State {
         }
     }
 
-    /// Lets a step's time pass. Commands that come meanwhile take effect at once,
-    /// but new sequences get work in the next step only.
+    /// Sleeps until a command comes or a sequence is through the frontend.
+    fn wait_for_work(&mut self, commands: &Receiver<Command>) -> Result<(), Stopped> {
+        match self.core.next_entry_ns() {
+            Some(entry_ns) => self.wait_until(self.clock.instant(entry_ns), commands),
+            None => match commands.recv() {
+                Ok(command) => self.handle(command),
+                Err(_) => Err(Stopped),
+            },
+        }
+    }
+
+    /// Lets time pass. Commands that come meanwhile take effect at once, but new
+    /// sequences get work in the next step only.
     fn wait_until(
         &mut self,
         deadline: Instant,
@@ -146,65 +173,71 @@ impl State {
 
     fn handle(&mut self, command: Command) -> Result<(), Stopped> {
         match command {
-            Command::Submit(submission) => {
-                let Submission {
-                    sequence,
-                    arrival,
-                    truth,
-                    tokens,
-                } = *submission;
-                let live = Live {
-                    arrival,
-                    previous: arrival,
-                    truth,
-                    tokens,
-                };
-                self.live.insert(sequence.id, live);
-                self.scheduler.submit(sequence);
-            }
+            Command::Submit(submission) => self.submit(*submission),
             Command::Abort(id) => self.abort(id),
             Command::Stop => return Err(Stopped),
         }
         Ok(())
     }
 
-    fn abort(&mut self, id: SequenceId) {
-        self.scheduler.abort(id);
-        if let Some(live) = self.live.remove(&id) {
-            truth::lock(&live.truth).finish_reason = Some(FinishReason::Abort);
-            self.metrics
-                .observe_end(FinishReason::Abort, live.arrival.elapsed());
+    fn submit(&mut self, submission: Submission) {
+        let arrival_ns = self.clock.engine_ns(submission.arrival);
+        for (choice, sequence) in submission.sequences.into_iter().enumerate() {
+            let live = Live {
+                progress: Progress::new(submission.arrival, sequence.prompt.len()),
+                choice,
+                truth: submission.truth.clone(),
+                tokens: submission.tokens.clone(),
+            };
+            self.live.insert(sequence.id, live);
+            self.core.submit(arrival_ns, sequence);
         }
+    }
+
+    fn abort(&mut self, id: SequenceId) {
+        self.core.abort(id);
+        if let Some(live) = self.live.remove(&id) {
+            let reason = FinishReason::Abort;
+            truth::lock(&live.truth).choices[live.choice].finish_reason = Some(reason);
+            self.metrics
+                .observe_end(reason, &live.progress, Instant::now());
+        }
+    }
+
+    /// Publishes the queues' state at the start of a step.
+    fn observe(&mut self, start_ns: u64) {
+        let scheduled = self.clock.instant(start_ns);
+        for id in self.core.scheduler().admitted() {
+            if let Some(live) = self.live.get_mut(id) {
+                live.progress.scheduled = Some(scheduled);
+                truth::lock(&live.truth).choices[live.choice].scheduled_ns =
+                    Some(self.clock.real_ns(scheduled));
+            }
+        }
+        self.metrics.observe_queues(&self.core, &mut self.totals);
     }
 
     /// Hands the tokens of a step over, all at one time.
     fn emit(&mut self, events: &mut Vec<TokenEvent>) {
         let now = Instant::now();
-        let now_ns = now.duration_since(self.epoch).as_nanos() as u64;
+        let now_ns = self.clock.real_ns(now);
+        self.metrics.observe_step(events.len());
         for event in events.drain(..) {
             let Some(live) = self.live.get_mut(&event.sequence) else {
                 continue;
             };
-            let first = event.index == 0;
             {
                 let mut truth = truth::lock(&live.truth);
-                truth.token_ns.push(now_ns);
-                truth.finish_reason = event.finish;
-                if first {
-                    truth.cached_prompt_tokens = event.cached_prompt_tokens;
-                    self.metrics
-                        .prompt_tokens
-                        .inc_by(truth.prompt_tokens as u64);
-                }
+                let choice = &mut truth.choices[live.choice];
+                choice.token_ns.push(now_ns);
+                choice.finish_reason = event.finish;
+                choice.cached_prompt_tokens = event.cached_prompt_tokens;
             }
-            self.metrics
-                .observe_token(first, now.duration_since(live.previous));
-            live.previous = now;
+            self.metrics.observe_token(&event, &mut live.progress, now);
             let gone = live.tokens.send(event).is_err();
             match event.finish {
                 Some(reason) => {
-                    self.metrics
-                        .observe_end(reason, now.duration_since(live.arrival));
+                    self.metrics.observe_end(reason, &live.progress, now);
                     self.live.remove(&event.sequence);
                 }
                 None if gone => self.abort(event.sequence),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::option_text::{Grammar, OptionTextError};
 use super::text::mix;
 
 /// Share of requests, 0 to 1, that meet a fault which lasts a while.
@@ -25,7 +26,7 @@ pub struct TimedFault {
 /// drawn for one request, the one named first here happens.
 ///
 /// In text form: `http_500=0.1,cut=0.05,stall=0.1:2000` (the number after the
-/// colon is milliseconds, for `slow_headers` and `stall`).
+/// colon is milliseconds, for `slow_headers`, `stall` and `drip`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Faults {
     /// The accepted connection is closed at once.
@@ -52,17 +53,14 @@ pub struct Faults {
     pub wrong_usage: f64,
     /// Usage is asked for but never sent.
     pub no_usage: f64,
+    /// The bytes of a streamed output trickle out one by one, this far apart.
+    pub drip: TimedFault,
 }
 
-/// A fault specification that cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "fault {entry:?}: {problem}; expected name=rate or name=rate:milliseconds, for example \"http_500=0.1,stall=0.1:2000\""
-)]
-pub struct FaultsError {
-    entry: String,
-    problem: String,
-}
+const GRAMMAR: Grammar = Grammar {
+    option: "fault",
+    example: "http_500=0.1,stall=0.1:2000",
+};
 
 enum Slot<'a> {
     Rate(&'a mut f64),
@@ -70,7 +68,7 @@ enum Slot<'a> {
 }
 
 impl Faults {
-    const NAMES: &'static str = "refuse, http_429, http_500, http_503, slow_headers, reset, stall, cut, malformed_sse, garbage, wrong_usage, no_usage";
+    const NAMES: &'static str = "refuse, http_429, http_500, http_503, slow_headers, reset, stall, cut, malformed_sse, garbage, wrong_usage, no_usage, drip";
 
     fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
         Some(match name {
@@ -86,6 +84,7 @@ impl Faults {
             "garbage" => Slot::Rate(&mut self.garbage),
             "wrong_usage" => Slot::Rate(&mut self.wrong_usage),
             "no_usage" => Slot::Rate(&mut self.no_usage),
+            "drip" => Slot::Timed(&mut self.drip),
             _ => return None,
         })
     }
@@ -124,6 +123,7 @@ impl Faults {
         } else {
             UsageFault::None
         };
+        let drip = happens(self.drip.rate);
         // At least one token before the fault and, if there are two, one after it.
         let after = rng.random_range(1..tokens.max(2));
         RequestFaults {
@@ -134,6 +134,7 @@ impl Faults {
             slow_headers: late.then_some(self.slow_headers.duration),
             midstream: midstream.map(|(_, kind)| (after, kind)),
             usage,
+            drip: drip.then_some(self.drip.duration),
         }
     }
 }
@@ -177,54 +178,40 @@ pub(super) struct RequestFaults {
     /// After that many tokens, this happens.
     pub(super) midstream: Option<(u32, Midstream)>,
     pub(super) usage: UsageFault,
+    /// Bytes come one by one, this far apart.
+    pub(super) drip: Option<Duration>,
 }
 
 impl FromStr for Faults {
-    type Err = FaultsError;
+    type Err = OptionTextError;
 
-    fn from_str(text: &str) -> Result<Faults, FaultsError> {
+    fn from_str(text: &str) -> Result<Faults, OptionTextError> {
         let mut faults = Faults::default();
-        for entry in text
-            .split(',')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty())
-        {
-            let error = |problem: String| FaultsError {
-                entry: entry.to_owned(),
-                problem,
+        for entry in GRAMMAR.entries(text) {
+            let entry = entry?;
+            let rate = GRAMMAR.number(entry, entry.value)?;
+            if rate > 1.0 {
+                return Err(GRAMMAR.error(entry.text, "a rate is at most 1"));
+            }
+            let Some(slot) = faults.slot(entry.name) else {
+                let problem = format!("there is no such fault; there are {}", Faults::NAMES);
+                return Err(GRAMMAR.error(entry.text, problem));
             };
-            let (name, value) = entry
-                .split_once('=')
-                .ok_or_else(|| error("it has no rate".into()))?;
-            let (rate, millis) = match value.split_once(':') {
-                Some((rate, millis)) => (rate, Some(millis)),
-                None => (value, None),
-            };
-            let rate: f64 = rate
-                .trim()
-                .parse()
-                .ok()
-                .filter(|rate| (0.0..=1.0).contains(rate))
-                .ok_or_else(|| error(format!("the rate {rate:?} is no number from 0 to 1")))?;
-            let slot = faults.slot(name.trim()).ok_or_else(|| {
-                error(format!(
-                    "there is no such fault; there are {}",
-                    Faults::NAMES
-                ))
-            })?;
-            match (slot, millis) {
-                (Slot::Rate(slot), None) => *slot = rate,
-                (Slot::Timed(slot), Some(millis)) => {
-                    let millis: u64 = millis.trim().parse().map_err(|_| {
-                        error(format!("{millis:?} is no whole number of milliseconds"))
-                    })?;
+            match slot {
+                Slot::Rate(slot) => {
+                    GRAMMAR.no_extra(entry)?;
+                    *slot = rate;
+                }
+                Slot::Timed(slot) => {
+                    let millis = GRAMMAR.extra(entry, "its milliseconds")?;
+                    let millis = GRAMMAR.number(entry, millis)?;
+                    // Saturates at an end that nobody waits for.
+                    let duration = Duration::try_from_secs_f64(millis / 1e3);
                     *slot = TimedFault {
                         rate,
-                        duration: Duration::from_millis(millis),
+                        duration: duration.unwrap_or(Duration::MAX),
                     };
                 }
-                (Slot::Rate(_), Some(_)) => return Err(error("it takes no duration".into())),
-                (Slot::Timed(_), None) => return Err(error("it needs a duration".into())),
             }
         }
         Ok(faults)
@@ -240,7 +227,8 @@ impl fmt::Display for Faults {
             match faults.slot(name) {
                 Some(Slot::Rate(rate)) if *rate > 0.0 => write!(f, "{comma}{name}={rate}")?,
                 Some(Slot::Timed(TimedFault { rate, duration })) if *rate > 0.0 => {
-                    write!(f, "{comma}{name}={rate}:{}", duration.as_millis())?;
+                    let millis = duration.as_secs_f64() * 1e3;
+                    write!(f, "{comma}{name}={rate}:{millis}")?;
                 }
                 _ => continue,
             }
@@ -279,12 +267,12 @@ mod tests {
     fn a_bad_specification_is_explained() {
         let table = [
             ("http_418=0.1", "no such fault"),
-            ("cut", "has no rate"),
-            ("cut=2", "no number from 0 to 1"),
-            ("cut=NaN", "no number from 0 to 1"),
-            ("stall=0.1", "needs a duration"),
-            ("stall=0.1:soon", "milliseconds"),
-            ("cut=0.1:5", "takes no duration"),
+            ("cut", "has no value"),
+            ("cut=2", "at most 1"),
+            ("cut=NaN", "no number"),
+            ("stall=0.1", "needs its milliseconds"),
+            ("stall=0.1:soon", "no number"),
+            ("cut=0.1:5", "takes nothing after a colon"),
         ];
         for (text, words) in table {
             let error = text.parse::<Faults>().expect_err(text).to_string();

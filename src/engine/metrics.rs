@@ -1,13 +1,17 @@
 //! Prometheus metrics of one replica, with vLLM's names, labels and buckets.
+//!
+//! Times are those a client sees: wall-clock time, whatever the engine's speed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder,
 };
 
+use super::engine_core::EngineCore;
 use super::output::FinishReason;
-use super::scheduler::{Scheduler, Totals};
+use super::scheduler::{SchedulerLimits, TokenEvent, Totals};
 
 /// Content type of the exposition format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
@@ -24,6 +28,35 @@ const REQUEST_BUCKETS: [f64; 21] = [
     0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0,
     480.0, 960.0, 1920.0, 7680.0,
 ];
+const STEP_TOKEN_BUCKETS: [f64; 13] = [
+    1.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0,
+];
+
+/// How far a sequence has come, for the histograms.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    arrival: Instant,
+    prompt_tokens: usize,
+    /// When the step began that first worked on it.
+    pub(super) scheduled: Option<Instant>,
+    first_token: Option<Instant>,
+    last_token: Instant,
+    tokens: u32,
+}
+
+impl Progress {
+    /// A sequence that has just arrived.
+    pub(super) fn new(arrival: Instant, prompt_tokens: usize) -> Progress {
+        Progress {
+            arrival,
+            prompt_tokens,
+            scheduled: None,
+            first_token: None,
+            last_token: arrival,
+            tokens: 0,
+        }
+    }
+}
 
 /// The metrics and their registry.
 #[derive(Debug)]
@@ -35,99 +68,191 @@ pub(super) struct Metrics {
     prefix_queries: IntCounter,
     prefix_hits: IntCounter,
     preemptions: IntCounter,
-    pub(super) prompt_tokens: IntCounter,
-    pub(super) generation_tokens: IntCounter,
+    prompt_tokens: IntCounter,
+    cached_prompt_tokens: IntCounter,
+    generation_tokens: IntCounter,
     success: [IntCounter; 3],
+    step_tokens: Histogram,
     time_to_first_token: Histogram,
     inter_token_latency: Histogram,
     request_latency: Histogram,
+    request_queue: Histogram,
+    request_prefill: Histogram,
+    request_decode: Histogram,
+    request_inference: Histogram,
+    request_time_per_token: Histogram,
+    request_prompt_tokens: Histogram,
+    request_generation_tokens: Histogram,
+}
+
+/// Makes metrics of one model and registers them.
+struct Registrar<'a> {
+    registry: &'a Registry,
+    model_name: &'a str,
+}
+
+impl Registrar<'_> {
+    /// A metric's name and labels; `engine` is "0", as each replica is a server of its own.
+    fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help)
+            .const_label("model_name", self.model_name)
+            .const_label("engine", "0")
+    }
+
+    fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.keep(IntCounter::with_opts(self.opts(name, help))?)
+    }
+
+    fn success(&self, reason: FinishReason) -> Result<IntCounter, prometheus::Error> {
+        let help = "Requests that ended, by reason.";
+        let opts = self.opts("vllm:request_success_total", help);
+        let opts = opts.const_label("finished_reason", reason.as_str());
+        self.keep(IntCounter::with_opts(opts)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.keep(IntGauge::with_opts(self.opts(name, help))?)
+    }
+
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> Result<Histogram, prometheus::Error> {
+        let opts = HistogramOpts::from(self.opts(name, help)).buckets(buckets.to_vec());
+        self.keep(Histogram::with_opts(opts)?)
+    }
+
+    /// What a fixed fact is: a gauge of 1 with the facts as labels.
+    fn cache_config(&self, limits: &SchedulerLimits) -> Result<Gauge, prometheus::Error> {
+        let caching = match limits.enable_prefix_caching {
+            true => "True",
+            false => "False",
+        };
+        let opts = self
+            .opts("vllm:cache_config_info", "The KV cache's configuration.")
+            .const_label("block_size", limits.block_size.to_string())
+            .const_label("num_gpu_blocks", limits.num_kv_blocks.to_string())
+            .const_label("enable_prefix_caching", caching);
+        let gauge = self.keep(Gauge::with_opts(opts)?)?;
+        gauge.set(1.0);
+        Ok(gauge)
+    }
 }
 
 impl Metrics {
-    /// All metrics at zero. `model_name` becomes the label of that name; `engine` is "0",
-    /// as each replica is a server of its own.
-    pub(super) fn new(model_name: &str) -> Result<Metrics, prometheus::Error> {
+    /// All metrics at zero. `model_name` becomes the label of that name.
+    pub(super) fn new(
+        model_name: &str,
+        limits: &SchedulerLimits,
+    ) -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new();
-        let opts = |name: &str, help: &str| {
-            Opts::new(name, help)
-                .const_label("model_name", model_name)
-                .const_label("engine", "0")
-        };
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::with_opts(opts(name, help))?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let success = |reason: FinishReason| {
-            let opts = opts(
-                "vllm:request_success_total",
-                "Requests that ended, by reason.",
-            );
-            let counter =
-                IntCounter::with_opts(opts.const_label("finished_reason", reason.as_str()))?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::with_opts(opts(name, help))?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
-            let histogram = Histogram::with_opts(opts)?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        let kv_usage = Gauge::with_opts(opts(
-            "vllm:kv_cache_usage_perc",
-            "Share of KV cache blocks in use; 1 is all of them.",
-        ))?;
-        registry.register(Box::new(kv_usage.clone()))?;
         register_start_time(&registry)?;
+        let make = Registrar {
+            registry: &registry,
+            model_name,
+        };
+        make.cache_config(limits)?;
+        let tokens = token_buckets(limits.max_model_len);
         Ok(Metrics {
-            running: gauge("vllm:num_requests_running", "Requests running.")?,
-            waiting: gauge("vllm:num_requests_waiting", "Requests waiting.")?,
-            kv_usage,
-            prefix_queries: counter(
+            running: make.gauge("vllm:num_requests_running", "Requests running.")?,
+            waiting: make.gauge("vllm:num_requests_waiting", "Requests waiting.")?,
+            kv_usage: make.keep(Gauge::with_opts(make.opts(
+                "vllm:kv_cache_usage_perc",
+                "Share of KV cache blocks in use; 1 is all of them.",
+            ))?)?,
+            prefix_queries: make.counter(
                 "vllm:prefix_cache_queries_total",
                 "Prompt tokens looked up in the prefix cache.",
             )?,
-            prefix_hits: counter(
+            prefix_hits: make.counter(
                 "vllm:prefix_cache_hits_total",
                 "Prompt tokens found in the prefix cache.",
             )?,
-            preemptions: counter("vllm:num_preemptions_total", "Requests preempted.")?,
-            prompt_tokens: counter("vllm:prompt_tokens_total", "Prompt tokens processed.")?,
-            generation_tokens: counter("vllm:generation_tokens_total", "Output tokens generated.")?,
+            preemptions: make.counter("vllm:num_preemptions_total", "Requests preempted.")?,
+            prompt_tokens: make.counter("vllm:prompt_tokens_total", "Prompt tokens processed.")?,
+            cached_prompt_tokens: make.counter(
+                "vllm:prompt_tokens_cached_total",
+                "Prompt tokens that the prefix cache saved.",
+            )?,
+            generation_tokens: make
+                .counter("vllm:generation_tokens_total", "Output tokens generated.")?,
             success: [
-                success(FinishReason::Stop)?,
-                success(FinishReason::Length)?,
-                success(FinishReason::Abort)?,
+                make.success(FinishReason::Stop)?,
+                make.success(FinishReason::Length)?,
+                make.success(FinishReason::Abort)?,
             ],
-            time_to_first_token: histogram(
+            step_tokens: make.histogram(
+                "vllm:iteration_tokens_total",
+                "Output tokens of a step.",
+                &STEP_TOKEN_BUCKETS,
+            )?,
+            time_to_first_token: make.histogram(
                 "vllm:time_to_first_token_seconds",
                 "Time from a request's arrival to its first token, seconds.",
                 &TTFT_BUCKETS,
             )?,
-            inter_token_latency: histogram(
+            inter_token_latency: make.histogram(
                 "vllm:inter_token_latency_seconds",
                 "Time between consecutive tokens of a request, seconds.",
                 &ITL_BUCKETS,
             )?,
-            request_latency: histogram(
+            request_latency: make.histogram(
                 "vllm:e2e_request_latency_seconds",
                 "Time from a request's arrival to its last token, seconds.",
                 &REQUEST_BUCKETS,
+            )?,
+            request_queue: make.histogram(
+                "vllm:request_queue_time_seconds",
+                "Time from a request's arrival to its first step, seconds.",
+                &REQUEST_BUCKETS,
+            )?,
+            request_prefill: make.histogram(
+                "vllm:request_prefill_time_seconds",
+                "Time from a request's first step to its first token, seconds.",
+                &REQUEST_BUCKETS,
+            )?,
+            request_decode: make.histogram(
+                "vllm:request_decode_time_seconds",
+                "Time from a request's first token to its last, seconds.",
+                &REQUEST_BUCKETS,
+            )?,
+            request_inference: make.histogram(
+                "vllm:request_inference_time_seconds",
+                "Time from a request's first step to its last token, seconds.",
+                &REQUEST_BUCKETS,
+            )?,
+            request_time_per_token: make.histogram(
+                "vllm:request_time_per_output_token_seconds",
+                "Mean time between a request's tokens, seconds.",
+                &ITL_BUCKETS,
+            )?,
+            request_prompt_tokens: make.histogram(
+                "vllm:request_prompt_tokens",
+                "Prompt tokens of a request.",
+                &tokens,
+            )?,
+            request_generation_tokens: make.histogram(
+                "vllm:request_generation_tokens",
+                "Output tokens of a request.",
+                &tokens,
             )?,
             registry,
         })
     }
 
-    /// Brings gauges and cache counters up to the scheduler's state.
-    pub(super) fn observe_scheduler(&self, scheduler: &Scheduler, seen: &mut Totals) {
+    /// Brings gauges and cache counters up to the core's state.
+    pub(super) fn observe_queues(&self, core: &EngineCore, seen: &mut Totals) {
+        let scheduler = core.scheduler();
         self.running.set(scheduler.running() as i64);
-        self.waiting.set(scheduler.waiting() as i64);
+        let waiting = scheduler.waiting() + core.entering();
+        self.waiting.set(waiting as i64);
         self.kv_usage.set(scheduler.kv_usage());
         let totals = scheduler.totals();
         self.prefix_queries
@@ -139,24 +264,52 @@ impl Metrics {
         *seen = totals;
     }
 
-    /// Counts a token that left `since_previous` after the one before it, or, for the
-    /// first, after the request's arrival.
-    pub(super) fn observe_token(&self, first: bool, since_previous: Duration) {
-        self.generation_tokens.inc();
-        let histogram = if first {
+    /// Counts a step that gave `tokens` output tokens.
+    pub(super) fn observe_step(&self, tokens: usize) {
+        self.step_tokens.observe(tokens as f64);
+        self.generation_tokens.inc_by(tokens as u64);
+    }
+
+    /// Counts a token that left at `now` and moves its sequence's progress on.
+    pub(super) fn observe_token(&self, event: &TokenEvent, progress: &mut Progress, now: Instant) {
+        let since_previous = now.saturating_duration_since(progress.last_token);
+        let histogram = if event.index == 0 {
+            progress.first_token = Some(now);
+            self.prompt_tokens.inc_by(progress.prompt_tokens as u64);
+            self.cached_prompt_tokens
+                .inc_by(event.cached_prompt_tokens as u64);
             &self.time_to_first_token
         } else {
             &self.inter_token_latency
         };
         histogram.observe(since_previous.as_secs_f64());
+        progress.last_token = now;
+        progress.tokens += 1;
     }
 
-    /// Counts a request's end. Its latency counts unless it was aborted.
-    pub(super) fn observe_end(&self, reason: FinishReason, since_arrival: Duration) {
+    /// Counts a sequence's end. Its times count unless it was aborted.
+    pub(super) fn observe_end(&self, reason: FinishReason, progress: &Progress, now: Instant) {
         self.success[reason as usize].inc();
-        if reason != FinishReason::Abort {
-            self.request_latency.observe(since_arrival.as_secs_f64());
+        let (Some(scheduled), Some(first)) = (progress.scheduled, progress.first_token) else {
+            return;
+        };
+        if reason == FinishReason::Abort {
+            return;
         }
+        let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
+        self.request_latency.observe(seconds(progress.arrival, now));
+        self.request_queue
+            .observe(seconds(progress.arrival, scheduled));
+        self.request_prefill.observe(seconds(scheduled, first));
+        self.request_decode.observe(seconds(first, now));
+        self.request_inference.observe(seconds(scheduled, now));
+        let gaps = f64::from(progress.tokens.saturating_sub(1).max(1));
+        self.request_time_per_token
+            .observe(seconds(first, now) / gaps);
+        self.request_prompt_tokens
+            .observe(progress.prompt_tokens as f64);
+        self.request_generation_tokens
+            .observe(f64::from(progress.tokens));
     }
 
     /// The metrics in Prometheus' text format.
@@ -165,6 +318,19 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// vLLM's buckets for token counts: 1, 2, 5, 10, … up to the longest sequence.
+fn token_buckets(max_model_len: usize) -> Vec<f64> {
+    let decades = (0..12).map(|exponent| 10_f64.powi(exponent));
+    let buckets = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|mantissa| mantissa * decade));
+    let mut buckets: Vec<f64> = buckets
+        .take_while(|bucket| *bucket <= max_model_len as f64)
+        .collect();
+    if buckets.is_empty() {
+        buckets.push(1.0);
+    }
+    buckets
 }
 
 fn register_start_time(registry: &Registry) -> Result<(), prometheus::Error> {
@@ -181,13 +347,29 @@ fn register_start_time(registry: &Registry) -> Result<(), prometheus::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::preset::Preset;
     use super::*;
 
     #[test]
     fn names_and_labels_are_those_of_vllm() {
-        let metrics = Metrics::new("some/model").expect("valid names");
-        metrics.observe_token(true, Duration::from_millis(7));
-        metrics.observe_end(FinishReason::Length, Duration::from_millis(900));
+        let limits = Preset::named("sim-small").expect("shipped").scheduler;
+        let metrics = Metrics::new("some/model", &limits).expect("valid names");
+        let arrival = Instant::now();
+        let after = |millis| arrival + Duration::from_millis(millis);
+        let mut progress = Progress::new(arrival, 30);
+        progress.scheduled = Some(after(2));
+        let token = |index| TokenEvent {
+            sequence: 1,
+            index,
+            finish: None,
+            cached_prompt_tokens: 16,
+        };
+        metrics.observe_step(1);
+        metrics.observe_token(&token(0), &mut progress, after(7));
+        metrics.observe_token(&token(1), &mut progress, after(900));
+        metrics.observe_end(FinishReason::Length, &progress, after(900));
         let text = String::from_utf8(metrics.render().expect("encodes")).expect("UTF-8");
         let labels = "engine=\"0\",model_name=\"some/model\"";
         for line in [
@@ -197,17 +379,42 @@ mod tests {
             format!("vllm:prefix_cache_queries_total{{{labels}}} 0"),
             format!("vllm:prefix_cache_hits_total{{{labels}}} 0"),
             format!("vllm:num_preemptions_total{{{labels}}} 0"),
-            format!("vllm:prompt_tokens_total{{{labels}}} 0"),
+            format!("vllm:prompt_tokens_total{{{labels}}} 30"),
+            format!("vllm:prompt_tokens_cached_total{{{labels}}} 16"),
             format!("vllm:generation_tokens_total{{{labels}}} 1"),
             "vllm:request_success_total{engine=\"0\",finished_reason=\"length\",model_name=\"some/model\"} 1".to_owned(),
             format!("vllm:time_to_first_token_seconds_bucket{{{labels},le=\"0.005\"}} 0"),
             format!("vllm:time_to_first_token_seconds_bucket{{{labels},le=\"0.01\"}} 1"),
-            format!("vllm:inter_token_latency_seconds_count{{{labels}}} 0"),
+            format!("vllm:inter_token_latency_seconds_count{{{labels}}} 1"),
             format!("vllm:e2e_request_latency_seconds_sum{{{labels}}} 0.9"),
+            format!("vllm:request_queue_time_seconds_sum{{{labels}}} 0.002"),
+            format!("vllm:request_prefill_time_seconds_sum{{{labels}}} 0.005"),
+            format!("vllm:request_decode_time_seconds_sum{{{labels}}} 0.893"),
+            format!("vllm:request_inference_time_seconds_sum{{{labels}}} 0.898"),
+            format!("vllm:request_time_per_output_token_seconds_sum{{{labels}}} 0.893"),
+            format!("vllm:request_prompt_tokens_bucket{{{labels},le=\"50\"}} 1"),
+            format!("vllm:request_generation_tokens_bucket{{{labels},le=\"2\"}} 1"),
+            format!("vllm:iteration_tokens_total_count{{{labels}}} 1"),
+            "vllm:cache_config_info{block_size=\"16\",enable_prefix_caching=\"True\",engine=\"0\",model_name=\"some/model\",num_gpu_blocks=\"16384\"} 1".to_owned(),
             "# TYPE vllm:generation_tokens_total counter".to_owned(),
         ] {
             assert!(text.lines().any(|had| had == line), "{line}\nnot in\n{text}");
         }
         assert!(text.contains("process_start_time_seconds 1"), "{text}");
+    }
+
+    #[test]
+    fn an_aborted_request_is_counted_without_times() {
+        let limits = Preset::named("sim-small").expect("shipped").scheduler;
+        let metrics = Metrics::new("m", &limits).expect("valid names");
+        let now = Instant::now();
+        metrics.observe_end(FinishReason::Abort, &Progress::new(now, 3), now);
+        assert_eq!(metrics.success[FinishReason::Abort as usize].get(), 1);
+        assert_eq!(metrics.request_latency.get_sample_count(), 0);
+    }
+
+    #[test]
+    fn token_buckets_end_at_the_longest_sequence() {
+        assert_eq!(token_buckets(60), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
     }
 }

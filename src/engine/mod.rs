@@ -27,9 +27,12 @@
 mod blocks;
 mod chat_template;
 mod driver;
+mod engine_core;
 mod faults;
 mod http;
 mod metrics;
+mod noise;
+mod option_text;
 mod output;
 mod preset;
 mod replica;
@@ -40,7 +43,10 @@ mod step_time;
 mod text;
 mod truth;
 
-pub use faults::{Faults, FaultsError, TimedFault};
+pub use engine_core::EngineCore;
+pub use faults::{Faults, TimedFault};
+pub use noise::Noise;
+pub use option_text::OptionTextError;
 pub use output::{FinishReason, NaturalLength};
 pub use preset::{Preset, PublishedThroughput};
 pub use scheduler::{
@@ -49,9 +55,12 @@ pub use scheduler::{
 pub use server::{ContextOverflow, Engine, EngineOptions};
 pub use step_time::{Slowdown, StepLoad, StepTime};
 pub use text::{TokenStream, Vocabulary};
-pub use truth::RequestTruth;
+pub use truth::{ChoiceTruth, RequestTruth};
 
-/// Header by which every response says that it is simulated, and by which preset.
+use std::net::IpAddr;
+
+/// Header by which every response says that it is simulated: the preset's name and, after
+/// semicolons, each way in which the engine strays from it (`sim-small; speed=20`).
 pub const SIMULATED_HEADER: &str = "x-servemark-simulated";
 
 /// Why an engine cannot be had.
@@ -89,9 +98,11 @@ pub enum EngineError {
     NoUsableTokens,
     /// A port cannot be had.
     #[error(
-        "cannot listen on 127.0.0.1:{port}: {source}; choose another port or stop what uses it"
+        "cannot listen on {host} port {port}: {source}; choose another port or stop what uses it"
     )]
     Listen {
+        /// The address asked for.
+        host: IpAddr,
         /// The port asked for; 0 is any free one.
         port: u16,
         /// What the system says.

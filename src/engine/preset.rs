@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
+use super::noise::Noise;
 use super::output::NaturalLength;
 use super::scheduler::SchedulerLimits;
 use super::step_time::StepTime;
@@ -54,6 +55,11 @@ pub struct Preset {
     pub reproduces: Vec<PublishedThroughput>,
     /// How long a step takes.
     pub step_time: StepTime,
+    /// Time from a request's arrival to the scheduler's queue (µs): the API server, which
+    /// parses and tokenises. Requests pass through it side by side.
+    pub frontend_us: f64,
+    /// How far step times stray.
+    pub noise: Noise,
     /// The scheduler's limits.
     pub scheduler: SchedulerLimits,
     /// How long outputs are where nothing else ends them.
@@ -111,6 +117,12 @@ impl Preset {
         }
         if let Some(parameter) = self.step_time.invalid_parameter() {
             return bad(format!("step_time.{parameter} must be 0 or more"));
+        }
+        if !(self.frontend_us.is_finite() && self.frontend_us >= 0.0) {
+            return bad("frontend_us must be 0 or more".to_owned());
+        }
+        if let Some(problem) = self.noise.problem() {
+            return bad(format!("noise: {problem}"));
         }
         if let Some(problem) = self.scheduler.problem() {
             return bad(format!("scheduler: {problem}"));
@@ -182,13 +194,13 @@ mod tests {
         let mut events = Vec::new();
         while finished < 2 * load {
             let step = scheduler.schedule().expect("there is always work");
-            let time = preset.step_time.noiseless(&step, Slowdown::NONE);
+            let time_ns = preset.step_time.exact_ns(&step, Slowdown::NONE);
             scheduler.complete(&mut events);
             let ended = events.iter().filter(|event| event.finish.is_some()).count();
             (0..ended).for_each(|_| submit(&mut scheduler));
             // The first half fills the pipe and spreads the sequences' ages.
             if finished >= load {
-                seconds += time.as_secs_f64();
+                seconds += time_ns * 1e-9;
                 tokens += events.len();
             }
             finished += ended;

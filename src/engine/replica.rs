@@ -1,6 +1,7 @@
 //! What the HTTP layer of one replica knows, and its way to the replica's driver.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -17,7 +18,10 @@ use super::preset::Preset;
 use super::scheduler::{Sequence, SequenceId, TokenEvent};
 use super::server::ContextOverflow;
 use super::text::{TokenStream, Vocabulary, mix};
-use super::truth::{RequestTruth, TruthLog};
+use super::truth::{ChoiceTruth, RequestTruth, TruthLog, TruthRecord};
+
+/// Most token times that a request's truth reserves room for; more grow as they come.
+const TRUTH_RESERVE: u32 = 4096;
 
 /// What all replicas of an engine share.
 pub(super) struct Shared {
@@ -34,6 +38,9 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     pub(super) faults: Faults,
     pub(super) context_overflow: ContextOverflow,
+    /// Value of the header by which every response says what is simulated.
+    pub(super) label: String,
+    pub(super) tokens_per_chunk: NonZeroU32,
 }
 
 impl fmt::Debug for Shared {
@@ -66,25 +73,44 @@ pub(super) struct Replica {
     pub(super) commands: Sender<Command>,
     /// Requests seen so far; the next one's ordinal.
     pub(super) requests: AtomicU64,
+    /// Sequences named so far; the next one's id.
+    pub(super) sequences: AtomicU64,
 }
 
-/// A request for output tokens, its prompt tokenised.
+/// One prompt of a request, tokenised, and what its output may be.
+pub(super) struct Prompt {
+    pub(super) tokens: Arc<[u32]>,
+    pub(super) limits: OutputLimits,
+}
+
+/// A request for output tokens.
 pub(super) struct GenerationJob {
     pub(super) request_id: String,
     pub(super) arrival: Instant,
-    pub(super) prompt: Vec<u32>,
-    pub(super) limits: OutputLimits,
+    pub(super) prompts: Vec<Prompt>,
+    /// Choices for each prompt.
+    pub(super) n: usize,
     /// The request's own `seed`.
     pub(super) seed: Option<i64>,
     pub(super) ordinal: u64,
 }
 
+/// One choice of a response: a sequence of its own, whose output is decided.
+#[derive(Debug)]
+pub(super) struct Choice {
+    prompt: Arc<[u32]>,
+    pub(super) plan: OutputPlan,
+    pub(super) stream: TokenStream,
+    finished: bool,
+}
+
 /// A job whose output is decided but not yet asked of the scheduler.
 pub(super) struct PlannedJob {
-    job: GenerationJob,
-    pub(super) plan: OutputPlan,
+    request_id: String,
+    arrival: Instant,
+    prompt_tokens: usize,
+    choices: Vec<Choice>,
     pub(super) faults: RequestFaults,
-    stream: TokenStream,
 }
 
 impl Replica {
@@ -108,92 +134,121 @@ impl Replica {
 
     /// Decides output and faults of `job`.
     pub(super) fn plan(&self, job: GenerationJob) -> PlannedJob {
-        let seed =
-            match job.seed {
+        let mut choices = Vec::with_capacity(job.prompts.len() * job.n);
+        for prompt in &job.prompts {
+            let seed = match job.seed {
                 // Like a seeded request of vLLM: the same seed and prompt, the same output.
-                Some(seed) => job.prompt.iter().fold(mix(seed as u64), |hash, token| {
+                Some(seed) => prompt.tokens.iter().fold(mix(seed as u64), |hash, token| {
                     mix(hash ^ u64::from(*token))
                 }),
                 None => mix(self.request_seed(job.ordinal)),
             };
-        let stream = TokenStream::new(seed, self.shared.vocabulary.clone());
-        let natural = &self.shared.preset.natural_length;
-        let plan = output::plan(&stream, seed, natural, &job.limits);
+            for _ in 0..job.n {
+                let seed = match choices.len() as u64 {
+                    0 => seed,
+                    index => mix(seed ^ mix(index)),
+                };
+                choices.push(self.choose(prompt, seed));
+            }
+        }
+        let tokens = choices.iter().map(|choice| choice.plan.tokens).sum();
         let faults = self.shared.faults.draw(
             mix(self.shared.seed ^ mix(self.index as u64)),
             job.ordinal,
-            plan.tokens,
+            tokens,
         );
         PlannedJob {
-            job,
-            plan,
+            request_id: job.request_id,
+            arrival: job.arrival,
+            prompt_tokens: job.prompts.iter().map(|prompt| prompt.tokens.len()).sum(),
+            choices,
             faults,
+        }
+    }
+
+    fn choose(&self, prompt: &Prompt, seed: u64) -> Choice {
+        let stream = TokenStream::new(seed, self.shared.vocabulary.clone());
+        let natural = &self.shared.preset.natural_length;
+        Choice {
+            prompt: prompt.tokens.clone(),
+            plan: output::plan(&stream, seed, natural, &prompt.limits),
             stream,
+            finished: false,
         }
     }
 
     /// Puts a planned job into the scheduler's queue.
     pub(super) fn submit(self: &Arc<Self>, planned: PlannedJob) -> Generation {
-        let PlannedJob {
-            job,
-            plan,
-            faults,
-            stream,
-        } = planned;
-        let prompt_tokens = job.prompt.len();
-        let arrival_ns = job.arrival.duration_since(self.shared.epoch).as_nanos() as u64;
-        let truth = RequestTruth {
-            request_id: job.request_id.clone(),
-            replica: self.index,
-            prompt_tokens,
-            cached_prompt_tokens: 0,
-            arrival_ns,
-            token_ns: Vec::new(),
-            finish_reason: None,
+        let choices = planned.choices;
+        let count = choices.len() as u64;
+        let first_id = self.sequences.fetch_add(count, Ordering::Relaxed);
+        let sequence = |(id, choice): (SequenceId, &Choice)| Sequence {
+            id,
+            prompt: choice.prompt.clone(),
+            stream: choice.stream.clone(),
+            output_tokens: choice.plan.tokens,
+            finish: choice.plan.finish,
         };
-        let truth = self.shared.truth.open(truth, plan.tokens as usize);
         let (sender, tokens) = unbounded_channel();
         let submission = Submission {
-            sequence: Sequence {
-                id: job.ordinal,
-                prompt: job.prompt.into(),
-                stream: stream.clone(),
-                output_tokens: plan.tokens,
-                finish: plan.finish,
-            },
-            arrival: job.arrival,
-            truth,
+            sequences: (first_id..).zip(&choices).map(sequence).collect(),
+            arrival: planned.arrival,
+            truth: self.open_truth(
+                &planned.request_id,
+                planned.arrival,
+                planned.prompt_tokens,
+                &choices,
+            ),
             tokens: sender,
         };
         // A driver that is gone drops the sender: the response ends as a lost connection would.
         let _ = self.commands.send(Command::Submit(Box::new(submission)));
         Generation {
             replica: self.clone(),
-            id: job.ordinal,
-            request_id: job.request_id,
-            prompt_tokens,
-            plan,
-            faults,
-            stream,
+            first_id,
+            request_id: planned.request_id,
+            prompt_tokens: planned.prompt_tokens,
+            choices,
+            faults: planned.faults,
             tokens,
-            text_sent: 0,
-            finished: false,
         }
+    }
+
+    fn open_truth(
+        &self,
+        request_id: &str,
+        arrival: Instant,
+        prompt_tokens: usize,
+        choices: &[Choice],
+    ) -> TruthRecord {
+        let arrival_ns = arrival.duration_since(self.shared.epoch).as_nanos() as u64;
+        let choice = |choice: &Choice| ChoiceTruth {
+            token_ns: Vec::with_capacity(choice.plan.tokens.min(TRUTH_RESERVE) as usize),
+            ..ChoiceTruth::default()
+        };
+        let truth = RequestTruth {
+            request_id: request_id.to_owned(),
+            replica: self.index,
+            prompt_tokens,
+            arrival_ns,
+            choices: choices.iter().map(choice).collect(),
+        };
+        let tokens = choices.iter().map(|choice| choice.plan.tokens as usize);
+        self.shared.truth.open(truth, tokens.sum())
     }
 }
 
-/// A sequence under way. Dropping it before its end aborts it and frees its blocks.
+/// A response's sequences under way. Dropping it before their end aborts them and
+/// frees their blocks.
 pub(super) struct Generation {
     replica: Arc<Replica>,
-    id: SequenceId,
+    /// The first choice's sequence; the others' ids follow.
+    first_id: SequenceId,
     pub(super) request_id: String,
     pub(super) prompt_tokens: usize,
-    pub(super) plan: OutputPlan,
+    pub(super) choices: Vec<Choice>,
     pub(super) faults: RequestFaults,
-    stream: TokenStream,
     tokens: UnboundedReceiver<TokenEvent>,
-    text_sent: usize,
-    finished: bool,
 }
 
 impl Generation {
@@ -202,33 +257,42 @@ impl Generation {
         &self.replica.shared
     }
 
-    /// The next token; `None` when the engine is stopping.
-    pub(super) async fn next(&mut self) -> Option<TokenEvent> {
-        let event = self.tokens.recv().await?;
-        self.finished |= event.finish.is_some();
-        Some(event)
+    /// Waits for tokens and appends those that are there, at most `limit`; `false` when the
+    /// engine is stopping.
+    pub(super) async fn receive(&mut self, events: &mut Vec<TokenEvent>, limit: usize) -> bool {
+        let from = events.len();
+        let received = self.tokens.recv_many(events, limit).await > 0;
+        for event in &events[from..] {
+            if event.finish.is_some() {
+                let choice = self.choice_of(event);
+                self.choices[choice].finished = true;
+            }
+        }
+        received
     }
 
-    /// Text of a token, cut where a stop string ends the output.
-    pub(super) fn piece(&mut self, index: u32) -> &str {
-        let piece = self.stream.piece(index);
-        let room = self.plan.text_bytes.unwrap_or(usize::MAX) - self.text_sent;
-        let piece = &piece[..piece.len().min(room)];
-        self.text_sent += piece.len();
-        piece
+    /// Index of the choice that a token belongs to.
+    pub(super) fn choice_of(&self, event: &TokenEvent) -> usize {
+        (event.sequence - self.first_id) as usize
     }
 
-    /// The same, as the inside of a JSON string; `None` where only part of the token is sent.
-    pub(super) fn whole_escaped_piece(&self, index: u32) -> Option<&str> {
-        let whole = self.plan.text_bytes.is_none();
-        whole.then(|| self.stream.escaped_piece(index))
+    /// Whether every choice's last token has been received.
+    pub(super) fn is_finished(&self) -> bool {
+        self.choices.iter().all(|choice| choice.finished)
+    }
+
+    /// Output tokens of all choices together.
+    pub(super) fn output_tokens(&self) -> u32 {
+        self.choices.iter().map(|choice| choice.plan.tokens).sum()
     }
 }
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        if !self.finished {
-            let _ = self.replica.commands.send(Command::Abort(self.id));
+        for (id, choice) in (self.first_id..).zip(&self.choices) {
+            if !choice.finished {
+                let _ = self.replica.commands.send(Command::Abort(id));
+            }
         }
     }
 }

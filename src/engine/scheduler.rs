@@ -9,7 +9,8 @@
 //! recomputed later.
 //!
 //! No clock and no sockets: the caller calls [`Scheduler::schedule`], lets the
-//! step's time pass on whatever clock it likes, then calls [`Scheduler::complete`].
+//! step's time pass on whatever clock it likes, then calls [`Scheduler::complete`];
+//! [`EngineCore`](super::EngineCore) does so with the step times of a preset.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -157,6 +158,8 @@ pub struct Scheduler {
     pool: BlockPool,
     waiting: VecDeque<Entry>,
     running: Vec<Entry>,
+    /// Sequences that got work for the first time in the step under way.
+    admitted: Vec<SequenceId>,
     totals: Totals,
 }
 
@@ -173,6 +176,7 @@ impl Scheduler {
             pool,
             waiting: VecDeque::new(),
             running: Vec::new(),
+            admitted: Vec::new(),
             totals: Totals::default(),
         }
     }
@@ -203,6 +207,11 @@ impl Scheduler {
         at.and_then(|at| self.waiting.remove(at)).is_some()
     }
 
+    /// Sequences that got work for the first time in the step under way.
+    pub fn admitted(&self) -> &[SequenceId] {
+        &self.admitted
+    }
+
     /// Sequences running.
     pub fn running(&self) -> usize {
         self.running.len()
@@ -230,6 +239,7 @@ impl Scheduler {
 
     /// Chooses the work of the next step; `None` when there is none.
     pub fn schedule(&mut self) -> Option<StepLoad> {
+        self.admitted.clear();
         let mut budget = self.limits.max_num_batched_tokens;
         let preempted = self.schedule_running(&mut budget);
         if !preempted {
@@ -323,6 +333,7 @@ impl Scheduler {
         *budget -= wanted;
         if entry.cached_at_admission.is_none() {
             entry.cached_at_admission = Some(hit_tokens);
+            self.admitted.push(entry.sequence.id);
             self.totals.prefix_queries += entry.len() as u64;
             self.totals.prefix_hits += hit_tokens as u64;
         }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::super::step_time::{Slowdown, StepTime};
+use super::super::engine_core::EngineCore;
+use super::super::preset::Preset;
+use super::super::step_time::Slowdown;
 use super::super::text::tests::small_vocabulary;
 use super::*;
 
@@ -185,30 +187,20 @@ fn limits_that_cannot_work_are_explained() {
 }
 
 /// Steps with step times drawn from `seed`; when each token leaves, in ns.
-fn truth(workload: &[(usize, u32)], seed: u64) -> Vec<(SequenceId, u32, u128)> {
-    use rand::SeedableRng;
-    let time = StepTime {
-        base_us: 500.0,
-        per_prefill_token_us: 20.0,
-        per_sequence_us: 5.0,
-        per_context_token_us: 0.01,
-        noise_sigma: 0.1,
-    };
-    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
-    let mut scheduler = Scheduler::new(ROOMY);
-    for (id, (prompt, output)) in workload.iter().enumerate() {
-        scheduler.submit(sequence(id as u64, own_prompt(id as u64, *prompt), *output));
+fn truth(workload: &[(usize, u32)], seed: u64) -> Vec<(SequenceId, u32, u64)> {
+    let mut preset = Preset::named("sim-small").expect("shipped");
+    preset.scheduler = ROOMY;
+    let noise = "step=0.1,drift=0.1:1,run=0.1,stall=10:5".parse();
+    let mut core = EngineCore::new(&preset, noise.expect("valid"), Slowdown::NONE, seed, 0);
+    for (id, (prompt, output)) in (0..).zip(workload) {
+        core.submit(0, sequence(id, own_prompt(id, *prompt), *output));
     }
-    let (mut now, mut emitted) = (0, Vec::new());
-    while let Some(load) = scheduler.schedule() {
-        now += time.draw(&load, Slowdown::NONE, &mut rng).as_nanos();
+    let (mut now_ns, mut emitted) = (0, Vec::new());
+    while let Some(step_ns) = core.begin_step(now_ns) {
+        now_ns += step_ns;
         let mut events = Vec::new();
-        scheduler.complete(&mut events);
-        emitted.extend(
-            events
-                .iter()
-                .map(|event| (event.sequence, event.index, now)),
-        );
+        core.end_step(&mut events);
+        emitted.extend(events.iter().map(|e| (e.sequence, e.index, now_ns)));
     }
     emitted
 }

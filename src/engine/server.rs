@@ -1,25 +1,24 @@
 //! The engine as a whole: options, replicas, threads, start and stop.
 
 use std::fmt;
-use std::net::{Ipv4Addr, TcpListener};
-use std::num::NonZeroUsize;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use tokenizers::Tokenizer;
 use tokio::sync::oneshot;
 use url::Url;
 
-use super::driver::{Command, Driver};
+use super::driver::{Command, Driver, ScaledClock};
+use super::engine_core::EngineCore;
 use super::faults::Faults;
 use super::metrics::Metrics;
+use super::noise::Noise;
 use super::preset::Preset;
 use super::replica::{Replica, Shared};
-use super::scheduler::Scheduler;
 use super::step_time::Slowdown;
 use super::text::{Vocabulary, escape, mix};
 use super::truth::{RequestTruth, TruthLog};
@@ -49,6 +48,8 @@ pub struct EngineOptions {
     pub preset: Preset,
     /// Independent servers, each with its own port, queue and KV cache. Default 1.
     pub replicas: usize,
+    /// Address to listen on. Default 127.0.0.1.
+    pub host: IpAddr,
     /// Port of the first replica; the others follow. Default: any free ports.
     pub port: Option<u16>,
     /// Seed of texts, lengths, noise and faults. Default 0.
@@ -63,6 +64,11 @@ pub struct EngineOptions {
     pub speed: f64,
     /// Makes steps slower by exact factors. Default none.
     pub slowdown: Slowdown,
+    /// Noise of the step times in place of the preset's. Default: the preset's.
+    pub noise: Option<Noise>,
+    /// Output tokens in one event, but for the first, which has an event of its own
+    /// (vLLM's `--stream-interval`). Default 1.
+    pub tokens_per_chunk: NonZeroU32,
     /// What to do with requests that exceed the context. Default [`ContextOverflow::Reject`].
     pub context_overflow: ContextOverflow,
     /// How many requests' truth is kept; fewer where outputs are long (four million
@@ -84,6 +90,7 @@ impl fmt::Debug for EngineOptions {
             .field("faults", &self.faults)
             .field("speed", &self.speed)
             .field("slowdown", &self.slowdown)
+            .field("noise", &self.noise)
             .finish_non_exhaustive()
     }
 }
@@ -95,16 +102,43 @@ impl EngineOptions {
             model_name: format!("simulated/{}", preset.name),
             preset,
             replicas: 1,
+            host: Ipv4Addr::LOCALHOST.into(),
             port: None,
             seed: 0,
             tokenizer,
             faults: Faults::default(),
             speed: 1.0,
             slowdown: Slowdown::NONE,
+            noise: None,
+            tokens_per_chunk: NonZeroU32::MIN,
             context_overflow: ContextOverflow::default(),
             truth_capacity: 10_000,
             http_threads: NonZeroUsize::MIN,
         }
+    }
+
+    /// The preset's name and every way in which the engine strays from it, for all
+    /// figures that come of it: `sim-small; speed=20; slowdown=decode=5%`.
+    fn label(&self) -> String {
+        let mut label = self.preset.name.clone();
+        let mut add = |name: &str, value: String| {
+            if !value.is_empty() {
+                label.push_str(&format!("; {name}={value}"));
+            }
+        };
+        if self.speed != 1.0 {
+            add("speed", self.speed.to_string());
+        }
+        add("slowdown", self.slowdown.to_string());
+        if let Some(noise) = self.noise.filter(|noise| *noise != self.preset.noise) {
+            let text = noise.to_string();
+            add("noise", if text.is_empty() { "none".into() } else { text });
+        }
+        add("faults", self.faults.to_string());
+        if self.tokens_per_chunk > NonZeroU32::MIN {
+            add("tokens_per_chunk", self.tokens_per_chunk.to_string());
+        }
+        label
     }
 
     fn check(&self) -> Result<(), EngineError> {
@@ -127,6 +161,9 @@ impl EngineOptions {
             .all(|factor| factor.is_finite() && *factor >= 0.0)
         {
             return bad("slowdown", "its factors must be numbers of 0 or more");
+        }
+        if let Some(problem) = self.noise.and_then(|noise| noise.problem()) {
+            return bad("noise", &problem);
         }
         if self.model_name.is_empty() {
             return bad("model_name", "must not be empty");
@@ -153,7 +190,7 @@ impl Engine {
     pub fn start(options: EngineOptions) -> Result<Engine, EngineError> {
         options.check()?;
         let listeners = (0..options.replicas)
-            .map(|index| listen(options.port, index))
+            .map(|index| listen(options.host, options.port, index))
             .collect::<Result<Vec<_>, _>>()?;
         let urls = listeners.iter().map(|(_, url)| url.clone()).collect();
         let shared = Arc::new(shared(&options)?);
@@ -204,25 +241,29 @@ impl Engine {
         index: usize,
     ) -> Result<Arc<Replica>, EngineError> {
         let metrics =
-            Metrics::new(&options.model_name).map_err(|error| EngineError::BadOption {
-                option: "model_name",
-                problem: error.to_string(),
+            Metrics::new(&options.model_name, &options.preset.scheduler).map_err(|error| {
+                EngineError::BadOption {
+                    option: "model_name",
+                    problem: error.to_string(),
+                }
             })?;
         let metrics = Arc::new(metrics);
         let (commands, receiver) = mpsc::channel();
-        let driver = Driver {
-            scheduler: Scheduler::new(options.preset.scheduler),
-            step_time: options.preset.step_time,
-            slowdown: options.slowdown,
-            speed: options.speed,
-            rng: StdRng::seed_from_u64(mix(options.seed).wrapping_add(index as u64)),
+        let core = EngineCore::new(
+            &options.preset,
+            options.noise.unwrap_or(options.preset.noise),
+            options.slowdown,
+            options.seed,
+            index,
+        );
+        let clock = ScaledClock {
             epoch: self.shared.epoch,
-            metrics: metrics.clone(),
-            commands: receiver,
+            speed: options.speed,
         };
+        let driver = Driver::new(core, clock, metrics.clone());
         let thread = std::thread::Builder::new()
             .name(format!("engine-{index}"))
-            .spawn(move || driver.run())
+            .spawn(move || driver.run(receiver))
             .map_err(EngineError::Threads)?;
         self.drivers.push((commands.clone(), thread));
         Ok(Arc::new(Replica {
@@ -231,6 +272,7 @@ impl Engine {
             metrics,
             commands,
             requests: AtomicU64::new(0),
+            sequences: AtomicU64::new(0),
         }))
     }
 }
@@ -250,7 +292,11 @@ impl Drop for Engine {
     }
 }
 
-fn listen(base: Option<u16>, index: usize) -> Result<(TcpListener, Url), EngineError> {
+fn listen(
+    host: IpAddr,
+    base: Option<u16>,
+    index: usize,
+) -> Result<(TcpListener, Url), EngineError> {
     let port = match base {
         None | Some(0) => 0,
         Some(base) => {
@@ -263,8 +309,8 @@ fn listen(base: Option<u16>, index: usize) -> Result<(TcpListener, Url), EngineE
             })?
         }
     };
-    let failed = |source| EngineError::Listen { port, source };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
+    let failed = |source| EngineError::Listen { host, port, source };
+    let listener = TcpListener::bind((host, port)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let url = Url::parse(&format!("http://{address}"))
@@ -293,6 +339,8 @@ fn shared(options: &EngineOptions) -> Result<Shared, EngineError> {
         seed: options.seed,
         faults: options.faults,
         context_overflow: options.context_overflow,
+        label: options.label(),
+        tokens_per_chunk: options.tokens_per_chunk,
     })
 }
 

@@ -71,33 +71,48 @@ impl Events {
         }
     }
 
-    /// The first event of a chat response: the role, with empty content.
-    pub(super) fn role(&self, usage: Option<Usage>, out: &mut String) {
+    /// The first event of a choice of a chat response: the role, with empty content.
+    pub(super) fn role(&self, choice: usize, usage: Option<Usage>, out: &mut String) {
         out.push_str(&self.head);
-        out.push_str("{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]");
+        let _ = write!(
+            out,
+            "{{\"index\":{choice},\"delta\":{{\"role\":\"assistant\",\"content\":\"\"}},\"logprobs\":null,\"finish_reason\":null}}]"
+        );
         self.push_usage_so_far(usage, out);
         out.push_str(",\"prompt_token_ids\":null,\"prompt_text\":null}\n\n");
     }
 
-    /// A token's event. `piece` is JSON-escaped; `end` is given with the last token.
-    pub(super) fn token(
+    /// Begins an event that carries text; the caller appends the text, escaped for JSON,
+    /// and ends it with [`Events::end_text`].
+    pub(super) fn begin_text(&self, choice: usize, out: &mut String) {
+        out.push_str(&self.head);
+        let before = match self.api {
+            Api::Chat => "\"delta\":{\"content\":\"",
+            Api::Completions => "\"text\":\"",
+        };
+        match choice {
+            0 => out.push_str("{\"index\":0,"),
+            _ => {
+                let _ = write!(out, "{{\"index\":{choice},");
+            }
+        }
+        out.push_str(before);
+    }
+
+    /// Ends an event that carries text. `logprobs` is a JSON object; `end` is given with the
+    /// choice's last token.
+    pub(super) fn end_text(
         &self,
-        piece: &str,
+        logprobs: Option<&str>,
         end: Option<&OutputPlan>,
         usage: Option<Usage>,
         out: &mut String,
     ) {
-        out.push_str(&self.head);
-        let (before, after) = match self.api {
-            Api::Chat => (
-                "{\"index\":0,\"delta\":{\"content\":\"",
-                "\"},\"logprobs\":null",
-            ),
-            Api::Completions => ("{\"index\":0,\"text\":\"", "\",\"logprobs\":null"),
-        };
-        out.push_str(before);
-        out.push_str(piece);
-        out.push_str(after);
+        out.push_str(match self.api {
+            Api::Chat => "\"},\"logprobs\":",
+            Api::Completions => "\",\"logprobs\":",
+        });
+        out.push_str(logprobs.unwrap_or("null"));
         match end {
             None => out.push_str(",\"finish_reason\":null"),
             Some(plan) => {
@@ -120,7 +135,7 @@ impl Events {
         self.push_usage_so_far(usage, out);
     }
 
-    /// Closes a token's event; the last of a response without usage names the fingerprint.
+    /// Closes an event; a choice's last of a response without usage names the fingerprint.
     pub(super) fn close(&self, with_fingerprint: bool, out: &mut String) {
         if with_fingerprint {
             let _ = write!(out, ",\"system_fingerprint\":\"{}\"", self.fingerprint);
@@ -182,7 +197,7 @@ mod tests {
     fn a_chat_response_has_the_bytes_of_vllm() {
         let events = events(Api::Chat);
         assert_eq!(
-            written(|out| events.role(None, out)),
+            written(|out| events.role(0, None, out)),
             "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}],\"prompt_token_ids\":null,\"prompt_text\":null}\n\n"
         );
         let plan = OutputPlan {
@@ -192,7 +207,9 @@ mod tests {
             text_bytes: None,
         };
         let last = written(|out| {
-            events.token(" a", Some(&plan), None, out);
+            events.begin_text(0, out);
+            out.push_str(" a");
+            events.end_text(None, Some(&plan), None, out);
             events.close(true, out);
         });
         assert_eq!(
@@ -212,12 +229,15 @@ mod tests {
     #[test]
     fn a_completion_event_has_the_bytes_of_vllm() {
         let event = written(|out| {
-            events(Api::Completions).token("a\\n", None, None, out);
-            events(Api::Completions).close(false, out);
+            let events = events(Api::Completions);
+            events.begin_text(2, out);
+            out.push_str("a\\n");
+            events.end_text(None, None, None, out);
+            events.close(false, out);
         });
         assert_eq!(
             event,
-            "data: {\"id\":\"x-1\",\"object\":\"text_completion\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"text\":\"a\\n\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null,\"prompt_token_ids\":null,\"token_ids\":null}]}\n\n"
+            "data: {\"id\":\"x-1\",\"object\":\"text_completion\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":2,\"text\":\"a\\n\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null,\"prompt_token_ids\":null,\"token_ids\":null}]}\n\n"
         );
     }
 }

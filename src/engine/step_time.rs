@@ -4,15 +4,21 @@
 //! step = decode × (base + sequences × per_sequence + context tokens × per_context_token)
 //!      + prefill × (prefill tokens × per_prefill_token)
 //! ```
-//! times log-normal noise of mean 1, where `decode` and `prefill` are the
-//! slowdown factors. *Sequences* are those that got work in the step, *context
-//! tokens* the tokens already in their KV cache, which attention has to read.
+//! where `decode` and `prefill` are the slowdown factors. *Sequences* are those that
+//! got work in the step, *context tokens* the tokens already in their KV cache, which
+//! attention has to read. [`Noise`](super::Noise) comes on top.
 
-use std::time::Duration;
+use std::fmt;
+use std::str::FromStr;
 
-use rand::rngs::StdRng;
-use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
+
+use super::option_text::{Grammar, OptionTextError};
+
+const GRAMMAR: Grammar = Grammar {
+    option: "slowdown",
+    example: "5% or decode=5%,prefill=2%",
+};
 
 /// The work of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,11 +43,12 @@ pub struct StepTime {
     pub per_sequence_us: f64,
     /// Cost per token of context read, µs.
     pub per_context_token_us: f64,
-    /// Standard deviation of the logarithm of a step's time; 0 is noiseless.
-    pub noise_sigma: f64,
 }
 
 /// Makes the engine slower by exact factors: the known truth of a "new version".
+///
+/// In text form `5%` (everything takes 1.05 times as long) or `decode=5%,prefill=2%`;
+/// a negative percentage makes it faster.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slowdown {
     /// Factor on the prefill term.
@@ -69,16 +76,58 @@ impl Default for Slowdown {
     }
 }
 
-impl StepTime {
-    /// Takes no time at all.
-    pub const INSTANT: StepTime = StepTime {
-        base_us: 0.0,
-        per_prefill_token_us: 0.0,
-        per_sequence_us: 0.0,
-        per_context_token_us: 0.0,
-        noise_sigma: 0.0,
-    };
+impl FromStr for Slowdown {
+    type Err = OptionTextError;
 
+    fn from_str(text: &str) -> Result<Slowdown, OptionTextError> {
+        let factor = |percent: &str| {
+            let number = percent.trim().strip_suffix('%').unwrap_or(percent);
+            number
+                .trim()
+                .parse()
+                .ok()
+                .map(|percent: f64| 1.0 + percent / 100.0)
+                .filter(|factor| factor.is_finite() && *factor >= 0.0)
+                .ok_or_else(|| {
+                    GRAMMAR.error(percent, "it is no percentage of -100 or more".to_owned())
+                })
+        };
+        if !text.contains('=') {
+            return Ok(Slowdown::uniform(factor(text)?));
+        }
+        let mut slowdown = Slowdown::NONE;
+        for entry in GRAMMAR.entries(text) {
+            let entry = entry?;
+            GRAMMAR.no_extra(entry)?;
+            match entry.name {
+                "decode" => slowdown.decode = factor(entry.value)?,
+                "prefill" => slowdown.prefill = factor(entry.value)?,
+                _ => {
+                    let problem = "there is no such part; there are decode and prefill";
+                    return Err(GRAMMAR.error(entry.text, problem));
+                }
+            }
+        }
+        Ok(slowdown)
+    }
+}
+
+impl fmt::Display for Slowdown {
+    /// The text form; empty where nothing is slowed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded, so that 1.05 shows as 5 % and not as 5.000000000000004.
+        let percent = |factor: f64| ((factor - 1.0) * 1e8).round() / 1e6;
+        match (percent(self.decode), percent(self.prefill)) {
+            (0.0, 0.0) => Ok(()),
+            (decode, prefill) if decode == prefill => write!(f, "{decode}%"),
+            (decode, 0.0) => write!(f, "decode={decode}%"),
+            (0.0, prefill) => write!(f, "prefill={prefill}%"),
+            (decode, prefill) => write!(f, "decode={decode}%,prefill={prefill}%"),
+        }
+    }
+}
+
+impl StepTime {
     /// The first parameter that is negative or not a number, by name.
     pub fn invalid_parameter(&self) -> Option<&'static str> {
         [
@@ -86,49 +135,31 @@ impl StepTime {
             ("per_prefill_token_us", self.per_prefill_token_us),
             ("per_sequence_us", self.per_sequence_us),
             ("per_context_token_us", self.per_context_token_us),
-            ("noise_sigma", self.noise_sigma),
         ]
         .into_iter()
         .find(|(_, value)| !value.is_finite() || *value < 0.0)
         .map(|(name, _)| name)
     }
 
-    /// Time of a step without noise.
-    pub fn noiseless(&self, load: &StepLoad, slowdown: Slowdown) -> Duration {
+    /// Time of a step without noise (ns).
+    pub fn exact_ns(&self, load: &StepLoad, slowdown: Slowdown) -> f64 {
         let decode_us = self.base_us
             + load.sequences as f64 * self.per_sequence_us
             + load.context_tokens as f64 * self.per_context_token_us;
         let prefill_us = load.prefill_tokens as f64 * self.per_prefill_token_us;
-        let seconds = (slowdown.decode * decode_us + slowdown.prefill * prefill_us) * 1e-6;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
-    }
-
-    /// Time of a step, with one draw of noise where there is any.
-    pub fn draw(&self, load: &StepLoad, slowdown: Slowdown, rng: &mut StdRng) -> Duration {
-        let exact = self.noiseless(load, slowdown);
-        let sigma = self.noise_sigma;
-        if sigma == 0.0 {
-            return exact;
-        }
-        // A log-normal of location -σ²/2 has mean 1: noise does not change throughput.
-        match LogNormal::new(-sigma * sigma / 2.0, sigma) {
-            Ok(noise) => exact.mul_f64(noise.sample(rng)),
-            Err(_) => exact,
-        }
+        (slowdown.decode * decode_us + slowdown.prefill * prefill_us) * 1e3
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
 
     const MODEL: StepTime = StepTime {
         base_us: 1000.0,
         per_prefill_token_us: 10.0,
         per_sequence_us: 5.0,
         per_context_token_us: 0.1,
-        noise_sigma: 0.0,
     };
     const LOAD: StepLoad = StepLoad {
         prefill_tokens: 100,
@@ -138,56 +169,40 @@ mod tests {
 
     #[test]
     fn the_time_is_the_sum_of_the_stated_terms() {
-        let time = MODEL.noiseless(&LOAD, Slowdown::NONE);
-        assert_eq!(time, Duration::from_micros(1000 + 1000 + 20 + 100));
+        let time_ns = MODEL.exact_ns(&LOAD, Slowdown::NONE);
+        assert_eq!(time_ns, 1e3 * (1000.0 + 1000.0 + 20.0 + 100.0));
     }
 
     #[test]
     fn a_slowdown_is_exact_in_its_part() {
-        let table = [
-            (Slowdown::uniform(1.5), 3180),
-            (
-                Slowdown {
-                    prefill: 2.0,
-                    ..Slowdown::NONE
-                },
-                3120,
-            ),
-            (
-                Slowdown {
-                    decode: 2.0,
-                    ..Slowdown::NONE
-                },
-                3240,
-            ),
-        ];
-        for (slowdown, micros) in table {
-            let time = MODEL.noiseless(&LOAD, slowdown);
-            assert_eq!(time, Duration::from_micros(micros), "{slowdown:?}");
+        for (text, us) in [
+            ("50%", 3180.0),
+            ("prefill=100%", 3120.0),
+            ("decode=100%", 3240.0),
+            ("decode=100%,prefill=100%", 4240.0),
+            ("-50%", 1060.0),
+        ] {
+            let slowdown: Slowdown = text.parse().expect("valid");
+            let time_ns = MODEL.exact_ns(&LOAD, slowdown);
+            assert!((time_ns - 1e3 * us).abs() < 1e-3, "{text}: {time_ns}");
         }
     }
 
     #[test]
-    fn noise_keeps_the_mean_and_follows_the_seed() {
-        let noisy = StepTime {
-            noise_sigma: 0.2,
-            ..MODEL
-        };
-        let draws = |seed| {
-            let mut rng = StdRng::seed_from_u64(seed);
-            let draw = |_| noisy.draw(&LOAD, Slowdown::NONE, &mut rng).as_secs_f64();
-            (0..20_000).map(draw).collect::<Vec<_>>()
-        };
-        let times = draws(1);
-        let mean = times.iter().sum::<f64>() / times.len() as f64;
-        let exact = MODEL.noiseless(&LOAD, Slowdown::NONE).as_secs_f64();
-        assert!(
-            (mean / exact - 1.0).abs() < 0.01,
-            "mean ratio {}",
-            mean / exact
-        );
-        assert_eq!(times, draws(1));
-        assert_ne!(times, draws(2));
+    fn the_text_form_of_a_slowdown_is_read_and_written() {
+        for text in ["5%", "decode=3%", "prefill=2.5%", "decode=-1%,prefill=4%"] {
+            let slowdown: Slowdown = text.parse().expect("valid");
+            assert_eq!(slowdown.to_string(), text);
+        }
+        assert_eq!(Slowdown::NONE.to_string(), "");
+        for (text, words) in [
+            ("fast", "no percentage"),
+            ("-101%", "no percentage"),
+            ("sampling=3%", "no such part"),
+        ] {
+            let error = text.parse::<Slowdown>().expect_err(text).to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! seed and k alone, so a preempted sequence continues with the same text.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokenizers::Tokenizer;
@@ -67,6 +68,16 @@ impl Vocabulary {
             escaped,
         })
     }
+
+    /// Tokens that may be emitted; at least one.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Never true: an empty vocabulary cannot be made.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
 }
 
 /// The text of one token, or `None` where it has none that can stand alone
@@ -100,9 +111,12 @@ impl TokenStream {
         TokenStream { seed, vocabulary }
     }
 
+    fn draw(&self, index: u32) -> u64 {
+        mix(self.seed ^ mix(u64::from(index)))
+    }
+
     fn slot(&self, index: u32) -> usize {
-        let draw = mix(self.seed ^ mix(u64::from(index)));
-        (draw % self.vocabulary.ids.len() as u64) as usize
+        (self.draw(index) % self.vocabulary.ids.len() as u64) as usize
     }
 
     /// Id of the `index`-th output token, counted from 0.
@@ -118,6 +132,32 @@ impl TokenStream {
     /// Text of the `index`-th output token as the inside of a JSON string.
     pub fn escaped_piece(&self, index: u32) -> &str {
         &self.vocabulary.escaped[self.slot(index)]
+    }
+
+    /// Text of the output tokens in `range`.
+    pub fn text(&self, range: Range<u32>) -> String {
+        range.map(|index| self.piece(index)).collect()
+    }
+
+    /// Texts and log probabilities of the `index`-th output token and of the likeliest
+    /// others at its place, which share what probability is left, each half of the rest.
+    pub fn candidates(&self, index: u32) -> impl Iterator<Item = (&str, f64)> {
+        let (slot, count) = (self.slot(index), self.vocabulary.len());
+        // A probability from 0.2 to 1, by seed.
+        let chosen = 0.2 + 0.8 * (mix(self.draw(index)) >> 11) as f64 / (1_u64 << 53) as f64;
+        let mut left = 1.0 - chosen;
+        (0..count).map(move |step| {
+            let probability = match step {
+                0 => chosen,
+                _ => {
+                    left /= 2.0;
+                    left
+                }
+            };
+            // Where nothing is left to share, JSON still needs a number.
+            let logprob = probability.max(f64::MIN_POSITIVE).ln();
+            (&*self.vocabulary.pieces[(slot + step) % count], logprob)
+        })
     }
 }
 
@@ -148,6 +188,21 @@ pub(super) mod tests {
         };
         assert_eq!(ids(7), ids(7));
         assert_ne!(ids(7), ids(8));
+    }
+
+    #[test]
+    fn candidates_begin_with_the_token_and_share_its_probability() {
+        let stream = TokenStream::new(7, small_vocabulary());
+        for index in 0..50 {
+            let candidates: Vec<_> = stream.candidates(index).take(20).collect();
+            assert_eq!(candidates[0].0, stream.piece(index));
+            let total: f64 = candidates.iter().map(|(_, logprob)| logprob.exp()).sum();
+            assert!(total <= 1.0 + 1e-9, "{total}");
+            let mut pieces: Vec<_> = candidates.iter().map(|(piece, _)| piece).collect();
+            pieces.sort_unstable();
+            pieces.dedup();
+            assert_eq!(pieces.len(), 20);
+        }
     }
 
     #[test]

@@ -9,19 +9,29 @@ use serde::Serialize;
 use super::output::FinishReason;
 
 /// The truth about one request. Times are nanoseconds of the monotonic clock since
-/// the engine's epoch ([`Engine::epoch`](super::Engine::epoch)).
+/// the engine's epoch ([`Engine::epoch`](super::Engine::epoch)), in real time even
+/// where the engine runs faster or slower than that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestTruth {
     /// The `id` of the response.
     pub request_id: String,
     /// Which replica served it, counted from 0.
     pub replica: usize,
-    /// Prompt tokens.
+    /// Prompt tokens, of all prompts of the request together.
     pub prompt_tokens: usize,
+    /// When the request's head and body had been read.
+    pub arrival_ns: u64,
+    /// What became of each choice (`n` for each prompt), by its index in the response.
+    pub choices: Vec<ChoiceTruth>,
+}
+
+/// The truth about one choice of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ChoiceTruth {
     /// Prompt tokens that came from the prefix cache.
     pub cached_prompt_tokens: usize,
-    /// When the request reached the scheduler's queue.
-    pub arrival_ns: u64,
+    /// When the step began that first worked on it; `None` while it waits.
+    pub scheduled_ns: Option<u64>,
     /// When each output token was handed to the HTTP layer.
     pub token_ns: Vec<u64>,
     /// Why it ended; `None` while it runs.
@@ -33,7 +43,9 @@ impl RequestTruth {
     pub fn arrival(&self, epoch: Instant) -> Instant {
         epoch + Duration::from_nanos(self.arrival_ns)
     }
+}
 
+impl ChoiceTruth {
     /// Emission of each token on the caller's clock, given the engine's epoch.
     pub fn tokens(&self, epoch: Instant) -> impl Iterator<Item = Instant> + '_ {
         let at = move |ns: &u64| epoch + Duration::from_nanos(*ns);
@@ -84,8 +96,7 @@ impl TruthLog {
 
     /// Starts the record of a request that will have `tokens` tokens. A second
     /// request of the same id takes the first one's place.
-    pub(super) fn open(&self, mut truth: RequestTruth, tokens: usize) -> TruthRecord {
-        truth.token_ns.reserve_exact(tokens.min(TOKEN_CAPACITY));
+    pub(super) fn open(&self, truth: RequestTruth, tokens: usize) -> TruthRecord {
         let request_id = truth.request_id.clone();
         let record = Arc::new(Mutex::new(truth));
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,10 +148,8 @@ mod tests {
             request_id: id.to_owned(),
             replica: 0,
             prompt_tokens: 1,
-            cached_prompt_tokens: 0,
             arrival_ns,
-            token_ns: Vec::new(),
-            finish_reason: None,
+            choices: vec![ChoiceTruth::default()],
         }
     }
 
@@ -176,10 +185,10 @@ mod tests {
     fn a_record_is_seen_while_it_grows() {
         let log = TruthLog::new(1);
         let record = log.open(truth("a", 5), 4);
-        lock(&record).token_ns.push(9);
+        lock(&record).choices[0].token_ns.push(9);
         let seen = log.get("a").expect("open");
         let epoch = Instant::now();
-        let tokens: Vec<_> = seen.tokens(epoch).collect();
+        let tokens: Vec<_> = seen.choices[0].tokens(epoch).collect();
         assert_eq!(tokens, [epoch + Duration::from_nanos(9)]);
         assert_eq!(seen.arrival(epoch), epoch + Duration::from_nanos(5));
     }

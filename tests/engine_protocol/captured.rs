@@ -9,30 +9,46 @@ use crate::client::{get, options, payloads, post};
 
 /// Replaces what differs between any two servers or requests by its type.
 fn without_particulars(value: &mut Value) {
-    const PARTICULAR: [&str; 11] = [
+    const PARTICULAR: [&str; 13] = [
         "id",
         "created",
         "model",
         "root",
         "content",
         "text",
+        "token",
+        "logprob",
         "system_fingerprint",
         "prompt_tokens",
         "total_tokens",
         "max_model_len",
         "version",
     ];
+    /// Lists and maps whose length alone is compared: they hold tokens and their values.
+    const COUNTED: [&str; 4] = ["bytes", "text_offset", "token_logprobs", "tokens"];
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
-                if PARTICULAR.contains(&name.as_str()) && !(value.is_null() || *value == json!(""))
+                if name == "top_logprobs" && value[0].get("token").is_none() {
+                    // Completions: a map from each token to its value.
+                    let maps = value.as_array().into_iter().flatten();
+                    let sizes: Vec<usize> =
+                        maps.filter_map(|m| Some(m.as_object()?.len())).collect();
+                    *value = json!(sizes);
+                } else if COUNTED.contains(&name.as_str()) && value.is_array() {
+                    let length = value.as_array().map_or(0, Vec::len);
+                    *value = json!(if name == "bytes" { 0 } else { length });
+                } else if PARTICULAR.contains(&name.as_str())
+                    && !(value.is_null() || *value == json!("") || value.is_object())
                 {
-                    let kind = if value.is_string() {
-                        "a string"
-                    } else {
-                        "a number"
+                    *value = match value {
+                        Value::String(_) => json!("a string"),
+                        Value::Array(_) => {
+                            without_particulars(value);
+                            continue;
+                        }
+                        _ => json!("a number"),
                     };
-                    *value = json!(kind);
                 } else {
                     without_particulars(value);
                 }
@@ -43,24 +59,23 @@ fn without_particulars(value: &mut Value) {
     }
 }
 
-/// A body, its particulars replaced, in the order of its fields.
+/// A body, its particulars replaced, in the order of its fields. Events of several choices
+/// come in the order of the choices: how they interleave depends on timing.
 fn shape(body: &str) -> String {
     let one = |text: &str| match serde_json::from_str::<Value>(text) {
         Ok(mut value) => {
             without_particulars(&mut value);
-            value.to_string()
+            (value["choices"][0]["index"].as_u64(), value.to_string())
         }
-        Err(_) => text.to_owned(),
+        Err(_) => (None, text.to_owned()),
     };
-    if body.starts_with("data: ") {
-        payloads(body)
-            .iter()
-            .map(|payload| one(payload))
-            .collect::<Vec<_>>()
-            .join("\n")
-    } else {
-        one(body)
+    if !body.starts_with("data: ") {
+        return one(body).1;
     }
+    let mut events: Vec<_> = payloads(body).iter().map(|payload| one(payload)).collect();
+    events.sort_by_key(|(choice, _)| choice.unwrap_or(u64::MAX));
+    let events: Vec<String> = events.into_iter().map(|(_, event)| event).collect();
+    events.join("\n")
 }
 
 #[tokio::test]

@@ -49,9 +49,9 @@ async fn errors_have_the_form_of_vllm() {
         ),
         (
             COMPLETIONS,
-            json!({"prompt": "x", "n": 2}),
+            json!({"prompt": "x", "echo": true}),
             400,
-            "n must be 1",
+            "does not echo",
         ),
         (
             COMPLETIONS,
@@ -67,9 +67,9 @@ async fn errors_have_the_form_of_vllm() {
         ),
         (
             COMPLETIONS,
-            json!({"prompt": "x", "logprobs": 1}),
+            json!({"prompt": "x", "prompt_logprobs": 1}),
             400,
-            "logprobs",
+            "no prompt logprobs",
         ),
         (
             COMPLETIONS,
@@ -79,9 +79,9 @@ async fn errors_have_the_form_of_vllm() {
         ),
         (
             COMPLETIONS,
-            json!({"prompt": ["a", "b"]}),
+            json!({"prompt": [[1], []]}),
             400,
-            "One prompt per request",
+            "decoder prompt cannot be empty",
         ),
         (
             COMPLETIONS,

@@ -68,9 +68,10 @@ async fn the_truth_lies_between_sending_and_receiving() {
     assert_eq!(events(&text)[0]["id"], "chatcmpl-abc");
 
     let truth = engine.truth("chatcmpl-abc").expect("kept");
-    let tokens: Vec<Instant> = truth.tokens(engine.epoch()).collect();
+    let choice = &truth.choices[0];
+    let tokens: Vec<Instant> = choice.tokens(engine.epoch()).collect();
     assert_eq!(
-        (tokens.len(), truth.finish_reason),
+        (tokens.len(), choice.finish_reason),
         (6, Some(FinishReason::Length))
     );
     assert!(sent <= truth.arrival(engine.epoch()));
@@ -89,7 +90,7 @@ async fn the_truth_lies_between_sending_and_receiving() {
         .json()
         .await
         .expect("JSON");
-    assert_eq!(served["token_ns"], json!(truth.token_ns));
+    assert_eq!(served["choices"][0]["token_ns"], json!(choice.token_ns));
     assert_eq!(
         get(&engine, "/servemark/truth/none").await.status(),
         StatusCode::NOT_FOUND
@@ -104,7 +105,8 @@ async fn a_slower_engine_is_slower_and_a_scaled_one_faster() {
         let text = post(&engine, CHAT, &body).await.text().await.expect("text");
         let id = events(&text)[0]["id"].as_str().expect("an id").to_owned();
         let truth = engine.truth(&id).expect("kept");
-        (truth.token_ns[29] - truth.token_ns[0]) as f64
+        let token_ns = &truth.choices[0].token_ns;
+        (token_ns[29] - token_ns[0]) as f64
     };
     let normal = span(options("sim-small")).await;
     let slowdown = servemark::engine::Slowdown::uniform(3.0);

@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 
 use super::super::faults::ErrorStatus;
-use super::super::replica::{GenerationJob, Replica, pause};
+use super::super::replica::{GenerationJob, Prompt, Replica, pause};
 use super::super::sse::Api;
 use super::connection::Connection;
 use super::error::ApiError;
 use super::request::{GenerationRequest, StreamOptions, parse};
-use super::response;
+use super::{stream, whole};
 
 /// Texts longer than this are tokenised on a thread of their own, bytes: on the
 /// HTTP thread they would hold up other requests' tokens.
@@ -54,13 +54,14 @@ async fn generate(
     let ordinal = replica.next_ordinal();
     let request: GenerationRequest = parse(&body)?;
     request.check(&replica.shared)?;
-    let (mut request, prompt) = tokenise(api, &replica, request).await?;
-    let limits = request.limits(api, &replica.shared, prompt.len())?;
+    let n = request.choices()?;
+    let logprobs = request.logprobs(api, &replica.shared)?;
+    let (request, prompts) = tokenise(api, &replica, request).await?;
     let planned = replica.plan(GenerationJob {
         request_id: request_id(api, &replica, &headers, ordinal),
         arrival,
-        prompt,
-        limits,
+        prompts,
+        n,
         seed: request.seed,
         ordinal,
     });
@@ -80,14 +81,15 @@ async fn generate(
     let generation = replica.submit(planned);
     pause(slow_headers).await;
     if request.stream.unwrap_or(false) {
-        let options = request.stream_options;
-        let usage = options.as_ref().is_some_and(StreamOptions::include_usage);
-        let continuous = options
-            .as_ref()
-            .is_some_and(StreamOptions::continuous_usage);
-        Ok(response::stream(api, generation, connection, usage, continuous).into_response())
+        let options = request.stream_options.unwrap_or(StreamOptions::NONE);
+        let content = stream::Content {
+            usage: options.include_usage(),
+            continuous_usage: options.continuous_usage(),
+            logprobs,
+        };
+        Ok(stream::respond(api, generation, connection, content))
     } else {
-        response::whole(api, generation, connection).await
+        whole::respond(api, generation, connection, logprobs).await
     }
 }
 
@@ -95,15 +97,15 @@ async fn tokenise(
     api: Api,
     replica: &Arc<Replica>,
     mut request: GenerationRequest,
-) -> Result<(GenerationRequest, Vec<u32>), ApiError> {
+) -> Result<(GenerationRequest, Vec<Prompt>), ApiError> {
     if request.text_bytes() <= INLINE_TEXT_BYTES {
-        let prompt = request.take_prompt(api, &replica.shared)?;
-        return Ok((request, prompt));
+        let prompts = request.take_prompts(api, &replica.shared)?;
+        return Ok((request, prompts));
     }
     let shared = replica.shared.clone();
     let task = tokio::task::spawn_blocking(move || {
-        let prompt = request.take_prompt(api, &shared)?;
-        Ok((request, prompt))
+        let prompts = request.take_prompts(api, &shared)?;
+        Ok((request, prompts))
     });
     task.await
         .unwrap_or_else(|_| Err(ApiError::internal("The tokenizer failed on this prompt.")))

@@ -3,11 +3,14 @@
 mod connection;
 mod error;
 mod generate;
+mod logprobs;
 mod models;
 mod observe;
 mod request;
-mod response;
+mod stream;
 mod tokenize;
+mod usage;
+mod whole;
 
 use std::io;
 use std::net::TcpListener;
@@ -40,12 +43,12 @@ pub(super) fn spawn(listener: TcpListener, replica: Arc<Replica>) -> io::Result<
 }
 
 fn router(replica: Arc<Replica>) -> Router {
-    // A preset's name is checked to be printable ASCII.
-    let preset = HeaderValue::from_str(&replica.shared.preset.name)
-        .unwrap_or(HeaderValue::from_static("unnamed"));
+    // A preset's name is checked to be printable ASCII; so is all that is added to it.
+    let label =
+        HeaderValue::from_str(&replica.shared.label).unwrap_or(HeaderValue::from_static("unnamed"));
     let mark = move |mut response: Response| {
         let name = HeaderName::from_static(SIMULATED_HEADER);
-        response.headers_mut().insert(name, preset.clone());
+        response.headers_mut().insert(name, label.clone());
         std::future::ready(response)
     };
     Router::new()

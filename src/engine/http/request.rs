@@ -6,10 +6,16 @@ use serde_json::Value;
 
 use super::super::chat_template::{self, ChatMessage};
 use super::super::output::OutputLimits;
-use super::super::replica::Shared;
+use super::super::replica::{Prompt, Shared};
 use super::super::server::ContextOverflow;
 use super::super::sse::Api;
 use super::error::ApiError;
+
+/// Most choices for one prompt (vLLM's `VLLM_MAX_N_SEQUENCES`).
+const MAX_CHOICES: i64 = 16_384;
+
+/// Most log probabilities for a token (vLLM's `--max-logprobs`).
+const MAX_LOGPROBS: i64 = 20;
 
 /// vLLM's default of `max_tokens` for `/v1/completions`.
 const COMPLETIONS_MAX_TOKENS: u32 = 16;
@@ -19,7 +25,7 @@ const COMPLETIONS_MAX_TOKENS: u32 = 16;
 pub(super) struct GenerationRequest {
     pub(super) model: Option<String>,
     messages: Option<Vec<Message>>,
-    prompt: Option<Prompt>,
+    prompt: Option<Prompts>,
     #[serde(default)]
     pub(super) stream: Option<bool>,
     pub(super) stream_options: Option<StreamOptions>,
@@ -32,10 +38,18 @@ pub(super) struct GenerationRequest {
     pub(super) seed: Option<i64>,
     temperature: Option<f64>,
     top_p: Option<f64>,
-    logprobs: Option<Value>,
-    top_logprobs: Option<Value>,
+    logprobs: Option<Logprobs>,
+    top_logprobs: Option<i64>,
     prompt_logprobs: Option<Value>,
     echo: Option<bool>,
+}
+
+/// `logprobs` is a switch in chat requests and a count in completion requests.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Logprobs {
+    Switch(bool),
+    Count(i64),
 }
 
 /// What a stream carries besides text.
@@ -46,6 +60,12 @@ pub(super) struct StreamOptions {
 }
 
 impl StreamOptions {
+    /// Where a request gives none.
+    pub(super) const NONE: StreamOptions = StreamOptions {
+        include_usage: Some(false),
+        continuous_usage_stats: None,
+    };
+
     /// A last event with the usage. On by default where options are given at all.
     pub(super) fn include_usage(&self) -> bool {
         self.include_usage.unwrap_or(true)
@@ -66,7 +86,7 @@ enum Stop {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Prompt {
+enum Prompts {
     Text(String),
     Tokens(Vec<u32>),
     Texts(Vec<String>),
@@ -159,15 +179,9 @@ impl GenerationRequest {
             let message = format!("top_p must be in (0, 1], got {value:?}.");
             return Err(ApiError::bad_value("top_p", format!("{value:?}"), message));
         }
-        if let Some(n) = self.n.filter(|n| *n != 1) {
-            let message = format!("n must be 1, got {n}: the simulated engine gives one choice.");
-            return Err(ApiError::bad_value("n", n, message));
-        }
-        let on =
-            |value: &Option<Value>| !matches!(value, None | Some(Value::Null | Value::Bool(false)));
-        if on(&self.logprobs) || on(&self.top_logprobs) || on(&self.prompt_logprobs) {
+        if matches!(self.prompt_logprobs, Some(ref value) if !value.is_null()) {
             return Err(ApiError::bad_request(
-                "The simulated engine has no logprobs.",
+                "The simulated engine has no prompt logprobs.",
             ));
         }
         if self.echo == Some(true) {
@@ -178,47 +192,121 @@ impl GenerationRequest {
         Ok(())
     }
 
-    /// Takes the prompt out as token ids. Long texts take milliseconds: call it where that is no harm.
-    pub(super) fn take_prompt(&mut self, api: Api, shared: &Shared) -> Result<Vec<u32>, ApiError> {
-        let encode = |text: &str, special| {
-            shared.encode(text, special).map_err(|error| {
-                ApiError::bad_request(format!("The prompt cannot be tokenized: {error}"))
-            })
+    /// Choices asked for each prompt.
+    pub(super) fn choices(&self) -> Result<usize, ApiError> {
+        let n = self.n.unwrap_or(1);
+        let problem = if n < 1 {
+            format!("n must be at least 1, got {n}.")
+        } else if n > MAX_CHOICES {
+            format!(
+                "n must be at most {MAX_CHOICES}, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable."
+            )
+        } else if n > 1 && self.temperature == Some(0.0) {
+            format!("n must be 1 when using greedy sampling, got {n}.")
+        } else {
+            return Ok(n as usize);
         };
-        if api == Api::Chat {
-            let messages = self
-                .messages
-                .take()
-                .ok_or_else(|| ApiError::missing_field("body.messages"))?;
-            if messages.is_empty() {
-                return Err(ApiError::bad_request(
-                    "Cannot apply chat template to an empty conversation. Provide at least one message.",
+        Err(ApiError::bad_request(problem))
+    }
+
+    /// How many of the likeliest tokens each token's log probabilities name; `None` where
+    /// they are not asked for.
+    pub(super) fn logprobs(&self, api: Api, shared: &Shared) -> Result<Option<usize>, ApiError> {
+        let on = !matches!(self.logprobs, None | Some(Logprobs::Switch(false)));
+        let (parameter, count) = match (api, self.logprobs) {
+            (Api::Chat, _) if !on && self.top_logprobs.is_some_and(|top| top != 0) => {
+                return Err(ApiError::bad_parameter(
+                    "top_logprobs",
+                    "when using `top_logprobs`, `logprobs` must be set to true.",
                 ));
             }
-            let messages = plain_messages(messages)?;
-            return encode(
-                &chat_template::render(&shared.tokenizer, &messages, true),
-                false,
-            );
-        }
-        let several = |count: usize| {
-            ApiError::bad_request(format!(
-                "One prompt per request is simulated, got {count}; send them as requests of their own."
-            ))
+            (_, _) if !on => return Ok(None),
+            (Api::Completions, Some(Logprobs::Count(count))) => ("logprobs", count),
+            (Api::Completions, _) => ("logprobs", 1),
+            (Api::Chat, _) => ("top_logprobs", self.top_logprobs.unwrap_or(0)),
         };
-        match self.prompt.take().ok_or_else(missing_prompt)? {
-            Prompt::Text(text) => encode(&text, true),
-            Prompt::Tokens(tokens) if tokens.is_empty() => Err(empty_prompt()),
-            Prompt::Tokens(tokens) => Ok(tokens),
-            Prompt::Texts(mut texts) => match texts.pop() {
-                Some(text) if texts.is_empty() => encode(&text, true),
-                _ => Err(several(texts.len() + 1)),
-            },
-            Prompt::TokenLists(mut lists) => match lists.pop() {
-                Some(tokens) if lists.is_empty() && !tokens.is_empty() => Ok(tokens),
-                Some(_) if lists.is_empty() => Err(empty_prompt()),
-                _ => Err(several(lists.len() + 1)),
-            },
+        let count = match count {
+            -1 => shared.vocabulary.len() as i64,
+            count => count,
+        };
+        if count < 0 {
+            let message = format!("`{parameter}` must be a positive value or -1.");
+            return Err(ApiError::bad_value(parameter, count, message));
+        }
+        if count > MAX_LOGPROBS {
+            let message = format!(
+                "Requested sample logprobs of {count}, which is greater than max allowed: {MAX_LOGPROBS}"
+            );
+            return Err(ApiError::bad_value("logprobs", count, message));
+        }
+        Ok(Some(count as usize))
+    }
+
+    /// Takes the prompts out, each as token ids with the limits of its output. Long texts
+    /// take milliseconds: call it where that is no harm.
+    pub(super) fn take_prompts(
+        &mut self,
+        api: Api,
+        shared: &Shared,
+    ) -> Result<Vec<Prompt>, ApiError> {
+        let stop = match self.stop.take() {
+            None => Vec::new(),
+            Some(Stop::One(stop)) => vec![stop],
+            Some(Stop::Many(stops)) => stops,
+        };
+        let prompts = match api {
+            Api::Chat => vec![self.take_messages(shared)?],
+            Api::Completions => self.take_texts(shared)?,
+        };
+        let prompt = |tokens: Vec<u32>| {
+            let mut limits = self.limits(api, shared, tokens.len())?;
+            limits.stop.clone_from(&stop);
+            Ok(Prompt {
+                tokens: tokens.into(),
+                limits,
+            })
+        };
+        prompts.into_iter().map(prompt).collect()
+    }
+
+    fn take_messages(&mut self, shared: &Shared) -> Result<Vec<u32>, ApiError> {
+        let messages = self
+            .messages
+            .take()
+            .ok_or_else(|| ApiError::missing_field("body.messages"))?;
+        if messages.is_empty() {
+            return Err(ApiError::bad_request(
+                "Cannot apply chat template to an empty conversation. Provide at least one message.",
+            ));
+        }
+        let messages = plain_messages(messages)?;
+        let text = chat_template::render(&shared.tokenizer, &messages, true);
+        encode(shared, &text, false)
+    }
+
+    fn take_texts(&mut self, shared: &Shared) -> Result<Vec<Vec<u32>>, ApiError> {
+        let prompts = match self.prompt.take().ok_or_else(missing_prompt)? {
+            Prompts::Text(text) => vec![encode(shared, &text, true)?],
+            Prompts::Tokens(tokens) if tokens.is_empty() => return Err(empty_prompt()),
+            Prompts::Tokens(tokens) => vec![tokens],
+            Prompts::Texts(texts) => {
+                if texts.len() > 1 && texts.iter().any(String::is_empty) {
+                    return Err(empty_decoder_prompt());
+                }
+                let encode = |text: &String| encode(shared, text, true);
+                texts.iter().map(encode).collect::<Result<_, _>>()?
+            }
+            Prompts::TokenLists(lists) if lists.iter().any(Vec::is_empty) => {
+                return Err(match lists.len() {
+                    1 => empty_prompt(),
+                    _ => empty_decoder_prompt(),
+                });
+            }
+            Prompts::TokenLists(lists) => lists,
+        };
+        match prompts.is_empty() {
+            true => Err(empty_prompt()),
+            false => Ok(prompts),
         }
     }
 
@@ -234,16 +322,16 @@ impl GenerationRequest {
         };
         let messages: usize = self.messages.iter().flatten().map(message).sum();
         let prompt = match &self.prompt {
-            Some(Prompt::Text(text)) => text.len(),
-            Some(Prompt::Texts(texts)) => texts.iter().map(String::len).sum(),
+            Some(Prompts::Text(text)) => text.len(),
+            Some(Prompts::Texts(texts)) => texts.iter().map(String::len).sum(),
             _ => 0,
         };
         messages + prompt
     }
 
-    /// The output's limits, given the prompt's length.
-    pub(super) fn limits(
-        &mut self,
+    /// The output's limits, given the prompt's length, without its stop strings.
+    fn limits(
+        &self,
         api: Api,
         shared: &Shared,
         prompt_tokens: usize,
@@ -300,19 +388,24 @@ impl GenerationRequest {
                 return Err(ApiError::bad_request(message));
             }
         };
-        let stop = match self.stop.take() {
-            None => Vec::new(),
-            Some(Stop::One(stop)) => vec![stop],
-            Some(Stop::Many(stops)) => stops,
-        };
         let ignore_eos = self.ignore_eos.unwrap_or(false);
         Ok(OutputLimits {
             max_tokens,
             min_tokens,
             ignore_eos,
-            stop,
+            stop: Vec::new(),
         })
     }
+}
+
+fn encode(shared: &Shared, text: &str, special_tokens: bool) -> Result<Vec<u32>, ApiError> {
+    shared
+        .encode(text, special_tokens)
+        .map_err(|error| ApiError::bad_request(format!("The prompt cannot be tokenized: {error}")))
+}
+
+fn empty_decoder_prompt() -> ApiError {
+    ApiError::bad_request("The decoder prompt cannot be empty")
 }
 
 fn missing_prompt() -> ApiError {

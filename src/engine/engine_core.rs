@@ -1,0 +1,162 @@
+//! The simulated vLLM without sockets and without a clock: arrivals and steps on a
+//! time line that the caller moves along.
+//!
+//! Times are nanoseconds of *engine time*, counted from the engine's start. Who
+//! drives the core decides what they are: wall-clock time, wall-clock time scaled,
+//! or the virtual time of a discrete-event simulation. Equal calls give equal steps.
+
+use std::collections::VecDeque;
+
+use super::noise::{Noise, NoiseProcess};
+use super::preset::Preset;
+use super::scheduler::{Scheduler, Sequence, SequenceId, TokenEvent};
+use super::step_time::{Slowdown, StepTime};
+
+/// One replica's scheduler with the time that its steps take.
+#[derive(Debug)]
+pub struct EngineCore {
+    scheduler: Scheduler,
+    step_time: StepTime,
+    slowdown: Slowdown,
+    noise: NoiseProcess,
+    frontend_ns: u64,
+    /// Sequences that the frontend still works on, with the time when each is through.
+    entering: VecDeque<(u64, Sequence)>,
+}
+
+impl EngineCore {
+    /// An idle replica of `preset`.
+    ///
+    /// `seed` names the run's noise, `replica` this replica's part of it.
+    pub fn new(
+        preset: &Preset,
+        noise: Noise,
+        slowdown: Slowdown,
+        seed: u64,
+        replica: usize,
+    ) -> EngineCore {
+        EngineCore {
+            scheduler: Scheduler::new(preset.scheduler),
+            step_time: preset.step_time,
+            slowdown,
+            noise: NoiseProcess::new(noise, seed, replica),
+            frontend_ns: (preset.frontend_us * 1e3) as u64,
+            entering: VecDeque::new(),
+        }
+    }
+
+    /// The queues and the KV cache.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Takes a sequence that arrived at `arrival_ns`, no earlier than the one before it.
+    pub fn submit(&mut self, arrival_ns: u64, sequence: Sequence) {
+        let ready_ns = arrival_ns + self.frontend_ns;
+        self.entering.push_back((ready_ns, sequence));
+    }
+
+    /// Drops a sequence wherever it is; `false` if it is not here.
+    pub fn abort(&mut self, id: SequenceId) -> bool {
+        let entering = self.entering.iter().position(|(_, s)| s.id == id);
+        match entering {
+            Some(at) => self.entering.remove(at).is_some(),
+            None => self.scheduler.abort(id),
+        }
+    }
+
+    /// When the next sequence leaves the frontend and could begin a step.
+    pub fn next_entry_ns(&self) -> Option<u64> {
+        self.entering.front().map(|(ready_ns, _)| *ready_ns)
+    }
+
+    /// Sequences in the frontend, which no queue counts yet.
+    pub fn entering(&self) -> usize {
+        self.entering.len()
+    }
+
+    /// Begins a step at `now_ns` and says how long it takes (ns); `None` when there is no work.
+    ///
+    /// The caller lets that time pass, then calls [`EngineCore::end_step`].
+    pub fn begin_step(&mut self, now_ns: u64) -> Option<u64> {
+        while self.next_entry_ns().is_some_and(|ready| ready <= now_ns) {
+            if let Some((_, sequence)) = self.entering.pop_front() {
+                self.scheduler.submit(sequence);
+            }
+        }
+        let load = self.scheduler.schedule()?;
+        let exact_ns = self.step_time.exact_ns(&load, self.slowdown);
+        // The cast saturates: a wild parameter gives a very long step, not a wrong one.
+        Some(self.noise.apply(now_ns, exact_ns).round() as u64)
+    }
+
+    /// Ends the step: appends to `events` each token it produced, in order of admission.
+    pub fn end_step(&mut self, events: &mut Vec<TokenEvent>) {
+        self.scheduler.complete(events);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::output::FinishReason;
+    use super::super::text::{TokenStream, tests::small_vocabulary};
+    use super::*;
+
+    fn preset(frontend_us: f64) -> Preset {
+        let mut preset = Preset::named("instant").expect("shipped");
+        preset.step_time.base_us = 1_000.0;
+        preset.frontend_us = frontend_us;
+        preset
+    }
+
+    fn core(frontend_us: f64) -> EngineCore {
+        EngineCore::new(&preset(frontend_us), Noise::NONE, Slowdown::NONE, 0, 0)
+    }
+
+    fn sequence(id: SequenceId) -> Sequence {
+        Sequence {
+            id,
+            prompt: Arc::from([1, 2, 3]),
+            stream: TokenStream::new(id, small_vocabulary()),
+            output_tokens: 2,
+            finish: FinishReason::Length,
+        }
+    }
+
+    #[test]
+    fn a_sequence_gets_work_when_the_frontend_is_through() {
+        let mut core = core(500.0);
+        core.submit(100, sequence(1));
+        assert_eq!(core.begin_step(100), None);
+        assert_eq!(core.next_entry_ns(), Some(500_100));
+        assert_eq!(core.begin_step(500_099), None);
+        assert_eq!(core.begin_step(500_100), Some(1_000_000));
+        assert_eq!(core.next_entry_ns(), None);
+    }
+
+    #[test]
+    fn an_arrival_during_a_step_waits_for_the_next() {
+        let mut core = core(0.0);
+        core.submit(0, sequence(1));
+        assert_eq!(core.begin_step(0), Some(1_000_000));
+        core.submit(10, sequence(2));
+        let mut events = Vec::new();
+        core.end_step(&mut events);
+        assert_eq!(events.len(), 1);
+        core.begin_step(1_000_000);
+        core.end_step(&mut events);
+        let whose: Vec<_> = events.iter().map(|event| event.sequence).collect();
+        assert_eq!(whose, [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_sequence_is_aborted_in_the_frontend_too() {
+        let mut core = core(500.0);
+        core.submit(0, sequence(1));
+        assert!(core.abort(1));
+        assert!(!core.abort(1));
+        assert_eq!(core.begin_step(1_000_000), None);
+    }
+}

@@ -1,0 +1,290 @@
+//! Streamed answers: vLLM's server-sent events, with the faults drawn for the request.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+
+use super::super::faults::Midstream;
+use super::super::replica::{Generation, pause};
+use super::super::scheduler::TokenEvent;
+use super::super::sse::{Api, DONE, Events, Usage};
+use super::connection::Connection;
+use super::logprobs;
+use super::usage::{reported_usage, unix_seconds};
+
+/// Bytes that are neither UTF-8 nor an event.
+pub(super) const GARBAGE: &[u8] = b"\xff\xfe\x00\x9f\x92\x96\xc3(\x80\x81\r\x00\n\n";
+
+/// Most events that are written together where the client is slower than the engine.
+const EVENTS_PER_WRITE: usize = 64;
+
+/// About the length of an event, to reserve room.
+const EVENT_BYTES: usize = 256;
+
+/// What a stream carries besides text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Content {
+    /// A last event with the usage.
+    pub(super) usage: bool,
+    /// Usage so far in every event.
+    pub(super) continuous_usage: bool,
+    /// Log probabilities, with that many of the likeliest tokens.
+    pub(super) logprobs: Option<usize>,
+}
+
+/// A streamed answer.
+pub(super) fn respond(
+    api: Api,
+    generation: Generation,
+    connection: Connection,
+    content: Content,
+) -> Response {
+    let drip = generation.faults.drip;
+    let streaming = Streaming::new(api, generation, connection, content);
+    let chunks = stream::unfold(streaming, |mut streaming| async move {
+        let chunk = streaming.next_chunk().await?;
+        Some((chunk, streaming))
+    });
+    let body = match drip {
+        None => Body::from_stream(chunks),
+        Some(gap) => Body::from_stream(byte_by_byte(chunks, gap)),
+    };
+    let mut response = body.into_response();
+    let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The same bytes one at a time, `gap` apart.
+fn byte_by_byte(
+    chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    gap: Duration,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    chunks.flat_map(move |chunk| {
+        let bytes: Vec<io::Result<Bytes>> = match chunk {
+            Ok(chunk) => (0..chunk.len())
+                .map(|at| Ok(chunk.slice(at..=at)))
+                .collect(),
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(bytes).then(move |byte| async move {
+            pause(Some(gap)).await;
+            byte
+        })
+    })
+}
+
+/// The end of a body whose connection breaks.
+pub(super) async fn broken() -> io::Result<Bytes> {
+    // A pause in the body makes the server flush what it has so far, which a
+    // reset would otherwise discard.
+    tokio::task::yield_now().await;
+    Err(io::Error::other("injected fault: connection broken"))
+}
+
+/// How much of a choice has been sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    tokens: u32,
+    text_bytes: usize,
+    /// For `text_offset`, which counts characters.
+    text_chars: usize,
+}
+
+struct Streaming {
+    api: Api,
+    generation: Generation,
+    connection: Connection,
+    events: Events,
+    content: Content,
+    /// Tokens received but not yet written.
+    pending: VecDeque<TokenEvent>,
+    /// By choice.
+    sent: Box<[Sent]>,
+    /// Tokens taken out of `pending`, over all choices.
+    taken: u32,
+    /// The fault still to come, and after how many tokens.
+    fault: Option<(u32, Midstream)>,
+    ended: bool,
+}
+
+impl Streaming {
+    fn new(
+        api: Api,
+        generation: Generation,
+        connection: Connection,
+        content: Content,
+    ) -> Streaming {
+        let shared = generation.shared();
+        let events = Events::new(
+            api,
+            &generation.request_id,
+            unix_seconds(),
+            &shared.model_name,
+            &shared.fingerprint,
+        );
+        // An output of one token has its fault after that token, which is too late
+        // for a token to come: let it come before.
+        let last = generation.output_tokens() - 1;
+        let fault = generation.faults.midstream;
+        Streaming {
+            api,
+            connection,
+            events,
+            content,
+            pending: VecDeque::new(),
+            sent: vec![Sent::default(); generation.choices.len()].into(),
+            taken: 0,
+            fault: fault.map(|(after, fault)| (after.min(last), fault)),
+            ended: false,
+            generation,
+        }
+    }
+
+    /// The next piece of the body: the events of the tokens that are there, or a fault.
+    async fn next_chunk(&mut self) -> Option<io::Result<Bytes>> {
+        let mut out = String::new();
+        while out.is_empty() {
+            if self.ended {
+                return None;
+            }
+            if self.pending.is_empty() && !self.receive().await {
+                self.ended = true;
+                return Some(Err(io::Error::other("the engine is stopping")));
+            }
+            out.reserve((self.pending.len() + 1) * EVENT_BYTES);
+            while let Some(event) = self.pending.front().copied() {
+                match self.fault {
+                    Some((after, fault)) if after == self.taken => {
+                        // What was written before the fault leaves before it.
+                        if !out.is_empty() {
+                            break;
+                        }
+                        self.fault = None;
+                        if let Some(end) = self.fail(fault).await {
+                            return end;
+                        }
+                    }
+                    _ => {
+                        self.pending.pop_front();
+                        self.format(event, &mut out);
+                    }
+                }
+            }
+        }
+        Some(Ok(Bytes::from(out)))
+    }
+
+    async fn receive(&mut self) -> bool {
+        let mut events = Vec::new();
+        let received = self.generation.receive(&mut events, EVENTS_PER_WRITE).await;
+        self.pending = events.into();
+        received
+    }
+
+    /// Lets a fault happen; what the body yields for it, if anything.
+    async fn fail(&mut self, fault: Midstream) -> Option<Option<io::Result<Bytes>>> {
+        match fault {
+            Midstream::Stall(duration) => {
+                pause(Some(duration)).await;
+                None
+            }
+            Midstream::Reset => {
+                self.ended = true;
+                self.connection.reset_on_close();
+                Some(Some(broken().await))
+            }
+            Midstream::Cut => {
+                self.ended = true;
+                Some(None)
+            }
+            Midstream::MalformedEvent => Some(Some(Ok(self.events.malformed()))),
+            Midstream::Garbage => Some(Some(Ok(Bytes::from_static(GARBAGE)))),
+        }
+    }
+
+    /// Writes the event of one token, and what comes before the first and after the last.
+    ///
+    /// Like vLLM's `stream_interval`: the first token has an event of its own, the others
+    /// are held back until there are `tokens_per_chunk` of them or the choice ends.
+    fn format(&mut self, event: TokenEvent, out: &mut String) {
+        let choice = self.generation.choice_of(&event);
+        if self.taken == 0 && self.api == Api::Chat {
+            let usage = self.usage_so_far(0);
+            (0..self.sent.len()).for_each(|choice| self.events.role(choice, usage, out));
+        }
+        self.taken += 1;
+        let (first, until) = (self.sent[choice].tokens, event.index + 1);
+        let last = event.finish.is_some();
+        let interval = self.generation.shared().tokens_per_chunk.get();
+        if !last && event.index > 0 && until - first < interval {
+            return;
+        }
+        self.events.begin_text(choice, out);
+        let before = self.sent[choice];
+        self.push_text(choice, until, out);
+        let logprobs = self.content.logprobs.map(|top| {
+            let choice = &self.generation.choices[choice];
+            let tokens = first..until;
+            logprobs::json(self.api, &choice.stream, tokens, top, before.text_chars).to_string()
+        });
+        let plan = last.then_some(&self.generation.choices[choice].plan);
+        let usage = self.usage_so_far(until);
+        self.events.end_text(logprobs.as_deref(), plan, usage, out);
+        self.events.close(last && !self.content.usage, out);
+        if self.taken == self.generation.output_tokens() {
+            self.end(out);
+        }
+    }
+
+    /// Appends the text of a choice's tokens up to `until`, escaped for JSON.
+    fn push_text(&mut self, choice: usize, until: u32, out: &mut String) {
+        let Sent {
+            tokens, text_bytes, ..
+        } = self.sent[choice];
+        let chosen = &self.generation.choices[choice];
+        let sent = &mut self.sent[choice];
+        match chosen.plan.text_bytes {
+            None => {
+                for index in tokens..until {
+                    out.push_str(chosen.stream.escaped_piece(index));
+                    if self.content.logprobs.is_some() {
+                        sent.text_chars += chosen.stream.piece(index).chars().count();
+                    }
+                }
+            }
+            // A stop string cuts the text.
+            Some(limit) => {
+                let text = chosen.stream.text(tokens..until);
+                let text = &text[..text.len().min(limit - text_bytes)];
+                out.push_str(&super::super::text::escape(text));
+                sent.text_bytes += text.len();
+                sent.text_chars += text.chars().count();
+            }
+        }
+        sent.tokens = until;
+    }
+
+    fn usage_so_far(&self, completion_tokens: u32) -> Option<Usage> {
+        match self.content.continuous_usage {
+            true => reported_usage(&self.generation, completion_tokens),
+            false => None,
+        }
+    }
+
+    fn end(&mut self, out: &mut String) {
+        self.ended = true;
+        if self.content.usage
+            && let Some(usage) = reported_usage(&self.generation, self.taken)
+        {
+            self.events.usage(usage, out);
+        }
+        out.push_str(DONE);
+    }
+}

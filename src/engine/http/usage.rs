@@ -1,0 +1,29 @@
+//! The token counts that a response reports.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::super::faults::UsageFault;
+use super::super::replica::Generation;
+use super::super::sse::Usage;
+
+/// The time for `created` fields.
+pub(super) fn unix_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+/// The usage to report: the true one, or what the drawn fault makes of it.
+pub(super) fn reported_usage(generation: &Generation, completion_tokens: u32) -> Option<Usage> {
+    let truth = Usage {
+        prompt_tokens: generation.prompt_tokens,
+        completion_tokens,
+    };
+    match generation.faults.usage {
+        UsageFault::None => Some(truth),
+        UsageFault::Wrong => Some(Usage {
+            prompt_tokens: truth.prompt_tokens + 3,
+            completion_tokens: completion_tokens + completion_tokens / 2 + 1,
+        }),
+        UsageFault::Missing => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! Answers in one piece, when the last token is there.
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use super::super::faults::Midstream;
+use super::super::replica::{Choice, Generation, pause};
+use super::super::sse::Api;
+use super::connection::Connection;
+use super::error::ApiError;
+use super::logprobs;
+use super::stream::{GARBAGE, broken};
+use super::usage::{reported_usage, unix_seconds};
+
+/// Most tokens taken from the engine at once.
+const TOKENS_AT_ONCE: usize = 1024;
+
+/// Waits for the last token and answers.
+pub(super) async fn respond(
+    api: Api,
+    mut generation: Generation,
+    connection: Connection,
+    logprobs: Option<usize>,
+) -> Result<Response, ApiError> {
+    let mut events = Vec::new();
+    while !generation.is_finished() {
+        events.clear();
+        if !generation.receive(&mut events, TOKENS_AT_ONCE).await {
+            return Err(ApiError::internal("The engine is stopping."));
+        }
+    }
+    let body = body(api, &generation, logprobs);
+    match generation.faults.midstream {
+        None => Ok(Json(body).into_response()),
+        Some((_, Midstream::Stall(duration))) => {
+            pause(Some(duration)).await;
+            Ok(Json(body).into_response())
+        }
+        Some((_, fault)) => Ok(broken_body(body.to_string(), fault, &connection)),
+    }
+}
+
+/// A JSON body that goes wrong half-way.
+fn broken_body(mut body: String, fault: Midstream, connection: &Connection) -> Response {
+    let mut half = body.len() / 2;
+    while !body.is_char_boundary(half) {
+        half -= 1;
+    }
+    body.truncate(half);
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    match fault {
+        Midstream::Garbage => (json, Bytes::from_static(GARBAGE)).into_response(),
+        Midstream::MalformedEvent => (json, body).into_response(),
+        Midstream::Reset | Midstream::Cut | Midstream::Stall(_) => {
+            if fault == Midstream::Reset {
+                connection.reset_on_close();
+            }
+            let half = std::future::ready(Ok(Bytes::from(body)));
+            let parts = stream::once(half).chain(stream::once(broken()));
+            (json, Body::from_stream(parts)).into_response()
+        }
+    }
+}
+
+fn body(api: Api, generation: &Generation, logprobs: Option<usize>) -> Value {
+    let shared = generation.shared();
+    let usage = reported_usage(generation, generation.output_tokens()).map(|usage| {
+        json!({
+            "prompt_tokens": usage.prompt_tokens,
+            "total_tokens": usage.total(),
+            "completion_tokens": usage.completion_tokens,
+            "prompt_tokens_details": null,
+            "completion_tokens_details": null,
+        })
+    });
+    let object = match api {
+        Api::Chat => "chat.completion",
+        Api::Completions => "text_completion",
+    };
+    let choices: Vec<Value> = generation
+        .choices
+        .iter()
+        .enumerate()
+        .map(|(index, choice)| choice_json(api, index, choice, logprobs))
+        .collect();
+    let mut body = json!({
+        "id": generation.request_id,
+        "object": object,
+        "created": unix_seconds(),
+        "model": shared.model_name,
+        "choices": choices,
+        "service_tier": null,
+        "system_fingerprint": shared.fingerprint,
+        "usage": usage,
+    });
+    if api == Api::Chat {
+        for field in ["prompt_logprobs", "prompt_token_ids", "prompt_text"] {
+            body[field] = Value::Null;
+        }
+    }
+    for field in ["kv_transfer_params", "ec_transfer_params", "metrics"] {
+        body[field] = Value::Null;
+    }
+    body
+}
+
+fn choice_json(api: Api, index: usize, choice: &Choice, logprobs: Option<usize>) -> Value {
+    let plan = &choice.plan;
+    let tokens = 0..plan.tokens;
+    let mut text = choice.stream.text(tokens.clone());
+    text.truncate(plan.text_bytes.unwrap_or(text.len()));
+    let logprobs = logprobs.map(|top| logprobs::json(api, &choice.stream, tokens, top, 0));
+    match api {
+        Api::Chat => json!({
+            "index": index,
+            "message": {
+                "role": "assistant",
+                "content": text,
+                "refusal": null,
+                "annotations": null,
+                "audio": null,
+                "function_call": null,
+                "reasoning": null,
+            },
+            "logprobs": logprobs,
+            "finish_reason": plan.finish,
+            "stop_reason": plan.stop_reason,
+            "token_ids": null,
+            "routed_experts": null,
+        }),
+        Api::Completions => json!({
+            "index": index,
+            "text": text,
+            "logprobs": logprobs,
+            "finish_reason": plan.finish,
+            "stop_reason": plan.stop_reason,
+            "token_ids": null,
+            "prompt_logprobs": null,
+            "prompt_token_ids": null,
+            "routed_experts": null,
+        }),
+    }
+}

@@ -1,0 +1,320 @@
+//! Noise on demand: how far step times stray from the model, by seed.
+//!
+//! ```text
+//! time of a step = run × drift(t) × jitter × exact time + stalls
+//! ```
+//! *run* is drawn once per run, *drift* wanders slowly, *jitter* is new in every
+//! step; all three are log-normal with mean 1, so that noise changes no long-run
+//! mean. *Stalls* come as a Poisson process and add their whole length. Windows
+//! of such a server are autocorrelated and runs differ from each other, as those
+//! of real ones do: the known truth that the statistics are tested against.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp1, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use super::option_text::{Grammar, OptionTextError};
+use super::text::mix;
+
+const GRAMMAR: Grammar = Grammar {
+    option: "noise",
+    example: "step=0.02,drift=0.01:30,run=0.01,stall=0.1:200",
+};
+
+/// How much of each kind of noise there is. The default is none.
+///
+/// In text form `step=0.02,drift=0.01:30,run=0.01,stall=0.1:200`: the numbers after
+/// a colon are the drift's correlation time in seconds and a stall's length in
+/// milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Noise {
+    /// Standard deviation of the logarithm of each step's time.
+    pub step_sigma: f64,
+    /// Standard deviation of the logarithm of the slow drift.
+    pub drift_sigma: f64,
+    /// Time after which the drift has forgotten 63 % of where it was (s).
+    pub drift_time_s: f64,
+    /// Standard deviation of the logarithm of the run's own offset.
+    pub run_sigma: f64,
+    /// Stalls per second of simulated work.
+    pub stalls_per_s: f64,
+    /// Length of a stall (ms).
+    pub stall_ms: f64,
+}
+
+impl Noise {
+    /// No noise at all.
+    pub const NONE: Noise = Noise {
+        step_sigma: 0.0,
+        drift_sigma: 0.0,
+        drift_time_s: 0.0,
+        run_sigma: 0.0,
+        stalls_per_s: 0.0,
+        stall_ms: 0.0,
+    };
+
+    /// What makes this noise unusable, in words.
+    pub fn problem(&self) -> Option<String> {
+        let parameters = [
+            ("step_sigma", self.step_sigma),
+            ("drift_sigma", self.drift_sigma),
+            ("drift_time_s", self.drift_time_s),
+            ("run_sigma", self.run_sigma),
+            ("stalls_per_s", self.stalls_per_s),
+            ("stall_ms", self.stall_ms),
+        ];
+        let bad = |(_, value): &(&str, f64)| !value.is_finite() || *value < 0.0;
+        if let Some((name, _)) = parameters.iter().find(|parameter| bad(parameter)) {
+            return Some(format!("{name} must be a number of 0 or more"));
+        }
+        if self.drift_sigma > 0.0 && self.drift_time_s == 0.0 {
+            return Some("drift_sigma needs a drift_time_s above 0".to_owned());
+        }
+        None
+    }
+}
+
+impl FromStr for Noise {
+    type Err = OptionTextError;
+
+    fn from_str(text: &str) -> Result<Noise, OptionTextError> {
+        let mut noise = Noise::NONE;
+        for entry in GRAMMAR.entries(text) {
+            let entry = entry?;
+            let value = GRAMMAR.number(entry, entry.value)?;
+            let extra = |meaning| {
+                let extra = GRAMMAR.extra(entry, meaning)?;
+                GRAMMAR.number(entry, extra)
+            };
+            match entry.name {
+                "step" | "run" => {
+                    GRAMMAR.no_extra(entry)?;
+                    match entry.name {
+                        "step" => noise.step_sigma = value,
+                        _ => noise.run_sigma = value,
+                    }
+                }
+                "drift" => {
+                    noise.drift_sigma = value;
+                    noise.drift_time_s = extra("its correlation time in seconds")?;
+                }
+                "stall" => {
+                    noise.stalls_per_s = value;
+                    noise.stall_ms = extra("its length in milliseconds")?;
+                }
+                _ => {
+                    let problem = "there is no such noise; there are step, drift, run, stall";
+                    return Err(GRAMMAR.error(entry.text, problem));
+                }
+            }
+        }
+        match noise.problem() {
+            Some(problem) => Err(GRAMMAR.error(text, problem)),
+            None => Ok(noise),
+        }
+    }
+}
+
+impl fmt::Display for Noise {
+    /// The text form; empty where there is no noise.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.step_sigma > 0.0 {
+            parts.push(format!("step={}", self.step_sigma));
+        }
+        if self.drift_sigma > 0.0 {
+            parts.push(format!("drift={}:{}", self.drift_sigma, self.drift_time_s));
+        }
+        if self.run_sigma > 0.0 {
+            parts.push(format!("run={}", self.run_sigma));
+        }
+        if self.stalls_per_s > 0.0 {
+            parts.push(format!("stall={}:{}", self.stalls_per_s, self.stall_ms));
+        }
+        f.write_str(&parts.join(","))
+    }
+}
+
+/// The noise of one replica in one run, step by step.
+#[derive(Debug)]
+pub(super) struct NoiseProcess {
+    noise: Noise,
+    rng: StdRng,
+    run_factor: f64,
+    /// The drift's place in standard deviations: an Ornstein-Uhlenbeck process.
+    drift: f64,
+    drift_at_ns: u64,
+    /// Simulated work left until the next stall (ns).
+    until_stall_ns: f64,
+}
+
+impl NoiseProcess {
+    /// The process that `seed` names. Replicas of a run share its offset; all else
+    /// is their own.
+    pub(super) fn new(noise: Noise, seed: u64, replica: usize) -> NoiseProcess {
+        let mut run_rng = StdRng::seed_from_u64(mix(seed));
+        let mut rng = StdRng::seed_from_u64(mix(mix(seed) ^ mix(replica as u64)));
+        let run_factor = log_normal(noise.run_sigma, run_rng.sample(StandardNormal));
+        let drift = rng.sample(StandardNormal);
+        let mut process = NoiseProcess {
+            noise,
+            rng,
+            run_factor,
+            drift,
+            drift_at_ns: 0,
+            until_stall_ns: f64::INFINITY,
+        };
+        process.draw_stall();
+        process
+    }
+
+    /// How long a step takes that begins at `now_ns` and would take `exact_ns` without noise.
+    pub(super) fn apply(&mut self, now_ns: u64, exact_ns: f64) -> f64 {
+        let noise = self.noise;
+        let mut time_ns = exact_ns * self.run_factor;
+        if noise.drift_sigma > 0.0 {
+            self.advance_drift(now_ns);
+            time_ns *= log_normal(noise.drift_sigma, self.drift);
+        }
+        if noise.step_sigma > 0.0 {
+            time_ns *= log_normal(noise.step_sigma, self.rng.sample(StandardNormal));
+        }
+        self.until_stall_ns -= time_ns;
+        while self.until_stall_ns < 0.0 {
+            time_ns += noise.stall_ms * 1e6;
+            let overdue = self.until_stall_ns;
+            self.draw_stall();
+            self.until_stall_ns += overdue;
+        }
+        time_ns
+    }
+
+    /// Moves the drift to `now_ns` by the process's exact transition.
+    fn advance_drift(&mut self, now_ns: u64) {
+        let elapsed_s = now_ns.saturating_sub(self.drift_at_ns) as f64 * 1e-9;
+        let kept = (-elapsed_s / self.noise.drift_time_s).exp();
+        let fresh: f64 = self.rng.sample(StandardNormal);
+        self.drift = self.drift * kept + (1.0 - kept * kept).max(0.0).sqrt() * fresh;
+        self.drift_at_ns = now_ns;
+    }
+
+    fn draw_stall(&mut self) {
+        if self.noise.stalls_per_s > 0.0 {
+            let gap: f64 = Exp1.sample(&mut self.rng);
+            self.until_stall_ns = gap / self.noise.stalls_per_s * 1e9;
+        }
+    }
+}
+
+/// The log-normal value of mean 1 that lies `z` standard deviations out.
+fn log_normal(sigma: f64, z: f64) -> f64 {
+    (sigma * z - sigma * sigma / 2.0).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXACT_NS: f64 = 1e6;
+
+    /// Step times one after another.
+    fn steps(noise: Noise, seed: u64, count: usize) -> Vec<f64> {
+        let mut process = NoiseProcess::new(noise, seed, 0);
+        let mut now_ns = 0;
+        let step = |_| {
+            let time = process.apply(now_ns, EXACT_NS);
+            now_ns += time as u64;
+            time
+        };
+        (0..count).map(step).collect()
+    }
+
+    fn mean(values: &[f64]) -> f64 {
+        values.iter().sum::<f64>() / values.len() as f64
+    }
+
+    /// Correlation of each value with the one `lag` later.
+    fn autocorrelation(values: &[f64], lag: usize) -> f64 {
+        let mean = mean(values);
+        let spread = |pair: (&f64, &f64)| (pair.0 - mean) * (pair.1 - mean);
+        let covariance: f64 = values.iter().zip(&values[lag..]).map(spread).sum();
+        covariance / values.iter().zip(values).map(spread).sum::<f64>()
+    }
+
+    #[test]
+    fn without_noise_a_step_is_exact() {
+        assert_eq!(steps(Noise::NONE, 1, 3), [EXACT_NS; 3]);
+    }
+
+    #[test]
+    fn jitter_keeps_the_mean_and_follows_the_seed() {
+        let noise: Noise = "step=0.2".parse().expect("valid");
+        let times = steps(noise, 1, 20_000);
+        let ratio = mean(&times) / EXACT_NS;
+        assert!((ratio - 1.0).abs() < 0.01, "mean ratio {ratio}");
+        assert!(autocorrelation(&times, 1).abs() < 0.05);
+        assert_eq!(times, steps(noise, 1, 20_000));
+        assert_ne!(times, steps(noise, 2, 20_000));
+    }
+
+    #[test]
+    fn drift_is_correlated_over_its_time_and_forgotten_after() {
+        // 1,000 steps of 1 ms are one correlation time.
+        let noise: Noise = "drift=0.1:1".parse().expect("valid");
+        let times = steps(noise, 3, 400_000);
+        let (near, far) = (autocorrelation(&times, 100), autocorrelation(&times, 5_000));
+        assert!((0.8..0.97).contains(&near), "e^-0.1 = 0.90, got {near}");
+        assert!(far.abs() < 0.25, "e^-5 = 0.007, got {far}");
+        let ratio = mean(&times) / EXACT_NS;
+        assert!((ratio - 1.0).abs() < 0.05, "mean ratio {ratio}");
+    }
+
+    #[test]
+    fn a_run_has_one_offset_for_all_replicas_and_runs_differ() {
+        let noise: Noise = "run=0.05".parse().expect("valid");
+        let first = |seed, replica| NoiseProcess::new(noise, seed, replica).apply(0, EXACT_NS);
+        assert_eq!(first(1, 0), first(1, 1));
+        let runs: Vec<f64> = (0..2_000).map(|seed| first(seed, 0) / EXACT_NS).collect();
+        let average = mean(&runs);
+        let squares: Vec<f64> = runs.iter().map(|run| (run - average).powi(2)).collect();
+        assert!((average - 1.0).abs() < 0.01, "{average}");
+        let deviation = mean(&squares).sqrt();
+        assert!((0.045..0.055).contains(&deviation), "{deviation}");
+    }
+
+    #[test]
+    fn stalls_come_at_their_rate_with_their_length() {
+        // One in ten steps of 1 ms on average.
+        let noise: Noise = "stall=100:7".parse().expect("valid");
+        let times = steps(noise, 5, 20_000);
+        let stalls: f64 = times.iter().map(|time| (time - EXACT_NS) / 7e6).sum();
+        assert!((1_800.0..2_200.0).contains(&stalls), "{stalls} of 2,000");
+        assert!(times.iter().any(|time| *time == EXACT_NS + 7e6));
+    }
+
+    #[test]
+    fn the_text_form_is_read_and_written() {
+        let text = "step=0.02,drift=0.01:30,run=0.01,stall=0.1:200";
+        let noise: Noise = text.parse().expect("valid");
+        assert_eq!(noise.to_string(), text);
+        assert_eq!(noise.drift_time_s, 30.0);
+        assert_eq!("".parse(), Ok(Noise::NONE));
+        for (text, words) in [
+            ("step", "has no value"),
+            ("step=-1", "no number"),
+            ("step=1:2", "nothing after a colon"),
+            ("drift=0.1", "correlation time"),
+            ("drift=0.1:0", "drift_time_s above 0"),
+            ("stall=1", "length in milliseconds"),
+            ("hum=1", "no such noise"),
+        ] {
+            let error = text.parse::<Noise>().expect_err(text).to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}
