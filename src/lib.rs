@@ -30,5 +30,6 @@ pub mod prompt;
 pub mod report;
 pub mod results;
 pub mod safety;
+pub mod simulation;
 
 pub use bench::{Bench, Workload};

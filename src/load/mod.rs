@@ -19,6 +19,7 @@ use crate::config::LoadShape;
 pub use window::Window;
 #[cfg(test)]
 pub(crate) use window::tests as window_tests;
+pub(crate) use window::{Boundary, Finished};
 
 use steady::Steady;
 use wave::Wave;

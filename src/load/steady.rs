@@ -6,22 +6,14 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::window::{Boundary, Finished};
 use super::{Slots, Target, Window};
-use crate::client::{Clock, RequestRecord};
+use crate::client::Clock;
 
 pub(super) struct Steady {
     finished: UnboundedReceiver<Finished>,
     workers: Vec<JoinHandle<()>>,
-    concurrency: u64,
-    /// Where the next window begins: the completion that ended the last one.
-    boundary_ns: u64,
-    boundary_events: u64,
-}
-
-/// A finished request, and what the others had received at that moment: a window may end here.
-struct Finished {
-    record: RequestRecord,
-    in_flight_events: u64,
+    boundary: Boundary,
 }
 
 impl Steady {
@@ -32,7 +24,10 @@ impl Steady {
         clock: Clock,
     ) -> Steady {
         let (sender, finished) = unbounded_channel();
-        let boundary_ns = clock.now_ns();
+        let boundary = Boundary {
+            at_ns: clock.now_ns(),
+            in_flight_events: 0,
+        };
         let workers = (0..slots.concurrency())
             .map(|slot| {
                 runtime.spawn(work(
@@ -46,33 +41,15 @@ impl Steady {
         Steady {
             finished,
             workers,
-            concurrency: slots.concurrency() as u64,
-            boundary_ns,
-            boundary_events: 0,
+            boundary,
         }
     }
 
     pub fn window(&mut self, iterations: u64) -> Window {
-        let wanted = iterations.saturating_mul(self.concurrency);
-        let mut requests = Vec::new();
-        let (start_ns, carried_in) = (self.boundary_ns, self.boundary_events);
-        while (requests.len() as u64) < wanted {
-            // The channel ends only if every worker died, which takes a panic in the target.
-            let Some(finished) = self.finished.blocking_recv() else {
-                break;
-            };
-            self.boundary_ns = self.boundary_ns.max(finished.record.end_ns);
-            self.boundary_events = finished.in_flight_events;
-            requests.push(finished.record);
-        }
-        Window {
-            start_ns,
-            end_ns: self.boundary_ns,
-            iterations,
-            requests,
-            carried_in,
-            carried_out: self.boundary_events,
-        }
+        let finished = &mut self.finished;
+        // The channel ends only if every worker died, which takes a panic in the target.
+        self.boundary
+            .cut(iterations, self.workers.len(), || finished.blocking_recv())
     }
 }
 
@@ -111,7 +88,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     use super::*;
-    use crate::client::{Failure, FailureCause, Outcome};
+    use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
     use crate::config::LoadShape;
     use crate::load::Load;
 

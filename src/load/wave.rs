@@ -26,32 +26,18 @@ impl<T: Target> Wave<T> {
     }
 
     pub fn window(&mut self, iterations: u64) -> Window {
-        let start_ns = self.clock.now_ns();
-        let mut requests = Vec::new();
-        for _ in 0..iterations {
-            let wave = self.runtime.block_on(self.round());
-            requests.extend(wave);
-        }
-        let end_ns = requests.iter().map(|r| r.end_ns).max().unwrap_or(start_ns);
-        Window {
-            start_ns,
-            end_ns,
-            iterations,
-            requests,
-            carried_in: 0,
-            carried_out: 0,
-        }
+        Window::of_waves(self.clock.now_ns(), iterations, || {
+            self.runtime.block_on(self.round())
+        })
     }
 
-    /// Sends C requests at once; returns them in the order of their ends.
+    /// Sends C requests at once and waits for all of them.
     async fn round(&self) -> Vec<crate::client::RequestRecord> {
         let mut wave = JoinSet::new();
         for slot in 0..self.slots.concurrency() {
             let (target, slots) = (Arc::clone(&self.target), Arc::clone(&self.slots));
             wave.spawn(async move { target.request(slots.counter(slot)).await });
         }
-        let mut records = wave.join_all().await;
-        records.sort_by_key(|record| record.end_ns);
-        records
+        wave.join_all().await
     }
 }

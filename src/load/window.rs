@@ -17,7 +17,77 @@ pub struct Window {
     pub carried_out: u64,
 }
 
+/// A finished request of a steady load, and what the others had received at that moment:
+/// a window may end here.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub record: RequestRecord,
+    pub in_flight_events: u64,
+}
+
+/// Where the next window of a steady load begins: the completion that ended the last one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Boundary {
+    pub at_ns: u64,
+    pub in_flight_events: u64,
+}
+
+impl Boundary {
+    /// Cuts the window of the next `iterations` rounds of `concurrency` completions and
+    /// moves the boundary to its end. `next` yields completions in their order; the window
+    /// is short where it yields no more.
+    pub fn cut(
+        &mut self,
+        iterations: u64,
+        concurrency: usize,
+        mut next: impl FnMut() -> Option<Finished>,
+    ) -> Window {
+        let wanted = iterations.saturating_mul(concurrency as u64);
+        let begin = *self;
+        let mut requests = Vec::new();
+        while (requests.len() as u64) < wanted {
+            let Some(finished) = next() else {
+                break;
+            };
+            self.at_ns = self.at_ns.max(finished.record.end_ns);
+            self.in_flight_events = finished.in_flight_events;
+            requests.push(finished.record);
+        }
+        Window {
+            start_ns: begin.at_ns,
+            end_ns: self.at_ns,
+            iterations,
+            requests,
+            carried_in: begin.in_flight_events,
+            carried_out: self.in_flight_events,
+        }
+    }
+}
+
 impl Window {
+    /// The window of `iterations` waves begun at `start_ns`, of which nothing is in flight
+    /// before and after. `round` runs one wave and yields its requests.
+    pub(crate) fn of_waves(
+        start_ns: u64,
+        iterations: u64,
+        mut round: impl FnMut() -> Vec<RequestRecord>,
+    ) -> Window {
+        let mut requests = Vec::new();
+        for _ in 0..iterations {
+            let mut wave = round();
+            wave.sort_by_key(|record| record.end_ns);
+            requests.append(&mut wave);
+        }
+        Window {
+            start_ns,
+            end_ns: requests.iter().map(|r| r.end_ns).max().unwrap_or(start_ns),
+            iterations,
+            requests,
+            carried_in: 0,
+            carried_out: 0,
+        }
+    }
+
     /// Its length (ns); at least 1, so that a rate is always finite.
     pub fn wall_ns(&self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns).max(1)

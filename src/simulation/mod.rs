@@ -1,0 +1,330 @@
+//! Engine and load together in virtual time: a discrete-event simulation without sockets,
+//! threads or waiting, which yields the same [`Window`]s as a real run of the same load.
+//!
+//! The engine's core is the one that the real engine runs, the windows are cut by the code
+//! that cuts the real load's, and the balancing is the real one; only the clock and the wire
+//! are replaced. Events happen in the order of their times: a replica's step ends, its tokens
+//! reach the client after [`Wire::to_client`], a finished request is replaced at once, and the
+//! new one reaches its replica after [`Wire::to_server`]. Minutes of a server's life take
+//! milliseconds, so a statistic can be tried on thousands of runs whose truth is known.
+//!
+//! ```
+//! use servemark::engine::Preset;
+//! use servemark::simulation::{VirtualLoad, VirtualSetup};
+//!
+//! let setup = VirtualSetup::new(Preset::named("llama3-8b-h100").expect("shipped"));
+//! let mut load = VirtualLoad::start(setup).expect("a sound preset");
+//! load.window(5); // warm-up
+//! let window = load.window(20);
+//! let tok_s = window.output_tokens().expect("requests completed") / (window.wall_ns() as f64 * 1e-9);
+//! assert!(tok_s > 100.0);
+//! ```
+
+mod replica;
+
+use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::{Completion, Outcome, RequestRecord};
+use crate::config::LoadShape;
+use crate::endpoint::RoundRobin;
+use crate::engine::{
+    EngineError, FinishReason, Noise, Preset, Sequence, Slowdown, TokenEvent, TokenStream,
+    Vocabulary,
+};
+use crate::load::{Boundary, Finished, Window};
+
+use replica::Replica;
+
+/// Times on the wire and in the code at both of its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// From sending a request to its arrival in the engine.
+    pub to_server: Duration,
+    /// From a token's emission to its arrival at the client.
+    pub to_client: Duration,
+    /// From sending a request until the client can send another. Requests sent together so
+    /// reach the engine one after another, and an idle engine's first step has one of them.
+    pub between_sends: Duration,
+}
+
+impl Wire {
+    /// About what loopback takes between servemark's client and its engine.
+    pub const LOOPBACK: Wire = Wire {
+        to_server: Duration::from_micros(150),
+        to_client: Duration::from_micros(100),
+        between_sends: Duration::from_micros(30),
+    };
+
+    /// No time at all: what remains is the engine's own.
+    pub const NONE: Wire = Wire {
+        to_server: Duration::ZERO,
+        to_client: Duration::ZERO,
+        between_sends: Duration::ZERO,
+    };
+}
+
+/// What to simulate. Build with [`VirtualSetup::new`] and struct update.
+#[derive(Clone, Debug)]
+pub struct VirtualSetup {
+    /// The engine.
+    pub preset: Preset,
+    /// Noise of the step times. Default: the preset's.
+    pub noise: Noise,
+    /// Makes steps slower by exact factors. Default none.
+    pub slowdown: Slowdown,
+    /// Engines behind the load, taken in turn. Default 1.
+    pub replicas: NonZeroUsize,
+    /// Seed of the noise: another seed, another run. Default 0.
+    pub seed: u64,
+    /// Closed loop: steady or wave. Default steady.
+    pub shape: LoadShape,
+    /// Requests in flight. Default 8.
+    pub concurrency: NonZeroUsize,
+    /// Prompt length (tokens). Default 100.
+    pub prompt_tokens: usize,
+    /// Leading tokens that all prompts have in common, for the prefix cache. Default 0.
+    pub shared_prefix_tokens: usize,
+    /// Output length (tokens). Default 32.
+    pub output_tokens: NonZeroU32,
+    /// Times between client and engine. Default [`Wire::LOOPBACK`].
+    pub wire: Wire,
+}
+
+impl VirtualSetup {
+    /// A steady load of 8 short requests on one replica of `preset`.
+    pub fn new(preset: Preset) -> VirtualSetup {
+        const EIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+        const THIRTY_TWO: NonZeroU32 = NonZeroU32::new(32).unwrap();
+        VirtualSetup {
+            noise: preset.noise,
+            preset,
+            slowdown: Slowdown::NONE,
+            replicas: NonZeroUsize::MIN,
+            seed: 0,
+            shape: LoadShape::Steady,
+            concurrency: EIGHT,
+            prompt_tokens: 100,
+            shared_prefix_tokens: 0,
+            output_tokens: THIRTY_TWO,
+            wire: Wire::LOOPBACK,
+        }
+    }
+}
+
+/// A load on simulated replicas, in virtual time.
+#[derive(Debug)]
+pub struct VirtualLoad {
+    setup: VirtualSetup,
+    replicas: Vec<Replica>,
+    balance: RoundRobin,
+    tokens: TokenStream,
+    to_server_ns: u64,
+    to_client_ns: u64,
+    between_sends_ns: u64,
+    /// When the client can send again.
+    can_send_ns: u64,
+    /// One for each place of the concurrency; the place is the id of its sequence.
+    in_flight: Vec<InFlight>,
+    /// Content events that the requests in flight have received.
+    in_flight_events: u64,
+    requests: u64,
+    finished: VecDeque<Finished>,
+    boundary: Boundary,
+    /// The tokens of the step that has just ended; kept to reuse its room.
+    events: Vec<TokenEvent>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    index: u64,
+    endpoint: usize,
+    sent_ns: u64,
+    content_ns: Vec<u64>,
+}
+
+impl VirtualLoad {
+    /// Starts the load at time zero; a steady load sends at once, a wave load when a window is
+    /// asked for.
+    ///
+    /// # Errors
+    /// [`EngineError`] for a preset that cannot work, or requests that do not fit its context.
+    pub fn start(setup: VirtualSetup) -> Result<VirtualLoad, EngineError> {
+        setup.preset.check()?;
+        let length = setup.prompt_tokens + setup.output_tokens.get() as usize;
+        let context = setup.preset.scheduler.max_model_len;
+        if length > context {
+            return Err(EngineError::BadOption {
+                option: "prompt_tokens",
+                problem: format!(
+                    "prompt and output of {length} tokens exceed max_model_len = {context}"
+                ),
+            });
+        }
+        let replicas = (0..setup.replicas.get()).map(|index| Replica::new(&setup, index));
+        let pieces = (0..256).map(|id| (id, format!(" {id}")));
+        let nanos = |duration: Duration| duration.as_nanos() as u64;
+        let mut load = VirtualLoad {
+            replicas: replicas.collect(),
+            balance: RoundRobin::new(setup.replicas),
+            tokens: TokenStream::new(setup.seed, Arc::new(Vocabulary::from_pieces(pieces)?)),
+            to_server_ns: nanos(setup.wire.to_server),
+            to_client_ns: nanos(setup.wire.to_client),
+            between_sends_ns: nanos(setup.wire.between_sends),
+            can_send_ns: 0,
+            in_flight: Vec::with_capacity(setup.concurrency.get()),
+            in_flight_events: 0,
+            requests: 0,
+            finished: VecDeque::new(),
+            boundary: Boundary::default(),
+            events: Vec::new(),
+            setup,
+        };
+        if load.setup.shape == LoadShape::Steady {
+            load.send_all(0);
+        }
+        Ok(load)
+    }
+
+    /// Runs until `iterations` more rounds have finished and returns them as a window, as
+    /// [`Load::window`](crate::load::Load::window) does.
+    pub fn window(&mut self, iterations: u64) -> Window {
+        let concurrency = self.setup.concurrency.get();
+        match self.setup.shape {
+            LoadShape::Steady => {
+                let mut boundary = self.boundary;
+                let window = boundary.cut(iterations, concurrency, || self.next_finished());
+                self.boundary = boundary;
+                window
+            }
+            LoadShape::Wave => {
+                let start_ns = self.boundary.at_ns;
+                let window = Window::of_waves(start_ns, iterations, || self.wave());
+                self.boundary.at_ns = window.end_ns;
+                window
+            }
+        }
+    }
+
+    fn wave(&mut self) -> Vec<RequestRecord> {
+        let concurrency = self.setup.concurrency.get();
+        self.send_all(self.boundary.at_ns);
+        let wave = std::iter::from_fn(|| self.next_finished()).take(concurrency);
+        let wave: Vec<RequestRecord> = wave.map(|finished| finished.record).collect();
+        let end_ns = wave.iter().map(|record| record.end_ns).max();
+        self.boundary.at_ns = end_ns.unwrap_or(self.boundary.at_ns);
+        wave
+    }
+
+    fn send_all(&mut self, now_ns: u64) {
+        self.in_flight.clear();
+        for place in 0..self.setup.concurrency.get() {
+            let request = self.send(place, now_ns);
+            self.in_flight.push(request);
+        }
+    }
+
+    /// Sends the next request from a place of the concurrency, as soon as the client can.
+    fn send(&mut self, place: usize, now_ns: u64) -> InFlight {
+        let sent_ns = now_ns.max(self.can_send_ns);
+        self.can_send_ns = sent_ns + self.between_sends_ns;
+        let index = self.requests;
+        self.requests += 1;
+        let endpoint = self.balance.pick();
+        let sequence = Sequence {
+            id: place as u64,
+            prompt: self.prompt(index),
+            stream: self.tokens.clone(),
+            output_tokens: self.setup.output_tokens.get(),
+            finish: FinishReason::Length,
+        };
+        self.replicas[endpoint].submit(sent_ns + self.to_server_ns, sequence);
+        InFlight {
+            index,
+            endpoint,
+            sent_ns,
+            content_ns: Vec::with_capacity(self.setup.output_tokens.get() as usize),
+        }
+    }
+
+    /// Tokens of a prompt: the shared ones, then some that no other prompt has.
+    fn prompt(&self, index: u64) -> Arc<[u32]> {
+        let shared = self.setup.shared_prefix_tokens;
+        // The shared tokens are odd, a request's own even and new in each request.
+        let own = (index as u32).wrapping_mul(2);
+        let token = |position: usize| match position < shared {
+            true => position as u32 * 2 + 1,
+            false => own,
+        };
+        (0..self.setup.prompt_tokens).map(token).collect()
+    }
+
+    /// Lets things happen until a request finishes.
+    fn next_finished(&mut self) -> Option<Finished> {
+        while self.finished.is_empty() {
+            // Some request is always in flight, so some replica has something to do.
+            let next = self.replicas.iter_mut();
+            let next = next.min_by_key(|replica| replica.next_ns().unwrap_or(u64::MAX))?;
+            let now_ns = next.next_ns()?;
+            next.advance(now_ns, &mut self.events);
+            self.deliver(now_ns + self.to_client_ns);
+        }
+        self.finished.pop_front()
+    }
+
+    /// Takes the tokens of a step at the client.
+    fn deliver(&mut self, now_ns: u64) {
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            let place = event.sequence as usize;
+            self.in_flight[place].content_ns.push(now_ns);
+            self.in_flight_events += 1;
+            if event.finish.is_some() {
+                self.finish(place, now_ns);
+            }
+        }
+        self.events = events;
+    }
+
+    fn finish(&mut self, place: usize, now_ns: u64) {
+        let content_ns = std::mem::take(&mut self.in_flight[place].content_ns);
+        self.in_flight_events -= content_ns.len() as u64;
+        let InFlight {
+            index,
+            endpoint,
+            sent_ns,
+            ..
+        } = self.in_flight[place];
+        let prompt_tokens = u32::try_from(self.setup.prompt_tokens).unwrap_or(u32::MAX);
+        let record = RequestRecord {
+            index,
+            endpoint,
+            start_ns: sent_ns,
+            sent_ns,
+            end_ns: now_ns,
+            safety_ns: 0,
+            outcome: Outcome::Completed(Completion {
+                last_byte_ns: now_ns,
+                content_ns,
+                usage_input: Some(prompt_tokens),
+                usage_output: Some(self.setup.output_tokens.get()),
+                prompt_tokens,
+                text: None,
+                counted_output: None,
+                finish_reason: Some("length".into()),
+            }),
+        };
+        self.finished.push_back(Finished {
+            record,
+            in_flight_events: self.in_flight_events,
+        });
+        if self.setup.shape == LoadShape::Steady {
+            self.in_flight[place] = self.send(place, now_ns);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

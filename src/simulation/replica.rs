@@ -1,0 +1,44 @@
+use crate::engine::{EngineCore, Sequence, TokenEvent};
+
+use super::VirtualSetup;
+
+/// One replica on the time line of the simulation.
+#[derive(Debug)]
+pub(super) struct Replica {
+    core: EngineCore,
+    /// End of the step under way; `None` while idle.
+    step_end_ns: Option<u64>,
+}
+
+impl Replica {
+    pub fn new(setup: &VirtualSetup, index: usize) -> Replica {
+        let VirtualSetup {
+            preset,
+            noise,
+            slowdown,
+            seed,
+            ..
+        } = setup;
+        Replica {
+            core: EngineCore::new(preset, *noise, *slowdown, *seed, index),
+            step_end_ns: None,
+        }
+    }
+
+    pub fn submit(&mut self, arrival_ns: u64, sequence: Sequence) {
+        self.core.submit(arrival_ns, sequence);
+    }
+
+    /// When something happens here next: a step ends or, idle, a sequence could begin one.
+    pub fn next_ns(&self) -> Option<u64> {
+        self.step_end_ns.or_else(|| self.core.next_entry_ns())
+    }
+
+    /// Lets what happens at `now_ns` happen; appends the tokens of a step that ends.
+    pub fn advance(&mut self, now_ns: u64, events: &mut Vec<TokenEvent>) {
+        if self.step_end_ns.is_some() {
+            self.core.end_step(events);
+        }
+        self.step_end_ns = self.core.begin_step(now_ns).map(|step_ns| now_ns + step_ns);
+    }
+}
