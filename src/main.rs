@@ -1,9 +1,10 @@
 //! The `servemark` command.
 
+mod command;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use servemark::config::Config;
 
 /// Trustworthy throughput benchmarks for LLM servers.
 #[derive(Parser)]
@@ -21,21 +22,13 @@ enum Command {
     /// every endpoint for its health, version, model, tokenizer and one streamed answer. Exits with 1 if
     /// one is not ready.
     Check,
+    /// Serve a simulated vLLM: its protocol on real sockets, a model of its scheduling, no GPU.
+    Engine(Box<command::engine::Arguments>),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Check => check(),
+        Command::Check => command::check::run(),
+        Command::Engine(arguments) => command::engine::run(*arguments),
     }
-}
-
-fn check() -> anyhow::Result<ExitCode> {
-    let config = Config::load()?;
-    println!("configuration: {}\n", config.source);
-    let report = servemark::check::check(&config)?;
-    print!("{report}");
-    Ok(match report.is_ready() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(1),
-    })
 }

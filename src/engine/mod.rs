@@ -29,6 +29,7 @@ mod chat_template;
 mod driver;
 mod engine_core;
 mod faults;
+mod file_limit;
 mod http;
 mod metrics;
 mod noise;
@@ -45,6 +46,7 @@ mod truth;
 
 pub use engine_core::EngineCore;
 pub use faults::{Faults, TimedFault};
+pub use file_limit::{FileLimitError, raise_file_limit};
 pub use noise::Noise;
 pub use option_text::OptionTextError;
 pub use output::{FinishReason, NaturalLength};

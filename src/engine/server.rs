@@ -224,6 +224,12 @@ impl Engine {
         &self.shared.model_name
     }
 
+    /// The preset's name and every way in which this engine strays from it, as in the header
+    /// [`SIMULATED_HEADER`](super::SIMULATED_HEADER).
+    pub fn label(&self) -> &str {
+        &self.shared.label
+    }
+
     /// The time that [`RequestTruth`]'s nanoseconds count from, on the process' monotonic clock.
     pub fn epoch(&self) -> Instant {
         self.shared.epoch

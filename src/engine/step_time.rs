@@ -92,6 +92,9 @@ impl FromStr for Slowdown {
                     GRAMMAR.error(percent, "it is no percentage of -100 or more".to_owned())
                 })
         };
+        if text.trim().is_empty() {
+            return Ok(Slowdown::NONE);
+        }
         if !text.contains('=') {
             return Ok(Slowdown::uniform(factor(text)?));
         }
@@ -195,6 +198,7 @@ mod tests {
             assert_eq!(slowdown.to_string(), text);
         }
         assert_eq!(Slowdown::NONE.to_string(), "");
+        assert_eq!("".parse(), Ok(Slowdown::NONE));
         for (text, words) in [
             ("fast", "no percentage"),
             ("-101%", "no percentage"),

@@ -1,66 +1,78 @@
 //! Accepting connections: TCP_NODELAY, refusals, and resets on demand.
 
+use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
 
 use super::super::replica::Replica;
 
 /// How long accepting rests when the system is out of sockets.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// A listener that turns some connections away.
-pub(super) struct EngineListener {
-    listener: TcpListener,
-    replica: Arc<Replica>,
-    accepted: u64,
-}
-
-impl EngineListener {
-    pub(super) fn new(listener: TcpListener, replica: Arc<Replica>) -> EngineListener {
-        EngineListener {
-            listener,
-            replica,
-            accepted: 0,
+/// Accepts connections for ever and serves each on a task of its own.
+///
+/// HTTP/1.1 only, as vLLM's own server; serving it with nothing around it keeps the memory
+/// of an idle stream small.
+pub(super) async fn serve(listener: TcpListener, replica: Arc<Replica>, router: Router) {
+    let mut accepted = 0;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_REST).await;
+            continue;
+        };
+        let ordinal = accepted;
+        accepted += 1;
+        let shared = &replica.shared;
+        if shared.faults.refuses(shared.seed, ordinal) {
+            let _ = stream.set_zero_linger();
+            continue;
         }
+        // Without it, small events would wait for the client's acknowledgements.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection::default();
+        let service = TowerToHyperService::new(WithConnection {
+            router: router.clone(),
+            connection: connection.clone(),
+        });
+        let stream = EngineStream { stream, connection };
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-impl Listener for EngineListener {
-    type Io = EngineStream;
-    type Addr = SocketAddr;
+/// The router, telling each request by which connection it came.
+#[derive(Clone)]
+struct WithConnection {
+    router: Router,
+    connection: Connection,
+}
 
-    async fn accept(&mut self) -> (EngineStream, SocketAddr) {
-        loop {
-            let Ok((stream, address)) = self.listener.accept().await else {
-                tokio::time::sleep(ACCEPT_REST).await;
-                continue;
-            };
-            let ordinal = self.accepted;
-            self.accepted += 1;
-            let shared = &self.replica.shared;
-            if shared.faults.refuses(shared.seed, ordinal) {
-                let _ = stream.set_zero_linger();
-                continue;
-            }
-            // Without it, small events would wait for the client's acknowledgements.
-            let _ = stream.set_nodelay(true);
-            let connection = Connection::default();
-            return (EngineStream { stream, connection }, address);
-        }
+impl Service<hyper::Request<hyper::body::Incoming>> for WithConnection {
+    type Response = axum::response::Response;
+    type Error = Infallible;
+    type Future = axum::routing::future::RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn call(&mut self, mut request: hyper::Request<hyper::body::Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.connection.clone());
+        self.router.call(request)
     }
 }
 
@@ -77,14 +89,17 @@ impl Connection {
     }
 }
 
-impl Connected<IncomingStream<'_, EngineListener>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, EngineListener>) -> Connection {
-        stream.io().connection.clone()
+impl<S: Sync> FromRequestParts<S> for Connection {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Connection, Infallible> {
+        // `WithConnection` has put it there.
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
     }
 }
 
 /// An accepted connection.
-pub(super) struct EngineStream {
+struct EngineStream {
     stream: TcpStream,
     connection: Connection,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
@@ -26,7 +26,7 @@ const RETRY_AFTER_S: u32 = 1;
 /// A chat completion.
 pub(super) async fn chat(
     State(replica): State<Arc<Replica>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
+    connection: Connection,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
@@ -36,7 +36,7 @@ pub(super) async fn chat(
 /// A completion of a text or of token ids.
 pub(super) async fn completions(
     State(replica): State<Arc<Replica>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
+    connection: Connection,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {

@@ -25,7 +25,6 @@ use axum::routing::{get, post};
 
 use super::SIMULATED_HEADER;
 use super::replica::Replica;
-use connection::{Connection, EngineListener};
 
 /// Largest request body: a full context as an array of token ids fits.
 const BODY_LIMIT: usize = 64 << 20;
@@ -36,9 +35,8 @@ const BODY_LIMIT: usize = 64 << 20;
 /// When the listener cannot be registered with the runtime.
 pub(super) fn spawn(listener: TcpListener, replica: Arc<Replica>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let listener = EngineListener::new(listener, replica.clone());
-    let service = router(replica).into_make_service_with_connect_info::<Connection>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    let router = router(replica.clone());
+    tokio::spawn(connection::serve(listener, replica, router));
     Ok(())
 }
 

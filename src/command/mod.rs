@@ -1,0 +1,4 @@
+//! One file per subcommand: its arguments, and what it prints.
+
+pub mod check;
+pub mod engine;

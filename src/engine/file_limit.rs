@@ -1,0 +1,50 @@
+use rlimit::{Resource, getrlimit, setrlimit};
+
+/// Every connection is a file to the system; this many are enough for 10,000 streams and all else.
+const WANTED: u64 = 20_000;
+
+/// The limit of open files is low and cannot be raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this process may open {limit} files, so about {limit} connections; more fail. Raise the limit with `ulimit -n {WANTED}` or LimitNOFILE"
+)]
+pub struct FileLimitError {
+    /// Files that may be open.
+    pub limit: u64,
+}
+
+/// Raises the process' limit of open files as far as the system lets it, for servers and
+/// clients of many connections.
+///
+/// # Errors
+/// [`FileLimitError`] when the limit stays under 20,000.
+pub fn raise_file_limit() -> Result<(), FileLimitError> {
+    // Where the limit cannot be asked for there is none to raise.
+    let Ok((soft, hard)) = getrlimit(Resource::NOFILE) else {
+        return Ok(());
+    };
+    if soft < hard && setrlimit(Resource::NOFILE, hard, hard).is_ok() {
+        return match hard {
+            WANTED.. => Ok(()),
+            limit => Err(FileLimitError { limit }),
+        };
+    }
+    match soft {
+        WANTED.. => Ok(()),
+        limit => Err(FileLimitError { limit }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_raised_to_what_the_system_allows() {
+        let (_, hard) = getrlimit(Resource::NOFILE).expect("a limit");
+        let raised = raise_file_limit();
+        let (soft, _) = getrlimit(Resource::NOFILE).expect("a limit");
+        assert_eq!(soft, hard);
+        assert_eq!(raised.is_ok(), hard >= WANTED);
+    }
+}
