@@ -187,3 +187,6 @@ fn excerpt(bytes: &[u8]) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod truth_tests;

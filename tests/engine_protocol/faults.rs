@@ -161,3 +161,21 @@ async fn whole_answers_meet_faults_too() {
         assert!(serde_json::from_slice::<Value>(&bytes).is_err(), "{faults}");
     }
 }
+
+#[tokio::test]
+async fn a_dripping_stream_comes_byte_by_byte_and_whole() {
+    let engine = with_faults("drip=1:1");
+    let start = Instant::now();
+    let mut response = post(&engine, CHAT, &chat_body(2)).await;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.expect("reads") {
+        bytes.extend_from_slice(&chunk);
+    }
+    let took = start.elapsed();
+    assert_eq!(events(std::str::from_utf8(&bytes).expect("UTF-8")).len(), 4);
+    // Two bytes may arrive together, but none comes before its time.
+    assert!(
+        took >= Duration::from_millis(bytes.len() as u64),
+        "{took:?}"
+    );
+}

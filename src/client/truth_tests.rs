@@ -1,0 +1,94 @@
+//! The client's timestamps against the engine's ground truth, on one clock.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::config::{Api, ConfigSource};
+use crate::engine::{Engine, EngineOptions, Preset};
+use crate::metrics::Distribution;
+use crate::prompt::shipped_tokenizer;
+
+const STREAMS: usize = 8;
+const TOKENS: usize = 40;
+
+/// Steps of 10 ms: long beside what a busy machine holds a wake-up back.
+fn engine() -> Engine {
+    let mut preset = Preset::named("sim-small").expect("shipped");
+    preset.step_time.base_us = 10_000.0;
+    let tokenizer = Arc::new(shipped_tokenizer().expect("shipped"));
+    Engine::start(EngineOptions::new(preset, tokenizer)).expect("starts")
+}
+
+/// Sends one request that the engine knows as `name`; its timestamps.
+async fn measure(engine: &Engine, clock: Clock, name: String) -> (u64, Completion) {
+    let json =
+        format!(r#"{{"MODEL_HEADERS": {{"X-Request-Id": "{name}"}}, "MAX_NEW_TOKENS": {TOKENS}}}"#);
+    let config = Config::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
+    let http = http_client(&config).expect("a client");
+    let payload = PayloadTemplate::new(&config, Api::Completions, engine.model_name(), true);
+    let prepared = Prepared {
+        url: engine.urls()[0].join("/v1/completions").expect("a path"),
+        body: payload.body("What is a good name for a grey cat?"),
+        prompt_tokens: 10,
+        keep_text: false,
+    };
+    let client = Client::new(http, &config, clock);
+    let exchange = client.send(prepared, &AtomicU32::new(0)).await;
+    (exchange.sent_ns, exchange.result.expect("succeeds"))
+}
+
+fn show(name: &str, errors_ms: &[f64]) -> Distribution {
+    let errors = Distribution::of(errors_ms.iter().copied(), 1.0).expect("some");
+    let most = errors_ms.iter().copied().fold(f64::MIN, f64::max);
+    println!(
+        "{name} error: mean {:.3}, p50 {:.3}, p99 {:.3}, max {most:.3} ms",
+        errors.mean, errors.p50, errors.p99
+    );
+    errors
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timestamps_follow_the_truth_closely() {
+    let engine = engine();
+    let clock = Clock::start();
+    let origin = Instant::now() - Duration::from_nanos(clock.now_ns());
+    let names: Vec<String> = (0..STREAMS).map(|k| format!("stream-{k}")).collect();
+    let measured = names
+        .iter()
+        .map(|name| measure(&engine, clock, name.clone()));
+    let measured = futures_util::future::join_all(measured).await;
+
+    let (mut ttft_ms, mut itl_ms) = (Vec::new(), Vec::new());
+    let ms =
+        |later: Duration, earlier: Duration| (later.as_secs_f64() - earlier.as_secs_f64()) * 1e3;
+    for (name, (sent_ns, completion)) in names.iter().zip(measured) {
+        let truth = engine.truth(&format!("cmpl-{name}")).expect("kept");
+        let emitted: Vec<Duration> = truth.choices[0]
+            .tokens(engine.epoch())
+            .map(|at| at - origin)
+            .collect();
+        let seen: Vec<Duration> = completion
+            .content_ns
+            .iter()
+            .copied()
+            .map(Duration::from_nanos)
+            .collect();
+        assert_eq!((emitted.len(), seen.len()), (TOKENS, TOKENS));
+        assert!(Duration::from_nanos(sent_ns) <= truth.arrival(engine.epoch()) - origin);
+        for (seen, emitted) in seen.iter().zip(&emitted) {
+            assert!(seen >= emitted, "no token is seen before it is emitted");
+        }
+        ttft_ms.push(ms(seen[0], emitted[0]));
+        for (seen, emitted) in seen.windows(2).zip(emitted.windows(2)) {
+            itl_ms.push(ms(seen[1], seen[0]) - ms(emitted[1], emitted[0]));
+        }
+    }
+    let ttft = show("TTFT", &ttft_ms);
+    let itl = show("ITL", &itl_ms);
+    // A token waits for the machine at worst for some steps; the middle of them does not.
+    assert!(ttft.p50 < 10.0, "{ttft:?}");
+    assert!(itl.p50.abs() < 1.0, "{itl:?}");
+    assert!(itl.mean.abs() < 1.0, "{itl:?}");
+}
