@@ -22,6 +22,7 @@ pub mod client;
 pub mod config;
 pub mod endpoint;
 pub mod engine;
+pub mod fit;
 pub mod fixture;
 pub mod load;
 pub mod measurement;

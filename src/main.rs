@@ -24,11 +24,14 @@ enum Command {
     Check,
     /// Serve a simulated vLLM: its protocol on real sockets, a model of its scheduling, no GPU.
     Engine(Box<command::engine::Arguments>),
+    /// Derive an engine preset from run records of a real server.
+    Fit(command::fit::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Check => command::check::run(),
         Command::Engine(arguments) => command::engine::run(*arguments),
+        Command::Fit(arguments) => command::fit::run(arguments),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cargo_bench::CargoBench;
 use serde_json::{Value, json};
 use servemark::config::LoadShape;
-use servemark::engine::{Engine, EngineOptions, Preset};
+use servemark::engine::{Engine, EngineOptions, Frontend, Preset};
 use servemark::load::Window;
 use servemark::metrics::Summary;
 use servemark::prompt::shipped_tokenizer;
@@ -26,7 +26,10 @@ fn quiet() -> Preset {
     preset.noise = Default::default();
     preset.step_time.base_us = 80_000.0;
     preset.step_time.per_prefill_token_us = 200.0;
-    preset.frontend_us = 2_000.0;
+    preset.frontend = Frontend {
+        per_request_us: 500.0,
+        latency_us: 1_500.0,
+    };
     preset.scheduler.max_num_batched_tokens = 64;
     preset
 }

@@ -114,7 +114,7 @@ fn list_presets() -> anyhow::Result<ExitCode> {
 }
 
 /// A shipped preset by its name, or a user's own by its path.
-fn preset(name: &str) -> anyhow::Result<Preset> {
+pub fn preset(name: &str) -> anyhow::Result<Preset> {
     if !name.ends_with(".json") {
         return Ok(Preset::named(name)?);
     }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::noise::{Noise, NoiseProcess};
-use super::preset::Preset;
+use super::preset::{Frontend, Preset};
 use super::scheduler::{Scheduler, Sequence, SequenceId, TokenEvent};
 use super::step_time::{Slowdown, StepTime};
 
@@ -19,7 +19,9 @@ pub struct EngineCore {
     step_time: StepTime,
     slowdown: Slowdown,
     noise: NoiseProcess,
-    frontend_ns: u64,
+    frontend: Frontend,
+    /// When the frontend can work on the next sequence.
+    frontend_free_ns: u64,
     /// Sequences that the frontend still works on, with the time when each is through.
     entering: VecDeque<(u64, Sequence)>,
 }
@@ -40,7 +42,8 @@ impl EngineCore {
             step_time: preset.step_time,
             slowdown,
             noise: NoiseProcess::new(noise, seed, replica),
-            frontend_ns: (preset.frontend_us * 1e3) as u64,
+            frontend: preset.frontend,
+            frontend_free_ns: 0,
             entering: VecDeque::new(),
         }
     }
@@ -52,7 +55,10 @@ impl EngineCore {
 
     /// Takes a sequence that arrived at `arrival_ns`, no earlier than the one before it.
     pub fn submit(&mut self, arrival_ns: u64, sequence: Sequence) {
-        let ready_ns = arrival_ns + self.frontend_ns;
+        let nanos = |us: f64| (us * 1e3) as u64;
+        let begin_ns = arrival_ns.max(self.frontend_free_ns);
+        self.frontend_free_ns = begin_ns + nanos(self.frontend.per_request_us);
+        let ready_ns = self.frontend_free_ns + nanos(self.frontend.latency_us);
         self.entering.push_back((ready_ns, sequence));
     }
 
@@ -104,16 +110,17 @@ mod tests {
     use super::super::text::{TokenStream, tests::small_vocabulary};
     use super::*;
 
-    fn preset(frontend_us: f64) -> Preset {
+    fn core(frontend: Frontend) -> EngineCore {
         let mut preset = Preset::named("instant").expect("shipped");
         preset.step_time.base_us = 1_000.0;
-        preset.frontend_us = frontend_us;
-        preset
+        preset.frontend = frontend;
+        EngineCore::new(&preset, Noise::NONE, Slowdown::NONE, 0, 0)
     }
 
-    fn core(frontend_us: f64) -> EngineCore {
-        EngineCore::new(&preset(frontend_us), Noise::NONE, Slowdown::NONE, 0, 0)
-    }
+    const HALF_A_MS: Frontend = Frontend {
+        latency_us: 500.0,
+        ..Frontend::NONE
+    };
 
     fn sequence(id: SequenceId) -> Sequence {
         Sequence {
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_sequence_gets_work_when_the_frontend_is_through() {
-        let mut core = core(500.0);
+        let mut core = core(HALF_A_MS);
         core.submit(100, sequence(1));
         assert_eq!(core.begin_step(100), None);
         assert_eq!(core.next_entry_ns(), Some(500_100));
@@ -137,8 +144,24 @@ mod tests {
     }
 
     #[test]
+    fn the_frontend_works_on_one_sequence_after_another() {
+        let mut core = core(Frontend {
+            per_request_us: 100.0,
+            ..HALF_A_MS
+        });
+        (0..3).for_each(|id| core.submit(0, sequence(id)));
+        core.submit(1_000_000, sequence(3));
+        let mut ready_us = Vec::new();
+        while let Some(ready_ns) = core.next_entry_ns() {
+            ready_us.push(ready_ns / 1_000);
+            core.entering.pop_front();
+        }
+        assert_eq!(ready_us, [600, 700, 800, 1_600]);
+    }
+
+    #[test]
     fn an_arrival_during_a_step_waits_for_the_next() {
-        let mut core = core(0.0);
+        let mut core = core(Frontend::NONE);
         core.submit(0, sequence(1));
         assert_eq!(core.begin_step(0), Some(1_000_000));
         core.submit(10, sequence(2));
@@ -153,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_sequence_is_aborted_in_the_frontend_too() {
-        let mut core = core(500.0);
+        let mut core = core(HALF_A_MS);
         core.submit(0, sequence(1));
         assert!(core.abort(1));
         assert!(!core.abort(1));

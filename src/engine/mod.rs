@@ -50,7 +50,7 @@ pub use file_limit::{FileLimitError, raise_file_limit};
 pub use noise::Noise;
 pub use option_text::OptionTextError;
 pub use output::{FinishReason, NaturalLength};
-pub use preset::{Preset, PublishedThroughput};
+pub use preset::{Frontend, Preset, PublishedThroughput};
 pub use scheduler::{
     Scheduler, SchedulerLimits, Sequence, SequenceId, TokenEvent, Totals as SchedulerTotals,
 };

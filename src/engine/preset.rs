@@ -41,6 +41,30 @@ pub struct PublishedThroughput {
     pub output_tok_s: f64,
 }
 
+/// The API server between the socket and the scheduler: it parses, tokenises and hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frontend {
+    /// Time that it works on each sequence, one after another (µs): its one thread.
+    pub per_request_us: f64,
+    /// Time on the way that holds nobody else up (µs).
+    pub latency_us: f64,
+}
+
+impl Frontend {
+    /// Takes no time.
+    pub const NONE: Frontend = Frontend {
+        per_request_us: 0.0,
+        latency_us: 0.0,
+    };
+
+    fn is_sound(&self) -> bool {
+        [self.per_request_us, self.latency_us]
+            .iter()
+            .all(|us| us.is_finite() && *us >= 0.0)
+    }
+}
+
 /// A simulated engine's parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,9 +79,8 @@ pub struct Preset {
     pub reproduces: Vec<PublishedThroughput>,
     /// How long a step takes.
     pub step_time: StepTime,
-    /// Time from a request's arrival to the scheduler's queue (µs): the API server, which
-    /// parses and tokenises. Requests pass through it side by side.
-    pub frontend_us: f64,
+    /// What a request passes before it reaches the scheduler's queue.
+    pub frontend: Frontend,
     /// How far step times stray.
     pub noise: Noise,
     /// The scheduler's limits.
@@ -118,8 +141,8 @@ impl Preset {
         if let Some(parameter) = self.step_time.invalid_parameter() {
             return bad(format!("step_time.{parameter} must be 0 or more"));
         }
-        if !(self.frontend_us.is_finite() && self.frontend_us >= 0.0) {
-            return bad("frontend_us must be 0 or more".to_owned());
+        if !self.frontend.is_sound() {
+            return bad("frontend: its times must be 0 or more".to_owned());
         }
         if let Some(problem) = self.noise.problem() {
             return bad(format!("noise: {problem}"));

@@ -1,0 +1,211 @@
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::config::LoadShape;
+use crate::engine::{EngineError, Preset};
+use crate::load::Window;
+use crate::metrics::{Distribution, Summary};
+use crate::results::SCHEMA_VERSION;
+use crate::simulation::{VirtualLoad, VirtualSetup};
+
+/// Requests simulated for one figure: the more, the less it depends on where they begin.
+const REQUESTS: usize = 192;
+
+/// The figures that are fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    /// Output throughput (tok/s).
+    pub output_tok_s: f64,
+    /// Median TTFT (ms).
+    pub ttft_p50_ms: f64,
+}
+
+/// One run record, as far as it says something about the server's speed.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Name of the prompt.
+    pub prompt: String,
+    /// Shape of the load.
+    pub shape: LoadShape,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// Servers behind the load.
+    pub endpoints: usize,
+    /// Prompt length as the server counts it (tokens, mean).
+    pub prompt_tokens: usize,
+    /// Output length (tokens, mean).
+    pub output_tokens: u32,
+    /// Longest sequence that the server takes (tokens), if it says so.
+    pub max_model_len: Option<usize>,
+    /// What was measured.
+    pub figures: Figures,
+    /// ITL (ms), for the jitter.
+    pub itl_ms: Option<Distribution>,
+}
+
+/// A run record that cannot be fitted to.
+#[derive(Debug, thiserror::Error)]
+pub enum ObservationError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Its path.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no run record.
+    #[error(
+        "{path}: no run record of servemark: {source}; give target/criterion/servemark/<bench>/<prompt>/c=<concurrency>/new.json"
+    )]
+    NoRecord {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A record that says too little, or of another kind of run.
+    #[error("{path}: {problem}")]
+    Useless {
+        /// Its path.
+        path: String,
+        /// What it lacks.
+        problem: String,
+    },
+}
+
+/// The part of a run record that is read here.
+#[derive(Deserialize)]
+struct Record {
+    schema_version: u32,
+    prompt: String,
+    concurrency: usize,
+    config: RecordedConfig,
+    endpoints: Vec<RecordedEndpoint>,
+    summary: Option<RecordedSummary>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct RecordedConfig {
+    load_shape: String,
+    safe_check: bool,
+}
+
+#[derive(Deserialize)]
+struct RecordedEndpoint {
+    max_model_len: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct RecordedSummary {
+    completed: u64,
+    output_tok_s: Option<f64>,
+    ttft_ms: Option<Distribution>,
+    itl_ms: Option<Distribution>,
+    tokens: RecordedTokens,
+}
+
+#[derive(Deserialize)]
+struct RecordedTokens {
+    input: u64,
+    output: u64,
+}
+
+impl Observation {
+    /// Reads the run record at `path`.
+    ///
+    /// # Errors
+    /// [`ObservationError`] naming the file, and what it lacks.
+    pub fn read(path: &Path) -> Result<Observation, ObservationError> {
+        let named = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ObservationError::Unreadable {
+                path: named.clone(),
+                source,
+            })?;
+        let record: Record =
+            serde_json::from_str(&text).map_err(|source| ObservationError::NoRecord {
+                path: named.clone(),
+                source,
+            })?;
+        Observation::of(record).map_err(|problem| ObservationError::Useless {
+            path: named,
+            problem,
+        })
+    }
+
+    fn of(record: Record) -> Result<Observation, String> {
+        if record.schema_version != SCHEMA_VERSION {
+            let version = record.schema_version;
+            return Err(format!(
+                "its schema_version is {version}, this servemark reads {SCHEMA_VERSION}; measure again"
+            ));
+        }
+        let shape = match record.config.load_shape.as_str() {
+            "steady" => LoadShape::Steady,
+            "wave" => LoadShape::Wave,
+            other => return Err(format!("its LOAD_SHAPE {other:?} cannot be simulated")),
+        };
+        if record.config.safe_check {
+            return Err("SAFE_CHECK was on: its time is not the server's".to_owned());
+        }
+        let summary = record.summary.ok_or("none of its requests succeeded")?;
+        let output_tok_s = summary
+            .output_tok_s
+            .ok_or("it has no output_tok_s: nobody counted the tokens")?;
+        let ttft = summary
+            .ttft_ms
+            .ok_or("it has no TTFT: set STREAM to true and measure again")?;
+        let per_request = |tokens: u64| tokens as f64 / summary.completed.max(1) as f64;
+        Ok(Observation {
+            prompt: record.prompt,
+            shape,
+            concurrency: record.concurrency.max(1),
+            endpoints: record.endpoints.len().max(1),
+            prompt_tokens: per_request(summary.tokens.input).round() as usize,
+            output_tokens: (per_request(summary.tokens.output).round() as u32).max(1),
+            max_model_len: record
+                .endpoints
+                .iter()
+                .filter_map(|e| e.max_model_len)
+                .min(),
+            figures: Figures {
+                output_tok_s,
+                ttft_p50_ms: ttft.p50,
+            },
+            itl_ms: summary.itl_ms,
+        })
+    }
+
+    /// What to call it: `1k c=8`.
+    pub fn name(&self) -> String {
+        format!("{} c={}", self.prompt, self.concurrency)
+    }
+
+    /// The figures of `preset` under this load, in virtual time.
+    pub(super) fn simulate(&self, preset: &Preset) -> Result<Figures, EngineError> {
+        let some = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        let mut load = VirtualLoad::start(VirtualSetup {
+            replicas: some(self.endpoints),
+            shape: self.shape,
+            concurrency: some(self.concurrency),
+            prompt_tokens: self.prompt_tokens,
+            output_tokens: NonZeroU32::new(self.output_tokens).unwrap_or(NonZeroU32::MIN),
+            ..VirtualSetup::new(preset.clone())
+        })?;
+        let rounds = REQUESTS.div_ceil(self.concurrency).max(4) as u64;
+        load.window(rounds.div_ceil(4));
+        let window: Window = load.window(rounds);
+        // Every request of a simulated load completes with its tokens.
+        let summary = Summary::of(&[window], 0.0, self.endpoints);
+        let figures = summary.and_then(|s| Some((s.output_tok_s?, s.ttft_ms?.p50)));
+        let (output_tok_s, ttft_p50_ms) = figures.unwrap_or((f64::NAN, f64::NAN));
+        Ok(Figures {
+            output_tok_s,
+            ttft_p50_ms,
+        })
+    }
+}
