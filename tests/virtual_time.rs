@@ -27,7 +27,8 @@ fn quiet() -> Preset {
     preset.step_time.base_us = 80_000.0;
     preset.step_time.per_prefill_token_us = 200.0;
     preset.frontend = Frontend {
-        per_request_us: 500.0,
+        per_request_us: 300.0,
+        per_prompt_token_us: 5.0,
         latency_us: 1_500.0,
     };
     preset.scheduler.max_num_batched_tokens = 64;

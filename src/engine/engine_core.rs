@@ -55,10 +55,10 @@ impl EngineCore {
 
     /// Takes a sequence that arrived at `arrival_ns`, no earlier than the one before it.
     pub fn submit(&mut self, arrival_ns: u64, sequence: Sequence) {
-        let nanos = |us: f64| (us * 1e3) as u64;
-        let begin_ns = arrival_ns.max(self.frontend_free_ns);
-        self.frontend_free_ns = begin_ns + nanos(self.frontend.per_request_us);
-        let ready_ns = self.frontend_free_ns + nanos(self.frontend.latency_us);
+        let free_ns = &mut self.frontend_free_ns;
+        let ready_ns = self
+            .frontend
+            .pass(arrival_ns, sequence.prompt.len(), free_ns);
         self.entering.push_back((ready_ns, sequence));
     }
 
@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn the_frontend_works_on_one_sequence_after_another() {
         let mut core = core(Frontend {
-            per_request_us: 100.0,
+            per_request_us: 70.0,
+            per_prompt_token_us: 10.0,
             ..HALF_A_MS
         });
         (0..3).for_each(|id| core.submit(0, sequence(id)));

@@ -10,7 +10,7 @@ use super::scheduler::SchedulerLimits;
 use super::step_time::StepTime;
 
 /// The shipped presets, the default first.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 5] = [
     (
         "sim-small",
         include_str!("../../fixtures/engine/sim-small.json"),
@@ -26,6 +26,10 @@ const SHIPPED: [(&str, &str); 4] = [
     (
         "llama3-70b-h100-tp4",
         include_str!("../../fixtures/engine/llama3-70b-h100-tp4.json"),
+    ),
+    (
+        "tiny-llama-cpu",
+        include_str!("../../fixtures/engine/tiny-llama-cpu.json"),
     ),
 ];
 
@@ -47,6 +51,8 @@ pub struct PublishedThroughput {
 pub struct Frontend {
     /// Time that it works on each sequence, one after another (µs): its one thread.
     pub per_request_us: f64,
+    /// The same for each token of the prompt (µs).
+    pub per_prompt_token_us: f64,
     /// Time on the way that holds nobody else up (µs).
     pub latency_us: f64,
 }
@@ -55,13 +61,27 @@ impl Frontend {
     /// Takes no time.
     pub const NONE: Frontend = Frontend {
         per_request_us: 0.0,
+        per_prompt_token_us: 0.0,
         latency_us: 0.0,
     };
 
     fn is_sound(&self) -> bool {
-        [self.per_request_us, self.latency_us]
-            .iter()
-            .all(|us| us.is_finite() && *us >= 0.0)
+        [
+            self.per_request_us,
+            self.per_prompt_token_us,
+            self.latency_us,
+        ]
+        .iter()
+        .all(|us| us.is_finite() && *us >= 0.0)
+    }
+
+    /// When a sequence that arrives at `arrival_ns` is through, given when the thread is free
+    /// for it; moves that time on (ns).
+    pub(super) fn pass(&self, arrival_ns: u64, prompt_tokens: usize, free_ns: &mut u64) -> u64 {
+        let nanos = |us: f64| (us * 1e3) as u64;
+        let work_us = self.per_request_us + prompt_tokens as f64 * self.per_prompt_token_us;
+        *free_ns = arrival_ns.max(*free_ns) + nanos(work_us);
+        *free_ns + nanos(self.latency_us)
     }
 }
 

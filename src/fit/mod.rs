@@ -40,7 +40,7 @@ impl Prediction {
 pub enum FitError {
     /// Too few records for the parameters there are.
     #[error(
-        "{given} record(s) are too few to fit six parameters: give at least {LEAST_RECORDS}, of several concurrencies and at least two prompt lengths"
+        "{given} record(s) are too few to fit seven parameters: give at least {LEAST_RECORDS}, of several concurrencies and at least two prompt lengths"
     )]
     TooFew {
         /// Records given.
@@ -117,7 +117,7 @@ fn step_sigma(observations: &[Observation]) -> f64 {
 }
 
 /// How many parameters are fitted.
-const PARAMETERS: usize = 6;
+const PARAMETERS: usize = 7;
 
 /// The parameters as the search moves them: the logarithm of each, in µs.
 fn parameters(preset: &Preset) -> [f64; PARAMETERS] {
@@ -133,6 +133,7 @@ fn parameters(preset: &Preset) -> [f64; PARAMETERS] {
         per_sequence_us,
         per_context_token_us,
         preset.frontend.per_request_us,
+        preset.frontend.per_prompt_token_us,
         preset.frontend.latency_us,
     ]
     .map(|us| us.max(1e-6).ln())
@@ -142,9 +143,8 @@ fn parameters(preset: &Preset) -> [f64; PARAMETERS] {
 fn with_parameters(preset: &Preset, logarithms: &[f64]) -> Preset {
     let us = |at: usize| {
         let value = logarithms[at].exp();
-        let unit = 10_f64.powi(value.log10().floor() as i32 - 4);
-        // Dividing by a power of ten keeps the decimal short; multiplying by one does not.
-        (value / unit).round() / (1.0 / unit)
+        // By way of its decimal form, whose nearest number prints as short as it is.
+        format!("{value:.4e}").parse().unwrap_or(value)
     };
     Preset {
         step_time: StepTime {
@@ -155,7 +155,8 @@ fn with_parameters(preset: &Preset, logarithms: &[f64]) -> Preset {
         },
         frontend: Frontend {
             per_request_us: us(4),
-            latency_us: us(5),
+            per_prompt_token_us: us(5),
+            latency_us: us(6),
         },
         ..preset.clone()
     }

@@ -46,6 +46,7 @@ pub(super) fn nelder_mead(
         step_time: guess(observations),
         frontend: Frontend {
             per_request_us: 300.0,
+            per_prompt_token_us: 1.0,
             latency_us: 1_000.0,
         },
         ..preset.clone()

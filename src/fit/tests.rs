@@ -8,7 +8,7 @@ fn observation(prompt_tokens: usize, concurrency: usize) -> Observation {
         concurrency,
         endpoints: 1,
         prompt_tokens,
-        output_tokens: 24,
+        output_tokens: 12,
         max_model_len: None,
         figures: Figures {
             output_tok_s: f64::NAN,
@@ -20,7 +20,7 @@ fn observation(prompt_tokens: usize, concurrency: usize) -> Observation {
 
 /// Loads as `truth` would have answered them.
 fn observed(truth: &Preset, concurrencies: &[usize]) -> Vec<Observation> {
-    let loads = [40, 800].into_iter().flat_map(|prompt| {
+    let loads = [40, 400].into_iter().flat_map(|prompt| {
         concurrencies
             .iter()
             .map(move |concurrency| observation(prompt, *concurrency))
@@ -45,13 +45,14 @@ fn a_known_engine_is_found_again_and_predicts_loads_it_was_not_fitted_on() {
         },
         frontend: Frontend {
             per_request_us: 1_000.0,
+            per_prompt_token_us: 2.0,
             latency_us: 2_000.0,
         },
         noise: Noise::NONE,
         ..like.clone()
     };
-    let fitted = fit(&like, &observed(&truth, &[1, 4, 16])).expect("fits");
-    for held_out in observed(&truth, &[2, 8, 24]) {
+    let fitted = fit(&like, &observed(&truth, &[1, 4, 12])).expect("fits");
+    for held_out in observed(&truth, &[2, 8, 16]) {
         let prediction = predict(&fitted, &held_out).expect("it fits");
         let name = held_out.name();
         assert!(
@@ -85,7 +86,7 @@ fn parameters_are_rounded_to_five_digits() {
     let like = Preset::named("sim-small").expect("shipped");
     let preset = with_parameters(
         &like,
-        &[1234.56789_f64, 0.0123456789, 1.0, 99999.9, 5e-7, 1.0].map(f64::ln),
+        &[1234.56789_f64, 0.0123456789, 1.0, 99999.9, 5e-7, 1.0, 1.0].map(f64::ln),
     );
     assert_eq!(preset.step_time.base_us, 1234.6);
     assert_eq!(preset.step_time.per_prefill_token_us, 0.012346);
