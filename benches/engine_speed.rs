@@ -6,12 +6,13 @@
 //!
 //! `cargo bench --bench engine_speed`; with `-- --test` everything is run once and small.
 
+mod engine_process;
+
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
+use engine_process::{EngineProcess, address};
 use memchr::memmem;
 use servemark::engine::{Preset, raise_file_limit};
 use servemark::simulation::{VirtualLoad, VirtualSetup};
@@ -86,66 +87,32 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-/// The `servemark engine` process; killed when dropped.
-struct EngineProcess {
-    child: Child,
-    address: String,
+/// A stream of `tokens` output tokens, just begun.
+async fn stream(engine: &EngineProcess, tokens: usize) -> Result<TcpStream> {
+    let body =
+        format!("{{\"prompt\":[1],\"max_tokens\":{tokens},\"ignore_eos\":true,\"stream\":true}}");
+    let mut socket = TcpStream::connect(address(&engine.url)).await?;
+    let head = "POST /v1/completions HTTP/1.1\r\nhost: engine\r\nconnection: close";
+    let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    socket.write_all(request.as_bytes()).await?;
+    Ok(socket)
 }
 
-impl Drop for EngineProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The engine's user and system time so far, where the system tells.
+fn cpu(engine: &EngineProcess) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", engine.child.id())).ok()?;
+    // Behind the command's name, which may hold anything, fields 14 and 15 are the 12th and 13th.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    // Linux counts this time in hundredths of a second on every platform of note.
+    Some(Duration::from_millis(10 * ticks))
 }
 
-impl EngineProcess {
-    fn start(options: &[&str]) -> Result<EngineProcess> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_servemark"))
-            .args(["engine", "--preset", "instant", "--port", "0"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or("no stdout")?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line
-            .trim()
-            .trim_start_matches("http://")
-            .trim_end_matches('/');
-        let address = address.to_owned();
-        Ok(EngineProcess { child, address })
-    }
-
-    /// A stream of `tokens` output tokens, just begun.
-    async fn stream(&self, tokens: usize) -> Result<TcpStream> {
-        let body = format!(
-            "{{\"prompt\":[1],\"max_tokens\":{tokens},\"ignore_eos\":true,\"stream\":true}}"
-        );
-        let mut socket = TcpStream::connect(&self.address).await?;
-        let head = "POST /v1/completions HTTP/1.1\r\nhost: engine\r\nconnection: close";
-        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        socket.write_all(request.as_bytes()).await?;
-        Ok(socket)
-    }
-
-    /// User and system time so far, where the system tells.
-    fn cpu(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // Behind the command's name, which may hold anything, fields 14 and 15 are the 12th and 13th.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        // Linux counts this time in hundredths of a second on every platform of note.
-        Some(Duration::from_millis(10 * ticks))
-    }
-
-    /// Resident memory, where the system tells.
-    fn memory_bytes(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-        Some(1024 * line.split_whitespace().nth(1)?.parse::<u64>().ok()?)
-    }
+/// The engine's resident memory, where the system tells.
+fn memory_bytes(engine: &EngineProcess) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", engine.child.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    Some(1024 * line.split_whitespace().nth(1)?.parse::<u64>().ok()?)
 }
 
 const NOT_KNOWN: &str = "n/a: no /proc";
@@ -155,9 +122,9 @@ const TOKENS: usize = 4_000;
 
 /// Keeps `streams` streams going for `span` and counts their events.
 async fn throughput(streams: usize, span: Duration) -> Result<[String; 4]> {
-    let engine = std::rc::Rc::new(EngineProcess::start(&[])?);
+    let engine = std::rc::Rc::new(EngineProcess::start(&["--preset=instant"])?);
     let begin = Instant::now();
-    let cpu_before = engine.cpu();
+    let cpu_before = cpu(&engine);
     let local = tokio::task::LocalSet::new();
     let workers: Vec<_> = (0..streams)
         .map(|_| local.spawn_local(count(engine.clone(), begin + span)))
@@ -192,7 +159,7 @@ async fn count(engine: std::rc::Rc<EngineProcess>, end: Instant) -> Result<usize
     let mut buffer = vec![0; 64 << 10];
     let mut events = 0;
     while Instant::now() < end {
-        let mut socket = engine.stream(TOKENS).await?;
+        let mut socket = stream(&engine, TOKENS).await?;
         let (mut kept, mut received) = (0, 0);
         loop {
             let read = socket.read(&mut buffer[kept..]).await?;
@@ -216,12 +183,12 @@ async fn count(engine: std::rc::Rc<EngineProcess>, end: Instant) -> Result<usize
 
 /// Opens `streams` streams that stall after their first token.
 async fn idle(streams: usize) -> Result<[String; 3]> {
-    let engine = EngineProcess::start(&["--faults", "stall=1:600000"])?;
-    let before = engine.memory_bytes();
+    let engine = EngineProcess::start(&["--preset=instant", "--faults=stall=1:600000"])?;
+    let before = memory_bytes(&engine);
     let mut open = Vec::with_capacity(streams);
     let mut buffer = [0; 4096];
     for _ in 0..streams {
-        let mut socket = engine.stream(2).await?;
+        let mut socket = stream(&engine, 2).await?;
         // Its first token: the stream is up and waits for the second.
         let mut seen = 0;
         while memmem::find(&buffer[..seen], b"data: {").is_none() {
@@ -232,7 +199,7 @@ async fn idle(streams: usize) -> Result<[String; 3]> {
         }
         open.push(socket);
     }
-    let after = engine.memory_bytes();
+    let after = memory_bytes(&engine);
     let per_stream = |(after, before): (u64, u64)| {
         let bytes = after.saturating_sub(before) as f64 / streams as f64;
         format!("{:.1}", bytes / 1e3)

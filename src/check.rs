@@ -253,6 +253,7 @@ impl Checker<'_> {
             body: template.body(SAMPLE),
             prompt_tokens: 0,
             keep_text: false,
+            request_id: None,
         };
         let client = Client::new(self.http.clone(), &config, Clock::start());
         let exchange = self

@@ -1,5 +1,6 @@
 //! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,10 +81,7 @@ impl Fixture {
     /// who they are, and finds the tokenizer. Says on stderr what it found.
     fn boot(config: &Config) -> Result<Fixture, FixtureError> {
         let http = http_client(config)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("servemark-load")
-            .enable_all()
-            .build()?;
+        let runtime = load_runtime()?;
         let seed = config.seed.unwrap_or_else(rand::random);
         let (engine, urls) = match config.model_endpoints.is_empty() {
             true => embedded(seed)?,
@@ -183,6 +181,23 @@ impl Fixture {
             futures_util::future::join_all(each).await
         })
     }
+}
+
+/// Most threads that carry a load: each reads a quarter of a million token events per second
+/// and more, and a further one wakes the others as often as it helps them.
+const MOST_WORKERS: usize = 4;
+
+/// The runtime that carries a load: one thread for every second core, one to four.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn load_runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).clamp(1, MOST_WORKERS))
+        .thread_name("servemark-load")
+        .enable_all()
+        .build()
 }
 
 /// When a server's counters were read (ns of the run's clock), and what they said.

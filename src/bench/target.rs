@@ -24,6 +24,8 @@ pub(super) struct Serving {
     pub balance: RoundRobin,
     pub safety: Option<SafetyCheck>,
     pub keep_texts: KeepTexts,
+    /// Tells this run's request ids from other runs'.
+    pub run: u64,
 }
 
 /// Which generated texts are kept for counting tokens after the request.
@@ -74,6 +76,7 @@ impl Serving {
             body: ready.body,
             prompt_tokens: ready.tokens,
             keep_text: self.keep_texts.next(),
+            request_id: Some(format!("servemark-{:x}-{index:x}", self.run)),
         };
         let exchange = self.client.send(prepared, events).await;
         RequestRecord {

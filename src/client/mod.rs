@@ -3,9 +3,11 @@
 mod chunk;
 mod clock;
 mod payload;
+mod plain_event;
 mod record;
 mod response;
 mod sse;
+mod timestamps;
 
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub use record::{
     Block, BlockStage, Completion, Failure, FailureCause, Outcome, RequestRecord, TokenSource,
 };
 pub use sse::{SseDecoder, SseError};
+pub use timestamps::Timestamps;
 
 use response::Reader;
 
@@ -47,6 +50,9 @@ pub struct Prepared {
     pub prompt_tokens: u32,
     /// Whether the generated text is wanted even where the server counts its tokens.
     pub keep_text: bool,
+    /// Sent as `X-Request-Id`, by which the server's log and its response's `id` name the
+    /// request; must be visible ASCII. Two requests at a time must not share one.
+    pub request_id: Option<String>,
 }
 
 /// What came of one request on the wire.
@@ -110,7 +116,10 @@ impl Client {
     /// in flight. Nothing is allocated per token, logged or locked until the last byte is in.
     pub async fn send(&self, prepared: Prepared, events: &AtomicU32) -> Exchange {
         let mut reader = Reader::new(self.stream, self.expected_events, &prepared);
-        let request = self.http.post(prepared.url).body(prepared.body);
+        let mut request = self.http.post(prepared.url).body(prepared.body);
+        if let Some(id) = prepared.request_id {
+            request = request.header("x-request-id", id);
+        }
         let sent_ns = self.clock.now_ns();
         let exchange = async {
             let mut response = request.send().await.map_err(transport_failure)?;

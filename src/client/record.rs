@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::Timestamps;
+
 /// Everything known of one request after it ended.
 ///
 /// Times are nanoseconds of the run's [`Clock`](super::Clock).
@@ -41,7 +43,7 @@ pub struct Completion {
     /// Arrival of the last byte (ns).
     pub last_byte_ns: u64,
     /// Arrival of each content event (ns), in order; empty when the response was not streamed.
-    pub content_ns: Vec<u64>,
+    pub content_ns: Timestamps,
     /// Tokens of the prompt as the server counted them, if it said so.
     pub usage_input: Option<u32>,
     /// Tokens generated as the server counted them, if it said so.

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::chunk::{self, Said};
+use super::plain_event::PlainEvent;
 use super::sse::{SseDecoder, SseError};
-use super::{Completion, Failure, FailureCause, Prepared};
+use super::{Completion, Failure, FailureCause, Prepared, Timestamps};
 
 /// The state of one response while it arrives.
 pub(super) struct Reader {
@@ -12,6 +13,7 @@ pub(super) struct Reader {
     done: bool,
     keep_text: bool,
     text: String,
+    plain: PlainEvent,
     completion: Completion,
 }
 
@@ -35,13 +37,14 @@ impl Reader {
             },
             done: false,
             keep_text: prepared.keep_text,
-            // Reserved before the clock runs; few tokens are longer than this.
-            text: String::with_capacity(expected_events * 8),
+            // Kept until the server has counted its tokens; grows a few times, not per token.
+            text: String::new(),
+            plain: PlainEvent::default(),
             completion: Completion {
                 last_byte_ns: 0,
                 content_ns: match stream {
-                    true => Vec::with_capacity(expected_events),
-                    false => Vec::new(),
+                    true => Timestamps::with_capacity(expected_events),
+                    false => Timestamps::default(),
                 },
                 usage_input: None,
                 usage_output: None,
@@ -73,9 +76,16 @@ impl Reader {
             }
             Body::Stream(decoder) => {
                 let (completion, done) = (&mut self.completion, &mut self.done);
-                let text = &mut self.text;
+                let (text, plain) = (&mut self.text, &mut self.plain);
                 decoder.feed(bytes, |data| {
                     if *done {
+                        return Ok(());
+                    }
+                    if let Some(piece) = plain.text(data) {
+                        if !piece.is_empty() {
+                            completion.content_ns.push(arrived_ns);
+                            text.push_str(&piece);
+                        }
                         return Ok(());
                     }
                     if data == b"[DONE]" {
@@ -85,10 +95,12 @@ impl Reader {
                     let said = chunk::parse(data).map_err(malformed)?;
                     if !said.text.is_empty() {
                         completion.content_ns.push(arrived_ns);
-                        events.store(completion.content_ns.len() as u32, Ordering::Relaxed);
                     }
+                    plain.learn(data, &said);
                     note(completion, text, said)
-                })
+                })?;
+                events.store(completion.content_ns.len() as u32, Ordering::Relaxed);
+                Ok(())
             }
         }
     }
@@ -172,6 +184,7 @@ mod tests {
             body: Default::default(),
             prompt_tokens: 3,
             keep_text,
+            request_id: None,
         };
         let events = AtomicU32::new(0);
         let mut reader = Reader::new(stream, 8, &prepared);
@@ -191,7 +204,7 @@ mod tests {
     fn only_events_with_content_are_timed_and_counted() {
         let (result, events) = read(true, CHAT);
         let completion = result.unwrap();
-        assert_eq!(completion.content_ns, [20, 30]);
+        assert_eq!(completion.content_ns.iter().collect::<Vec<_>>(), [20, 30]);
         assert_eq!(events, 2);
         assert_eq!(completion.last_byte_ns, 50);
         assert_eq!(

@@ -23,8 +23,7 @@ fn engine() -> Engine {
 
 /// Sends one request that the engine knows as `name`; its timestamps.
 async fn measure(engine: &Engine, clock: Clock, name: String) -> (u64, Completion) {
-    let json =
-        format!(r#"{{"MODEL_HEADERS": {{"X-Request-Id": "{name}"}}, "MAX_NEW_TOKENS": {TOKENS}}}"#);
+    let json = format!(r#"{{"MAX_NEW_TOKENS": {TOKENS}}}"#);
     let config = Config::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
     let http = http_client(&config).expect("a client");
     let payload = PayloadTemplate::new(&config, Api::Completions, engine.model_name(), true);
@@ -33,6 +32,7 @@ async fn measure(engine: &Engine, clock: Clock, name: String) -> (u64, Completio
         body: payload.body("What is a good name for a grey cat?"),
         prompt_tokens: 10,
         keep_text: false,
+        request_id: Some(name),
     };
     let client = Client::new(http, &config, clock);
     let exchange = client.send(prepared, &AtomicU32::new(0)).await;
@@ -72,7 +72,6 @@ async fn timestamps_follow_the_truth_closely() {
         let seen: Vec<Duration> = completion
             .content_ns
             .iter()
-            .copied()
             .map(Duration::from_nanos)
             .collect();
         assert_eq!((emitted.len(), seen.len()), (TOKENS, TOKENS));

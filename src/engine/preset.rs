@@ -10,7 +10,7 @@ use super::scheduler::SchedulerLimits;
 use super::step_time::StepTime;
 
 /// The shipped presets, the default first.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     (
         "sim-small",
         include_str!("../../fixtures/engine/sim-small.json"),
@@ -18,6 +18,10 @@ const SHIPPED: [(&str, &str); 5] = [
     (
         "instant",
         include_str!("../../fixtures/engine/instant.json"),
+    ),
+    (
+        "fixed-interval",
+        include_str!("../../fixtures/engine/fixed-interval.json"),
     ),
     (
         "llama3-8b-h100",

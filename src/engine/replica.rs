@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) truth: TruthLog,
     pub(super) epoch: Instant,
+    /// The same on the system's monotonic clock (ns), where it has one for all processes.
+    pub(super) epoch_monotonic_ns: Option<u64>,
     pub(super) seed: u64,
     pub(super) faults: Faults,
     pub(super) context_overflow: ContextOverflow,

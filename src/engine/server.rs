@@ -342,12 +342,26 @@ fn shared(options: &EngineOptions) -> Result<Shared, EngineError> {
         vocabulary: Arc::new(Vocabulary::from_tokenizer(&options.tokenizer)?),
         truth: TruthLog::new(options.truth_capacity),
         epoch: Instant::now(),
+        epoch_monotonic_ns: monotonic_ns(),
         seed: options.seed,
         faults: options.faults,
         context_overflow: options.context_overflow,
         label: options.label(),
         tokens_per_chunk: options.tokens_per_chunk,
     })
+}
+
+/// Now on the clock that all processes share.
+#[cfg(unix)]
+fn monotonic_ns() -> Option<u64> {
+    use nix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+    Some(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
+}
+
+#[cfg(not(unix))]
+fn monotonic_ns() -> Option<u64> {
+    None
 }
 
 /// Serves HTTP on a runtime that lives on its own thread, apart from the caller's.

@@ -23,7 +23,7 @@ pub fn ttft_after(sent_ns: u64, completion: &Completion) -> Option<f64> {
 /// This is (E2EL − TTFT) ÷ (output tokens − 1) without the safety check, which generates no token.
 /// `None` for a single token, and where TTFT is unknown.
 pub fn tpot_ns(_: &RequestRecord, completion: &Completion) -> Option<f64> {
-    let first = *completion.content_ns.first()?;
+    let first = completion.content_ns.first()?;
     let (tokens, _) = completion.output_tokens()?;
     let gaps = tokens.checked_sub(1).filter(|gaps| *gaps > 0)?;
     Some(completion.last_byte_ns.saturating_sub(first) as f64 / f64::from(gaps))
@@ -37,8 +37,8 @@ pub fn itl_ns(completion: &Completion) -> impl Iterator<Item = f64> + '_ {
     let zeros = coalesced_tokens(completion) as usize;
     completion
         .content_ns
-        .windows(2)
-        .map(|pair| pair[1].saturating_sub(pair[0]) as f64)
+        .gaps()
+        .map(|gap| gap as f64)
         .chain(std::iter::repeat_n(0.0, zeros))
 }
 
@@ -108,7 +108,7 @@ mod tests {
     fn what_is_undefined_is_none() {
         let (record, completion) = request(1, |_| {});
         assert_eq!(tpot_ns(&record, &completion), None, "one token has no gap");
-        let (record, completion) = request(5, |c| c.content_ns.clear());
+        let (record, completion) = request(5, |c| c.content_ns = Default::default());
         assert_eq!(ttft_ns(&record, &completion), None, "not streamed");
         assert_eq!(tpot_ns(&record, &completion), None, "not streamed");
         assert_eq!(itl_ns(&completion).count(), 0);

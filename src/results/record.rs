@@ -158,9 +158,12 @@ mod tests {
             unreachable!("made as completed");
         };
         let mut at_us = 0;
-        for (delta, exact_ns) in columns.content_us[0].iter().zip(&completion.content_ns) {
+        for (delta, exact_ns) in columns.content_us[0]
+            .iter()
+            .zip(completion.content_ns.iter())
+        {
             at_us += delta;
-            let error_ns = (request.sent_ns + at_us * 1000).abs_diff(*exact_ns);
+            let error_ns = (request.sent_ns + at_us * 1000).abs_diff(exact_ns);
             assert!(error_ns <= 500, "{error_ns} ns off");
         }
         assert_eq!(columns.content_us[0].len(), 9);

@@ -27,7 +27,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Completion, Outcome, RequestRecord};
+use crate::client::{Completion, Outcome, RequestRecord, Timestamps};
 use crate::config::LoadShape;
 use crate::endpoint::RoundRobin;
 use crate::engine::{
@@ -142,7 +142,7 @@ struct InFlight {
     index: u64,
     endpoint: usize,
     sent_ns: u64,
-    content_ns: Vec<u64>,
+    content_ns: Timestamps,
 }
 
 impl VirtualLoad {
@@ -245,7 +245,7 @@ impl VirtualLoad {
             index,
             endpoint,
             sent_ns,
-            content_ns: Vec::with_capacity(self.setup.output_tokens.get() as usize),
+            content_ns: Timestamps::with_capacity(self.setup.output_tokens.get() as usize),
         }
     }
 

@@ -103,7 +103,7 @@ fn both_shapes_keep_c_in_flight_and_lose_no_token() {
             assert_eq!(window.requests.len() as u64, 12 * window.iterations);
             for (_, completion) in window.completed() {
                 assert_eq!(completion.content_ns.len(), 32, "{shape:?}");
-                assert!(completion.content_ns.is_sorted());
+                assert!(completion.content_ns.iter().is_sorted());
             }
         }
         for pair in windows.windows(2) {

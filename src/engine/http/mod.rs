@@ -59,6 +59,7 @@ fn router(replica: Arc<Replica>) -> Router {
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
         .route("/metrics", get(observe::metrics))
+        .route("/servemark/truth", get(observe::epoch))
         .route("/servemark/truth/{request_id}", get(observe::truth))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
+use serde_json::{Value, json};
 
 use super::super::metrics::CONTENT_TYPE;
 use super::super::replica::Replica;
@@ -19,6 +20,13 @@ pub(super) async fn metrics(
     let text = replica.metrics.render();
     let text = text.map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+}
+
+/// What the times of the truth count from: the engine's epoch on the system's monotonic clock
+/// (`CLOCK_MONOTONIC`, ns), so that another process can compare them with its own; null where the
+/// system has no such clock.
+pub(super) async fn epoch(State(replica): State<Arc<Replica>>) -> Json<Value> {
+    Json(json!({ "epoch_monotonic_ns": replica.shared.epoch_monotonic_ns }))
 }
 
 /// The truth about one request of any replica.

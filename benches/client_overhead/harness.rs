@@ -1,0 +1,178 @@
+//! servemark's own client under a steady load, as the benches run it, and its error against the truth.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use nix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+use servemark::client::{
+    Client, Clock, Outcome, PayloadTemplate, Prepared, RequestRecord, http_client,
+};
+use servemark::config::{Api, Config, LoadShape};
+use servemark::fixture::load_runtime;
+use servemark::load::{Load, Target, Window};
+use servemark::metrics::percentile;
+use url::Url;
+
+use crate::{Errors, Measured, Point, Result, usage};
+
+/// Most requests whose truth is asked for: each costs a request of its own.
+const MOST_CHECKED: usize = 2_000;
+
+struct Requests {
+    client: Client,
+    url: Url,
+    body: Bytes,
+    next: AtomicU64,
+}
+
+impl Target for Requests {
+    async fn request(&self, events: &AtomicU32) -> RequestRecord {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        let prepared = Prepared {
+            url: self.url.clone(),
+            body: self.body.clone(),
+            prompt_tokens: 1,
+            keep_text: false,
+            request_id: Some(request_id(index)),
+        };
+        let exchange = self.client.send(prepared, events).await;
+        RequestRecord {
+            index,
+            endpoint: 0,
+            start_ns: exchange.sent_ns,
+            sent_ns: exchange.sent_ns,
+            end_ns: exchange.ended_ns,
+            safety_ns: 0,
+            outcome: exchange
+                .result
+                .map_or_else(Outcome::Failed, Outcome::Completed),
+        }
+    }
+}
+
+fn request_id(index: u64) -> String {
+    format!("overhead-{index}")
+}
+
+pub fn run(point: &Point) -> Result<Measured> {
+    servemark::engine::raise_file_limit()?;
+    let config = Config::load()?;
+    let runtime = load_runtime()?;
+    let clock = Clock::start();
+    let client = Client::new(http_client(&config)?, &config, clock);
+    let base = Url::parse(&point.url)?;
+    let payload = PayloadTemplate::new(&config, Api::Completions, crate::MODEL, true);
+    let target = Arc::new(Requests {
+        client,
+        url: base.join("v1/completions")?,
+        body: payload.body("x"),
+        next: AtomicU64::new(0),
+    });
+    let streams = point.streams.try_into()?;
+    let before_bytes = usage::peak_memory_bytes()?;
+    let mut load = Load::start(
+        runtime.handle().clone(),
+        target,
+        LoadShape::Steady,
+        streams,
+        clock,
+    );
+    let warm_up = load.window(1);
+    let (user, system) = usage::cpu_s()?;
+    let begin = Instant::now();
+    let window = load.window(point.rounds);
+    let seconds = begin.elapsed().as_secs_f64();
+    let (user_after, system_after) = usage::cpu_s()?;
+    let peak_bytes = usage::peak_memory_bytes()?;
+    drop(load);
+    if let Some(failed) = failure(&warm_up).or_else(|| failure(&window)) {
+        return Err(failed.into());
+    }
+    let truth = runtime.block_on(errors(&base, &window, clock))?;
+    Ok(Measured {
+        events: window.output_tokens().ok_or("no tokens were counted")? as u64,
+        seconds,
+        user_s: user_after - user,
+        system_s: system_after - system,
+        memory_bytes: peak_bytes - before_bytes,
+        ttft_error: truth.0,
+        itl_error: truth.1,
+    })
+}
+
+fn failure(window: &Window) -> Option<String> {
+    window
+        .requests
+        .iter()
+        .find_map(|record| match &record.outcome {
+            Outcome::Failed(failure) => Some(format!("{}: {}", failure.cause, failure.message)),
+            _ => None,
+        })
+}
+
+#[derive(Deserialize)]
+struct Epoch {
+    epoch_monotonic_ns: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Truth {
+    choices: [Choice; 1],
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    token_ns: Vec<u64>,
+}
+
+/// How far the timestamps of TTFT and ITL lie from the emission of the tokens, on the system's one clock.
+async fn errors(
+    base: &Url,
+    window: &Window,
+    clock: Clock,
+) -> Result<(Option<Errors>, Option<Errors>)> {
+    let http = reqwest::Client::new();
+    let epoch = http.get(base.join("servemark/truth")?).send().await?;
+    let epoch: Epoch = epoch.error_for_status()?.json().await?;
+    let Some(epoch_ns) = epoch.epoch_monotonic_ns else {
+        return Ok((None, None));
+    };
+    let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    let origin_ns =
+        monotonic.tv_sec() as u64 * 1_000_000_000 + monotonic.tv_nsec() as u64 - clock.now_ns();
+    let (mut ttft_ms, mut itl_ms) = (Vec::new(), Vec::new());
+    let step = window.requests.len().div_ceil(MOST_CHECKED);
+    for (record, completion) in window.completed().step_by(step) {
+        let path = format!("servemark/truth/cmpl-{}", request_id(record.index));
+        let response = http.get(base.join(&path)?).send().await?;
+        if response.status() == reqwest::StatusCode::NOT_FOUND {
+            // The engine keeps the truth of the last four million tokens.
+            continue;
+        }
+        let truth: Truth = response.error_for_status()?.json().await?;
+        let emitted = &truth.choices[0].token_ns;
+        let seen: Vec<u64> = completion.content_ns.iter().collect();
+        if emitted.len() != seen.len() {
+            let (emitted, seen) = (emitted.len(), seen.len());
+            return Err(format!("{path}: {emitted} tokens were emitted, {seen} seen").into());
+        }
+        ttft_ms.push(((origin_ns + seen[0]) as f64 - (epoch_ns + emitted[0]) as f64) * 1e-6);
+        for (seen, emitted) in seen.windows(2).zip(emitted.windows(2)) {
+            let error_ns = (seen[1] - seen[0]) as f64 - (emitted[1] - emitted[0]) as f64;
+            itl_ms.push(error_ns.abs() * 1e-6);
+        }
+    }
+    Ok((summarise(ttft_ms), summarise(itl_ms)))
+}
+
+fn summarise(mut values_ms: Vec<f64>) -> Option<Errors> {
+    values_ms.sort_by(f64::total_cmp);
+    Some(Errors {
+        max_ms: *values_ms.last()?,
+        mean_ms: values_ms.iter().sum::<f64>() / values_ms.len() as f64,
+        p99_ms: percentile(&values_ms, 99.0),
+    })
+}

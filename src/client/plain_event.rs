@@ -1,0 +1,135 @@
+//! The usual event of a stream, read without parsing it whole.
+
+use std::borrow::Cow;
+
+use super::chunk::Said;
+
+/// What stands around the text in a stream's plain content events.
+///
+/// Within one response nothing but the text changes from one such event to the next. So the bytes
+/// before and after the text are learnt from an event that was parsed whole, and an event with the
+/// same bytes around a JSON string says that string and nothing else. Any other event (role, last,
+/// usage, error, another server's form) does not match and is parsed whole.
+#[derive(Debug, Default)]
+pub(super) struct PlainEvent {
+    /// Up to and including the quote before the text; empty until learnt.
+    before: Vec<u8>,
+    /// From the quote behind the text on.
+    after: Vec<u8>,
+}
+
+impl PlainEvent {
+    /// Learns from an event that said `said`, if that was text alone.
+    pub fn learn(&mut self, data: &[u8], said: &Said<'_>) {
+        let Cow::Borrowed(text) = said.text else {
+            return;
+        };
+        let plain = said.finish_reason.is_none() && said.usage.is_none() && said.error.is_none();
+        // The text is a part of `data`: where it lies is where it points to.
+        let begin = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
+        if !plain || text.is_empty() || begin >= data.len() {
+            return;
+        }
+        let (before, rest) = data.split_at(begin);
+        let after = &rest[text.len()..];
+        if before.ends_with(b"\"") && after.starts_with(b"\"") {
+            self.before.clear();
+            self.before.extend_from_slice(before);
+            self.after.clear();
+            self.after.extend_from_slice(after);
+        }
+    }
+
+    /// The text of an event that is plain; `None` where it has to be parsed whole.
+    pub fn text<'a>(&self, data: &'a [u8]) -> Option<Cow<'a, str>> {
+        if self.before.is_empty() {
+            return None;
+        }
+        let text = data.strip_prefix(&self.before[..])?;
+        let text = text.strip_suffix(&self.after[..])?;
+        let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+        if !text.iter().any(is_special) {
+            return Some(Cow::Borrowed(std::str::from_utf8(text).ok()?));
+        }
+        // With its quotes it is a JSON string, or the event is of another form after all.
+        let end = self.before.len() + text.len() + 1;
+        serde_json::from_slice(&data[self.before.len() - 1..end])
+            .ok()
+            .map(Cow::Owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chunk;
+    use super::*;
+
+    fn learnt(event: &str) -> PlainEvent {
+        let mut plain = PlainEvent::default();
+        plain.learn(
+            event.as_bytes(),
+            &chunk::parse(event.as_bytes()).expect("JSON"),
+        );
+        plain
+    }
+
+    fn event(text: &str) -> String {
+        format!(
+            r#"{{"id":"x","choices":[{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}]}}"#
+        )
+    }
+
+    #[test]
+    fn an_event_of_the_same_form_says_its_text_as_a_whole_parse_would() {
+        let plain = learnt(&event("a"));
+        for text in [
+            "b",
+            " word",
+            "é 漢字",
+            r"line\n",
+            r#"\"quoted\""#,
+            r"\u00e9\\",
+            "",
+        ] {
+            let event = event(text);
+            let whole = chunk::parse(event.as_bytes()).expect("JSON");
+            assert_eq!(plain.text(event.as_bytes()).expect("plain"), whole.text);
+        }
+        assert!(matches!(
+            plain.text(event("b").as_bytes()),
+            Some(Cow::Borrowed("b"))
+        ));
+    }
+
+    #[test]
+    fn any_other_event_is_left_to_the_whole_parse() {
+        let plain = learnt(&event("a"));
+        for other in [
+            event("a").replace("null", "\"length\""),
+            event("a").replace("\"id\":\"x\"", "\"id\":\"y\""),
+            event(r#"a"},"delta2":{"content":"b"#),
+            event("a\u{1}"),
+            r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#.to_owned(),
+            r#"{"error":{"message":"boom"}}"#.to_owned(),
+            "[DONE]".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(plain.text(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(PlainEvent::default().text(event("a").as_bytes()), None);
+        let broken = [event("a").as_bytes(), b"\xff"].concat();
+        assert_eq!(plain.text(&broken), None);
+    }
+
+    #[test]
+    fn nothing_is_learnt_from_an_event_that_says_more_than_text() {
+        for event in [
+            event(""),
+            event(r"a\nb"),
+            event("a").replace("null", "\"stop\""),
+            r#"{"choices":[{"text":"a"}],"usage":{"prompt_tokens":1}}"#.to_owned(),
+        ] {
+            assert!(learnt(&event).before.is_empty(), "{event}");
+        }
+    }
+}
