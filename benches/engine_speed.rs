@@ -139,8 +139,7 @@ async fn throughput(streams: usize, span: Duration) -> Result<[String; 4]> {
         })
         .await?;
     let seconds = begin.elapsed().as_secs_f64();
-    let cpu = engine
-        .cpu()
+    let cpu = cpu(&engine)
         .zip(cpu_before)
         .map(|(after, before)| after - before);
     let per_event = |cpu: Duration| format!("{:.2}", cpu.as_secs_f64() * 1e6 / events as f64);

@@ -187,6 +187,9 @@ impl Fixture {
 /// and more, and a further one wakes the others as often as it helps them.
 const MOST_WORKERS: usize = 4;
 
+/// Name of the threads that carry a load.
+pub(crate) const LOAD_THREADS: &str = "servemark-load";
+
 /// The runtime that carries a load: one thread for every second core, one to four.
 ///
 /// # Errors
@@ -195,7 +198,7 @@ pub fn load_runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads((cores / 2).clamp(1, MOST_WORKERS))
-        .thread_name("servemark-load")
+        .thread_name(LOAD_THREADS)
         .enable_all()
         .build()
 }

@@ -182,6 +182,7 @@ fn table() -> Table {
         "Ratio",
         "Memory (MB)",
         "per stream (KB)",
+        "Floor's (KB)",
         "TTFT error mean / p99 / max (ms)",
         "ITL error mean / p99 / max (ms)",
     ]);
@@ -191,7 +192,7 @@ fn table() -> Table {
     table
 }
 
-fn row(streams: usize, tokens: u32, measured: &Measured, floor: &Measured) -> [String; 10] {
+fn row(streams: usize, tokens: u32, measured: &Measured, floor: &Measured) -> [String; 11] {
     let per_event = |m: &Measured| (m.user_s + m.system_s) * 1e6 / m.events as f64;
     let system = measured.system_s * 1e6 / measured.events as f64;
     let (cpu, least) = (per_event(measured), per_event(floor));
@@ -208,6 +209,7 @@ fn row(streams: usize, tokens: u32, measured: &Measured, floor: &Measured) -> [S
         format!("{:.2}", cpu / least),
         format!("{:.1}", measured.memory_bytes as f64 / 1e6),
         format!("{:.1}", measured.memory_bytes as f64 / 1e3 / streams as f64),
+        format!("{:.1}", floor.memory_bytes as f64 / 1e3 / streams as f64),
         errors(measured.ttft_error),
         errors(measured.itl_error),
     ]

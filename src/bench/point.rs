@@ -103,9 +103,10 @@ impl Point<'_> {
         self.bench(track, results, |iterations, phase| {
             live.sample(metric, iterations, phase)
         });
-        let windows = live.finish();
+        let (windows, self_check) = live.finish();
         progress.point_done();
-        results.add(self, fixture, tokens, &windows, &snapshots.into_inner());
+        let snapshots = snapshots.into_inner();
+        results.add(self, fixture, tokens, &windows, &snapshots, self_check);
         Ok(windows)
     }
 

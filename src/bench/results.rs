@@ -12,7 +12,7 @@ use crate::client::FailureCause;
 use crate::config::Metric;
 use crate::endpoint::MetricsInterval;
 use crate::fixture::{self, Fixture, Scrape};
-use crate::load::Window;
+use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{self, PointResult, Row};
@@ -53,6 +53,7 @@ impl Results {
         prompt_tokens: usize,
         windows: &[Window],
         scrapes: &[Vec<Scrape>],
+        self_check: Option<SelfCheck>,
     ) {
         let config = &point.session.config;
         let requests = || windows.iter().flat_map(|w| &w.requests);
@@ -68,10 +69,14 @@ impl Results {
                 blocked: count_blocked(requests()),
             },
         };
-        let row = row(point, fixture, prompt_tokens, result);
+        let row = Row {
+            self_check,
+            ..row(point, fixture, prompt_tokens, result)
+        };
         let intervals = fixture::intervals(scrapes);
         self.notes.extend(prefix_cache_note(&row, &intervals));
         self.notes.extend(changed_note(&row));
+        self.notes.extend(client_bound_note(&row));
         self.recounts.extend(recount(fixture, windows));
         if point.session.args.mode() == Mode::Bench {
             let record = record(point, fixture, &row, windows, &intervals);
@@ -194,6 +199,7 @@ fn row(point: &Point<'_>, fixture: &Fixture, prompt_tokens: usize, result: Point
         endpoints: fixture.endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
         simulated: fixture.endpoints.simulated().map(str::to_owned),
+        self_check: None,
         result,
     }
 }
@@ -225,6 +231,7 @@ fn record(
         failures: row.failures(),
         blocked: row.blocked(),
         server_metrics,
+        self_check: row.self_check.as_ref(),
         windows,
         requests,
     };
@@ -259,6 +266,18 @@ fn prefix_cache_note(row: &Row, intervals: &[Option<MetricsInterval>]) -> Option
             "{}: the server's prefix cache answered {:.0} % of the prompt tokens; input tok/s is not its GPU's",
             row.name(),
             100.0 * rate
+        )
+    })
+}
+
+/// A client that did not keep up measures itself.
+fn client_bound_note(row: &Row) -> Option<String> {
+    let check = row.self_check.as_ref()?;
+    (!check.client_bound.is_empty()).then(|| {
+        format!(
+            "{}: client-bound: {}; the servers may be faster than these figures. Leave the client more of its machine, or split the load",
+            row.name(),
+            check.client_bound.join(", ")
         )
     })
 }

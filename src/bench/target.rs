@@ -82,6 +82,7 @@ impl Serving {
         RequestRecord {
             index,
             endpoint,
+            intended_ns: exchange.sent_ns,
             start_ns: exchange.sent_ns,
             sent_ns: exchange.sent_ns,
             // A response is over with its last byte; noticing that takes a little longer.
@@ -111,6 +112,7 @@ impl Serving {
             return RequestRecord {
                 index,
                 endpoint: NO_ENDPOINT,
+                intended_ns: start_ns,
                 start_ns,
                 sent_ns: checked_ns,
                 end_ns: checked_ns,
@@ -140,6 +142,7 @@ impl Serving {
         RequestRecord {
             index,
             endpoint: NO_ENDPOINT,
+            intended_ns: now_ns,
             start_ns: now_ns,
             sent_ns: now_ns,
             end_ns: now_ns,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::target::Serving;
 use crate::client::Outcome;
 use crate::config::Metric;
-use crate::fixture::Fixture;
-use crate::load::{Load, Window};
+use crate::fixture::{Fixture, LOAD_THREADS};
+use crate::load::{Load, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 
 /// A window without any success is taken again until this many requests have failed in a row.
@@ -28,6 +28,9 @@ pub struct Live<'a> {
     /// No success within this time, and the point has failed.
     patience: Duration,
     windows: Vec<(u32, Window)>,
+    /// Set while samples are taken.
+    watch: Option<Watch>,
+    watched: Option<Watched>,
     on_boundary: Box<dyn FnMut() + 'a>,
 }
 
@@ -48,6 +51,8 @@ impl<'a> Live<'a> {
             sample_size,
             patience,
             windows: Vec::new(),
+            watch: None,
+            watched: None,
             on_boundary: Box::new(on_boundary),
         }
     }
@@ -61,6 +66,7 @@ impl<'a> Live<'a> {
         let samples = self.windows.iter().filter(|(p, _)| *p != first).count();
         if phase != first && samples == 0 {
             (self.on_boundary)();
+            self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
         }
         let Some(load) = &mut self.load else {
             resume_unwind(Box::new(PointFailed));
@@ -80,24 +86,29 @@ impl<'a> Live<'a> {
 
     /// Stops the load; the server is idle when the next point begins.
     fn stop(&mut self) {
+        self.watched = self.watch.take().map(Watch::stop).or(self.watched);
         if self.load.take().is_some() {
             (self.on_boundary)();
         }
     }
 
-    /// Ends the point: the windows that Criterion sampled, warm-up left out.
-    pub fn finish(mut self) -> Vec<Window> {
+    /// Ends the point: the windows that Criterion sampled, warm-up left out, and whether the
+    /// client kept up meanwhile.
+    pub fn finish(mut self) -> (Vec<Window>, Option<SelfCheck>) {
         self.stop();
         let warm_up = match (self.windows.first(), self.windows.last()) {
             (Some((first, _)), Some((last, _))) if first != last => Some(*first),
             // A single phase: a test run, which has no warm-up.
             _ => None,
         };
-        self.windows
+        let windows: Vec<Window> = self
+            .windows
             .into_iter()
             .filter(|(phase, _)| Some(*phase) != warm_up)
             .map(|(_, window)| window)
-            .collect()
+            .collect();
+        let self_check = self.watched.map(|watched| watched.check(&windows));
+        (windows, self_check)
     }
 }
 

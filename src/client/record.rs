@@ -13,6 +13,8 @@ pub struct RequestRecord {
     pub index: u64,
     /// Which endpoint of the list served it.
     pub endpoint: usize,
+    /// When it could be sent: its place in a closed loop was free.
+    pub intended_ns: u64,
     /// When the user's wait began: before the safety check, if there is one.
     pub start_ns: u64,
     /// `t_send`: just before the request was handed to the HTTP client.

@@ -3,7 +3,9 @@
 //! A load drives a [`Target`] at a fixed concurrency *C* and is asked for one [`Window`] after another.
 //! One *iteration* is one round of C finished requests; a window is `iterations` consecutive rounds.
 
+mod self_check;
 mod steady;
+mod threads;
 mod wave;
 mod window;
 
@@ -16,6 +18,10 @@ use tokio::runtime::Handle;
 use crate::client::{Clock, RequestRecord};
 use crate::config::LoadShape;
 
+pub use self_check::{
+    Lag, MOST_BUSY_SHARE, MOST_LOOP_LAG_MS, MOST_SEND_LAG_MS, MOST_STARVED_SHARE, SelfCheck, Watch,
+    Watched,
+};
 pub use window::Window;
 #[cfg(test)]
 pub(crate) use window::tests as window_tests;

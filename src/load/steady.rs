@@ -34,6 +34,7 @@ impl Steady {
                     Arc::clone(&target),
                     Arc::clone(&slots),
                     slot,
+                    clock,
                     sender.clone(),
                 ))
             })
@@ -65,10 +66,13 @@ async fn work<T: Target>(
     target: Arc<T>,
     slots: Arc<Slots>,
     slot: usize,
+    clock: Clock,
     sender: UnboundedSender<Finished>,
 ) {
     loop {
-        let record = target.request(slots.counter(slot)).await;
+        let intended_ns = clock.now_ns();
+        let mut record = target.request(slots.counter(slot)).await;
+        record.intended_ns = intended_ns;
         let in_flight_events = slots.release(slot);
         let finished = Finished {
             record,
@@ -111,6 +115,7 @@ mod tests {
             RequestRecord {
                 index: 0,
                 endpoint: 0,
+                intended_ns: start_ns,
                 start_ns,
                 sent_ns: start_ns,
                 end_ns: self.clock.now_ns(),

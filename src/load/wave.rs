@@ -33,10 +33,15 @@ impl<T: Target> Wave<T> {
 
     /// Sends C requests at once and waits for all of them.
     async fn round(&self) -> Vec<crate::client::RequestRecord> {
+        let intended_ns = self.clock.now_ns();
         let mut wave = JoinSet::new();
         for slot in 0..self.slots.concurrency() {
             let (target, slots) = (Arc::clone(&self.target), Arc::clone(&self.slots));
-            wave.spawn(async move { target.request(slots.counter(slot)).await });
+            wave.spawn(async move {
+                let mut record = target.request(slots.counter(slot)).await;
+                record.intended_ns = intended_ns;
+                record
+            });
         }
         wave.join_all().await
     }

@@ -144,6 +144,7 @@ pub(crate) mod tests {
         RequestRecord {
             index: 0,
             endpoint: 0,
+            intended_ns: start_ns,
             start_ns,
             sent_ns: start_ns,
             end_ns,

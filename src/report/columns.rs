@@ -1,6 +1,7 @@
 //! What the table and the CSV file show, defined once.
 
 use super::Row;
+use crate::load::SelfCheck;
 use crate::metrics::{Distribution, Summary};
 
 /// One column: its head, and its cell for a row.
@@ -13,6 +14,8 @@ pub struct Column {
 enum Cell {
     /// A figure and its decimals; `n/a` where it is unknown.
     Figure(usize, fn(&Row, &Summary) -> Option<f64>),
+    /// A figure of the client itself.
+    Checked(usize, fn(&SelfCheck) -> Option<f64>),
     /// Something that is known of failed points, too.
     Text(fn(&Row) -> String),
 }
@@ -23,13 +26,15 @@ pub const NOT_AVAILABLE: &str = "n/a";
 impl Column {
     /// The cell's text.
     pub fn cell(&self, row: &Row) -> String {
-        match self.cell {
-            Cell::Text(text) => text(row),
-            Cell::Figure(decimals, figure) => row
-                .summary()
-                .and_then(|summary| figure(row, summary))
-                .map_or(NOT_AVAILABLE.to_owned(), |v| format!("{v:.decimals$}")),
-        }
+        let (decimals, value) = match self.cell {
+            Cell::Text(text) => return text(row),
+            Cell::Figure(decimals, figure) => (
+                decimals,
+                row.summary().and_then(|summary| figure(row, summary)),
+            ),
+            Cell::Checked(decimals, figure) => (decimals, row.self_check.as_ref().and_then(figure)),
+        };
+        value.map_or(NOT_AVAILABLE.to_owned(), |v| format!("{v:.decimals$}"))
     }
 }
 
@@ -41,6 +46,17 @@ const fn figure(
     Column {
         name,
         cell: Cell::Figure(decimals, value),
+    }
+}
+
+const fn checked(
+    name: &'static str,
+    decimals: usize,
+    value: fn(&SelfCheck) -> Option<f64>,
+) -> Column {
+    Column {
+        name,
+        cell: Cell::Checked(decimals, value),
     }
 }
 
@@ -146,6 +162,23 @@ pub const CONTEXT: [Column; 7] = [
     }),
 ];
 
+/// Whether the client kept up.
+pub const CLIENT: [Column; 5] = [
+    text("Client", |r| {
+        let state = r.self_check.as_ref().map(|c| c.client_bound.is_empty());
+        match state {
+            Some(true) => "kept up",
+            Some(false) => "client-bound",
+            None => NOT_AVAILABLE,
+        }
+        .to_owned()
+    }),
+    checked("Client Busy Share", 3, |c| c.busy_share),
+    checked("Client Starved Share", 3, |c| c.starved_share),
+    checked("Event-Loop Lag P99 (ms)", 2, |c| Some(c.loop_lag_ms?.p99)),
+    checked("Send Lag P99 (ms)", 2, |c| Some(c.send_lag_ms?.p99)),
+];
+
 /// All columns of the CSV file, in order.
 pub fn all() -> impl Iterator<Item = &'static Column> {
     ORIGINAL
@@ -153,4 +186,5 @@ pub fn all() -> impl Iterator<Item = &'static Column> {
         .chain(&POINT)
         .chain(LATENCY.iter().flatten())
         .chain(&CONTEXT)
+        .chain(&CLIENT)
 }

@@ -25,6 +25,7 @@ pub(crate) mod row_tests {
             endpoints: 2,
             num_gpu: None,
             simulated: Some("sim-small".into()),
+            self_check: None,
             result,
         }
     }

@@ -1,3 +1,4 @@
+use crate::load::SelfCheck;
 use crate::metrics::{Blocked, FailureCount, Summary};
 
 /// One benchmark point, ready to be shown: a row of the table and of the CSV file.
@@ -19,6 +20,8 @@ pub struct Row {
     pub num_gpu: Option<u32>,
     /// What the endpoints simulate, if they do.
     pub simulated: Option<String>,
+    /// Whether the client kept up, where it was watched.
+    pub self_check: Option<SelfCheck>,
     /// The figures, or what went wrong.
     pub result: PointResult,
 }

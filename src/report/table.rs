@@ -19,7 +19,8 @@ pub fn markdown(rows: &[Row]) -> String {
     let latency = [prompt, concurrency].into_iter().chain(latency);
     let context = [prompt, prompt_tokens, concurrency]
         .into_iter()
-        .chain(&columns::CONTEXT);
+        .chain(&columns::CONTEXT)
+        .chain(&columns::CLIENT);
     let mut text = format!("## {}\n\n", title(rows));
     for columns in [
         throughput.collect::<Vec<_>>(),

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::client::{Completion, Outcome, RequestRecord};
 use crate::endpoint::{Identity, MetricsInterval};
-use crate::load::Window;
+use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
 
 /// Version of the record's form; raised when a reader of the old form would misread the new.
@@ -46,6 +46,8 @@ pub struct RunRecord<'a> {
     pub blocked: &'a [Blocked],
     /// The server's own counters over about the same interval, for each endpoint.
     pub server_metrics: &'a [Option<MetricsInterval>],
+    /// Whether the client kept up; null where it was not watched.
+    pub self_check: Option<&'a SelfCheck>,
     /// The measured windows, in order.
     pub windows: Vec<WindowRecord>,
     /// The requests that ended in them, in order, as columns.
@@ -69,6 +71,7 @@ pub struct WindowRecord {
 pub struct RequestColumns {
     index: Vec<u64>,
     endpoint: Vec<Option<usize>>,
+    intended_ns: Vec<u64>,
     start_ns: Vec<u64>,
     sent_ns: Vec<u64>,
     end_ns: Vec<u64>,
@@ -87,6 +90,7 @@ impl RequestColumns {
         self.index.push(record.index);
         self.endpoint
             .push((record.endpoint != usize::MAX).then_some(record.endpoint));
+        self.intended_ns.push(record.intended_ns);
         self.start_ns.push(record.start_ns);
         self.sent_ns.push(record.sent_ns);
         self.end_ns.push(record.end_ns);

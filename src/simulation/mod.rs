@@ -141,6 +141,7 @@ pub struct VirtualLoad {
 struct InFlight {
     index: u64,
     endpoint: usize,
+    intended_ns: u64,
     sent_ns: u64,
     content_ns: Timestamps,
 }
@@ -244,6 +245,7 @@ impl VirtualLoad {
         InFlight {
             index,
             endpoint,
+            intended_ns: now_ns,
             sent_ns,
             content_ns: Timestamps::with_capacity(self.setup.output_tokens.get() as usize),
         }
@@ -294,6 +296,7 @@ impl VirtualLoad {
         let InFlight {
             index,
             endpoint,
+            intended_ns,
             sent_ns,
             ..
         } = self.in_flight[place];
@@ -301,6 +304,7 @@ impl VirtualLoad {
         let record = RequestRecord {
             index,
             endpoint,
+            intended_ns,
             start_ns: sent_ns,
             sent_ns,
             end_ns: now_ns,
