@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use crate::client::{Clock, HttpClientError, http_client};
 use crate::config::{Config, EndpointUrl, EndpointUrlError};
 use crate::endpoint::{self, EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
-use crate::engine::{Engine, EngineError, EngineOptions, Preset};
+use crate::engine::{Engine, EngineError, EngineOptions, Preset, raise_file_limit};
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
     TokenizerSource, shipped_tokenizer,
@@ -82,6 +82,17 @@ impl Fixture {
     fn boot(config: &Config) -> Result<Fixture, FixtureError> {
         let http = http_client(config)?;
         let runtime = load_runtime()?;
+        // Only what a run opens counts against the limit: a low one may still be enough.
+        let most = config
+            .concurrent_levels
+            .iter()
+            .map(|level| level.get())
+            .max();
+        if let Err(error) = raise_file_limit()
+            && most.unwrap_or(0) as u64 * FILES_PER_REQUEST > error.limit
+        {
+            eprintln!("warning: {error}");
+        }
         let seed = config.seed.unwrap_or_else(rand::random);
         let (engine, urls) = match config.model_endpoints.is_empty() {
             true => embedded(seed)?,
@@ -182,6 +193,9 @@ impl Fixture {
         })
     }
 }
+
+/// A request in flight is a connection; with the embedded engine both of its ends are here.
+const FILES_PER_REQUEST: u64 = 2;
 
 /// Most threads that carry a load: each reads a quarter of a million token events per second
 /// and more, and a further one wakes the others as often as it helps them.

@@ -41,6 +41,7 @@ pub fn run(point: &Point) -> Result<Measured> {
         user_s: user_after - user,
         system_s: system_after - system,
         memory_bytes: usage::peak_memory_bytes()? - before_bytes,
+        startup_ms: None,
         ttft_error: None,
         itl_error: None,
     })

@@ -59,11 +59,12 @@ fn request_id(index: u64) -> String {
     format!("overhead-{index}")
 }
 
-pub fn run(point: &Point) -> Result<Measured> {
+pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     raise_file_limit().unwrap_or_else(|error| eprintln!("warning: {error}"));
     let config = Config::load()?;
     let runtime = load_runtime()?;
     let clock = Clock::start();
+    let clock_ms = started.elapsed().as_secs_f64() * 1e3;
     let client = Client::new(http_client(&config)?, &config, clock);
     let base = Url::parse(&point.url)?;
     let payload = PayloadTemplate::new(&config, Api::Completions, crate::MODEL, true);
@@ -99,6 +100,11 @@ pub fn run(point: &Point) -> Result<Measured> {
         seconds,
         user_s: user_after - user,
         system_s: system_after - system,
+        startup_ms: warm_up
+            .requests
+            .iter()
+            .map(|request| clock_ms + request.sent_ns as f64 * 1e-6)
+            .min_by(f64::total_cmp),
         memory_bytes: peak_bytes - before_bytes,
         ttft_error: truth.0,
         itl_error: truth.1,
@@ -127,10 +133,11 @@ struct Truth {
 
 #[derive(Deserialize)]
 struct Choice {
-    token_ns: Vec<u64>,
+    written_ns: Vec<u64>,
 }
 
-/// How far the timestamps of TTFT and ITL lie from the emission of the tokens, on the system's one clock.
+/// How far the timestamps of TTFT and ITL lie from the moments when the engine wrote the tokens, on the system's
+/// one clock.
 async fn errors(
     base: &Url,
     window: &Window,
@@ -155,15 +162,15 @@ async fn errors(
             continue;
         }
         let truth: Truth = response.error_for_status()?.json().await?;
-        let emitted = &truth.choices[0].token_ns;
+        let written = &truth.choices[0].written_ns;
         let seen: Vec<u64> = completion.content_ns.iter().collect();
-        if emitted.len() != seen.len() {
-            let (emitted, seen) = (emitted.len(), seen.len());
-            return Err(format!("{path}: {emitted} tokens were emitted, {seen} seen").into());
+        if written.len() != seen.len() {
+            let (written, seen) = (written.len(), seen.len());
+            return Err(format!("{path}: {written} tokens were written, {seen} seen").into());
         }
-        ttft_ms.push(((origin_ns + seen[0]) as f64 - (epoch_ns + emitted[0]) as f64) * 1e-6);
-        for (seen, emitted) in seen.windows(2).zip(emitted.windows(2)) {
-            let error_ns = (seen[1] - seen[0]) as f64 - (emitted[1] - emitted[0]) as f64;
+        ttft_ms.push(((origin_ns + seen[0]) as f64 - (epoch_ns + written[0]) as f64) * 1e-6);
+        for (seen, written) in seen.windows(2).zip(written.windows(2)) {
+            let error_ns = (seen[1] - seen[0]) as f64 - (written[1] - written[0]) as f64;
             itl_ms.push(error_ns.abs() * 1e-6);
         }
     }

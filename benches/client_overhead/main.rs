@@ -14,6 +14,7 @@ mod usage;
 
 use std::error::Error;
 use std::process::Command;
+use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
 use engine_process::EngineProcess;
@@ -52,6 +53,8 @@ struct Measured {
     /// User and system time (s).
     user_s: f64,
     system_s: f64,
+    /// From the start of the program to its first request (ms).
+    startup_ms: Option<f64>,
     /// Growth of resident memory from before the first request to its peak (bytes).
     memory_bytes: u64,
     /// Errors against the engine's ground truth (ms); the floor has none.
@@ -105,10 +108,11 @@ const MODES: [Mode; 3] = [
 ];
 
 fn main() -> Result<()> {
+    let started = Instant::now();
     if let Ok(point) = std::env::var(CLIENT) {
         let point: Point = serde_json::from_str(&point)?;
         let measured = match point.client {
-            Kind::Servemark => harness::run(&point)?,
+            Kind::Servemark => harness::run(&point, started)?,
             Kind::Floor => floor::run(&point)?,
         };
         println!("{}", serde_json::to_string(&measured)?);
@@ -180,6 +184,7 @@ fn table() -> Table {
         "of it system",
         "Floor (µs/event)",
         "Ratio",
+        "Start-up (ms)",
         "Memory (MB)",
         "per stream (KB)",
         "Floor's (KB)",
@@ -192,7 +197,7 @@ fn table() -> Table {
     table
 }
 
-fn row(streams: usize, tokens: u32, measured: &Measured, floor: &Measured) -> [String; 11] {
+fn row(streams: usize, tokens: u32, measured: &Measured, floor: &Measured) -> [String; 12] {
     let per_event = |m: &Measured| (m.user_s + m.system_s) * 1e6 / m.events as f64;
     let system = measured.system_s * 1e6 / measured.events as f64;
     let (cpu, least) = (per_event(measured), per_event(floor));
@@ -207,6 +212,9 @@ fn row(streams: usize, tokens: u32, measured: &Measured, floor: &Measured) -> [S
         format!("{system:.2}"),
         format!("{least:.2}"),
         format!("{:.2}", cpu / least),
+        measured
+            .startup_ms
+            .map_or("n/a".into(), |ms| format!("{ms:.0}")),
         format!("{:.1}", measured.memory_bytes as f64 / 1e6),
         format!("{:.1}", measured.memory_bytes as f64 / 1e3 / streams as f64),
         format!("{:.1}", floor.memory_bytes as f64 / 1e3 / streams as f64),

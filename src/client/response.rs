@@ -124,6 +124,8 @@ impl Reader {
             }
             Body::Stream(_) => {}
         }
+        // Kept as long as the run lasts: give back the room that was not needed.
+        self.completion.content_ns.shrink_to_fit();
         // Without the server's count, the text is what is left to count.
         if self.keep_text || self.completion.usage_output.is_none() {
             self.completion.text = Some(self.text);

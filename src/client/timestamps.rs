@@ -39,6 +39,11 @@ impl Timestamps {
         self.count += 1;
     }
 
+    /// Gives back the room that no time has taken.
+    pub fn shrink_to_fit(&mut self) {
+        self.differences.shrink_to_fit();
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.count as usize

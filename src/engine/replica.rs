@@ -18,7 +18,7 @@ use super::preset::Preset;
 use super::scheduler::{Sequence, SequenceId, TokenEvent};
 use super::server::ContextOverflow;
 use super::text::{TokenStream, Vocabulary, mix};
-use super::truth::{ChoiceTruth, RequestTruth, TruthLog, TruthRecord};
+use super::truth::{self, ChoiceTruth, RequestTruth, TruthLog, TruthRecord};
 
 /// Most token times that a request's truth reserves room for; more grow as they come.
 const TRUTH_RESERVE: u32 = 4096;
@@ -192,15 +192,16 @@ impl Replica {
             finish: choice.plan.finish,
         };
         let (sender, tokens) = unbounded_channel();
+        let truth = self.open_truth(
+            &planned.request_id,
+            planned.arrival,
+            planned.prompt_tokens,
+            &choices,
+        );
         let submission = Submission {
             sequences: (first_id..).zip(&choices).map(sequence).collect(),
             arrival: planned.arrival,
-            truth: self.open_truth(
-                &planned.request_id,
-                planned.arrival,
-                planned.prompt_tokens,
-                &choices,
-            ),
+            truth: truth.clone(),
             tokens: sender,
         };
         // A driver that is gone drops the sender: the response ends as a lost connection would.
@@ -213,6 +214,7 @@ impl Replica {
             choices,
             faults: planned.faults,
             tokens,
+            truth,
         }
     }
 
@@ -251,6 +253,7 @@ pub(super) struct Generation {
     pub(super) choices: Vec<Choice>,
     pub(super) faults: RequestFaults,
     tokens: UnboundedReceiver<TokenEvent>,
+    truth: TruthRecord,
 }
 
 impl Generation {
@@ -271,6 +274,15 @@ impl Generation {
             }
         }
         received
+    }
+
+    /// Notes that the first `tokens` tokens of each choice are being written now.
+    pub(super) fn note_written(&self, tokens: impl Iterator<Item = u32>) {
+        let now_ns = self.shared().epoch.elapsed().as_nanos() as u64;
+        let mut truth = truth::lock(&self.truth);
+        for (choice, tokens) in truth.choices.iter_mut().zip(tokens) {
+            choice.written_ns.resize(tokens as usize, now_ns);
+        }
     }
 
     /// Index of the choice that a token belongs to.

@@ -32,8 +32,11 @@ pub struct ChoiceTruth {
     pub cached_prompt_tokens: usize,
     /// When the step began that first worked on it; `None` while it waits.
     pub scheduled_ns: Option<u64>,
-    /// When each output token was handed to the HTTP layer.
+    /// When each output token was emitted: handed to the HTTP layer.
     pub token_ns: Vec<u64>,
+    /// When each token's event was handed to the connection, one stream after another; empty
+    /// where the response is not streamed.
+    pub written_ns: Vec<u64>,
     /// Why it ended; `None` while it runs.
     pub finish_reason: Option<FinishReason>,
 }
@@ -61,7 +64,7 @@ pub(super) fn lock(record: &TruthRecord) -> std::sync::MutexGuard<'_, RequestTru
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Most tokens whose times are kept, 8 bytes each.
+/// Most tokens whose times are kept, 16 bytes each.
 const TOKEN_CAPACITY: usize = 4 << 20;
 
 /// The truth of the last requests, oldest dropped first.

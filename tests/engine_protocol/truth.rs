@@ -91,6 +91,16 @@ async fn the_truth_lies_between_sending_and_receiving() {
         .await
         .expect("JSON");
     assert_eq!(served["choices"][0]["token_ns"], json!(choice.token_ns));
+    assert_eq!(choice.written_ns.len(), 6);
+    for (written, emitted) in choice.written_ns.iter().zip(&choice.token_ns) {
+        assert!(written >= emitted, "a token is written after it is emitted");
+    }
+    let epoch: Value = get(&engine, "/servemark/truth")
+        .await
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(epoch["epoch_monotonic_ns"].is_u64(), cfg!(unix), "{epoch}");
     assert_eq!(
         get(&engine, "/servemark/truth/none").await.status(),
         StatusCode::NOT_FOUND

@@ -178,6 +178,8 @@ impl Streaming {
                 }
             }
         }
+        let written = self.sent.iter().map(|sent| sent.tokens);
+        self.generation.note_written(written);
         Some(Ok(Bytes::from(out)))
     }
 
