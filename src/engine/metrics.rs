@@ -2,16 +2,16 @@
 //!
 //! Times are those a client sees: wall-clock time, whatever the engine's speed.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+mod registrar;
 
-use prometheus::core::Collector;
-use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder,
-};
+use std::time::Instant;
+
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 
 use super::engine_core::EngineCore;
 use super::output::FinishReason;
 use super::scheduler::{SchedulerLimits, TokenEvent, Totals};
+use registrar::{Registrar, register_start_time, token_buckets};
 
 /// Content type of the exposition format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
@@ -83,67 +83,6 @@ pub(super) struct Metrics {
     request_time_per_token: Histogram,
     request_prompt_tokens: Histogram,
     request_generation_tokens: Histogram,
-}
-
-/// Makes metrics of one model and registers them.
-struct Registrar<'a> {
-    registry: &'a Registry,
-    model_name: &'a str,
-}
-
-impl Registrar<'_> {
-    /// A metric's name and labels; `engine` is "0", as each replica is a server of its own.
-    fn opts(&self, name: &str, help: &str) -> Opts {
-        Opts::new(name, help)
-            .const_label("model_name", self.model_name)
-            .const_label("engine", "0")
-    }
-
-    fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
-        self.registry.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.keep(IntCounter::with_opts(self.opts(name, help))?)
-    }
-
-    fn success(&self, reason: FinishReason) -> Result<IntCounter, prometheus::Error> {
-        let help = "Requests that ended, by reason.";
-        let opts = self.opts("vllm:request_success_total", help);
-        let opts = opts.const_label("finished_reason", reason.as_str());
-        self.keep(IntCounter::with_opts(opts)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.keep(IntGauge::with_opts(self.opts(name, help))?)
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-    ) -> Result<Histogram, prometheus::Error> {
-        let opts = HistogramOpts::from(self.opts(name, help)).buckets(buckets.to_vec());
-        self.keep(Histogram::with_opts(opts)?)
-    }
-
-    /// What a fixed fact is: a gauge of 1 with the facts as labels.
-    fn cache_config(&self, limits: &SchedulerLimits) -> Result<Gauge, prometheus::Error> {
-        let caching = match limits.enable_prefix_caching {
-            true => "True",
-            false => "False",
-        };
-        let opts = self
-            .opts("vllm:cache_config_info", "The KV cache's configuration.")
-            .const_label("block_size", limits.block_size.to_string())
-            .const_label("num_gpu_blocks", limits.num_kv_blocks.to_string())
-            .const_label("enable_prefix_caching", caching);
-        let gauge = self.keep(Gauge::with_opts(opts)?)?;
-        gauge.set(1.0);
-        Ok(gauge)
-    }
 }
 
 impl Metrics {
@@ -320,31 +259,6 @@ impl Metrics {
     }
 }
 
-/// vLLM's buckets for token counts: 1, 2, 5, 10, … up to the longest sequence.
-fn token_buckets(max_model_len: usize) -> Vec<f64> {
-    let decades = (0..12).map(|exponent| 10_f64.powi(exponent));
-    let buckets = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|mantissa| mantissa * decade));
-    let mut buckets: Vec<f64> = buckets
-        .take_while(|bucket| *bucket <= max_model_len as f64)
-        .collect();
-    if buckets.is_empty() {
-        buckets.push(1.0);
-    }
-    buckets
-}
-
-fn register_start_time(registry: &Registry) -> Result<(), prometheus::Error> {
-    let gauge = Gauge::with_opts(Opts::new(
-        "process_start_time_seconds",
-        "Start time of the simulated server since the Unix epoch, seconds.",
-    ))?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    gauge.set(now.as_secs_f64());
-    registry.register(Box::new(gauge))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -411,10 +325,5 @@ mod tests {
         metrics.observe_end(FinishReason::Abort, &Progress::new(now, 3), now);
         assert_eq!(metrics.success[FinishReason::Abort as usize].get(), 1);
         assert_eq!(metrics.request_latency.get_sample_count(), 0);
-    }
-
-    #[test]
-    fn token_buckets_end_at_the_longest_sequence() {
-        assert_eq!(token_buckets(60), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
     }
 }

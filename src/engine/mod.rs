@@ -34,6 +34,7 @@ mod http;
 mod metrics;
 mod noise;
 mod option_text;
+mod options;
 mod output;
 mod preset;
 mod replica;
@@ -49,12 +50,13 @@ pub use faults::{Faults, TimedFault};
 pub use file_limit::{FileLimitError, raise_file_limit};
 pub use noise::Noise;
 pub use option_text::OptionTextError;
+pub use options::{ContextOverflow, EngineOptions};
 pub use output::{FinishReason, NaturalLength};
 pub use preset::{Frontend, Preset, PublishedThroughput};
 pub use scheduler::{
     Scheduler, SchedulerLimits, Sequence, SequenceId, TokenEvent, Totals as SchedulerTotals,
 };
-pub use server::{ContextOverflow, Engine, EngineOptions};
+pub use server::Engine;
 pub use step_time::{Slowdown, StepLoad, StepTime};
 pub use text::{TokenStream, Vocabulary};
 pub use truth::{ChoiceTruth, RequestTruth};

@@ -13,10 +13,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::driver::{Command, Submission};
 use super::faults::{Faults, RequestFaults};
 use super::metrics::Metrics;
+use super::options::ContextOverflow;
 use super::output::{self, OutputLimits, OutputPlan};
 use super::preset::Preset;
 use super::scheduler::{Sequence, SequenceId, TokenEvent};
-use super::server::ContextOverflow;
 use super::text::{TokenStream, Vocabulary, mix};
 use super::truth::{self, ChoiceTruth, RequestTruth, TruthLog, TruthRecord};
 

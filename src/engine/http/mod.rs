@@ -6,6 +6,7 @@ mod generate;
 mod logprobs;
 mod models;
 mod observe;
+mod prompts;
 mod request;
 mod stream;
 mod tokenize;

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::chat_template::{self, ChatMessage};
+use super::super::options::ContextOverflow;
 use super::super::output::OutputLimits;
 use super::super::replica::{Prompt, Shared};
-use super::super::server::ContextOverflow;
 use super::super::sse::Api;
 use super::error::ApiError;
+use super::prompts::{self, Message, Prompts};
 
 /// Most choices for one prompt (vLLM's `VLLM_MAX_N_SEQUENCES`).
 const MAX_CHOICES: i64 = 16_384;
@@ -84,35 +84,6 @@ enum Stop {
     Many(Vec<String>),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Prompts {
-    Text(String),
-    Tokens(Vec<u32>),
-    Texts(Vec<String>),
-    TokenLists(Vec<Vec<u32>>),
-}
-
-/// A chat message as clients send it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Message {
-    role: String,
-    content: Option<Content>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-#[derive(Debug, Deserialize)]
-struct Part {
-    r#type: String,
-    text: Option<String>,
-}
-
 /// Reads a JSON body.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::invalid_body("body", error))
@@ -125,38 +96,6 @@ pub(super) fn check_model(shared: &Shared, model: Option<&str>) -> Result<(), Ap
             Err(ApiError::unknown_model(name, &shared.model_name))
         }
         _ => Ok(()),
-    }
-}
-
-/// Messages with their content as plain text.
-pub(super) fn plain_messages(messages: Vec<Message>) -> Result<Vec<ChatMessage>, ApiError> {
-    let plain = |message: Message| {
-        let content = match message.content {
-            None => String::new(),
-            Some(Content::Text(text)) => text,
-            Some(Content::Parts(parts)) => parts
-                .into_iter()
-                .map(text_of)
-                .collect::<Result<Vec<_>, _>>()?
-                .join("\n"),
-        };
-        Ok(ChatMessage {
-            role: message.role,
-            content,
-        })
-    };
-    messages.into_iter().map(plain).collect()
-}
-
-fn text_of(part: Part) -> Result<String, ApiError> {
-    match part {
-        Part {
-            r#type,
-            text: Some(text),
-        } if r#type == "text" => Ok(text),
-        Part { r#type, .. } => Err(ApiError::bad_request(format!(
-            "Content parts of type `{type}` cannot be served: the engine simulates a text model.",
-        ))),
     }
 }
 
@@ -255,8 +194,15 @@ impl GenerationRequest {
             Some(Stop::Many(stops)) => stops,
         };
         let prompts = match api {
-            Api::Chat => vec![self.take_messages(shared)?],
-            Api::Completions => self.take_texts(shared)?,
+            Api::Chat => {
+                let messages = self.messages.take();
+                let messages = messages.ok_or_else(|| ApiError::missing_field("body.messages"))?;
+                vec![prompts::tokenise_messages(messages, shared)?]
+            }
+            Api::Completions => {
+                let prompt = self.prompt.take().ok_or_else(missing_prompt)?;
+                prompt.tokenise(shared)?
+            }
         };
         let prompt = |tokens: Vec<u32>| {
             let mut limits = self.limits(api, shared, tokens.len())?;
@@ -269,64 +215,11 @@ impl GenerationRequest {
         prompts.into_iter().map(prompt).collect()
     }
 
-    fn take_messages(&mut self, shared: &Shared) -> Result<Vec<u32>, ApiError> {
-        let messages = self
-            .messages
-            .take()
-            .ok_or_else(|| ApiError::missing_field("body.messages"))?;
-        if messages.is_empty() {
-            return Err(ApiError::bad_request(
-                "Cannot apply chat template to an empty conversation. Provide at least one message.",
-            ));
-        }
-        let messages = plain_messages(messages)?;
-        let text = chat_template::render(&shared.tokenizer, &messages, true);
-        encode(shared, &text, false)
-    }
-
-    fn take_texts(&mut self, shared: &Shared) -> Result<Vec<Vec<u32>>, ApiError> {
-        let prompts = match self.prompt.take().ok_or_else(missing_prompt)? {
-            Prompts::Text(text) => vec![encode(shared, &text, true)?],
-            Prompts::Tokens(tokens) if tokens.is_empty() => return Err(empty_prompt()),
-            Prompts::Tokens(tokens) => vec![tokens],
-            Prompts::Texts(texts) => {
-                if texts.len() > 1 && texts.iter().any(String::is_empty) {
-                    return Err(empty_decoder_prompt());
-                }
-                let encode = |text: &String| encode(shared, text, true);
-                texts.iter().map(encode).collect::<Result<_, _>>()?
-            }
-            Prompts::TokenLists(lists) if lists.iter().any(Vec::is_empty) => {
-                return Err(match lists.len() {
-                    1 => empty_prompt(),
-                    _ => empty_decoder_prompt(),
-                });
-            }
-            Prompts::TokenLists(lists) => lists,
-        };
-        match prompts.is_empty() {
-            true => Err(empty_prompt()),
-            false => Ok(prompts),
-        }
-    }
-
     /// How much text prompt or messages hold, bytes; 0 for token ids.
     pub(super) fn text_bytes(&self) -> usize {
-        let message = |message: &Message| match &message.content {
-            None => 0,
-            Some(Content::Text(text)) => text.len(),
-            Some(Content::Parts(parts)) => parts
-                .iter()
-                .map(|part| part.text.as_ref().map_or(0, String::len))
-                .sum(),
-        };
-        let messages: usize = self.messages.iter().flatten().map(message).sum();
-        let prompt = match &self.prompt {
-            Some(Prompts::Text(text)) => text.len(),
-            Some(Prompts::Texts(texts)) => texts.iter().map(String::len).sum(),
-            _ => 0,
-        };
-        messages + prompt
+        let messages = self.messages.iter().flatten();
+        let messages: usize = messages.map(Message::text_bytes).sum();
+        messages + self.prompt.as_ref().map_or(0, Prompts::text_bytes)
     }
 
     /// The output's limits, given the prompt's length, without its stop strings.
@@ -398,21 +291,7 @@ impl GenerationRequest {
     }
 }
 
-fn encode(shared: &Shared, text: &str, special_tokens: bool) -> Result<Vec<u32>, ApiError> {
-    shared
-        .encode(text, special_tokens)
-        .map_err(|error| ApiError::bad_request(format!("The prompt cannot be tokenized: {error}")))
-}
-
-fn empty_decoder_prompt() -> ApiError {
-    ApiError::bad_request("The decoder prompt cannot be empty")
-}
-
 fn missing_prompt() -> ApiError {
     let message = "Either prompt or prompt_embeds must be provided and non-empty.";
     ApiError::bad_parameter("prompt", message)
-}
-
-fn empty_prompt() -> ApiError {
-    ApiError::bad_request("You must pass at least one prompt")
 }

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::super::chat_template;
 use super::super::replica::{Replica, Shared};
 use super::error::ApiError;
-use super::request::{Message, check_model, parse, plain_messages};
+use super::prompts::{Message, plain_messages};
+use super::request::{check_model, parse};
 
 #[derive(Deserialize)]
 struct TokenizeRequest {
