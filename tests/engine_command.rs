@@ -83,7 +83,7 @@ fn a_signal_ends_it_cleanly() {
         let mut running = start(1, &["--preset=instant"]);
         let mut stderr = BufReader::new(running.child.stderr.take().expect("piped"));
         let mut line = String::new();
-        // "Ready" comes when it listens for signals or is about to: ask until it ends.
+        // It says so when it listens for signals.
         while !line.contains("Ready") {
             line.clear();
             stderr.read_line(&mut line).expect("reads");

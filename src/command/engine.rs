@@ -100,8 +100,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("warning: {error}");
     }
     let engine = Engine::start(options(arguments, preset)?)?;
-    announce(&engine)?;
-    wait_for_a_signal()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    runtime.block_on(serve_until_signal(&engine))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,22 +173,23 @@ fn announce(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn wait_for_a_signal() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    runtime.block_on(async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate())?;
-            tokio::select! {
-                interrupted = tokio::signal::ctrl_c() => interrupted?,
-                _ = terminate.recv() => {}
-            }
-        }
-        #[cfg(not(unix))]
-        tokio::signal::ctrl_c().await?;
-        anyhow::Ok(())
-    })
+/// Announces the engine once a signal would end it, and waits for one.
+#[cfg(unix)]
+async fn serve_until_signal(engine: &Engine) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    announce(engine)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Announces the engine and waits for Ctrl-C.
+#[cfg(not(unix))]
+async fn serve_until_signal(engine: &Engine) -> anyhow::Result<()> {
+    announce(engine)?;
+    Ok(tokio::signal::ctrl_c().await?)
 }
