@@ -9,7 +9,9 @@ use cargo_bench::CargoBench;
 use servemark::config::EndpointUrl;
 use servemark::endpoint::{Http, ServerMetrics};
 use servemark::engine::{Engine, EngineOptions, Faults, Preset, Slowdown};
+use servemark::metrics::Summary;
 use servemark::prompt::shipped_tokenizer;
+use servemark::results::RunRecord;
 
 /// Short, but long enough for some windows.
 const SHORT: [&str; 4] = ["--warm-up-time", "0.2", "--measurement-time", "1"];
@@ -356,4 +358,40 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
         ran.text
     );
     assert!(ran.text.contains("refused"), "{}", ran.text);
+}
+
+#[test]
+fn a_record_is_read_again_and_gives_its_own_figures() {
+    let ran = chat().run(&[&["output_tok_s"][..], &SHORT].concat());
+    assert!(ran.succeeded, "{}", ran.text);
+    let record = RunRecord::read(&ran.record_path()).expect("a record");
+    let written = record.summary.as_ref().expect("figures");
+    let again = Summary::of(&record.measured_windows(), 7.0, 2).expect("figures");
+    assert_eq!(again.completed, written.completed);
+    assert_eq!(again.tokens, written.tokens);
+    // Content events are kept to the microsecond, all else exactly.
+    let close = |a: f64, b: f64, tolerance: f64| (a - b).abs() <= tolerance;
+    assert!(close(again.rps, written.rps, 1e-6));
+    let tok_s = |summary: &Summary| summary.output_tok_s.expect("counted");
+    assert!(close(tok_s(&again), tok_s(written), 1e-3));
+    for (name, distribution) in [
+        ("TTFT", [again.ttft_ms, written.ttft_ms]),
+        ("TPOT", [again.tpot_ms, written.tpot_ms]),
+        ("ITL", [again.itl_ms, written.itl_ms]),
+        ("E2EL", [again.e2el_ms, written.e2el_ms]),
+    ] {
+        let [again, written] = distribution.map(|d| d.expect("streamed"));
+        assert!(
+            close(again.mean, written.mean, 2e-3),
+            "{name}: {again:?} {written:?}"
+        );
+        assert!(
+            close(again.p99, written.p99, 2e-3),
+            "{name}: {again:?} {written:?}"
+        );
+    }
+    let now_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ns = now_ns.expect("after 1970").as_nanos() as u64;
+    let ended_ns = record.clock_unix_ns + record.windows.last().expect("windows").end_ns;
+    assert!(ended_ns <= now_ns && now_ns - ended_ns < 600_000_000_000);
 }

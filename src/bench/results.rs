@@ -216,22 +216,27 @@ fn record(
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let record = RunRecord {
         schema_version: SCHEMA_VERSION,
-        servemark_version: env!("CARGO_PKG_VERSION"),
+        servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
         ended_unix_s: now.as_secs_f64(),
-        bench: &row.bench,
-        prompt: &row.prompt,
+        clock_unix_ns: fixture.clock.unix_ns(),
+        bench: row.bench.clone(),
+        prompt: row.prompt.clone(),
         prompt_tokens: row.prompt_tokens,
         tokenizer: fixture.counter.source().to_string(),
         concurrency: row.concurrency,
         seed: fixture.seed,
-        simulated: row.simulated.as_deref(),
-        config: &point.session.config.public_json(),
-        endpoints: fixture.endpoints.iter().map(|e| &e.identity).collect(),
-        summary: row.summary(),
-        failures: row.failures(),
-        blocked: row.blocked(),
-        server_metrics,
-        self_check: row.self_check.as_ref(),
+        simulated: row.simulated.clone(),
+        config: point.session.config.public_json(),
+        endpoints: fixture
+            .endpoints
+            .iter()
+            .map(|e| e.identity.clone())
+            .collect(),
+        summary: row.summary().cloned(),
+        failures: row.failures().to_vec(),
+        blocked: row.blocked().to_vec(),
+        server_metrics: server_metrics.to_vec(),
+        self_check: row.self_check.clone(),
         windows,
         requests,
     };

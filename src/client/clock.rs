@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The one monotonic clock of a run: nanoseconds since the clock was made.
 ///
@@ -16,6 +16,13 @@ impl Clock {
         Clock {
             origin: Instant::now(),
         }
+    }
+
+    /// The wall-clock time of this clock's zero (nanoseconds since 1970), as of now.
+    pub fn unix_ns(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ns = now.unwrap_or_default().as_nanos() as u64;
+        now_ns.saturating_sub(self.now_ns())
     }
 
     /// Nanoseconds since the clock was started.

@@ -1,6 +1,6 @@
 //! What one request left behind: timestamps, token counts, or the cause of its failure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Timestamps;
 
@@ -78,7 +78,7 @@ impl Completion {
 }
 
 /// Who counted the tokens of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenSource {
     /// The server's `usage` object.
@@ -115,6 +115,32 @@ pub enum FailureCause {
     SafetyCheck,
     /// The prompt could not be made.
     Prompt,
+    /// A cause that this version does not know, read from a record.
+    Unknown,
+}
+
+impl FailureCause {
+    const NAMED: [FailureCause; 7] = [
+        FailureCause::Connect,
+        FailureCause::Timeout,
+        FailureCause::StreamCut,
+        FailureCause::Malformed,
+        FailureCause::ServerError,
+        FailureCause::SafetyCheck,
+        FailureCause::Prompt,
+    ];
+
+    /// The cause that is shown as `name`.
+    pub fn named(name: &str) -> FailureCause {
+        let status = name.strip_prefix("HTTP ").and_then(|s| s.parse().ok());
+        let named = FailureCause::NAMED
+            .into_iter()
+            .find(|cause| cause.to_string() == name);
+        status
+            .map(FailureCause::Http)
+            .or(named)
+            .unwrap_or(FailureCause::Unknown)
+    }
 }
 
 impl std::fmt::Display for FailureCause {
@@ -128,6 +154,7 @@ impl std::fmt::Display for FailureCause {
             FailureCause::ServerError => f.write_str("error event in stream"),
             FailureCause::SafetyCheck => f.write_str("safety check failed"),
             FailureCause::Prompt => f.write_str("prompt generation failed"),
+            FailureCause::Unknown => f.write_str("unknown cause"),
         }
     }
 }
@@ -158,5 +185,18 @@ impl std::fmt::Display for BlockStage {
             BlockStage::Prompt => "prompt",
             BlockStage::Answer => "answer",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_found_by_the_name_it_is_shown_by() {
+        let causes = FailureCause::NAMED.into_iter();
+        for cause in causes.chain([FailureCause::Http(503), FailureCause::Unknown]) {
+            assert_eq!(FailureCause::named(&cause.to_string()), cause);
+        }
     }
 }

@@ -1,13 +1,11 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 
-use serde::Deserialize;
-
 use crate::config::LoadShape;
 use crate::engine::{EngineError, Preset};
 use crate::load::Window;
 use crate::metrics::{Distribution, Summary};
-use crate::results::SCHEMA_VERSION;
+use crate::results::{RecordError, RunRecord};
 use crate::simulation::{VirtualLoad, VirtualSetup};
 
 /// Requests simulated for one figure: the more, the less it depends on where they begin.
@@ -48,24 +46,9 @@ pub struct Observation {
 /// A run record that cannot be fitted to.
 #[derive(Debug, thiserror::Error)]
 pub enum ObservationError {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Unreadable {
-        /// Its path.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// It is no run record.
-    #[error(
-        "{path}: no run record of servemark: {source}; give target/criterion/servemark/<bench>/<prompt>/c=<concurrency>/new.json"
-    )]
-    NoRecord {
-        /// Its path.
-        path: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A record that says too little, or of another kind of run.
     #[error("{path}: {problem}")]
     Useless {
@@ -76,80 +59,26 @@ pub enum ObservationError {
     },
 }
 
-/// The part of a run record that is read here.
-#[derive(Deserialize)]
-struct Record {
-    schema_version: u32,
-    prompt: String,
-    concurrency: usize,
-    config: RecordedConfig,
-    endpoints: Vec<RecordedEndpoint>,
-    summary: Option<RecordedSummary>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-struct RecordedConfig {
-    load_shape: String,
-    safe_check: bool,
-}
-
-#[derive(Deserialize)]
-struct RecordedEndpoint {
-    max_model_len: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct RecordedSummary {
-    completed: u64,
-    output_tok_s: Option<f64>,
-    ttft_ms: Option<Distribution>,
-    itl_ms: Option<Distribution>,
-    tokens: RecordedTokens,
-}
-
-#[derive(Deserialize)]
-struct RecordedTokens {
-    input: u64,
-    output: u64,
-}
-
 impl Observation {
     /// Reads the run record at `path`.
     ///
     /// # Errors
     /// [`ObservationError`] naming the file, and what it lacks.
     pub fn read(path: &Path) -> Result<Observation, ObservationError> {
-        let named = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ObservationError::Unreadable {
-                path: named.clone(),
-                source,
-            })?;
-        let record: Record =
-            serde_json::from_str(&text).map_err(|source| ObservationError::NoRecord {
-                path: named.clone(),
-                source,
-            })?;
+        let record = RunRecord::read(path)?;
         Observation::of(record).map_err(|problem| ObservationError::Useless {
-            path: named,
+            path: path.display().to_string(),
             problem,
         })
     }
 
-    fn of(record: Record) -> Result<Observation, String> {
-        if record.schema_version != SCHEMA_VERSION {
-            let version = record.schema_version;
-            return Err(format!(
-                "its schema_version is {version}, this servemark reads {SCHEMA_VERSION}; measure again"
-            ));
-        }
-        let shape = match record.config.load_shape.as_str() {
-            "steady" => LoadShape::Steady,
-            "wave" => LoadShape::Wave,
+    fn of(record: RunRecord) -> Result<Observation, String> {
+        let shape = match record.config["LOAD_SHAPE"].as_str() {
+            Some("steady") => LoadShape::Steady,
+            Some("wave") => LoadShape::Wave,
             other => return Err(format!("its LOAD_SHAPE {other:?} cannot be simulated")),
         };
-        if record.config.safe_check {
+        if record.config["SAFE_CHECK"] == true {
             return Err("SAFE_CHECK was on: its time is not the server's".to_owned());
         }
         let summary = record.summary.ok_or("none of its requests succeeded")?;
@@ -160,6 +89,7 @@ impl Observation {
             .ttft_ms
             .ok_or("it has no TTFT: set STREAM to true and measure again")?;
         let per_request = |tokens: u64| tokens as f64 / summary.completed.max(1) as f64;
+        let limits = record.endpoints.iter().filter_map(|e| e.max_model_len);
         Ok(Observation {
             prompt: record.prompt,
             shape,
@@ -167,11 +97,7 @@ impl Observation {
             endpoints: record.endpoints.len().max(1),
             prompt_tokens: per_request(summary.tokens.input).round() as usize,
             output_tokens: (per_request(summary.tokens.output).round() as u32).max(1),
-            max_model_len: record
-                .endpoints
-                .iter()
-                .filter_map(|e| e.max_model_len)
-                .min(),
+            max_model_len: limits.min().and_then(|limit| usize::try_from(limit).ok()),
             figures: Figures {
                 output_tok_s,
                 ttft_p50_ms: ttft.p50,

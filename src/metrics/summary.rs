@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Distribution, latency};
 use crate::client::{Completion, FailureCause, Outcome, RequestRecord, TokenSource};
@@ -9,7 +9,7 @@ use crate::load::Window;
 const MS_PER_NS: f64 = 1e-6;
 
 /// The figures of one benchmark point, over all its measured windows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Wall time of the measured windows (s).
     pub duration_s: f64,
@@ -46,7 +46,7 @@ pub struct Summary {
 }
 
 /// Failed requests of one cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureCount {
     /// The cause, as shown.
     pub cause: String,
@@ -57,7 +57,7 @@ pub struct FailureCount {
 }
 
 /// Requests stopped by the safety check in one category and stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
     /// `prompt` or `answer`.
     pub stage: String,
@@ -72,7 +72,7 @@ pub struct Blocked {
 }
 
 /// Token totals of the completed requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
     /// Input tokens.
     pub input: u64,
@@ -101,7 +101,7 @@ impl TokenCounts {
 }
 
 /// One endpoint's part of a point.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EndpointShare {
     /// Requests that ended there, successful or not.
     pub requests: usize,

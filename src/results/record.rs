@@ -1,29 +1,34 @@
-use serde::Serialize;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::{Completion, Outcome, RequestRecord};
+use super::columns::RequestColumns;
 use crate::endpoint::{Identity, MetricsInterval};
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
 
 /// Version of the record's form; raised when a reader of the old form would misread the new.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything known of one point of one run; the input of reports and comparisons.
 ///
 /// Times are nanoseconds of the run's monotonic clock. Secrets are never part of it.
-#[derive(Debug, Serialize)]
-pub struct RunRecord<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRecord {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// Version of servemark that wrote it.
-    pub servemark_version: &'static str,
+    pub servemark_version: String,
     /// Wall-clock time at which the point ended (seconds since 1970).
     pub ended_unix_s: f64,
+    /// Wall-clock time of the run's clock at zero (nanoseconds since 1970): brings the times of
+    /// several processes onto one axis.
+    pub clock_unix_ns: u64,
     /// Name of the benchmark.
-    pub bench: &'a str,
+    pub bench: String,
     /// Which prompt.
-    pub prompt: &'a str,
+    pub prompt: String,
     /// Tokens of the prompt as the harness's tokenizer counts them.
     pub prompt_tokens: usize,
     /// Who counts prompts: the tokenizer in use.
@@ -33,21 +38,21 @@ pub struct RunRecord<'a> {
     /// The seed of prompts.
     pub seed: u64,
     /// What the endpoints simulate; null for a real server.
-    pub simulated: Option<&'a str>,
+    pub simulated: Option<String>,
     /// The effective configuration without its secrets.
-    pub config: &'a Value,
+    pub config: Value,
     /// Who answered.
-    pub endpoints: Vec<&'a Identity>,
+    pub endpoints: Vec<Identity>,
     /// The figures; null where no request succeeded.
-    pub summary: Option<&'a Summary>,
+    pub summary: Option<Summary>,
     /// Failures by cause, warm-up left out.
-    pub failures: &'a [FailureCount],
+    pub failures: Vec<FailureCount>,
     /// What the safety check stopped.
-    pub blocked: &'a [Blocked],
+    pub blocked: Vec<Blocked>,
     /// The server's own counters over about the same interval, for each endpoint.
-    pub server_metrics: &'a [Option<MetricsInterval>],
+    pub server_metrics: Vec<Option<MetricsInterval>>,
     /// Whether the client kept up; null where it was not watched.
-    pub self_check: Option<&'a SelfCheck>,
+    pub self_check: Option<SelfCheck>,
     /// The measured windows, in order.
     pub windows: Vec<WindowRecord>,
     /// The requests that ended in them, in order, as columns.
@@ -55,122 +60,121 @@ pub struct RunRecord<'a> {
 }
 
 /// A window without its requests.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WindowRecord {
-    start_ns: u64,
-    end_ns: u64,
-    iterations: u64,
+    /// Begin (ns).
+    pub start_ns: u64,
+    /// End (ns).
+    pub end_ns: u64,
+    /// Rounds of C finished requests in it.
+    pub iterations: u64,
     /// How many of the record's requests ended in it.
-    requests: usize,
+    pub requests: usize,
+    /// Content events already received at its begin by requests that were in flight then.
+    pub carried_in: u64,
+    /// Content events already received at its end by requests still in flight.
+    pub carried_out: u64,
     /// Output tokens received in it.
-    output_tokens: Option<f64>,
+    pub output_tokens: Option<f64>,
 }
 
-/// One array per field; position i is request i. `null` where a request has no such value.
-#[derive(Debug, Default, Serialize)]
-pub struct RequestColumns {
-    index: Vec<u64>,
-    endpoint: Vec<Option<usize>>,
-    intended_ns: Vec<u64>,
-    start_ns: Vec<u64>,
-    sent_ns: Vec<u64>,
-    end_ns: Vec<u64>,
-    safety_ns: Vec<u64>,
-    /// `ok`, or the cause of failure, or `blocked`.
-    status: Vec<String>,
-    last_byte_ns: Vec<Option<u64>>,
-    input_tokens: Vec<Option<u32>>,
-    output_tokens: Vec<Option<u32>>,
-    /// Content events: the first as microseconds after `sent_ns`, each other after the one before.
-    content_us: Vec<Vec<u64>>,
+/// A file that is no run record, or not one that can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Its path.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no run record.
+    #[error(
+        "{path}: no run record of servemark: {source}; give target/criterion/servemark/<bench>/<prompt>/c=<concurrency>/new.json"
+    )]
+    NoRecord {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A record of another form.
+    #[error(
+        "{path}: its schema_version is {version}, this servemark reads {SCHEMA_VERSION}; measure again, or read it with the servemark that wrote it"
+    )]
+    OtherSchema {
+        /// Its path.
+        path: String,
+        /// The form it says it has.
+        version: u32,
+    },
 }
 
-impl RequestColumns {
-    fn push(&mut self, record: &RequestRecord) {
-        self.index.push(record.index);
-        self.endpoint
-            .push((record.endpoint != usize::MAX).then_some(record.endpoint));
-        self.intended_ns.push(record.intended_ns);
-        self.start_ns.push(record.start_ns);
-        self.sent_ns.push(record.sent_ns);
-        self.end_ns.push(record.end_ns);
-        self.safety_ns.push(record.safety_ns);
-        let completion = match &record.outcome {
-            Outcome::Completed(completion) => Some(completion),
-            _ => None,
+impl RunRecord {
+    /// Reads the record at `path`.
+    ///
+    /// # Errors
+    /// [`RecordError`], naming the file.
+    pub fn read(path: &Path) -> Result<RunRecord, RecordError> {
+        /// What every form of record says.
+        #[derive(Deserialize)]
+        struct Form {
+            schema_version: u32,
+        }
+        let named = || path.display().to_string();
+        let no_record = |source| RecordError::NoRecord {
+            path: named(),
+            source,
         };
-        self.status.push(match &record.outcome {
-            Outcome::Completed(_) => "ok".to_owned(),
-            Outcome::Failed(failure) => failure.cause.to_string(),
-            Outcome::Blocked(_) => "blocked".to_owned(),
-        });
-        self.last_byte_ns.push(completion.map(|c| c.last_byte_ns));
-        self.input_tokens
-            .push(completion.map(|c| c.input_tokens().0));
-        self.output_tokens
-            .push(completion.and_then(|c| Some(c.output_tokens()?.0)));
-        self.content_us
-            .push(completion.map_or(Vec::new(), |c| deltas_us(record.sent_ns, c)));
+        let text = std::fs::read(path).map_err(|source| RecordError::Unreadable {
+            path: named(),
+            source,
+        })?;
+        // The form first: a record of another one lacks fields, which is not what is wrong with it.
+        let Form { schema_version } = serde_json::from_slice(&text).map_err(no_record)?;
+        if schema_version != SCHEMA_VERSION {
+            return Err(RecordError::OtherSchema {
+                path: named(),
+                version: schema_version,
+            });
+        }
+        serde_json::from_slice(&text).map_err(no_record)
     }
-}
 
-/// Differences of rounded times, so that rounding does not add up along a stream.
-fn deltas_us(sent_ns: u64, completion: &Completion) -> Vec<u64> {
-    let mut last = 0;
-    completion
-        .content_ns
-        .iter()
-        .map(|at| {
-            let us = (at.saturating_sub(sent_ns) + 500) / 1000;
-            us - std::mem::replace(&mut last, us)
-        })
-        .collect()
-}
-
-impl<'a> RunRecord<'a> {
     /// Windows and requests in the record's form.
     pub fn columns(windows: &[Window]) -> (Vec<WindowRecord>, RequestColumns) {
-        let mut requests = RequestColumns::default();
-        for record in windows.iter().flat_map(|w| &w.requests) {
-            requests.push(record);
-        }
-        let windows = windows
-            .iter()
-            .map(|w| WindowRecord {
-                start_ns: w.start_ns,
-                end_ns: w.end_ns,
-                iterations: w.iterations,
-                requests: w.requests.len(),
-                output_tokens: w.output_tokens(),
-            })
-            .collect();
+        let requests = windows.iter().flat_map(|w| &w.requests).collect();
+        let windows = windows.iter().map(WindowRecord::of).collect();
         (windows, requests)
+    }
+
+    /// The windows with their requests as they were measured, but for texts and for content
+    /// events, whose times are kept to the microsecond: every figure can be taken from them again.
+    pub fn measured_windows(&self) -> Vec<Window> {
+        let mut requests = self.requests.iter();
+        let window = |w: &WindowRecord| Window {
+            start_ns: w.start_ns,
+            end_ns: w.end_ns,
+            iterations: w.iterations,
+            requests: requests.by_ref().take(w.requests).collect(),
+            carried_in: w.carried_in,
+            carried_out: w.carried_out,
+        };
+        self.windows.iter().map(window).collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::window_tests::{completed, window};
-
-    #[test]
-    fn content_times_are_recovered_from_their_differences() {
-        let request = completed(1_000_000, 3_000_400, 11_000_900, 9);
-        let (windows, columns) = RunRecord::columns(&[window(vec![request.clone()], 0, 0)]);
-        assert_eq!(windows[0].requests, 1);
-        let Outcome::Completed(completion) = &request.outcome else {
-            unreachable!("made as completed");
-        };
-        let mut at_us = 0;
-        for (delta, exact_ns) in columns.content_us[0]
-            .iter()
-            .zip(completion.content_ns.iter())
-        {
-            at_us += delta;
-            let error_ns = (request.sent_ns + at_us * 1000).abs_diff(exact_ns);
-            assert!(error_ns <= 500, "{error_ns} ns off");
+impl WindowRecord {
+    fn of(window: &Window) -> WindowRecord {
+        WindowRecord {
+            start_ns: window.start_ns,
+            end_ns: window.end_ns,
+            iterations: window.iterations,
+            requests: window.requests.len(),
+            carried_in: window.carried_in,
+            carried_out: window.carried_out,
+            output_tokens: window.output_tokens(),
         }
-        assert_eq!(columns.content_us[0].len(), 9);
-        assert_eq!(columns.status, ["ok"]);
     }
 }

@@ -103,11 +103,16 @@ impl Ran {
 
     /// The only run record that was written.
     pub fn record(&self) -> Value {
+        let text = std::fs::read_to_string(self.record_path()).expect("a readable record");
+        serde_json::from_str(&text).expect("a record in JSON")
+    }
+
+    /// Where it lies.
+    pub fn record_path(&self) -> PathBuf {
         let mut found = Vec::new();
         find(&self.directory(), "new.json", &mut found);
         assert_eq!(found.len(), 1, "records: {found:?}\n{}", self.text);
-        let text = std::fs::read_to_string(&found[0]).expect("a readable record");
-        serde_json::from_str(&text).expect("a record in JSON")
+        found.remove(0)
     }
 
     /// The CSV file's text.
