@@ -8,7 +8,7 @@ fn observation(prompt_tokens: usize, concurrency: usize) -> Observation {
         concurrency,
         endpoints: 1,
         prompt_tokens,
-        output_tokens: 12,
+        output_tokens: 6,
         max_model_len: None,
         figures: Figures {
             output_tok_s: f64::NAN,
