@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
-use crate::client::{Clock, HttpClientError, http_client};
+use crate::client::{Clock, HttpClientError, REQUEST_ID, http_client};
 use crate::config::{Config, EndpointUrl, EndpointUrlError};
 use crate::endpoint::{self, EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
 use crate::engine::{Engine, EngineError, EngineOptions, Preset, raise_file_limit};
@@ -39,6 +39,9 @@ pub struct Fixture {
     pub counter: Arc<TokenCounter>,
     /// The seed of prompts.
     pub seed: u64,
+    /// Begin of every request's `X-Request-Id`, which tells this process's requests from all
+    /// others'; the index in hexadecimal follows. `None` where `MODEL_HEADERS` sets the header.
+    pub request_id_prefix: Option<String>,
     /// Kept alive as long as the process.
     _engine: Option<Engine>,
 }
@@ -123,6 +126,8 @@ impl Fixture {
             endpoints,
             counter: Arc::new(loaded.counter),
             seed,
+            request_id_prefix: (!config.model_headers.contains_key(REQUEST_ID))
+                .then(|| format!("servemark-{:08x}-", rand::random::<u32>())),
             _engine: engine,
         };
         fixture.announce();

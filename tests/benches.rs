@@ -361,6 +361,36 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
 }
 
 #[test]
+fn every_request_is_known_to_the_server_by_the_id_in_the_record() {
+    let engine = engine(|_| {});
+    let mut bench = chat();
+    bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&engine]));
+    let ran = bench.run(&[&["output_tok_s"][..], &SHORT].concat());
+    assert!(ran.succeeded, "{}", ran.text);
+    let record = RunRecord::read(&ran.record_path()).expect("a record");
+    let prefix = record
+        .request_id_prefix
+        .expect("the configuration sets no id");
+    for request in record.requests.iter() {
+        let id = format!("chatcmpl-{prefix}{:x}", request.index);
+        let truth = engine
+            .truth(&id)
+            .unwrap_or_else(|| panic!("no request {id}"));
+        assert_eq!(truth.choices[0].token_ns.len(), 16);
+    }
+
+    bench.env("SERVEMARK_MODEL_HEADERS", r#"{"X-Request-Id": "mine"}"#);
+    let ran = bench.run(&[&["output_tok_s"][..], &SHORT].concat());
+    assert!(ran.succeeded, "{}", ran.text);
+    let record = RunRecord::read(&ran.record_path()).expect("a record");
+    assert_eq!(record.request_id_prefix, None);
+    assert!(
+        engine.truth("chatcmpl-mine").is_some(),
+        "the user's own id is sent"
+    );
+}
+
+#[test]
 fn a_record_is_read_again_and_gives_its_own_figures() {
     let ran = chat().run(&[&["output_tok_s"][..], &SHORT].concat());
     assert!(ran.succeeded, "{}", ran.text);

@@ -169,7 +169,7 @@ impl Point<'_> {
         let target = Serving {
             client: Client::new(fixture.http.clone(), config, fixture.clock),
             feed: Feed::start(Arc::new(source), template, self.ordinal << 32, depth)?,
-            run: rand::random(),
+            request_id_prefix: fixture.request_id_prefix.clone(),
             urls: fixture.endpoints.iter().map(|e| e.url.api(api)).collect(),
             balance: RoundRobin::new(fixture.endpoints.count()),
             safety: match &config.safety {

@@ -225,6 +225,7 @@ fn record(
         tokenizer: fixture.counter.source().to_string(),
         concurrency: row.concurrency,
         seed: fixture.seed,
+        request_id_prefix: fixture.request_id_prefix.clone(),
         simulated: row.simulated.clone(),
         config: point.session.config.public_json(),
         endpoints: fixture

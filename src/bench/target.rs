@@ -24,8 +24,8 @@ pub(super) struct Serving {
     pub balance: RoundRobin,
     pub safety: Option<SafetyCheck>,
     pub keep_texts: KeepTexts,
-    /// Tells this run's request ids from other runs'.
-    pub run: u64,
+    /// Begin of the requests' ids, where they get one.
+    pub request_id_prefix: Option<String>,
 }
 
 /// Which generated texts are kept for counting tokens after the request.
@@ -76,7 +76,10 @@ impl Serving {
             body: ready.body,
             prompt_tokens: ready.tokens,
             keep_text: self.keep_texts.next(),
-            request_id: Some(format!("servemark-{:x}-{index:x}", self.run)),
+            request_id: self
+                .request_id_prefix
+                .as_ref()
+                .map(|prefix| format!("{prefix}{index:x}")),
         };
         let exchange = self.client.send(prepared, events).await;
         RequestRecord {

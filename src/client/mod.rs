@@ -29,6 +29,9 @@ pub use timestamps::Timestamps;
 
 use response::Reader;
 
+/// Header by which a request names itself to the server and its log.
+pub const REQUEST_ID: &str = "x-request-id";
+
 /// Sends requests over one connection pool and times them.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -118,7 +121,7 @@ impl Client {
         let mut reader = Reader::new(self.stream, self.expected_events, &prepared);
         let mut request = self.http.post(prepared.url).body(prepared.body);
         if let Some(id) = prepared.request_id {
-            request = request.header("x-request-id", id);
+            request = request.header(REQUEST_ID, id);
         }
         let sent_ns = self.clock.now_ns();
         let exchange = async {

@@ -107,7 +107,7 @@ fn a_file_that_is_no_record_is_named() {
     assert!(read().contains("schema_version is 99"), "{}", read());
     let record = r#"{"schema_version": 2, "servemark_version": "0", "ended_unix_s": 0.0, "clock_unix_ns": 0,
         "bench": "b", "prompt": "5", "prompt_tokens": 5, "tokenizer": "t", "concurrency": 1, "seed": 0,
-        "simulated": null, "config": {"LOAD_SHAPE": "steady", "SAFE_CHECK": false}, "endpoints": [],
+        "request_id_prefix": null, "simulated": null, "config": {"LOAD_SHAPE": "steady", "SAFE_CHECK": false}, "endpoints": [],
         "summary": null, "failures": [], "blocked": [], "server_metrics": [], "self_check": null, "windows": [],
         "requests": {"index": [], "endpoint": [], "intended_ns": [], "start_ns": [], "sent_ns": [], "end_ns": [],
         "safety_ns": [], "status": [], "last_byte_ns": [], "input_tokens": [], "output_tokens": [],

@@ -37,6 +37,9 @@ pub struct RunRecord {
     pub concurrency: usize,
     /// The seed of prompts.
     pub seed: u64,
+    /// What a request's `X-Request-Id` begins with, its index in hexadecimal follows; null where
+    /// the configuration sets the header. vLLM's log and response ids name the request by it.
+    pub request_id_prefix: Option<String>,
     /// What the endpoints simulate; null for a real server.
     pub simulated: Option<String>,
     /// The effective configuration without its secrets.
