@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, Exp1, StandardNormal};
+use rand_distr::{Distribution, Poisson, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::option_text::{Grammar, OptionTextError};
@@ -149,8 +149,6 @@ pub(super) struct NoiseProcess {
     /// The drift's place in standard deviations: an Ornstein-Uhlenbeck process.
     drift: f64,
     drift_at_ns: u64,
-    /// Simulated work left until the next stall (ns).
-    until_stall_ns: f64,
 }
 
 impl NoiseProcess {
@@ -161,16 +159,13 @@ impl NoiseProcess {
         let mut rng = StdRng::seed_from_u64(mix(mix(seed) ^ mix(replica as u64)));
         let run_factor = log_normal(noise.run_sigma, run_rng.sample(StandardNormal));
         let drift = rng.sample(StandardNormal);
-        let mut process = NoiseProcess {
+        NoiseProcess {
             noise,
             rng,
             run_factor,
             drift,
             drift_at_ns: 0,
-            until_stall_ns: f64::INFINITY,
-        };
-        process.draw_stall();
-        process
+        }
     }
 
     /// How long a step takes that begins at `now_ns` and would take `exact_ns` without noise.
@@ -184,14 +179,7 @@ impl NoiseProcess {
         if noise.step_sigma > 0.0 {
             time_ns *= log_normal(noise.step_sigma, self.rng.sample(StandardNormal));
         }
-        self.until_stall_ns -= time_ns;
-        while self.until_stall_ns < 0.0 {
-            time_ns += noise.stall_ms * 1e6;
-            let overdue = self.until_stall_ns;
-            self.draw_stall();
-            self.until_stall_ns += overdue;
-        }
-        time_ns
+        time_ns + self.draw_stalls(time_ns) * noise.stall_ms * 1e6
     }
 
     /// Moves the drift to `now_ns` by the process's exact transition.
@@ -203,10 +191,12 @@ impl NoiseProcess {
         self.drift_at_ns = now_ns;
     }
 
-    fn draw_stall(&mut self) {
-        if self.noise.stalls_per_s > 0.0 {
-            let gap: f64 = Exp1.sample(&mut self.rng);
-            self.until_stall_ns = gap / self.noise.stalls_per_s * 1e9;
+    /// How many stalls come in `time_ns` of work: Poisson, as the process has no memory.
+    fn draw_stalls(&mut self, time_ns: f64) -> f64 {
+        // No distribution where none are expected, nor where the number is past all meaning.
+        match Poisson::new(self.noise.stalls_per_s * time_ns * 1e-9) {
+            Ok(stalls) => stalls.sample(&mut self.rng),
+            Err(_) => 0.0,
         }
     }
 }

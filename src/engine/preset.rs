@@ -84,8 +84,8 @@ impl Frontend {
     pub(super) fn pass(&self, arrival_ns: u64, prompt_tokens: usize, free_ns: &mut u64) -> u64 {
         let nanos = |us: f64| (us * 1e3) as u64;
         let work_us = self.per_request_us + prompt_tokens as f64 * self.per_prompt_token_us;
-        *free_ns = arrival_ns.max(*free_ns) + nanos(work_us);
-        *free_ns + nanos(self.latency_us)
+        *free_ns = arrival_ns.max(*free_ns).saturating_add(nanos(work_us));
+        free_ns.saturating_add(nanos(self.latency_us))
     }
 }
 

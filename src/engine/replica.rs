@@ -20,9 +20,6 @@ use super::scheduler::{Sequence, SequenceId, TokenEvent};
 use super::text::{TokenStream, Vocabulary, mix};
 use super::truth::{self, ChoiceTruth, RequestTruth, TruthLog, TruthRecord};
 
-/// Most token times that a request's truth reserves room for; more grow as they come.
-const TRUTH_RESERVE: u32 = 4096;
-
 /// What all replicas of an engine share.
 pub(super) struct Shared {
     pub(super) preset: Preset,
@@ -153,7 +150,7 @@ impl Replica {
                 choices.push(self.choose(prompt, seed));
             }
         }
-        let tokens = choices.iter().map(|choice| choice.plan.tokens).sum();
+        let tokens = count_tokens(&choices);
         let faults = self.shared.faults.draw(
             mix(self.shared.seed ^ mix(self.index as u64)),
             job.ordinal,
@@ -226,16 +223,12 @@ impl Replica {
         choices: &[Choice],
     ) -> TruthRecord {
         let arrival_ns = arrival.duration_since(self.shared.epoch).as_nanos() as u64;
-        let choice = |choice: &Choice| ChoiceTruth {
-            token_ns: Vec::with_capacity(choice.plan.tokens.min(TRUTH_RESERVE) as usize),
-            ..ChoiceTruth::default()
-        };
         let truth = RequestTruth {
             request_id: request_id.to_owned(),
             replica: self.index,
             prompt_tokens,
             arrival_ns,
-            choices: choices.iter().map(choice).collect(),
+            choices: vec![ChoiceTruth::default(); choices.len()],
         };
         let tokens = choices.iter().map(|choice| choice.plan.tokens as usize);
         self.shared.truth.open(truth, tokens.sum())
@@ -297,7 +290,7 @@ impl Generation {
 
     /// Output tokens of all choices together.
     pub(super) fn output_tokens(&self) -> u32 {
-        self.choices.iter().map(|choice| choice.plan.tokens).sum()
+        count_tokens(&self.choices)
     }
 }
 
@@ -309,6 +302,13 @@ impl Drop for Generation {
             }
         }
     }
+}
+
+/// Output tokens of choices together; more than there are numbers for is the greatest number,
+/// which no response lives to reach.
+fn count_tokens(choices: &[Choice]) -> u32 {
+    let tokens = choices.iter().map(|choice| choice.plan.tokens);
+    tokens.fold(0, u32::saturating_add)
 }
 
 /// Sleeps unless there is nothing to wait for.

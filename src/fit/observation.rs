@@ -88,6 +88,9 @@ impl Observation {
         let ttft = summary
             .ttft_ms
             .ok_or("it has no TTFT: set STREAM to true and measure again")?;
+        if !(output_tok_s > 0.0 && ttft.p50 > 0.0) {
+            return Err("its output_tok_s and median TTFT must be above 0".to_owned());
+        }
         let per_request = |tokens: u64| tokens as f64 / summary.completed.max(1) as f64;
         let limits = record.endpoints.iter().filter_map(|e| e.max_model_len);
         Ok(Observation {

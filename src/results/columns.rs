@@ -122,7 +122,7 @@ impl RequestColumns {
     fn completion(&self, at: usize) -> Completion {
         let mut at_ns = self.sent_ns[at];
         let arrival = |us: &u64| {
-            at_ns += us * 1_000;
+            at_ns = u64::saturating_add(at_ns, us.saturating_mul(1_000));
             at_ns
         };
         let counted_by = |source| {

@@ -154,7 +154,8 @@ impl VirtualLoad {
     /// [`EngineError`] for a preset that cannot work, or requests that do not fit its context.
     pub fn start(setup: VirtualSetup) -> Result<VirtualLoad, EngineError> {
         setup.preset.check()?;
-        let length = setup.prompt_tokens + setup.output_tokens.get() as usize;
+        let output_tokens = setup.output_tokens.get() as usize;
+        let length = setup.prompt_tokens.saturating_add(output_tokens);
         let context = setup.preset.scheduler.max_model_len;
         if length > context {
             return Err(EngineError::BadOption {
@@ -230,7 +231,7 @@ impl VirtualLoad {
     /// Sends the next request from a place of the concurrency, as soon as the client can.
     fn send(&mut self, place: usize, now_ns: u64) -> InFlight {
         let sent_ns = now_ns.max(self.can_send_ns);
-        self.can_send_ns = sent_ns + self.between_sends_ns;
+        self.can_send_ns = sent_ns.saturating_add(self.between_sends_ns);
         let index = self.requests;
         self.requests += 1;
         let endpoint = self.balance.pick();
@@ -241,7 +242,7 @@ impl VirtualLoad {
             output_tokens: self.setup.output_tokens.get(),
             finish: FinishReason::Length,
         };
-        self.replicas[endpoint].submit(sent_ns + self.to_server_ns, sequence);
+        self.replicas[endpoint].submit(sent_ns.saturating_add(self.to_server_ns), sequence);
         InFlight {
             index,
             endpoint,
@@ -271,7 +272,7 @@ impl VirtualLoad {
             let next = next.min_by_key(|replica| replica.next_ns().unwrap_or(u64::MAX))?;
             let now_ns = next.next_ns()?;
             next.advance(now_ns, &mut self.events);
-            self.deliver(now_ns + self.to_client_ns);
+            self.deliver(now_ns.saturating_add(self.to_client_ns));
         }
         self.finished.pop_front()
     }

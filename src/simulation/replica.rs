@@ -39,6 +39,8 @@ impl Replica {
         if self.step_end_ns.is_some() {
             self.core.end_step(events);
         }
-        self.step_end_ns = self.core.begin_step(now_ns).map(|step_ns| now_ns + step_ns);
+        let step_ns = self.core.begin_step(now_ns);
+        // A preset may name a time past the end of the axis; it stays there.
+        self.step_end_ns = step_ns.map(|step_ns| now_ns.saturating_add(step_ns));
     }
 }

@@ -149,3 +149,17 @@ fn requests_that_do_not_fit_are_refused() {
     let error = VirtualLoad::start(setup).expect_err("too long").to_string();
     assert!(error.contains("max_model_len"), "{error}");
 }
+
+#[test]
+fn times_past_the_end_of_the_axis_end_the_load_and_do_not_panic() {
+    let endless = preset(|p| {
+        p.step_time.base_us = f64::MAX;
+        p.frontend.latency_us = f64::MAX;
+    });
+    let mut load = VirtualLoad::start(VirtualSetup {
+        noise: "step=0.1,stall=1000000:1".parse().expect("valid"),
+        ..VirtualSetup::new(endless)
+    })
+    .expect("its parameters are numbers");
+    assert_eq!(load.window(1).end_ns, u64::MAX);
+}

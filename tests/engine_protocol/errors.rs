@@ -85,6 +85,12 @@ async fn errors_have_the_form_of_vllm() {
         ),
         (
             COMPLETIONS,
+            json!({"prompt": vec![vec![1]; 3], "n": 16_384}),
+            400,
+            "at most 16384 choices",
+        ),
+        (
+            COMPLETIONS,
             json!({"prompt": {"a": 1}}),
             400,
             "validation error",

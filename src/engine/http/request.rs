@@ -212,6 +212,13 @@ impl GenerationRequest {
                 limits,
             })
         };
+        // One bound for both: so many sequences can come of a request, and be counted.
+        let choices = prompts.len().saturating_mul(self.choices()?);
+        if choices > MAX_CHOICES as usize {
+            return Err(ApiError::bad_request(format!(
+                "at most {MAX_CHOICES} choices can come of one request, its prompts and n ask for {choices}."
+            )));
+        }
         prompts.into_iter().map(prompt).collect()
     }
 
