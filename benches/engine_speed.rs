@@ -220,7 +220,7 @@ fn runs(preset: &str, concurrency: usize, small: bool) -> Result<[String; 4]> {
     let mut virtual_s = 0.0;
     for seed in 0..count {
         let mut load = VirtualLoad::start(VirtualSetup {
-            seed,
+            seeds: seed.into(),
             concurrency: concurrency.try_into()?,
             ..VirtualSetup::new(preset.clone())
         })?;

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Data moves one way: [`config`] → [`fixture`] ([`endpoint`]s, [`prompt`]s) → [`load`] → [`client`] →
-//! windows → [`measurement`] (Criterion), [`metrics`] → [`report`] and [`results`].
+//! windows → [`measurement`] (Criterion), [`metrics`] → [`report`] and [`results`] → [`verdict`].
 #![warn(missing_docs)]
 
 mod bench;
@@ -32,5 +32,6 @@ pub mod report;
 pub mod results;
 pub mod safety;
 pub mod simulation;
+pub mod verdict;
 
 pub use bench::{Bench, Workload};

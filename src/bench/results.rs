@@ -212,7 +212,7 @@ fn record(
     windows: &[Window],
     server_metrics: &[Option<MetricsInterval>],
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let (windows, requests) = RunRecord::columns(windows);
+    let (windows, requests) = RunRecord::columns(&[windows]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let record = RunRecord {
         schema_version: SCHEMA_VERSION,
@@ -238,6 +238,7 @@ fn record(
         blocked: row.blocked().to_vec(),
         server_metrics: server_metrics.to_vec(),
         self_check: row.self_check.clone(),
+        interleaved: None,
         windows,
         requests,
     };

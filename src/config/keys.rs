@@ -99,6 +99,12 @@ keys! {
     METRICS Strings "[\"output_tok_s\", \"rps\", \"ttft\", \"tpot\", \"e2el\"]",
         "a list of different names out of output_tok_s, rps, ttft, tpot, e2el",
         "[\"output_tok_s\", \"rps\"]";
+    SLO Single "{}",
+        "an object of limits in ms, any of ttft, tpot, itl and e2el, each above 0",
+        "{\"ttft\": 200, \"tpot\": 50}";
+    RUNS Single "1", "a whole number of runs from 1 to 100", "3";
+    PRECISION Single "null", "a share above 0 and below 1 such as \"1%\" or 0.01, or null", "\"1%\"";
+    PRECISION_BUDGET Single "60", "a number of seconds above 0 and at most 604800", "60";
     SAFETY_BACKEND Single "\"auto\"", "\"auto\", \"simulated\" or \"azure\"", "\"auto\"";
     SAFETY_DELAY_MS Numbers "[300, 400]",
         "two numbers of milliseconds from 0 to 600000, the lesser first", "[300, 400]";

@@ -17,6 +17,8 @@ mod parse;
 mod public;
 mod reader;
 mod safety;
+mod sampling;
+mod slo;
 mod value;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -29,6 +31,8 @@ pub use api_key::{ApiKey, NotAKey};
 pub use endpoint_url::{Api, EndpointUrl, EndpointUrlError};
 pub use error::{ConfigError, Origin, Problem};
 pub use safety::{SafetyBackend, SafetyConfig};
+pub use sampling::Precision;
+pub use slo::Slo;
 
 /// The `parameters.json` this crate ships, used where no file is found.
 pub const BUILT_IN: &str = include_str!("../../fixtures/parameters.json");
@@ -56,6 +60,13 @@ pub struct Config {
     pub safety: Option<SafetyConfig>,
     /// `THRESHOLD_TPS`: requests slower than this many output tok/s are counted.
     pub threshold_tps: f64,
+    /// `SLO`: what a request must meet to count for goodput; empty where there is no goodput.
+    pub slo: Slo,
+    /// `RUNS`: how often the load of each point is run, in passes over all points.
+    pub runs: NonZeroU32,
+    /// `PRECISION`, `PRECISION_BUDGET`: how well tok/s must be known; `None` samples as often as
+    /// Criterion's command line says.
+    pub precision: Option<Precision>,
     /// `RANDOM_PROMPT_LENGTH`: length of a random-token prompt in tokens.
     pub random_prompt_length: NonZeroUsize,
     /// `TEMPERATURE`: sampling temperature; 0 is greedy.

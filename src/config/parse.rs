@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Origin, Problem};
 use super::reader::Reader;
-use super::{ApiKey, BUILT_IN, Config, ConfigSource, env, keys, safety, value};
+use super::{
+    ApiKey, BUILT_IN, Config, ConfigSource, Precision, env, keys, safety, sampling, slo, value,
+};
 
 /// Where a configuration is looked for, from the current directory.
 const USUAL_FILE: &str = "fixtures/parameters.json";
@@ -106,7 +108,12 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
     let request_timeout = reader.value(&keys::REQUEST_TIMEOUT, value::seconds);
     let ready_timeout = reader.value(&keys::READY_TIMEOUT, value::seconds);
     let metrics = reader.value(&keys::METRICS, value::metrics);
+    let slo = reader.value(&keys::SLO, slo::read);
+    let runs = reader.value(&keys::RUNS, |v| value::count_u32(v, 100));
+    let half_width = reader.optional(&keys::PRECISION, sampling::share);
+    let budget = reader.value(&keys::PRECISION_BUDGET, value::seconds);
     let api_key = api_key(reader);
+    let (half_width, budget) = (half_width?, budget?);
     Some(Config {
         max_new_tokens: max_new_tokens?,
         concurrent_levels: concurrent_levels?,
@@ -131,6 +138,9 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
         request_timeout: request_timeout?,
         ready_timeout: ready_timeout?,
         metrics: metrics?,
+        slo: slo?,
+        runs: runs?,
+        precision: half_width.map(|half_width| Precision { half_width, budget }),
         api_key: api_key?,
         source,
     })

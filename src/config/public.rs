@@ -40,6 +40,10 @@ impl Config {
             "REQUEST_TIMEOUT": self.request_timeout.as_secs_f64(),
             "READY_TIMEOUT": self.ready_timeout.as_secs_f64(),
             "METRICS": self.metrics.iter().map(|metric: &Metric| metric.id()).collect::<Vec<_>>(),
+            "SLO": self.slo,
+            "RUNS": self.runs,
+            "PRECISION": self.precision.map(|precision| precision.half_width),
+            "PRECISION_BUDGET": self.precision.map(|precision| precision.budget.as_secs_f64()),
             "OPENAI_API_KEY": self.api_key.as_ref().map(|_| HIDDEN),
         });
         if let (Some(keys), Some(safety)) = (keys.as_object_mut(), &self.safety) {

@@ -18,13 +18,13 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn found(value: &Value) -> Fault {
+    pub(super) fn found(value: &Value) -> Fault {
         Fault {
             found: shown(value),
         }
     }
 
-    fn because(value: &Value, why: impl std::fmt::Display) -> Fault {
+    pub(super) fn because(value: &Value, why: impl std::fmt::Display) -> Fault {
         Fault {
             found: format!("{} ({why})", shown(value)),
         }
@@ -37,7 +37,7 @@ impl Fault {
     }
 }
 
-type Parsed<T> = Result<T, Fault>;
+pub(super) type Parsed<T> = Result<T, Fault>;
 
 /// JSON cut to a length fit for a message.
 pub(super) fn shown(value: &Value) -> String {

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::noise::{Noise, NoiseProcess};
+use super::noise::{Noise, NoiseProcess, Seeds};
 use super::preset::{Frontend, Preset};
 use super::scheduler::{Scheduler, Sequence, SequenceId, TokenEvent};
 use super::step_time::{Slowdown, StepTime};
@@ -29,19 +29,19 @@ pub struct EngineCore {
 impl EngineCore {
     /// An idle replica of `preset`.
     ///
-    /// `seed` names the run's noise, `replica` this replica's part of it.
+    /// `seeds` name the run's noise, `replica` this replica's part of it.
     pub fn new(
         preset: &Preset,
         noise: Noise,
         slowdown: Slowdown,
-        seed: u64,
+        seeds: Seeds,
         replica: usize,
     ) -> EngineCore {
         EngineCore {
             scheduler: Scheduler::new(preset.scheduler),
             step_time: preset.step_time,
             slowdown,
-            noise: NoiseProcess::new(noise, seed, replica),
+            noise: NoiseProcess::new(noise, seeds, replica),
             frontend: preset.frontend,
             frontend_free_ns: 0,
             entering: VecDeque::new(),
@@ -114,7 +114,7 @@ mod tests {
         let mut preset = Preset::named("instant").expect("shipped");
         preset.step_time.base_us = 1_000.0;
         preset.frontend = frontend;
-        EngineCore::new(&preset, Noise::NONE, Slowdown::NONE, 0, 0)
+        EngineCore::new(&preset, Noise::NONE, Slowdown::NONE, Seeds::from(0), 0)
     }
 
     const HALF_A_MS: Frontend = Frontend {

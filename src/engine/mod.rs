@@ -48,7 +48,7 @@ mod truth;
 pub use engine_core::EngineCore;
 pub use faults::{Faults, TimedFault};
 pub use file_limit::{FileLimitError, raise_file_limit};
-pub use noise::Noise;
+pub use noise::{Noise, Seeds};
 pub use option_text::OptionTextError;
 pub use options::{ContextOverflow, EngineOptions};
 pub use output::{FinishReason, NaturalLength};
@@ -57,6 +57,7 @@ pub use scheduler::{
     Scheduler, SchedulerLimits, Sequence, SequenceId, TokenEvent, Totals as SchedulerTotals,
 };
 pub use server::Engine;
+pub(crate) use server::VERSION;
 pub use step_time::{Slowdown, StepLoad, StepTime};
 pub use text::{TokenStream, Vocabulary};
 pub use truth::{ChoiceTruth, RequestTruth};

@@ -3,8 +3,8 @@
 //! ```text
 //! time of a step = run × drift(t) × jitter × exact time + stalls
 //! ```
-//! *run* is drawn once per run, *drift* wanders slowly, *jitter* is new in every
-//! step; all three are log-normal with mean 1, so that noise changes no long-run
+//! *run* is drawn once per run, *drift* wanders slowly (both are the machine's: see
+//! [`Seeds`]), *jitter* is new in every step; all three are log-normal with mean 1, so that noise changes no long-run
 //! mean. *Stalls* come as a Poisson process and add their whole length. Windows
 //! of such a server are autocorrelated and runs differ from each other, as those
 //! of real ones do: the known truth that the statistics are tested against.
@@ -140,31 +140,103 @@ impl fmt::Display for Noise {
     }
 }
 
+/// What draws a run's noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// The machine at this time: the run's offset, and the drift as a function of time. Two
+    /// servers that are measured in turns share it.
+    pub machine: u64,
+    /// All else: jitter and stalls.
+    pub steps: u64,
+}
+
+impl From<u64> for Seeds {
+    fn from(seed: u64) -> Seeds {
+        Seeds {
+            machine: seed,
+            steps: seed,
+        }
+    }
+}
+
 /// The noise of one replica in one run, step by step.
 #[derive(Debug)]
 pub(super) struct NoiseProcess {
     noise: Noise,
     rng: StdRng,
     run_factor: f64,
-    /// The drift's place in standard deviations: an Ornstein-Uhlenbeck process.
-    drift: f64,
-    drift_at_ns: u64,
+    drift: Drift,
 }
 
+/// The drift's path in standard deviations: an Ornstein-Uhlenbeck process, drawn at even
+/// intervals and straight between them, so that it depends on the time alone and not on who
+/// asks when.
+#[derive(Debug)]
+struct Drift {
+    rng: StdRng,
+    interval_ns: f64,
+    /// Share of its place that the drift keeps over an interval.
+    kept: f64,
+    /// How many intervals lie before the present one.
+    passed: u64,
+    /// Where the drift is at the begin and at the end of the present interval.
+    ends: (f64, f64),
+}
+
+/// Intervals in a correlation time.
+const DRIFT_INTERVALS: f64 = 16.0;
+
+impl Drift {
+    fn new(time_s: f64, mut rng: StdRng) -> Drift {
+        let kept = (-1.0 / DRIFT_INTERVALS).exp();
+        let begin = rng.sample(StandardNormal);
+        let mut drift = Drift {
+            rng,
+            // Without a drift there is no correlation time; the path is never asked for.
+            interval_ns: (time_s * 1e9 / DRIFT_INTERVALS).max(1.0),
+            kept,
+            passed: 0,
+            ends: (begin, begin),
+        };
+        drift.ends.1 = drift.next();
+        drift
+    }
+
+    /// Where the drift is an interval after the end of the present one.
+    fn next(&mut self) -> f64 {
+        let fresh: f64 = self.rng.sample(StandardNormal);
+        self.ends.1 * self.kept + (1.0 - self.kept * self.kept).sqrt() * fresh
+    }
+
+    /// Where the drift is at `now_ns`, which never steps back.
+    fn at(&mut self, now_ns: u64) -> f64 {
+        let intervals = now_ns as f64 / self.interval_ns;
+        let skipped = (intervals as u64).saturating_sub(self.passed);
+        for _ in 0..skipped.min(MOST_STEPS) {
+            self.ends = (self.ends.1, self.next());
+        }
+        self.passed += skipped;
+        let (begin, end) = self.ends;
+        begin + (end - begin) * intervals.fract()
+    }
+}
+
+/// Most intervals that are drawn one by one; a path of another 65,536 correlation times ago is as good.
+const MOST_STEPS: u64 = 1 << 20;
+
 impl NoiseProcess {
-    /// The process that `seed` names. Replicas of a run share its offset; all else
+    /// The process that `seeds` name. Replicas of a run share its offset; all else
     /// is their own.
-    pub(super) fn new(noise: Noise, seed: u64, replica: usize) -> NoiseProcess {
-        let mut run_rng = StdRng::seed_from_u64(mix(seed));
-        let mut rng = StdRng::seed_from_u64(mix(mix(seed) ^ mix(replica as u64)));
+    pub(super) fn new(noise: Noise, seeds: Seeds, replica: usize) -> NoiseProcess {
+        let own = |seed| StdRng::seed_from_u64(mix(mix(seed) ^ mix(replica as u64)));
+        let mut run_rng = StdRng::seed_from_u64(mix(seeds.machine));
         let run_factor = log_normal(noise.run_sigma, run_rng.sample(StandardNormal));
-        let drift = rng.sample(StandardNormal);
         NoiseProcess {
             noise,
-            rng,
+            // Not the drift's stream, where both seeds are one.
+            rng: own(!seeds.steps),
             run_factor,
-            drift,
-            drift_at_ns: 0,
+            drift: Drift::new(noise.drift_time_s, own(seeds.machine)),
         }
     }
 
@@ -173,22 +245,12 @@ impl NoiseProcess {
         let noise = self.noise;
         let mut time_ns = exact_ns * self.run_factor;
         if noise.drift_sigma > 0.0 {
-            self.advance_drift(now_ns);
-            time_ns *= log_normal(noise.drift_sigma, self.drift);
+            time_ns *= log_normal(noise.drift_sigma, self.drift.at(now_ns));
         }
         if noise.step_sigma > 0.0 {
             time_ns *= log_normal(noise.step_sigma, self.rng.sample(StandardNormal));
         }
         time_ns + self.draw_stalls(time_ns) * noise.stall_ms * 1e6
-    }
-
-    /// Moves the drift to `now_ns` by the process's exact transition.
-    fn advance_drift(&mut self, now_ns: u64) {
-        let elapsed_s = now_ns.saturating_sub(self.drift_at_ns) as f64 * 1e-9;
-        let kept = (-elapsed_s / self.noise.drift_time_s).exp();
-        let fresh: f64 = self.rng.sample(StandardNormal);
-        self.drift = self.drift * kept + (1.0 - kept * kept).max(0.0).sqrt() * fresh;
-        self.drift_at_ns = now_ns;
     }
 
     /// How many stalls come in `time_ns` of work: Poisson, as the process has no memory.
@@ -214,7 +276,7 @@ mod tests {
 
     /// Step times one after another.
     fn steps(noise: Noise, seed: u64, count: usize) -> Vec<f64> {
-        let mut process = NoiseProcess::new(noise, seed, 0);
+        let mut process = NoiseProcess::new(noise, seed.into(), 0);
         let mut now_ns = 0;
         let step = |_| {
             let time = process.apply(now_ns, EXACT_NS);
@@ -265,9 +327,31 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_one_machine_share_drift_and_offset_but_not_jitter() {
+        let seeds = |steps| Seeds { machine: 7, steps };
+        let times = |noise: &str, steps, start_ns: u64, stride: u64| -> Vec<f64> {
+            let mut process = NoiseProcess::new(noise.parse().expect("valid"), seeds(steps), 0);
+            let at = |k| start_ns + stride * k;
+            (0..50).map(|k| process.apply(at(k), EXACT_NS)).collect()
+        };
+        let second = 1_000_000_000;
+        let slow = "drift=0.05:10,run=0.02";
+        assert_eq!(times(slow, 1, 0, second), times(slow, 2, 0, second));
+        // Whoever begins later sees the same path from there on.
+        let late = times(slow, 2, 20 * second, second);
+        assert_eq!(times(slow, 1, 0, second)[20..], late[..30]);
+        assert_ne!(
+            times("step=0.05", 1, 0, second),
+            times("step=0.05", 2, 0, second)
+        );
+    }
+
+    #[test]
     fn a_run_has_one_offset_for_all_replicas_and_runs_differ() {
         let noise: Noise = "run=0.05".parse().expect("valid");
-        let first = |seed, replica| NoiseProcess::new(noise, seed, replica).apply(0, EXACT_NS);
+        let first = |seed: u64, replica| {
+            NoiseProcess::new(noise, Seeds::from(seed), replica).apply(0, EXACT_NS)
+        };
         assert_eq!(first(1, 0), first(1, 1));
         let runs: Vec<f64> = (0..2_000).map(|seed| first(seed, 0) / EXACT_NS).collect();
         let average = mean(&runs);

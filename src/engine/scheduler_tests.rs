@@ -191,7 +191,13 @@ fn truth(workload: &[(usize, u32)], seed: u64) -> Vec<(SequenceId, u32, u64)> {
     let mut preset = Preset::named("sim-small").expect("shipped");
     preset.scheduler = ROOMY;
     let noise = "step=0.1,drift=0.1:1,run=0.1,stall=10:5".parse();
-    let mut core = EngineCore::new(&preset, noise.expect("valid"), Slowdown::NONE, seed, 0);
+    let mut core = EngineCore::new(
+        &preset,
+        noise.expect("valid"),
+        Slowdown::NONE,
+        seed.into(),
+        0,
+    );
     for (id, (prompt, output)) in (0..).zip(workload) {
         core.submit(0, sequence(id, own_prompt(id, *prompt), *output));
     }

@@ -21,7 +21,7 @@ use super::truth::{RequestTruth, TruthLog};
 use super::{EngineError, http};
 
 /// vLLM's version whose protocol is simulated, marked as simulated.
-const VERSION: &str = "0.32.0+servemark.simulated";
+pub(crate) const VERSION: &str = "0.32.0+servemark.simulated";
 
 /// How long the HTTP threads get to end when the engine stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
@@ -113,7 +113,7 @@ impl Engine {
             &options.preset,
             options.noise.unwrap_or(options.preset.noise),
             options.slowdown,
-            options.seed,
+            options.seed.into(),
             index,
         );
         let clock = ScaledClock {

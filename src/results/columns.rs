@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn content_times_are_recovered_from_their_differences() {
         let request = completed(1_000_000, 3_000_400, 11_000_900, 9);
-        let (windows, columns) = RunRecord::columns(&[window(vec![request.clone()], 0, 0)]);
+        let (windows, columns) = RunRecord::columns(&[[window(vec![request.clone()], 0, 0)]]);
         assert_eq!(windows[0].requests, 1);
         let Outcome::Completed(exact) = &request.outcome else {
             unreachable!("made as completed");
@@ -202,7 +202,7 @@ mod tests {
             .chunks(7)
             .map(|requests| window(requests.to_vec(), 3, 5))
             .collect();
-        let (records, columns) = RunRecord::columns(&windows);
+        let (records, columns) = RunRecord::columns(&[&windows]);
         let json = serde_json::to_string(&columns).expect("JSON");
         let read: RequestColumns = serde_json::from_str(&json).expect("columns");
         assert_eq!(read, columns);

@@ -56,6 +56,10 @@ pub struct RunRecord {
     pub server_metrics: Vec<Option<MetricsInterval>>,
     /// Whether the client kept up; null where it was not watched.
     pub self_check: Option<SelfCheck>,
+    /// Names the session in which this side and another ran in turns; null for a run of its own.
+    /// Window i of the one was measured beside window i of the other.
+    #[serde(default)]
+    pub interleaved: Option<String>,
     /// The measured windows, in order.
     pub windows: Vec<WindowRecord>,
     /// The requests that ended in them, in order, as columns.
@@ -65,6 +69,9 @@ pub struct RunRecord {
 /// A window without its requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WindowRecord {
+    /// Which run of the point's `RUNS` it is of, from 0 on.
+    #[serde(default)]
+    pub run: u32,
     /// Begin (ns).
     pub start_ns: u64,
     /// End (ns).
@@ -145,11 +152,32 @@ impl RunRecord {
         serde_json::from_slice(&text).map_err(no_record)
     }
 
-    /// Windows and requests in the record's form.
-    pub fn columns(windows: &[Window]) -> (Vec<WindowRecord>, RequestColumns) {
-        let requests = windows.iter().flat_map(|w| &w.requests).collect();
-        let windows = windows.iter().map(WindowRecord::of).collect();
-        (windows, requests)
+    /// Windows and requests of one or several runs in the record's form.
+    pub fn columns<W: AsRef<[Window]>>(runs: &[W]) -> (Vec<WindowRecord>, RequestColumns) {
+        let windows = || runs.iter().flat_map(AsRef::as_ref);
+        let requests = windows().flat_map(|w| &w.requests).collect();
+        let of_run = |(run, windows): (u32, &W)| -> Vec<WindowRecord> {
+            let windows = windows.as_ref().iter();
+            windows
+                .map(|window| WindowRecord::of(run, window))
+                .collect()
+        };
+        ((0..).zip(runs).flat_map(of_run).collect(), requests)
+    }
+
+    /// The measured windows of each run, in order.
+    pub fn runs(&self) -> Vec<Vec<Window>> {
+        let windows = self.windows.iter().zip(self.measured_windows());
+        let mut runs: Vec<Vec<Window>> = Vec::new();
+        let mut last = None;
+        for (record, window) in windows {
+            match runs.last_mut() {
+                Some(run) if last == Some(record.run) => run.push(window),
+                _ => runs.push(vec![window]),
+            }
+            last = Some(record.run);
+        }
+        runs
     }
 
     /// The windows with their requests as they were measured, but for texts and for content
@@ -169,8 +197,9 @@ impl RunRecord {
 }
 
 impl WindowRecord {
-    fn of(window: &Window) -> WindowRecord {
+    fn of(run: u32, window: &Window) -> WindowRecord {
         WindowRecord {
+            run,
             start_ns: window.start_ns,
             end_ns: window.end_ns,
             iterations: window.iterations,

@@ -20,6 +20,7 @@
 //! assert!(tok_s > 100.0);
 //! ```
 
+mod record;
 mod replica;
 
 use std::collections::VecDeque;
@@ -31,11 +32,12 @@ use crate::client::{Completion, Outcome, RequestRecord, Timestamps};
 use crate::config::LoadShape;
 use crate::endpoint::RoundRobin;
 use crate::engine::{
-    EngineError, FinishReason, Noise, Preset, Sequence, Slowdown, TokenEvent, TokenStream,
+    EngineError, FinishReason, Noise, Preset, Seeds, Sequence, Slowdown, TokenEvent, TokenStream,
     Vocabulary,
 };
 use crate::load::{Boundary, Finished, Window};
 
+pub use record::record;
 use replica::Replica;
 
 /// Times on the wire and in the code at both of its ends.
@@ -77,8 +79,10 @@ pub struct VirtualSetup {
     pub slowdown: Slowdown,
     /// Engines behind the load, taken in turn. Default 1.
     pub replicas: NonZeroUsize,
-    /// Seed of the noise: another seed, another run. Default 0.
-    pub seed: u64,
+    /// Seeds of the noise: other seeds, another run. Default 0.
+    pub seeds: Seeds,
+    /// When the load starts on the time axis, along which the machine drifts. Default zero.
+    pub begin: Duration,
     /// Closed loop: steady or wave. Default steady.
     pub shape: LoadShape,
     /// Requests in flight. Default 8.
@@ -103,7 +107,8 @@ impl VirtualSetup {
             preset,
             slowdown: Slowdown::NONE,
             replicas: NonZeroUsize::MIN,
-            seed: 0,
+            seeds: Seeds::from(0),
+            begin: Duration::ZERO,
             shape: LoadShape::Steady,
             concurrency: EIGHT,
             prompt_tokens: 100,
@@ -147,7 +152,7 @@ struct InFlight {
 }
 
 impl VirtualLoad {
-    /// Starts the load at time zero; a steady load sends at once, a wave load when a window is
+    /// Starts the load at [`VirtualSetup::begin`]; a steady load sends at once, a wave load when a window is
     /// asked for.
     ///
     /// # Errors
@@ -168,24 +173,31 @@ impl VirtualLoad {
         let replicas = (0..setup.replicas.get()).map(|index| Replica::new(&setup, index));
         let pieces = (0..256).map(|id| (id, format!(" {id}")));
         let nanos = |duration: Duration| duration.as_nanos() as u64;
+        let begin_ns = nanos(setup.begin);
         let mut load = VirtualLoad {
             replicas: replicas.collect(),
             balance: RoundRobin::new(setup.replicas),
-            tokens: TokenStream::new(setup.seed, Arc::new(Vocabulary::from_pieces(pieces)?)),
+            tokens: TokenStream::new(
+                setup.seeds.steps,
+                Arc::new(Vocabulary::from_pieces(pieces)?),
+            ),
             to_server_ns: nanos(setup.wire.to_server),
             to_client_ns: nanos(setup.wire.to_client),
             between_sends_ns: nanos(setup.wire.between_sends),
-            can_send_ns: 0,
+            can_send_ns: begin_ns,
             in_flight: Vec::with_capacity(setup.concurrency.get()),
             in_flight_events: 0,
             requests: 0,
             finished: VecDeque::new(),
-            boundary: Boundary::default(),
+            boundary: Boundary {
+                at_ns: begin_ns,
+                in_flight_events: 0,
+            },
             events: Vec::new(),
             setup,
         };
         if load.setup.shape == LoadShape::Steady {
-            load.send_all(0);
+            load.send_all(begin_ns);
         }
         Ok(load)
     }

@@ -16,11 +16,11 @@ impl Replica {
             preset,
             noise,
             slowdown,
-            seed,
+            seeds,
             ..
         } = setup;
         Replica {
-            core: EngineCore::new(preset, *noise, *slowdown, *seed, index),
+            core: EngineCore::new(preset, *noise, *slowdown, *seeds, index),
             step_end_ns: None,
         }
     }

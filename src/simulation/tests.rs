@@ -72,10 +72,10 @@ fn an_exact_slowdown_is_seen_exactly() {
 
 #[test]
 fn equal_seeds_give_equal_windows_and_other_seeds_others() {
-    let run = |seed| {
+    let run = |seed: u64| {
         let noise = "step=0.02,drift=0.02:5,run=0.01,stall=0.5:50".parse();
         let mut load = VirtualLoad::start(VirtualSetup {
-            seed,
+            seeds: seed.into(),
             noise: noise.expect("valid"),
             replicas: NonZeroUsize::new(2).expect("two"),
             ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))

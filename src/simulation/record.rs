@@ -1,0 +1,55 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use super::VirtualSetup;
+use crate::endpoint::Identity;
+use crate::engine::VERSION;
+use crate::load::Window;
+use crate::metrics::{Summary, count_failures};
+use crate::results::{RunRecord, SCHEMA_VERSION};
+
+/// The record of a point that was run in virtual time, `runs` times: the form in which runs are kept
+/// and compared. It is marked as simulated.
+pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRecord {
+    let windows: Vec<Window> = runs.iter().flatten().cloned().collect();
+    let (columns, requests) = RunRecord::columns(runs);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let endpoint = |_| Identity {
+        url: "virtual time".to_owned(),
+        server: Some(format!("vLLM {VERSION}")),
+        is_vllm: true,
+        model: Some(format!("simulated/{}", setup.preset.name)),
+        max_model_len: Some(setup.preset.scheduler.max_model_len as u64),
+        process_start: None,
+        simulated: Some(setup.preset.name.clone()),
+        missing: Vec::new(),
+    };
+    RunRecord {
+        schema_version: SCHEMA_VERSION,
+        servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ended_unix_s: now.unwrap_or_default().as_secs_f64(),
+        clock_unix_ns: 0,
+        bench: bench.to_owned(),
+        prompt: setup.prompt_tokens.to_string(),
+        prompt_tokens: setup.prompt_tokens,
+        tokenizer: "none: prompts are token numbers".to_owned(),
+        concurrency: setup.concurrency.get(),
+        seed: setup.seeds.steps,
+        request_id_prefix: None,
+        simulated: Some(setup.preset.name.clone()),
+        config: json!({
+            "MAX_NEW_TOKENS": setup.output_tokens,
+            "LOAD_SHAPE": setup.shape.id(),
+        }),
+        endpoints: (0..setup.replicas.get()).map(endpoint).collect(),
+        summary: Summary::of(&windows, 0.0, setup.replicas.get()),
+        failures: count_failures(windows.iter().flat_map(|window| &window.requests)),
+        blocked: Vec::new(),
+        server_metrics: Vec::new(),
+        self_check: None,
+        interleaved: None,
+        windows: columns,
+        requests,
+    }
+}

@@ -1,0 +1,250 @@
+//! Two sides of one figure: the change, its interval and its p-value.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::series::Estimate;
+
+/// How a figure changed from one side to the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// The figure before, in its unit; of several runs their geometric mean.
+    pub before: f64,
+    /// The figure after.
+    pub after: f64,
+    /// After ÷ before − 1.
+    pub relative: f64,
+    /// The 95 % interval of `relative`.
+    pub interval: (f64, f64),
+    /// Probability of a change at least as large, up or down, where there is none.
+    pub p_value: f64,
+}
+
+/// Why a figure cannot be compared.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unclear {
+    /// A side does not have it: not streamed, say, or no `SLO`.
+    #[error("not measured on both sides")]
+    NotMeasured,
+    /// The variance within the run cannot be told.
+    #[error("{windows} windows, {needed} are needed: measure longer (--sample-size)")]
+    TooFewWindows {
+        /// Windows that there are.
+        windows: usize,
+        /// Windows that there must be.
+        needed: usize,
+    },
+    /// The percentile lies at the edge of the values.
+    #[error("{values} values, {needed} are needed: measure longer (--measurement-time)")]
+    TooFewValues {
+        /// Values that there are.
+        values: usize,
+        /// Values that there must be.
+        needed: usize,
+    },
+    /// A relative change of nothing is undefined.
+    #[error("it is zero on a side")]
+    Zero,
+    /// Goodput by other objectives is another figure.
+    #[error("the sides have different SLO")]
+    OtherSlo,
+}
+
+/// How far runs are taken to differ from each other, as long as they have not shown it.
+#[derive(Clone, Copy, Debug)]
+struct Assumed {
+    /// Standard deviation of a figure's logarithm between runs.
+    deviation: f64,
+    /// How many degrees of freedom of measured differences the assumption weighs.
+    freedom: f64,
+}
+
+/// Between runs of a server: another process, another hour.
+const BETWEEN_RUNS: Assumed = Assumed {
+    deviation: 0.0075,
+    freedom: 12.0,
+};
+
+/// Between two servers measured in turns: what an hour does to the machine, it does to both.
+const BETWEEN_INTERLEAVED: Assumed = Assumed {
+    deviation: 0.005,
+    freedom: 12.0,
+};
+
+/// A part of a variance that is known from its own data.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    variance: f64,
+    freedom: f64,
+}
+
+/// The change between runs of two sides that have nothing to do with each other.
+pub(super) fn between(before: &[Estimate], after: &[Estimate]) -> Change {
+    let run = between_runs(&[before, after], BETWEEN_RUNS);
+    let share = 1.0 / before.len() as f64 + 1.0 / after.len() as f64;
+    let parts = [
+        Part {
+            variance: run.variance * share,
+            ..run
+        },
+        within_runs(before),
+        within_runs(after),
+    ];
+    change(mean_log(before), mean_log(after), &parts)
+}
+
+/// The change between two sides that ran in turns. `ratios` are of after ÷ before, `befores` the figure
+/// before, each run by run.
+pub(super) fn interleaved(befores: &[Estimate], ratios: &[Estimate]) -> Change {
+    // A ratio has the offsets of two servers in it.
+    let assumed = Assumed {
+        deviation: BETWEEN_INTERLEAVED.deviation * std::f64::consts::SQRT_2,
+        ..BETWEEN_INTERLEAVED
+    };
+    let run = between_runs(&[ratios], assumed);
+    let parts = [
+        Part {
+            variance: run.variance / ratios.len() as f64,
+            ..run
+        },
+        within_runs(ratios),
+    ];
+    let before = mean_log(befores);
+    change(before, before + mean_log(ratios), &parts)
+}
+
+/// Variance between runs, over the sides: what the runs show, moderated by what is assumed.
+///
+/// The spread of the runs' own estimates, less what the variance within them explains, is weighed
+/// against the assumption by degrees of freedom (Smyth 2004, eq. 3). With one run on each side the
+/// assumption stands alone; ten runs on each outweigh it.
+fn between_runs(sides: &[&[Estimate]], assumed: Assumed) -> Part {
+    let freedom: usize = sides.iter().map(|runs| runs.len() - 1).sum();
+    let squares = |runs: &&[Estimate]| -> f64 {
+        let mean = mean_log(runs);
+        runs.iter().map(|run| (run.log_value - mean).powi(2)).sum()
+    };
+    let runs = || sides.iter().flat_map(|runs| runs.iter());
+    let within = runs().map(|run| run.variance).sum::<f64>() / runs().count() as f64;
+    let seen = match freedom {
+        0 => 0.0,
+        _ => (sides.iter().map(squares).sum::<f64>() / freedom as f64 - within).max(0.0),
+    };
+    let freedom = freedom as f64;
+    let total = assumed.freedom + freedom;
+    Part {
+        variance: (assumed.freedom * assumed.deviation.powi(2) + freedom * seen) / total,
+        freedom: total,
+    }
+}
+
+/// Variance of the mean over `runs` that comes from within them.
+fn within_runs(runs: &[Estimate]) -> Part {
+    let variance = runs.iter().map(|run| run.variance).sum::<f64>();
+    Part {
+        variance: variance / (runs.len() as f64).powi(2),
+        freedom: runs.iter().map(|run| run.freedom).sum(),
+    }
+}
+
+fn mean_log(runs: &[Estimate]) -> f64 {
+    runs.iter().map(|run| run.log_value).sum::<f64>() / runs.len() as f64
+}
+
+fn change(before: f64, after: f64, parts: &[Part]) -> Change {
+    let effect = after - before;
+    let half = half_width(parts);
+    Change {
+        before: before.exp(),
+        after: after.exp(),
+        relative: effect.exp_m1(),
+        interval: ((effect - half).exp_m1(), (effect + half).exp_m1()),
+        p_value: p_value(effect, parts),
+    }
+}
+
+/// Half of the 95 % interval of a sum whose variance has these parts.
+fn half_width(parts: &[Part]) -> f64 {
+    let (deviation, student) = student(parts);
+    deviation * student.inverse_cdf(0.975)
+}
+
+fn p_value(effect: f64, parts: &[Part]) -> f64 {
+    let (deviation, student) = student(parts);
+    match deviation > 0.0 {
+        true => (2.0 * student.sf(effect.abs() / deviation)).min(1.0),
+        false => 1.0,
+    }
+}
+
+/// Standard deviation and t-distribution of a sum (Welch 1947 and Satterthwaite 1946).
+fn student(parts: &[Part]) -> (f64, StudentsT) {
+    let variance: f64 = parts.iter().map(|part| part.variance).sum();
+    let spread: f64 = parts.iter().map(|p| p.variance.powi(2) / p.freedom).sum();
+    let freedom = if spread > 0.0 {
+        (variance * variance / spread).max(1.0)
+    } else {
+        1.0
+    };
+    let student = StudentsT::new(0.0, 1.0, freedom);
+    // The freedom is a number of at least 1: there is such a distribution.
+    (variance.sqrt(), student.expect("a t-distribution"))
+}
+
+/// Half of the 95 % interval of one run's figure, relative to it; runs may differ by more.
+pub(super) fn half_width_within(run: &Estimate) -> f64 {
+    half_width(&[within_runs(std::slice::from_ref(run))]).exp_m1()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(value: f64, deviation: f64) -> Estimate {
+        Estimate {
+            log_value: value.ln(),
+            variance: deviation * deviation,
+            freedom: 9.0,
+        }
+    }
+
+    #[test]
+    fn the_assumption_stands_alone_with_one_run_a_side() {
+        let change = between(&[run(100.0, 0.0)], &[run(95.0, 0.0)]);
+        assert!((change.relative + 0.05).abs() < 1e-12);
+        assert!((change.before - 100.0).abs() < 1e-9 && (change.after - 95.0).abs() < 1e-9);
+        // t(12) at 97.5 % is 2.1788.
+        let half = 2.1788 * 0.0075 * std::f64::consts::SQRT_2;
+        let expected = ((95.0_f64 / 100.0).ln() - half).exp_m1();
+        assert!((change.interval.0 - expected).abs() < 1e-6, "{change:?}");
+        assert!(change.p_value < 0.001, "{change:?}");
+    }
+
+    #[test]
+    fn runs_that_differ_widen_the_interval_and_runs_that_agree_narrow_it() {
+        let width = |before: &[f64], after: &[f64]| {
+            let runs = |values: &[f64]| values.iter().map(|v| run(*v, 0.001)).collect::<Vec<_>>();
+            let change = between(&runs(before), &runs(after));
+            change.interval.1 - change.interval.0
+        };
+        let one = width(&[100.0], &[100.0]);
+        let agreeing = width(&[100.0, 100.2, 99.9], &[100.0, 99.8, 100.1]);
+        let differing = width(&[100.0, 106.0, 94.0], &[100.0, 93.0, 107.0]);
+        assert!(agreeing < 0.7 * one, "{agreeing} against {one}");
+        assert!(differing > 2.0 * one, "{differing} against {one}");
+    }
+
+    #[test]
+    fn equal_values_without_any_spread_are_no_change() {
+        let change = interleaved(&[run(50.0, 0.0)], &[run(1.0, 0.0)]);
+        assert_eq!(change.relative, 0.0);
+        assert!((change.p_value - 1.0).abs() < 1e-9);
+        assert!((change.after - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_half_width_of_one_run_is_students() {
+        // t(9) at 97.5 % is 2.2622.
+        let half = half_width_within(&run(10.0, 0.01));
+        assert!((half - (0.022622_f64).exp_m1()).abs() < 1e-5, "{half}");
+    }
+}

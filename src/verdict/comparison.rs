@@ -1,0 +1,279 @@
+use super::change::{between, interleaved};
+use super::comparable::{check, differences};
+use super::family::adjusted;
+use super::series::{Estimate, Series};
+use super::{
+    Change, Difference, Figure, Incomparable, PointKey, RunSet, Thresholds, Unclear, Verdict,
+};
+use crate::config::Slo;
+use crate::load::Window;
+use crate::results::RunRecord;
+
+/// One figure of one point.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Which figure.
+    pub figure: Figure,
+    /// From what relative change on it matters.
+    pub threshold: f64,
+    /// The change, or why there is none.
+    pub change: Result<Change, Unclear>,
+    /// The change's p-value among all of the comparison; `None` without a change.
+    pub adjusted_p: Option<f64>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// One point of both sides.
+#[derive(Clone, Debug)]
+pub struct PointComparison {
+    /// Which point.
+    pub point: PointKey,
+    /// Runs before and after.
+    pub runs: (usize, usize),
+    /// Whether both sides were measured in turns.
+    pub interleaved: bool,
+    /// What is wrong with the measurement, whatever its figures say: a client-bound side, failures.
+    pub warnings: Vec<String>,
+    /// Whether a side was limited by its client, or has failed requests beyond doubt: no verdict is sure.
+    pub doubtful: bool,
+    /// The figures.
+    pub findings: Vec<Finding>,
+}
+
+/// Two sides, compared.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Name of the side before.
+    pub before: String,
+    /// Name of the side after.
+    pub after: String,
+    /// What the servers simulate; `None` for real ones.
+    pub simulated: Option<String>,
+    /// What differs between the sides.
+    pub differences: Vec<Difference>,
+    /// The points that both sides have.
+    pub points: Vec<PointComparison>,
+    /// Points that only one side has, and which.
+    pub missing: Vec<(PointKey, String)>,
+}
+
+impl Comparison {
+    /// Every finding with its point.
+    pub fn findings(&self) -> impl Iterator<Item = (&PointComparison, &Finding)> {
+        let points = self.points.iter();
+        points.flat_map(|point| point.findings.iter().map(move |finding| (point, finding)))
+    }
+
+    /// Findings with this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.findings()
+            .filter(|(_, f)| f.verdict == verdict)
+            .count()
+    }
+}
+
+/// Compares two sides in the figures that `thresholds` names.
+///
+/// # Errors
+/// [`Incomparable`] where a side is empty, the sides share no point, or a point is of another kind of
+/// server, another model or another workload.
+pub fn compare(
+    before: &RunSet,
+    after: &RunSet,
+    thresholds: &Thresholds,
+) -> Result<Comparison, Incomparable> {
+    let mut points = Vec::new();
+    for (point, first, second) in common(before, after)? {
+        for record in first.iter().chain(second) {
+            check(point, &first[0], record)?;
+        }
+        points.push(compare_point(point, first, second, thresholds));
+    }
+    judge(&mut points);
+    let simulated = before.records().find_map(|record| record.simulated.clone());
+    Ok(Comparison {
+        before: before.name.clone(),
+        after: after.name.clone(),
+        simulated,
+        differences: differences(before, after),
+        points,
+        missing: missing(before, after)
+            .chain(missing(after, before))
+            .collect(),
+    })
+}
+
+type Common<'a> = Vec<(&'a PointKey, &'a [RunRecord], &'a [RunRecord])>;
+
+fn common<'a>(before: &'a RunSet, after: &'a RunSet) -> Result<Common<'a>, Incomparable> {
+    let first = |set: &'a RunSet| {
+        set.points()
+            .keys()
+            .next()
+            .ok_or_else(|| Incomparable::Empty {
+                side: set.name.clone(),
+            })
+    };
+    let (first, second) = (first(before)?, first(after)?);
+    let both = before.points().iter().filter_map(|(point, records)| {
+        let others = after.points().get(point)?;
+        Some((point, records.as_slice(), others.as_slice()))
+    });
+    let both: Common<'a> = both.collect();
+    match both.is_empty() {
+        false => Ok(both),
+        true => Err(Incomparable::NoCommonPoint {
+            before: before.name.clone(),
+            after: after.name.clone(),
+            first: first.to_string(),
+            second: second.to_string(),
+        }),
+    }
+}
+
+/// Points that `set` has and `other` has not, with the name of `other`.
+fn missing<'a>(set: &'a RunSet, other: &'a RunSet) -> impl Iterator<Item = (PointKey, String)> {
+    let lacks = |point: &&PointKey| !other.points().contains_key(*point);
+    let points = set.points().keys().filter(lacks);
+    points.map(|point| (point.clone(), other.name.clone()))
+}
+
+fn compare_point(
+    point: &PointKey,
+    before: &[RunRecord],
+    after: &[RunRecord],
+    thresholds: &Thresholds,
+) -> PointComparison {
+    let runs = |records: &[RunRecord]| -> Vec<Vec<Window>> {
+        records.iter().flat_map(RunRecord::runs).collect()
+    };
+    let (warnings, doubtful) = warnings(before, after);
+    let interleaved = interleaves(before, after);
+    let slo = slo(&before[0]);
+    let same_slo = before
+        .iter()
+        .chain(after)
+        .all(|record| self::slo(record) == slo);
+    let (before, after) = (runs(before), runs(after));
+    let finding = |(figure, threshold): (Figure, f64)| {
+        let change = match figure {
+            Figure::Goodput if !same_slo => Err(Unclear::OtherSlo),
+            _ if interleaved => change_in_turns(figure, &before, &after, &slo),
+            _ => change(figure, &before, &after, &slo),
+        };
+        Finding {
+            figure,
+            threshold,
+            change,
+            adjusted_p: None,
+            verdict: Verdict::Inconclusive,
+        }
+    };
+    PointComparison {
+        point: point.clone(),
+        runs: (before.len(), after.len()),
+        interleaved,
+        warnings,
+        doubtful,
+        // Without objectives there is no goodput, and nothing to say of it.
+        findings: thresholds
+            .iter()
+            .filter(|(figure, _)| *figure != Figure::Goodput || !slo.is_empty() || !same_slo)
+            .map(finding)
+            .collect(),
+    }
+}
+
+fn slo(record: &RunRecord) -> Slo {
+    // A record of before the key has none.
+    serde_json::from_value(record.config["SLO"].clone()).unwrap_or_default()
+}
+
+/// Whether the records of both sides were taken in turns by one process.
+fn interleaves(before: &[RunRecord], after: &[RunRecord]) -> bool {
+    let session = |record: &RunRecord| record.interleaved.clone();
+    before.len() == after.len()
+        && before
+            .iter()
+            .zip(after)
+            .all(|(before, after)| session(before).is_some() && session(before) == session(after))
+}
+
+fn change(
+    figure: Figure,
+    before: &[Vec<Window>],
+    after: &[Vec<Window>],
+    slo: &Slo,
+) -> Result<Change, Unclear> {
+    let estimates = |runs: &[Vec<Window>]| -> Result<Vec<Estimate>, Unclear> {
+        let estimate = |windows: &Vec<Window>| Ok(Series::of(figure, windows, slo)?.estimate());
+        runs.iter().map(estimate).collect()
+    };
+    Ok(between(&estimates(before)?, &estimates(after)?))
+}
+
+fn change_in_turns(
+    figure: Figure,
+    before: &[Vec<Window>],
+    after: &[Vec<Window>],
+    slo: &Slo,
+) -> Result<Change, Unclear> {
+    let (mut befores, mut ratios) = (Vec::new(), Vec::new());
+    for (before, after) in before.iter().zip(after) {
+        let pair = Series::pair(figure, [before, after], slo)?;
+        befores.push(pair[0].estimate());
+        ratios.push(Series::estimate_ratio(&pair));
+    }
+    Ok(interleaved(&befores, &ratios))
+}
+
+/// Adjusts all p-values together, and takes the verdicts.
+fn judge(points: &mut [PointComparison]) {
+    let mut findings: Vec<&mut Finding> = points
+        .iter_mut()
+        .flat_map(|p| &mut p.findings)
+        .filter(|f| f.change.is_ok())
+        .collect();
+    let p_values: Vec<f64> = findings
+        .iter()
+        .filter_map(|finding| Some(finding.change.as_ref().ok()?.p_value))
+        .collect();
+    for (finding, adjusted_p) in findings.iter_mut().zip(adjusted(&p_values)) {
+        if let Ok(change) = &finding.change {
+            finding.verdict = Verdict::of(
+                change,
+                adjusted_p,
+                finding.threshold,
+                finding.figure.larger_is_better(),
+            );
+            finding.adjusted_p = Some(adjusted_p);
+        }
+    }
+}
+
+/// What is wrong with the measurements of a point, and whether it makes every verdict doubtful.
+fn warnings(before: &[RunRecord], after: &[RunRecord]) -> (Vec<String>, bool) {
+    let (mut warnings, mut doubtful) = (Vec::new(), false);
+    for (side, records) in [("before", before), ("after", after)] {
+        let bound = records
+            .iter()
+            .filter_map(|record| record.self_check.as_ref());
+        for check in bound.filter(|check| !check.client_bound.is_empty()) {
+            doubtful = true;
+            let why = check.client_bound.join(", ");
+            warnings.push(format!("{side}: client-bound: {why}"));
+        }
+        for record in records {
+            for failure in &record.failures {
+                let (count, cause) = (failure.count, &failure.cause);
+                warnings.push(format!("{side}: {count} requests failed: {cause}"));
+            }
+            doubtful |= record.summary.is_none();
+        }
+    }
+    (warnings, doubtful)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use super::*;
+use crate::engine::{Noise, Preset};
+use crate::simulation::{self, VirtualLoad, VirtualSetup};
+
+fn setup(seed: u64, slowdown: &str) -> VirtualSetup {
+    VirtualSetup {
+        seeds: seed.into(),
+        noise: "step=0.05".parse().expect("valid"),
+        slowdown: slowdown.parse().expect("valid"),
+        ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))
+    }
+}
+
+fn run(setup: &VirtualSetup) -> Vec<Window> {
+    let mut load = VirtualLoad::start(setup.clone()).expect("sound");
+    load.window(4);
+    (0..10).map(|_| load.window(4)).collect()
+}
+
+fn recorded(setup: &VirtualSetup) -> RunRecord {
+    simulation::record(setup, "chat_throughput", &[run(setup)])
+}
+
+fn compared(before: RunRecord, after: RunRecord) -> Result<Comparison, Incomparable> {
+    let sides = (RunSet::new("old", [before]), RunSet::new("new", [after]));
+    compare(&sides.0, &sides.1, &Thresholds::default())
+}
+
+fn verdict(comparison: &Comparison, figure: Figure) -> Verdict {
+    let found = comparison.findings().find(|(_, f)| f.figure == figure);
+    found.expect("compared").1.verdict
+}
+
+#[test]
+fn a_slower_server_is_seen_and_an_equal_one_is_not() {
+    let slower = compared(recorded(&setup(1, "0%")), recorded(&setup(2, "10%"))).expect("alike");
+    for figure in [Figure::TokS, Figure::Rps, Figure::TpotMean, Figure::E2elP50] {
+        assert_eq!(verdict(&slower, figure), Verdict::Regressed, "{figure:?}");
+    }
+    let faster = compared(recorded(&setup(2, "10%")), recorded(&setup(1, "0%"))).expect("alike");
+    assert_eq!(verdict(&faster, Figure::TokS), Verdict::Improved);
+    let equal = compared(recorded(&setup(1, "0%")), recorded(&setup(3, "0%"))).expect("alike");
+    assert_eq!(verdict(&equal, Figure::TokS), Verdict::Unchanged);
+    assert_eq!(equal.count(Verdict::Regressed), 0);
+    assert_eq!(equal.simulated.as_deref(), Some("sim-small"));
+}
+
+#[test]
+fn a_percentile_of_few_requests_is_inconclusive_and_goodput_needs_objectives() {
+    let equal = compared(recorded(&setup(1, "0%")), recorded(&setup(3, "0%"))).expect("alike");
+    assert_eq!(verdict(&equal, Figure::E2elP99), Verdict::Inconclusive);
+    assert!(equal.findings().all(|(_, f)| f.figure != Figure::Goodput));
+    let mut with_slo = recorded(&setup(1, "0%"));
+    with_slo.config["SLO"] = serde_json::json!({"ttft": 1000.0});
+    let mut other = recorded(&setup(3, "0%"));
+    other.config["SLO"] = with_slo.config["SLO"].clone();
+    let good = compared(with_slo.clone(), other.clone()).expect("alike");
+    assert_eq!(verdict(&good, Figure::Goodput), Verdict::Unchanged);
+    other.config["SLO"] = serde_json::json!({"ttft": 500.0});
+    let unlike = compared(with_slo, other).expect("alike");
+    assert_eq!(verdict(&unlike, Figure::Goodput), Verdict::Inconclusive);
+    assert_eq!(unlike.differences[0].what, "SLO");
+}
+
+#[test]
+fn different_things_are_refused_with_the_reason() {
+    let record = || recorded(&setup(1, "0%"));
+    let change = |change: fn(&mut RunRecord)| {
+        let mut after = record();
+        change(&mut after);
+        compared(record(), after).expect_err("refused").to_string()
+    };
+    let simulated = change(|r| r.simulated = None);
+    assert!(simulated.contains("the server is simulated before and real after"));
+    let model = change(|r| r.endpoints[0].model = Some("other".to_owned()));
+    assert!(model.contains("the model is simulated/sim-small before and other after"));
+    let tokens = change(|r| r.config["MAX_NEW_TOKENS"] = 64.into());
+    assert!(tokens.contains("chat_throughput/100 c=8: MAX_NEW_TOKENS is 32 before and 64 after"));
+    let point = change(|r| r.concurrency = 9);
+    assert!(
+        point.contains("old and new have no point in common"),
+        "{point}"
+    );
+    let none = compare(
+        &RunSet::new("none", []),
+        &RunSet::new("new", [record()]),
+        &Thresholds::default(),
+    );
+    assert!(
+        none.expect_err("refused")
+            .to_string()
+            .contains("none: no run record")
+    );
+}
+
+#[test]
+fn what_differs_is_listed_and_a_bound_client_makes_it_doubtful() {
+    let before = recorded(&setup(1, "0%"));
+    let mut after = recorded(&setup(1, "0%"));
+    after.endpoints[0].server = Some("vLLM 0.33.0".to_owned());
+    after.self_check = Some(crate::load::SelfCheck {
+        busy_share: Some(0.9),
+        starved_share: None,
+        loop_lag_ms: None,
+        send_lag_ms: None,
+        client_bound: vec!["its threads were busy".to_owned()],
+    });
+    let comparison = compared(before, after).expect("alike");
+    let differences: Vec<_> = comparison
+        .differences
+        .iter()
+        .map(|d| d.what.as_str())
+        .collect();
+    assert_eq!(differences, ["server"]);
+    assert!(comparison.points[0].doubtful);
+    assert_eq!(
+        comparison.points[0].warnings,
+        ["after: client-bound: its threads were busy"]
+    );
+}
+
+#[test]
+fn sides_measured_in_turns_are_compared_pair_by_pair() {
+    let noise: Noise = "step=0.02,drift=0.05:1".parse().expect("valid");
+    let side = |slowdown: &str, steps: u64| {
+        let block = |k: u64| {
+            let begin = std::time::Duration::from_secs(2 * k);
+            let setup = VirtualSetup {
+                seeds: crate::engine::Seeds {
+                    machine: 5,
+                    steps: 100 * steps + k,
+                },
+                noise,
+                begin,
+                ..setup(0, slowdown)
+            };
+            let mut load = VirtualLoad::start(setup).expect("sound");
+            load.window(2);
+            load.window(8)
+        };
+        let mut record = simulation::record(
+            &setup(0, slowdown),
+            "chat_throughput",
+            &[(0..10).map(block).collect::<Vec<_>>()],
+        );
+        record.interleaved = Some("one session".to_owned());
+        record
+    };
+    let in_turns = compared(side("0%", 1), side("6%", 2)).expect("alike");
+    assert!(in_turns.points[0].interleaved);
+    assert_eq!(verdict(&in_turns, Figure::TokS), Verdict::Regressed);
+    let mut alone = side("6%", 2);
+    alone.interleaved = None;
+    let apart = compared(side("0%", 1), alone).expect("alike");
+    assert!(!apart.points[0].interleaved);
+    let width = |comparison: &Comparison| {
+        let (_, finding) = comparison.findings().next().expect("tok/s");
+        let (low, high) = finding.change.as_ref().expect("measured").interval;
+        high - low
+    };
+    assert!(width(&in_turns) < width(&apart));
+}
+
+#[test]
+fn several_runs_of_a_point_are_runs_of_one_side() {
+    let runs: Vec<Vec<Window>> = (1..4).map(|seed| run(&setup(seed, "0%"))).collect();
+    let record = simulation::record(&setup(1, "0%"), "chat_throughput", &runs);
+    assert_eq!(record.runs().len(), 3);
+    let pooled = RunSet::new("old", [record.clone(), recorded(&setup(9, "0%"))]);
+    let comparison = compare(
+        &pooled,
+        &RunSet::new("new", [record]),
+        &Thresholds::default(),
+    );
+    assert_eq!(comparison.expect("alike").points[0].runs, (4, 3));
+}

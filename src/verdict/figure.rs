@@ -1,0 +1,206 @@
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Completion, RequestRecord};
+use crate::config::Slo;
+use crate::load::Window;
+use crate::metrics::{good_requests, latency};
+
+/// A figure by which two sides are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Output tokens per second.
+    TokS,
+    /// Requests completed per second.
+    Rps,
+    /// Requests per second that met every objective of `SLO`.
+    Goodput,
+    /// Mean time to first token.
+    TtftMean,
+    /// Median time to first token.
+    TtftP50,
+    /// 99th percentile of the time to first token.
+    TtftP99,
+    /// Mean time per output token after the first.
+    TpotMean,
+    /// 99th percentile of the inter-token latency.
+    ItlP99,
+    /// Median end-to-end latency.
+    E2elP50,
+    /// 99th percentile of the end-to-end latency.
+    E2elP99,
+}
+
+/// What a window says of a figure.
+#[derive(Clone, Debug)]
+pub(super) enum Sample {
+    /// The figure is a ratio of sums: of amounts to seconds, or of values to their number.
+    Ratio {
+        /// Amount, or sum of the values (ms).
+        numerator: f64,
+        /// Seconds, or number of values.
+        denominator: f64,
+    },
+    /// The figure is a percentile of these values (ms).
+    Values(Vec<f64>),
+}
+
+const MS_PER_NS: f64 = 1e-6;
+
+impl Figure {
+    /// Every figure, in the order in which they are shown.
+    pub const ALL: [Figure; 10] = [
+        Figure::TokS,
+        Figure::Rps,
+        Figure::Goodput,
+        Figure::TtftMean,
+        Figure::TtftP50,
+        Figure::TtftP99,
+        Figure::TpotMean,
+        Figure::ItlP99,
+        Figure::E2elP50,
+        Figure::E2elP99,
+    ];
+
+    /// Its name on the command line and in files (`tok_s`, `ttft_p99`).
+    pub fn id(self) -> &'static str {
+        match self {
+            Figure::TokS => "tok_s",
+            Figure::Rps => "rps",
+            Figure::Goodput => "goodput",
+            Figure::TtftMean => "ttft_mean",
+            Figure::TtftP50 => "ttft_p50",
+            Figure::TtftP99 => "ttft_p99",
+            Figure::TpotMean => "tpot_mean",
+            Figure::ItlP99 => "itl_p99",
+            Figure::E2elP50 => "e2el_p50",
+            Figure::E2elP99 => "e2el_p99",
+        }
+    }
+
+    /// The figure of this name, if there is one.
+    pub fn named(id: &str) -> Option<Figure> {
+        Figure::ALL.into_iter().find(|figure| figure.id() == id)
+    }
+
+    /// Its name in tables, with the unit.
+    pub fn title(self) -> &'static str {
+        match self {
+            Figure::TokS => "output tok/s",
+            Figure::Rps => "RPS (req/s)",
+            Figure::Goodput => "goodput (req/s)",
+            Figure::TtftMean => "TTFT mean (ms)",
+            Figure::TtftP50 => "TTFT P50 (ms)",
+            Figure::TtftP99 => "TTFT P99 (ms)",
+            Figure::TpotMean => "TPOT mean (ms)",
+            Figure::ItlP99 => "ITL P99 (ms)",
+            Figure::E2elP50 => "E2EL P50 (ms)",
+            Figure::E2elP99 => "E2EL P99 (ms)",
+        }
+    }
+
+    /// Whether more is better for the user: rates, but not latencies.
+    pub fn larger_is_better(self) -> bool {
+        matches!(self, Figure::TokS | Figure::Rps | Figure::Goodput)
+    }
+
+    /// Which percentile it is (0 to 100), if it is one.
+    pub fn percentile(self) -> Option<f64> {
+        match self {
+            Figure::TtftP50 | Figure::E2elP50 => Some(50.0),
+            Figure::TtftP99 | Figure::ItlP99 | Figure::E2elP99 => Some(99.0),
+            _ => None,
+        }
+    }
+
+    /// What `window` says of it; `None` where the window does not define it.
+    pub(super) fn sample(self, window: &Window, slo: &Slo) -> Option<Sample> {
+        let per_second = |amount: Option<f64>| {
+            Some(Sample::Ratio {
+                numerator: amount?,
+                denominator: window.wall_ns() as f64 * 1e-9,
+            })
+        };
+        match self {
+            Figure::TokS => per_second(window.output_tokens()),
+            Figure::Rps => per_second(Some(window.completed().count() as f64)),
+            Figure::Goodput => per_second(good_requests(window, slo).map(|good| good as f64)),
+            Figure::TtftMean => mean(window, latency::ttft_ns),
+            Figure::TpotMean => mean(window, latency::tpot_ns),
+            Figure::TtftP50 | Figure::TtftP99 => Some(values(window, latency::ttft_ns)),
+            Figure::E2elP50 | Figure::E2elP99 => {
+                Some(values(window, |record, _| Some(latency::e2el_ns(record))))
+            }
+            Figure::ItlP99 => {
+                let gaps = window.completed().flat_map(|(_, c)| latency::itl_ns(c));
+                Some(Sample::Values(gaps.map(|gap| gap * MS_PER_NS).collect()))
+            }
+        }
+    }
+}
+
+type Latency = fn(&RequestRecord, &Completion) -> Option<f64>;
+
+fn each(window: &Window, latency: Latency) -> impl Iterator<Item = f64> {
+    window
+        .completed()
+        .filter_map(move |(record, completion)| Some(latency(record, completion)? * MS_PER_NS))
+}
+
+fn values(window: &Window, latency: Latency) -> Sample {
+    Sample::Values(each(window, latency).collect())
+}
+
+fn mean(window: &Window, latency: Latency) -> Option<Sample> {
+    let (sum, count) = each(window, latency).fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+    (count > 0.0).then_some(Sample::Ratio {
+        numerator: sum,
+        denominator: count,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::window_tests::{completed, window};
+
+    #[test]
+    fn names_are_found_and_are_those_of_serde() {
+        for figure in Figure::ALL {
+            assert_eq!(Figure::named(figure.id()), Some(figure));
+            let json = serde_json::to_string(&figure).expect("JSON");
+            assert_eq!(json, format!("{:?}", figure.id()));
+        }
+        assert_eq!(Figure::named("tok/s"), None);
+    }
+
+    #[test]
+    fn a_window_gives_rates_means_and_values() {
+        let ms = |ms: u64| ms * 1_000_000;
+        let mut window = window(
+            vec![
+                completed(0, ms(20), ms(60), 5),
+                completed(0, ms(40), ms(80), 5),
+            ],
+            0,
+            0,
+        );
+        window.end_ns = ms(500);
+        let ratio = |figure: Figure| match figure.sample(&window, &Slo::default()) {
+            Some(Sample::Ratio {
+                numerator,
+                denominator,
+            }) => numerator / denominator,
+            other => panic!("{figure:?}: {other:?}"),
+        };
+        assert_eq!(ratio(Figure::TokS), 20.0);
+        assert_eq!(ratio(Figure::Rps), 4.0);
+        assert_eq!(ratio(Figure::TtftMean), 30.0);
+        assert_eq!(ratio(Figure::TpotMean), 10.0);
+        let Some(Sample::Values(e2el)) = Figure::E2elP99.sample(&window, &Slo::default()) else {
+            panic!("values");
+        };
+        assert_eq!(e2el, [60.0, 80.0]);
+        assert!(Figure::Goodput.sample(&window, &Slo::default()).is_none());
+    }
+}

@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use super::Figure;
+
+/// Which figures are compared, and from what relative change on each matters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thresholds(BTreeMap<Figure, f64>);
+
+/// Relative change below which a figure counts as the same.
+const DEFAULT_THRESHOLD: f64 = 0.03;
+
+impl Default for Thresholds {
+    /// Every figure, from 3 % on.
+    fn default() -> Thresholds {
+        Thresholds::of(Figure::ALL)
+    }
+}
+
+impl Thresholds {
+    /// These figures, from 3 % on.
+    pub fn of(figures: impl IntoIterator<Item = Figure>) -> Thresholds {
+        let figures = figures.into_iter();
+        Thresholds(figures.map(|figure| (figure, DEFAULT_THRESHOLD)).collect())
+    }
+
+    /// Adds the figures of `other`, or changes their thresholds.
+    pub fn extend(&mut self, other: &Thresholds) {
+        self.0.extend(&other.0);
+    }
+
+    /// Figures and thresholds, in the order of [`Figure::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Figure, f64)> {
+        self.0
+            .iter()
+            .map(|(figure, threshold)| (*figure, *threshold))
+    }
+}
+
+/// Text that names no thresholds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{entry:?} {problem}; write figures with their thresholds like tok_s=3%,ttft_p99=10%")]
+pub struct ThresholdsError {
+    entry: String,
+    problem: String,
+}
+
+impl FromStr for Thresholds {
+    type Err = ThresholdsError;
+
+    /// Reads `tok_s=3%,ttft_p99=10%`: these figures only.
+    fn from_str(text: &str) -> Result<Thresholds, ThresholdsError> {
+        let entries = text.split(',').map(|entry| {
+            let error = |problem: String| ThresholdsError {
+                entry: entry.trim().to_owned(),
+                problem,
+            };
+            let (name, share) = entry
+                .split_once('=')
+                .ok_or_else(|| error("has no threshold".to_owned()))?;
+            let figure = Figure::named(name.trim()).ok_or_else(|| {
+                let names = Figure::ALL.map(Figure::id).join(", ");
+                error(format!("names no figure; there are {names}"))
+            })?;
+            let percent = share.trim().strip_suffix('%');
+            let percent = percent.and_then(|percent| percent.trim().parse::<f64>().ok());
+            let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 1000.0);
+            let percent = percent
+                .ok_or_else(|| error("has no percentage above 0 and at most 1000".to_owned()))?;
+            Ok((figure, percent / 100.0))
+        });
+        entries.collect::<Result<_, _>>().map(Thresholds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_figures_and_their_thresholds() {
+        let thresholds: Thresholds = "ttft_p99 = 10%,tok_s=2.5 %".parse().expect("valid");
+        let read: Vec<_> = thresholds.iter().collect();
+        assert_eq!(read, [(Figure::TokS, 0.025), (Figure::TtftP99, 0.1)]);
+        let mut all = Thresholds::default();
+        all.extend(&thresholds);
+        assert_eq!(all.iter().count(), Figure::ALL.len());
+        assert_eq!(all.iter().next(), Some((Figure::TokS, 0.025)));
+        assert_eq!(all.iter().nth(1), Some((Figure::Rps, DEFAULT_THRESHOLD)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_threshold_is_said() {
+        for (text, words) in [
+            ("tok_s", "has no threshold"),
+            ("toks=3%", "names no figure; there are tok_s"),
+            ("tok_s=3", "has no percentage"),
+            ("tok_s=-3%", "has no percentage"),
+            ("tok_s=3%,,", "has no threshold"),
+        ] {
+            let error = text.parse::<Thresholds>().expect_err(text).to_string();
+            assert!(error.contains(words), "{text}: {error}");
+            assert!(error.contains("tok_s=3%,ttft_p99=10%"), "{error}");
+        }
+    }
+}
