@@ -6,14 +6,18 @@ use std::process::ExitCode;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput};
 
-use super::args::{BenchArgs, Mode, defaults};
+use super::args::{BenchArgs, Mode};
 use super::point::Point;
 use super::progress::Progress;
 use super::results::Results;
 use super::workload::NamedPrompt;
 use crate::config::{Config, Metric};
 use crate::fixture::FixtureError;
+use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
+
+/// Criterion's bootstrap resamples; at ten samples more of them change no figure that is shown.
+const RESAMPLES: usize = 10_000;
 
 /// A benchmark about to run.
 pub(super) struct Session {
@@ -149,10 +153,10 @@ impl Instrument {
                 .with_measurement(measurement)
                 .output_directory(&crate::results::criterion_directory())
                 .plotting_backend(PlottingBackend::Plotters)
-                .sample_size(defaults::SAMPLE_SIZE)
-                .warm_up_time(defaults::WARM_UP)
-                .measurement_time(defaults::MEASUREMENT)
-                .nresamples(defaults::RESAMPLES)
+                .sample_size(Sampling::DEFAULT.windows)
+                .warm_up_time(Sampling::DEFAULT.warm_up)
+                .measurement_time(Sampling::DEFAULT.measurement)
+                .nresamples(RESAMPLES)
                 .configure_from_args(),
         }
     }

@@ -121,11 +121,7 @@ fn succeeding_window(load: &mut Load<Serving>, iterations: u64, patience: Durati
         && window.requests.len() < FAILURES_IN_A_ROW
         && begin.elapsed() < patience
     {
-        let more = load.window(iterations);
-        window.end_ns = more.end_ns;
-        window.iterations += more.iterations;
-        window.carried_out = more.carried_out;
-        window.requests.extend(more.requests);
+        window.extend(load.window(iterations));
     }
     window
 }

@@ -3,6 +3,7 @@
 //! A load drives a [`Target`] at a fixed concurrency *C* and is asked for one [`Window`] after another.
 //! One *iteration* is one round of C finished requests; a window is `iterations` consecutive rounds.
 
+mod sampling;
 mod self_check;
 mod steady;
 mod threads;
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 use crate::client::{Clock, RequestRecord};
 use crate::config::LoadShape;
 
+pub use sampling::{Rounds, Sampling};
 pub use self_check::{
     Lag, MOST_BUSY_SHARE, MOST_LOOP_LAG_MS, MOST_SEND_LAG_MS, MOST_STARVED_SHARE, SelfCheck, Watch,
     Watched,
