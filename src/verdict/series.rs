@@ -22,7 +22,7 @@ const JOINABLE_BLOCKS: usize = 2 * LEAST_BLOCKS;
 const RESAMPLES: usize = 1_000;
 
 /// Values that must lie beyond a percentile for it to have an interval.
-const LEAST_BEYOND: f64 = 5.0;
+const LEAST_BEYOND: f64 = 10.0;
 
 /// Steps of the pooled values in which a resample's percentile is looked up.
 const STEPS: usize = 1_000;
