@@ -11,8 +11,11 @@
 
 mod args;
 mod feed;
+mod part;
 mod point;
 mod progress;
+mod ranked;
+mod record;
 mod results;
 mod session;
 mod target;
@@ -22,6 +25,7 @@ mod workload;
 use std::process::ExitCode;
 
 use crate::config::Config;
+use crate::ranks::Ranks;
 
 pub use workload::Workload;
 
@@ -68,10 +72,17 @@ impl Bench {
         // Criterion answers --help and --version, and ends the process.
         let args = BenchArgs::from_env();
         let _ = criterion::Criterion::default().configure_from_args();
+        let ranks = Ranks::from_env()?;
         let mut config = Config::load()?;
         (self.configure)(&mut config);
         let prompts = self.workload.prompts(&config)?;
-        Ok(Session::new(self.name, prompts, config, args))
+        let meeting = match ranks {
+            Some(ranks) if args.drives_load() => {
+                Some(ranked::meet(ranks, &self.name, &prompts, &mut config)?)
+            }
+            _ => None,
+        };
+        Ok(Session::new(self.name, prompts, config, args, meeting))
     }
 }
 
