@@ -203,7 +203,9 @@ impl Point<'_> {
             }
         };
         let (rank, size) = (meeting.ranks().rank(), meeting.ranks().size());
-        eprintln!("rank {rank} of {size}: {}: {did}", self.name());
+        // In one piece, as the ranks may share a terminal.
+        let line = format!("rank {rank} of {size}: {}: {did}\n", self.name());
+        eprint!("{line}");
         Ok(())
     }
 
