@@ -19,6 +19,15 @@ const CONCURRENCY: usize = 16;
 
 const RANKS: usize = 4;
 
+/// Variables of one process, and their values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// What an Indexed Job sets in its pods.
+const TWO_PODS: [Variables; 2] = [
+    &[("JOB_COMPLETION_INDEX", "0")],
+    &[("JOB_COMPLETION_INDEX", "1")],
+];
+
 /// Two replicas without noise, whose steps are so long that a shared machine's delays are small.
 fn engine(faults: &str) -> Engine {
     let mut preset = Preset::named("sim-small").expect("a shipped preset");
@@ -247,28 +256,38 @@ fn four_processes_of_mpirun_have_the_figures_of_one() {
     }
 }
 
-/// Starts one process for each set of variables, and waits for all.
-fn processes(
-    bench: &CargoBench,
-    variables: &[&[(&str, &str)]],
-    arguments: &[String],
-) -> Vec<Output> {
+/// Starts one process for each set of variables.
+fn start(bench: &CargoBench, variables: &[Variables], arguments: &[String]) -> Vec<Child> {
     let executable = bench.executable();
-    let start = |own: &&[(&str, &str)]| -> Child {
+    let start = |own: &Variables| -> Child {
         let mut command = bench.command(&executable);
         command.args(arguments).envs(own.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the bench runs")
     };
-    let running: Vec<Child> = variables.iter().map(start).collect();
-    let end = |child: Child| child.wait_with_output().expect("it ends");
-    running.into_iter().map(end).collect()
+    variables.iter().map(start).collect()
+}
+
+fn ended(child: Child) -> Output {
+    child.wait_with_output().expect("it ends")
+}
+
+/// Starts one process for each set of variables, and waits for all.
+fn processes(bench: &CargoBench, variables: &[Variables], arguments: &[String]) -> Vec<Output> {
+    let running = start(bench, variables, arguments);
+    running.into_iter().map(ended).collect()
 }
 
 fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes))
         .concat()
+}
+
+fn assert_all_end_with(code: i32, outputs: &[Output]) {
+    for output in outputs {
+        assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    }
 }
 
 #[test]
@@ -286,9 +305,7 @@ fn processes_of_slurm_share_a_load() {
         ],
         &arguments("0.5", "2"),
     );
-    for output in &outputs {
-        assert!(output.status.success(), "{}", text(output));
-    }
+    assert_all_end_with(0, &outputs);
     assert!(outputs[1].stdout.is_empty(), "{}", text(&outputs[1]));
     assert!(
         text(&outputs[0]).contains("2, started by srun"),
@@ -319,9 +336,7 @@ fn pods_of_an_indexed_job_meet_in_the_directory_they_are_given() {
         ],
         &arguments("0.5", "2"),
     );
-    for output in &outputs {
-        assert!(output.status.success(), "{}", text(output));
-    }
+    assert_all_end_with(0, &outputs);
     assert!(text(&outputs[0]).contains(volume), "{}", text(&outputs[0]));
     assert!(
         text(&outputs[2]).contains("nothing to do"),
@@ -342,15 +357,9 @@ fn a_server_that_fails_every_request_fails_all_ranks_with_its_words() {
     let engine = engine("http_500=1");
     let mut bench = chat(&engine, 4);
     bench.env("SERVEMARK_RANKS", "2");
-    let indices: [&[(&str, &str)]; 2] = [
-        &[("JOB_COMPLETION_INDEX", "0")],
-        &[("JOB_COMPLETION_INDEX", "1")],
-    ];
     for arguments in [arguments("0.2", "1"), vec!["--test".to_owned()]] {
-        let outputs = processes(&bench, &indices, &arguments);
-        for output in &outputs {
-            assert_eq!(output.status.code(), Some(1), "{}", text(output));
-        }
+        let outputs = processes(&bench, &TWO_PODS, &arguments);
+        assert_all_end_with(1, &outputs);
         let said = text(&outputs[0]);
         assert!(said.contains("chat_throughput/25 c=4 FAILED"), "{said}");
         assert!(said.contains("HTTP 500: "), "{said}");
@@ -366,7 +375,7 @@ fn ranks_that_cannot_run_together_say_why() {
     let wave = ("SERVEMARK_LOAD_SHAPE", "wave");
     let nowhere = ("SERVEMARK_TOKENIZER_PATH", "/nowhere/tokenizer.json");
     let hotter = ("SERVEMARK_TEMPERATURE", "0.7");
-    let cases: [(&[&[(&str, &str)]], &str); 6] = [
+    let cases: [(&[Variables], &str); 6] = [
         (&[&[rank("0"), size, wave]], "LOAD_SHAPE"),
         (
             &[&[rank("0"), size, ("SERVEMARK_MODEL_ENDPOINTS", "")]],
@@ -387,10 +396,61 @@ fn ranks_that_cannot_run_together_say_why() {
     for (variables, named) in cases {
         let bench = chat(&engine, 4);
         let outputs = processes(&bench, variables, &arguments("0.2", "1"));
-        for output in &outputs {
-            assert_eq!(output.status.code(), Some(2), "{named}: {}", text(output));
-        }
+        assert_all_end_with(2, &outputs);
         let said = text(&outputs[0]);
         assert!(said.contains(named), "{named} is missing:\n{said}");
     }
+}
+
+#[test]
+fn a_rank_that_is_killed_fails_the_point_and_what_the_others_sent_is_kept() {
+    let engine = engine("");
+    let volume = tempfile::tempdir().expect("a temporary directory");
+    let mut bench = chat(&engine, 4);
+    bench
+        .env("SERVEMARK_RANKS", "2")
+        .env("SERVEMARK_READY_TIMEOUT", "3")
+        .env(
+            "SERVEMARK_RANKS_DIR",
+            volume.path().to_str().expect("a path in UTF-8"),
+        );
+    let mut running = start(&bench, &TWO_PODS, &arguments("0.2", "3"));
+    let note = |name: &str| {
+        let runs = std::fs::read_dir(volume.path())
+            .expect("a directory")
+            .flatten();
+        let note = |run: std::fs::DirEntry| run.path().join(name);
+        runs.map(note).find(|path| path.exists())
+    };
+    while note("start-0.json").is_none() {
+        std::thread::yield_now();
+    }
+    let mut killed = running.remove(1);
+    killed.kill().expect("it runs");
+    killed.wait().expect("it has ended");
+    let first = ended(running.remove(0));
+    assert_all_end_with(1, std::slice::from_ref(&first));
+    let said = text(&first);
+    assert!(
+        said.contains("rank 1 gave no sign of life for 3 s"),
+        "{said}"
+    );
+    assert!(said.contains("chat_throughput/25 c=4 FAILED"), "{said}");
+    let kept = RunRecord::read(&note("part-0-0.json").expect("rank 0's part"));
+    assert!(kept.expect("a record").requests.iter().count() > 0);
+}
+
+#[test]
+fn rank_0_alone_names_the_benchmarks() {
+    let engine = engine("");
+    let mut bench = chat(&engine, 4);
+    bench.env("SERVEMARK_RANKS", "2");
+    let outputs = processes(
+        &bench,
+        &TWO_PODS,
+        &["--bench".to_owned(), "--list".to_owned()],
+    );
+    assert_all_end_with(0, &outputs);
+    assert!(text(&outputs[0]).contains("chat_throughput/25/rps/c=4: benchmark"));
+    assert!(outputs[1].stdout.is_empty(), "{}", text(&outputs[1]));
 }

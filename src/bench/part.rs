@@ -76,12 +76,14 @@ impl Point<'_> {
         let rounds = (args.windows() + 1) * share.concurrency.get();
         sending.until_ended(warm_up_requests + rounds);
         let sharers = Share::count(ranks, self.concurrency);
-        let stop_unix_ns = meeting.enough(self.ordinal, sharers, || sending.collect())?;
+        // Where that fails, what was sent is still kept.
+        let stop = meeting.enough(self.ordinal, sharers, || sending.collect());
         let watched = watch.stop();
         let after = scrape();
         sending.drain();
         let mut requests = sending.requests;
         count_missing_tokens(&mut requests, fixture);
+        let stop_unix_ns = stop.as_ref().copied().unwrap_or(u64::MAX);
         let stop_ns = stop_unix_ns.saturating_sub(clock_unix_ns);
         let measured = |r: &&RequestRecord| (measured_from_ns..=stop_ns).contains(&r.end_ns);
         let mut part = Part {
@@ -90,7 +92,9 @@ impl Point<'_> {
                 of: ranks.size(),
                 concurrency: share.concurrency.get(),
                 began_ns,
-                start_lag_ms: (clock_unix_ns + began_ns) as f64 * 1e-6 - at_unix_ns as f64 * 1e-6,
+                start_lag_ms: i128::from(clock_unix_ns + began_ns).saturating_sub(at_unix_ns.into())
+                    as f64
+                    * 1e-6,
                 clock_behind_ms: meeting.clock_ahead_ms(0),
                 gave_out_ns: sending.gave_out_ns,
             },
@@ -102,7 +106,7 @@ impl Point<'_> {
         let driven = Driven {
             prompt_tokens,
             scrapes: before.into_iter().chain(after).collect(),
-            stop_unix_ns,
+            stop_unix_ns: stop?,
         };
         Ok((part, driven))
     }

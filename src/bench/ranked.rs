@@ -1,6 +1,6 @@
 //! A point whose load several ranks share: each drives its part, rank 0 merges and reports.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -146,7 +146,8 @@ impl Point<'_> {
         Ok(self.keep(fixture, results, driven, parts))
     }
 
-    /// Merges the parts into what one process would have measured, and keeps it.
+    /// Merges the parts into what one process would have measured, and keeps it. Returns the windows if
+    /// there are enough for Criterion.
     fn keep(
         &self,
         fixture: &Fixture,
@@ -170,6 +171,10 @@ impl Point<'_> {
         if together.windows.iter().any(success) && !together.windows.iter().all(success) {
             results.ended_early(&self.name());
         }
+        let short = together.windows.len() < self.session.args.windows();
+        if short || together.ranks.iter().any(|rank| rank.gave_out_ns.is_some()) {
+            results.fail();
+        }
         let measured = Measured {
             prompt_tokens: driven.prompt_tokens,
             windows: &together.windows,
@@ -181,7 +186,11 @@ impl Point<'_> {
             }),
         };
         results.add(self, fixture, measured);
-        together.windows
+        match short {
+            // Criterion would take repeated windows for new ones.
+            true => Vec::new(),
+            false => together.windows,
+        }
     }
 
     /// As another rank: drives its part and leaves it to rank 0.
@@ -241,8 +250,10 @@ impl Point<'_> {
     /// Rank 0's own part, and those of the other ranks as they come. In a measurement their records are
     /// kept beside the point's. After one is missing, what is there already is still kept.
     fn gather(&self, meeting: &Meeting, own: Part) -> Result<Vec<Part>, MeetingError> {
-        self.forget_parts();
-        self.keep_part(meeting, 0)?;
+        let keep = (self.session.args.mode() == Mode::Bench).then(|| record::path(self, "new"));
+        keep.iter().for_each(|record| forget_parts(record));
+        let keep = keep.as_deref();
+        self.keep_part(meeting, 0, keep)?;
         let mut parts = vec![own];
         let mut missing = None;
         for rank in 1..Share::count(meeting.ranks(), self.concurrency) {
@@ -251,7 +262,7 @@ impl Point<'_> {
                 Some(_) if meeting.part(self.ordinal, rank).exists() => Ok(()),
                 Some(_) => continue,
             };
-            let part = came.and_then(|()| self.keep_part(meeting, rank));
+            let part = came.and_then(|()| self.keep_part(meeting, rank, keep));
             match part.map(|record| Part::of(&record)) {
                 Ok(part) => parts.extend(part),
                 Err(error) => missing = missing.or(Some(error)),
@@ -266,28 +277,32 @@ impl Point<'_> {
         missing.map_or(Ok(parts), Err)
     }
 
-    /// Reads a rank's record and puts it beside the point's.
-    fn keep_part(&self, meeting: &Meeting, rank: usize) -> Result<RunRecord, MeetingError> {
+    /// Reads a rank's record and puts it beside the point's, if that is kept.
+    fn keep_part(
+        &self,
+        meeting: &Meeting,
+        rank: usize,
+        beside: Option<&Path>,
+    ) -> Result<RunRecord, MeetingError> {
         let path = meeting.part(self.ordinal, rank);
         let record = RunRecord::read(&path)?;
-        if self.session.args.mode() == Mode::Bench {
-            let name = format!("{KEPT_PART}{rank}-of-{}", meeting.ranks().size());
-            results::write_atomically(&record::path(self, &name), &std::fs::read(&path)?)?;
+        if let Some(beside) = beside {
+            let name = format!("{KEPT_PART}{rank}-of-{}.json", meeting.ranks().size());
+            results::write_atomically(&beside.with_file_name(name), &std::fs::read(&path)?)?;
         }
         Ok(record)
     }
+}
 
-    /// Takes away the parts that an earlier run has kept; it may have had more ranks.
-    fn forget_parts(&self) {
-        let record = record::path(self, "new");
-        let kept = record
-            .parent()
-            .and_then(|directory| std::fs::read_dir(directory).ok());
-        for file in kept.into_iter().flatten().flatten() {
-            if file.file_name().to_string_lossy().starts_with(KEPT_PART) {
-                // One that stays is overwritten, or is older than the record, as its time says.
-                let _ = std::fs::remove_file(file.path());
-            }
+/// Takes away the parts that an earlier run has kept beside a record; it may have had more ranks.
+fn forget_parts(record: &Path) {
+    let kept = record
+        .parent()
+        .and_then(|directory| std::fs::read_dir(directory).ok());
+    for file in kept.into_iter().flatten().flatten() {
+        if file.file_name().to_string_lossy().starts_with(KEPT_PART) {
+            // One that stays is overwritten, or is older than the record, as its time says.
+            let _ = std::fs::remove_file(file.path());
         }
     }
 }

@@ -125,13 +125,11 @@ impl Session {
     /// Drives this rank's part of every point; rank 0 reports.
     fn follow(&self, meeting: &Meeting) -> u8 {
         let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
-        let mut done = 0;
-        for point in points.filter(Point::is_selected) {
+        for (done, point) in points.filter(Point::is_selected).enumerate() {
             if let Err(error) = point.follow(meeting) {
                 self.end_early(&error);
                 return if done == 0 { CANNOT_RUN } else { POINT_FAILED };
             }
-            done += 1;
         }
         // Rank 0 knows how it went.
         0

@@ -1,7 +1,5 @@
 //! Why ranks cannot go on together.
 
-use serde_json::Value;
-
 use crate::results::RecordError;
 
 /// The ranks cannot go on together.
@@ -60,9 +58,9 @@ pub(crate) enum MeetingError {
         /// What differs.
         key: String,
         /// Its value there.
-        own: Value,
+        own: String,
         /// Its value in rank 0.
-        leader: Value,
+        leader: String,
     },
 }
 

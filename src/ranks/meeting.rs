@@ -193,18 +193,21 @@ impl Meeting {
             self.closed.set(true);
             // No sign of life may follow the last note: it would make the directory anew.
             self.heartbeat = None;
-            self.board.post(&left(self.ranks.rank()), ())?;
+            // Without it rank 0 does not tidy up.
+            let _ = self.board.post(&left(self.ranks.rank()), ());
             return code;
         }
         self.board.post(ENDED, code)?;
         self.closed.set(true);
         self.heartbeat = None;
-        for rank in 1..self.ranks.size() {
-            let () = self.wait_for(rank, &left(rank), "good-bye", &mut || {})?;
-        }
-        if code == 0 {
-            fs::remove_dir_all(self.board.directory())?;
-            self.clear_hall()?;
+        let mut others = 1..self.ranks.size();
+        let all_left = others.all(|rank| {
+            let note = self.wait_for(rank, &left(rank), "good-bye", &mut || {});
+            note.is_ok_and(|()| true)
+        });
+        if code == 0 && all_left {
+            // What stays behind is in nobody's way.
+            let _ = fs::remove_dir_all(self.board.directory()).and_then(|()| self.clear_hall());
         }
         Ok(code)
     }

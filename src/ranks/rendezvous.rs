@@ -144,6 +144,9 @@ impl Meeting {
     }
 
     /// Takes away what this run has posted in the hall.
+    ///
+    /// # Errors
+    /// The operating system's.
     pub(super) fn clear_hall(&self) -> std::io::Result<()> {
         let hellos = (1..self.ranks.size()).map(hello);
         hellos
@@ -186,7 +189,7 @@ fn difference(rank: usize, own: &Value, leader: &Value) -> Option<MeetingError> 
         .into_iter()
         .chain(keys(leader))
         .find(|key| own.get(key) != leader.get(key))?;
-    let value = |plan: &Value| plan.get(&key).cloned().unwrap_or_default();
+    let value = |plan: &Value| plan.get(&key).unwrap_or(&Value::Null).to_string();
     Some(MeetingError::OtherPlan {
         rank,
         own: value(own),

@@ -14,8 +14,33 @@ const ENDPOINTS: usize = 2;
 const EPOCH_NS: u64 = 1_800_000_000_000_000_000;
 const APART_NS: u64 = 1_234_567_891;
 
-/// A load in virtual time: its warm-up, its windows, and what ends after them.
-fn measured() -> (Window, Vec<Window>, Window) {
+/// A load as one process measured it.
+struct One {
+    warm_up: Window,
+    windows: Vec<Window>,
+    /// What ends after them.
+    rest: Window,
+}
+
+impl One {
+    fn all(&self) -> Vec<&Window> {
+        let measured = self.windows.iter().chain([&self.rest]);
+        std::iter::once(&self.warm_up).chain(measured).collect()
+    }
+
+    fn span(&self) -> Span {
+        Span {
+            // The completion that ends the warm-up is the first one after it.
+            warm_up: Duration::from_nanos(self.warm_up.end_ns),
+            stop_unix_ns: EPOCH_NS + BEGAN_NS + self.windows.last().expect("windows").end_ns,
+            concurrency: CONCURRENCY,
+            samples: self.windows.len(),
+        }
+    }
+}
+
+/// A load in virtual time.
+fn measured() -> One {
     let mut preset = Preset::named("sim-small").expect("shipped");
     preset.step_time.base_us = 20_000.0;
     let mut load = VirtualLoad::start(VirtualSetup {
@@ -42,7 +67,11 @@ fn measured() -> (Window, Vec<Window>, Window) {
     }
     let rest = windows.pop().expect("the last");
     let warm_up = windows.remove(0);
-    (warm_up, windows, rest)
+    One {
+        warm_up,
+        windows,
+        rest,
+    }
 }
 
 /// Gives the requests of all windows to `of` ranks, each with a clock of its own.
@@ -75,16 +104,6 @@ fn split(windows: &[&Window], of: usize) -> Vec<Part> {
 }
 
 const BEGAN_NS: u64 = 100_000_000_000;
-
-fn span(windows: &[Window], warm_up: &Window) -> Span {
-    Span {
-        // The completion that ends the warm-up is the first one after it.
-        warm_up: Duration::from_nanos(warm_up.end_ns),
-        stop_unix_ns: EPOCH_NS + BEGAN_NS + windows.last().expect("windows").end_ns,
-        concurrency: CONCURRENCY,
-        samples: windows.len(),
-    }
-}
 
 /// A part as it is after it was written and read.
 fn through_a_file(part: &Part) -> Part {
@@ -138,18 +157,13 @@ fn compare(path: &str, merged: &Value, one: &Value, tolerance: &dyn Fn(&str) -> 
 
 #[test]
 fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
-    let (warm_up, windows, rest) = measured();
-    let all: Vec<&Window> = std::iter::once(&warm_up)
-        .chain(&windows)
-        .chain([&rest])
-        .collect();
-    let span = span(&windows, &warm_up);
-    let parts: Vec<Part> = split(&all, 4).iter().map(through_a_file).collect();
-    let merged = Together::of(parts, span);
+    let one = measured();
+    let parts: Vec<Part> = split(&one.all(), 4).iter().map(through_a_file).collect();
+    let merged = Together::of(parts, one.span());
     assert_eq!(merged.notes, [""; 0]);
     assert_eq!(merged.ranks.len(), 4);
-    assert_eq!(merged.windows.len(), windows.len());
-    for (merged, one) in merged.windows.iter().zip(&windows) {
+    assert_eq!(merged.windows.len(), one.windows.len());
+    for (merged, one) in merged.windows.iter().zip(&one.windows) {
         assert_eq!(merged.iterations, one.iterations);
         assert_eq!(merged.wall_ns(), one.wall_ns());
         assert_eq!(merged.end_ns, one.end_ns + BEGAN_NS);
@@ -162,7 +176,7 @@ fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
         // Tokens of the very step that ends the window: one process counts those it has read by then.
         assert!(merged.carried_out.abs_diff(one.carried_out) <= CONCURRENCY as u64);
     }
-    let (merged, one) = (figures(&merged.windows), figures(&windows));
+    let (merged, one) = (figures(&merged.windows), figures(&one.windows));
     compare("", &merged, &one, &|path| match path {
         // Those tokens again, of the first and the last window, in 160 × 32.
         "/output_tok_s" => one["output_tok_s"].as_f64().expect("counted") * 8.0 / 5_120.0,
@@ -174,13 +188,8 @@ fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
 
 #[test]
 fn it_does_not_matter_who_sent_what() {
-    let (warm_up, windows, rest) = measured();
-    let all: Vec<&Window> = std::iter::once(&warm_up)
-        .chain(&windows)
-        .chain([&rest])
-        .collect();
-    let span = span(&windows, &warm_up);
-    let merged = |of| figures(&Together::of(split(&all, of), span).windows);
+    let one = measured();
+    let merged = |of| figures(&Together::of(split(&one.all(), of), one.span()).windows);
     for of in [2, 3, 8] {
         assert_eq!(merged(of), merged(1), "{of} ranks");
     }
@@ -188,22 +197,18 @@ fn it_does_not_matter_who_sent_what() {
 
 #[test]
 fn the_interval_begins_with_the_last_rank_and_ends_before_any_gives_out() {
-    let (warm_up, windows, rest) = measured();
-    let all: Vec<&Window> = std::iter::once(&warm_up)
-        .chain(&windows)
-        .chain([&rest])
-        .collect();
-    let mut parts = split(&all, 2);
-    let late_ns = windows[4].end_ns - warm_up.end_ns;
+    let one = measured();
+    let mut parts = split(&one.all(), 2);
+    let late_ns = one.windows[4].end_ns - one.warm_up.end_ns;
     parts[1].rank.began_ns += late_ns;
     parts[1].rank.start_lag_ms = late_ns as f64 * 1e-6;
-    parts[0].rank.gave_out_ns = Some(BEGAN_NS + windows[8].end_ns);
+    parts[0].rank.gave_out_ns = Some(BEGAN_NS + one.windows[8].end_ns);
     parts[0].rank.clock_behind_ms = -70.0;
-    let merged = Together::of(parts, span(&windows, &warm_up));
+    let merged = Together::of(parts, one.span());
     let first = merged.windows.first().expect("windows");
     let last = merged.windows.last().expect("windows");
-    assert_eq!(first.start_ns, BEGAN_NS + windows[5].start_ns);
-    assert!(last.end_ns <= BEGAN_NS + windows[8].end_ns);
+    assert_eq!(first.start_ns, BEGAN_NS + one.windows[5].start_ns);
+    assert!(last.end_ns <= BEGAN_NS + one.windows[8].end_ns);
     // Eight rounds where ten were asked for.
     assert!(
         merged
