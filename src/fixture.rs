@@ -74,15 +74,17 @@ static SHARED: OnceCell<Result<Fixture, FixtureError>> = OnceCell::new();
 impl Fixture {
     /// The process's fixture, booted from `config` the first time it is asked for.
     ///
+    /// With `aloud` the one who boots it says on stderr what was found.
+    ///
     /// # Errors
     /// Why it could not be booted; the answer stays the same for the process.
-    pub fn shared(config: &Config) -> Result<&'static Fixture, &'static FixtureError> {
-        SHARED.get_or_init(|| Fixture::boot(config)).as_ref()
+    pub fn shared(config: &Config, aloud: bool) -> Result<&'static Fixture, &'static FixtureError> {
+        SHARED.get_or_init(|| Fixture::boot(config, aloud)).as_ref()
     }
 
     /// Starts the embedded engine if no endpoint is configured, waits until all endpoints are ready, asks
-    /// who they are, and finds the tokenizer. Says on stderr what it found.
-    fn boot(config: &Config) -> Result<Fixture, FixtureError> {
+    /// who they are, and finds the tokenizer.
+    fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
         let http = http_client(config)?;
         let runtime = load_runtime()?;
         // Only what a run opens counts against the limit: a low one may still be enough.
@@ -102,7 +104,7 @@ impl Fixture {
             false => (None, config.model_endpoints.clone()),
         };
         let asking = Http::new(http.clone(), config.request_headers());
-        if engine.is_none() {
+        if engine.is_none() && aloud {
             let limit = config.ready_timeout.as_secs_f64();
             let count = urls.len();
             eprintln!("waiting for {count} endpoint(s), at most {limit:.0} s (READY_TIMEOUT)");
@@ -130,9 +132,11 @@ impl Fixture {
                 .then(|| format!("servemark-{:08x}-", rand::random::<u32>())),
             _engine: engine,
         };
-        fixture.announce();
-        for warning in loaded.warnings {
-            eprintln!("warning: {warning}");
+        if aloud {
+            fixture.announce();
+            for warning in loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
         }
         Ok(fixture)
     }

@@ -129,6 +129,28 @@ impl BenchArgs {
         seconds(self.measurement_time, Sampling::DEFAULT.measurement)
     }
 
+    /// Windows to cut where the load is driven without Criterion.
+    pub fn windows(&self) -> usize {
+        self.sample_size().unwrap_or(Sampling::DEFAULT.windows)
+    }
+
+    /// Warm-up where the load is driven without Criterion; a test has none.
+    pub fn driven_warm_up(&self) -> Duration {
+        self.unless_tested(self.warm_up())
+    }
+
+    /// Measurement where the load is driven without Criterion; a test is over with its first round.
+    pub fn driven_measurement(&self) -> Duration {
+        self.unless_tested(self.measurement())
+    }
+
+    fn unless_tested(&self, time: Duration) -> Duration {
+        match self.mode() {
+            Mode::Bench => time,
+            Mode::Test | Mode::List => Duration::ZERO,
+        }
+    }
+
     /// About how long the load of one point runs.
     pub fn point_time(&self) -> Duration {
         self.warm_up() + self.measurement()

@@ -74,6 +74,25 @@ impl<T: Target> Load<T> {
             Shape::Wave(wave) => wave.window(iterations),
         }
     }
+
+    /// The requests of a steady load that have ended since they were last asked for, in the order of
+    /// their ends; does not wait. They are in no window. Nothing for a wave, which runs only while a
+    /// window is waited for.
+    pub fn ended(&mut self) -> Vec<RequestRecord> {
+        match &mut self.0 {
+            Shape::Steady(steady) => steady.ended().collect(),
+            Shape::Wave(_) => Vec::new(),
+        }
+    }
+
+    /// Sends no further request and waits for those in flight; returns what has ended since it was last
+    /// asked for. Must not be called from within the runtime.
+    pub fn drain(mut self) -> Vec<RequestRecord> {
+        match &mut self.0 {
+            Shape::Steady(steady) => steady.drain().collect(),
+            Shape::Wave(_) => Vec::new(),
+        }
+    }
 }
 
 /// Content events of the requests in flight, one slot for each place of the concurrency.
