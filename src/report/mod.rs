@@ -7,7 +7,7 @@ mod table;
 
 pub use csv::write_csv;
 pub use row::{PointResult, Row};
-pub use table::{markdown, notes};
+pub use table::{markdown, markdown_by_bench, notes};
 
 #[cfg(test)]
 pub(crate) mod row_tests {
