@@ -16,7 +16,9 @@ use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{self, PointResult, Row};
-use crate::results::{self, RunRecord, SCHEMA_VERSION};
+use crate::results::{
+    self, BaselineName, PointKey, RunRecord, SCHEMA_VERSION, criterion_file_name,
+};
 
 /// Exit code when a point failed.
 const POINT_FAILED: u8 = 1;
@@ -28,6 +30,8 @@ pub(super) struct Results {
     notes: Vec<String>,
     /// For each point: the tokenizer's count of generated texts ÷ the server's, − 1.
     recounts: Vec<f64>,
+    /// A name for the run after its servers' version, where they say one.
+    name: Option<BaselineName>,
     failed: bool,
 }
 
@@ -78,6 +82,8 @@ impl Results {
         self.notes.extend(changed_note(&row));
         self.notes.extend(client_bound_note(&row));
         self.recounts.extend(recount(fixture, windows));
+        let servers = fixture.endpoints.iter().map(|e| &e.identity);
+        self.name = BaselineName::of_servers(servers).ok();
         if point.session.args.mode() == Mode::Bench {
             let record = record(point, fixture, &row, windows, &intervals);
             if let Err(error) = record {
@@ -149,6 +155,10 @@ impl Results {
         if index.exists() {
             println!("HTML report:   {}", index.display());
         }
+        if session.args.save_baseline().is_none() {
+            let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
+            println!("Keep this run: cargo run --release -- baseline save {name}");
+        }
         Ok(())
     }
 
@@ -175,17 +185,6 @@ impl Results {
             .reword(&directory)
             .map_err(|error| format!("{}: {error}", directory.display()))
     }
-}
-
-/// The directory that Criterion makes of a group's name.
-fn criterion_file_name(group: &str) -> String {
-    let unsafe_in_files = ['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'];
-    let mut name = group.replace(unsafe_in_files, "_");
-    // Criterion cuts names to 64 bytes, at a character's boundary.
-    while name.len() > 64 {
-        name.pop();
-    }
-    name
 }
 
 fn row(point: &Point<'_>, fixture: &Fixture, prompt_tokens: usize, result: PointResult) -> Row {
@@ -250,13 +249,14 @@ fn record(
     Ok(())
 }
 
-/// `servemark/<bench>/<prompt>/c=<n>/<name>.json`, beside Criterion's directories of the same names.
+/// Where the row's record of this name lies.
 fn record_path(row: &Row, name: &str) -> PathBuf {
-    results::directory()
-        .join(criterion_file_name(&row.bench))
-        .join(criterion_file_name(&row.prompt))
-        .join(format!("c={}", row.concurrency))
-        .join(format!("{}.json", criterion_file_name(name)))
+    let point = PointKey {
+        bench: row.bench.clone(),
+        prompt: row.prompt.clone(),
+        concurrency: row.concurrency,
+    };
+    results::criterion_directory().join(point.record_path(name))
 }
 
 /// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
@@ -338,18 +338,4 @@ fn recount_note(recounts: &[f64]) -> Option<String> {
             100.0 * most
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn group_directories_are_named_as_criterion_names_them() {
-        assert_eq!(
-            criterion_file_name("chat_throughput/5/rps"),
-            "chat_throughput_5_rps"
-        );
-        assert_eq!(criterion_file_name(&"x/".repeat(50)).len(), 64);
-    }
 }

@@ -30,5 +30,6 @@ pub use comparison::{Comparison, Finding, PointComparison, compare};
 pub use family::{FALSE_DISCOVERY_RATE, Verdict};
 pub use figure::Figure;
 pub use precision::relative_half_width;
-pub use run_set::{PointKey, RunSet};
+pub use crate::results::PointKey;
+pub use run_set::RunSet;
 pub use thresholds::{Thresholds, ThresholdsError};
