@@ -40,7 +40,8 @@ pub fn gate_markdown(gate: &Gate) -> String {
         "<details><summary>All {}</summary>\n\n{}\n\n</details>\n\n{}\n",
         sides::count(all.len(), "figure"),
         table(&all),
-        change::error_rate(change::tested(comparison))
+        // GitHub would keep the line break.
+        change::error_rate(change::tested(comparison)).replace('\n', " ")
     ));
     text
 }

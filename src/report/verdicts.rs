@@ -115,7 +115,7 @@ fn remedies(comparison: &Comparison) -> Vec<String> {
     let remedies = [
         (
             wide,
-            "inconclusive by their intervals: compare several runs of each side (NAME1,NAME2,NAME3)",
+            "with too wide an interval: compare several runs of each side (NAME1,NAME2,NAME3)",
         ),
         (
             unclear(|u| matches!(u, Unclear::TooFewValues { .. })),

@@ -78,15 +78,7 @@ impl Results {
 
     /// Runs the command here; its exit code and what it printed, errors last.
     pub fn servemark(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
-            .args(arguments)
-            .current_dir(self.path())
-            .env("CRITERION_HOME", self.path())
-            .env_remove("GITHUB_STEP_SUMMARY")
-            .output()
-            .expect("the command runs");
-        let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
-        (output.status.code(), text.concat())
+        servemark(self.path(), arguments)
     }
 
     /// The same for a command that must succeed.
@@ -103,4 +95,17 @@ impl Results {
         assert!(text.contains("error: "), "{text}");
         text
     }
+}
+
+/// Runs the command on the results in a directory; its exit code and what it printed, errors last.
+pub fn servemark(results: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+        .args(arguments)
+        .current_dir(results)
+        .env("CRITERION_HOME", results)
+        .env_remove("GITHUB_STEP_SUMMARY")
+        .output()
+        .expect("the command runs");
+    let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+    (output.status.code(), text.concat())
 }

@@ -49,7 +49,9 @@ pub enum BaselineError {
         hint: String,
     },
     /// There is one of the name already.
-    #[error("there is a baseline {0} already: delete it first, or choose another name")]
+    #[error(
+        "there is a baseline {0} already: choose another name, or delete it first (save and import: --force)"
+    )]
     Exists(BaselineName),
     /// A record of it cannot be read.
     #[error(transparent)]
@@ -320,7 +322,10 @@ fn entries(parent: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     entries.map(|entry| entry.path())
 }
 
-/// Servers of records, for the name that they offer.
+/// The name that the servers of these records offer.
+///
+/// # Errors
+/// [`NoName`] where they do not say their version, or different ones.
 pub fn offered_name<'a>(
     records: impl IntoIterator<Item = &'a RunRecord>,
 ) -> Result<BaselineName, NoName> {

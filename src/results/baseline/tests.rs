@@ -50,12 +50,15 @@ fn exported(directory: &Path, change: fn(&mut Manifest), entries: &[(&str, &[u8]
     file
 }
 
+/// Words of the error, what is wrong with the manifest, and the entries after it.
+type Case<'a> = (&'a str, fn(&mut Manifest), &'a [(&'a str, &'a [u8])]);
+
 #[test]
 fn entries_that_are_no_files_of_the_baseline_are_refused() {
     let record = recorded();
     let good = (RECORD, record.as_slice());
     let as_is: fn(&mut Manifest) = |_| {};
-    let cases: [(&str, fn(&mut Manifest), &[(&str, &[u8])]); 10] = [
+    let cases: [Case<'_>; 10] = [
         (
             "../up.json is no file",
             as_is,
