@@ -1,6 +1,7 @@
 //! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
 use crate::client::{Clock, HttpClientError, REQUEST_ID, http_client};
-use crate::config::{Config, EndpointUrl, EndpointUrlError};
+use crate::config::{Config, Deployment, EndpointUrl, EndpointUrlError};
 use crate::endpoint::{self, EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
 use crate::engine::{Engine, EngineError, EngineOptions, Preset, raise_file_limit};
 use crate::prompt::{
@@ -35,6 +36,8 @@ pub struct Fixture {
     pub asking: Http,
     /// The servers under load; each was ready and serves the model.
     pub endpoints: Endpoints,
+    /// Those of each side of an A/B run, by the side's name; the one before first.
+    pub sides: Option<[Side; 2]>,
     /// Counts prompts.
     pub counter: Arc<TokenCounter>,
     /// The seed of prompts.
@@ -44,6 +47,16 @@ pub struct Fixture {
     pub request_id_prefix: Option<String>,
     /// Kept alive as long as the process.
     _engine: Option<Engine>,
+}
+
+/// One side of an A/B run.
+pub struct Side {
+    /// Its name.
+    pub name: String,
+    /// Its servers.
+    pub endpoints: Endpoints,
+    /// Where they stand among all.
+    pub place: Range<usize>,
 }
 
 /// The fixture could not be booted; nothing was measured.
@@ -74,15 +87,17 @@ static SHARED: OnceCell<Result<Fixture, FixtureError>> = OnceCell::new();
 impl Fixture {
     /// The process's fixture, booted from `config` the first time it is asked for.
     ///
+    /// With `aloud` the one who boots it says on stderr what was found.
+    ///
     /// # Errors
     /// Why it could not be booted; the answer stays the same for the process.
-    pub fn shared(config: &Config) -> Result<&'static Fixture, &'static FixtureError> {
-        SHARED.get_or_init(|| Fixture::boot(config)).as_ref()
+    pub fn shared(config: &Config, aloud: bool) -> Result<&'static Fixture, &'static FixtureError> {
+        SHARED.get_or_init(|| Fixture::boot(config, aloud)).as_ref()
     }
 
     /// Starts the embedded engine if no endpoint is configured, waits until all endpoints are ready, asks
-    /// who they are, and finds the tokenizer. Says on stderr what it found.
-    fn boot(config: &Config) -> Result<Fixture, FixtureError> {
+    /// who they are, and finds the tokenizer.
+    fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
         let http = http_client(config)?;
         let runtime = load_runtime()?;
         // Only what a run opens counts against the limit: a low one may still be enough.
@@ -97,12 +112,16 @@ impl Fixture {
             eprintln!("warning: {error}");
         }
         let seed = config.seed.unwrap_or_else(rand::random);
-        let (engine, urls) = match config.model_endpoints.is_empty() {
-            true => embedded(seed)?,
-            false => (None, config.model_endpoints.clone()),
+        let (engine, urls) = match &config.ab {
+            Some(sides) => (
+                None,
+                sides.iter().flat_map(|s| s.endpoints.clone()).collect(),
+            ),
+            None if config.model_endpoints.is_empty() => embedded(seed)?,
+            None => (None, config.model_endpoints.clone()),
         };
         let asking = Http::new(http.clone(), config.request_headers());
-        if engine.is_none() {
+        if engine.is_none() && aloud {
             let limit = config.ready_timeout.as_secs_f64();
             let count = urls.len();
             eprintln!("waiting for {count} endpoint(s), at most {limit:.0} s (READY_TIMEOUT)");
@@ -123,6 +142,11 @@ impl Fixture {
             http,
             clock: Clock::start(),
             asking,
+            sides: config
+                .ab
+                .as_ref()
+                .map(|ab| sides(ab, &endpoints))
+                .transpose()?,
             endpoints,
             counter: Arc::new(loaded.counter),
             seed,
@@ -130,9 +154,11 @@ impl Fixture {
                 .then(|| format!("servemark-{:08x}-", rand::random::<u32>())),
             _engine: engine,
         };
-        fixture.announce();
-        for warning in loaded.warnings {
-            eprintln!("warning: {warning}");
+        if aloud {
+            fixture.announce();
+            for warning in loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
         }
         Ok(fixture)
     }
@@ -197,6 +223,23 @@ impl Fixture {
             futures_util::future::join_all(each).await
         })
     }
+}
+
+/// The endpoints of each side; `endpoints` are those of both, one side after the other.
+fn sides(ab: &[Deployment; 2], endpoints: &Endpoints) -> Result<[Side; 2], EndpointError> {
+    let first = ab[0].endpoints.len();
+    let side = |deployment: &Deployment, place: Range<usize>| {
+        let list = endpoints.as_slice()[place.clone()].to_vec();
+        Ok(Side {
+            name: deployment.name.clone(),
+            endpoints: Endpoints::new(list, endpoints.model().to_owned())?,
+            place,
+        })
+    };
+    Ok([
+        side(&ab[0], 0..first)?,
+        side(&ab[1], first..endpoints.count().get())?,
+    ])
 }
 
 /// A request in flight is a connection; with the embedded engine both of its ends are here.

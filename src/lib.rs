@@ -28,6 +28,7 @@ pub mod load;
 pub mod measurement;
 pub mod metrics;
 pub mod prompt;
+mod ranks;
 pub mod report;
 pub mod results;
 pub mod safety;

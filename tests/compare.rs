@@ -49,7 +49,7 @@ fn a_slower_version_is_shown_after_what_differs() {
         .find(|line| line.contains("TTFT P99"))
         .expect("a row");
     assert!(
-        p99.contains("of 500 values") && p99.contains("inconclusive"),
+        p99.contains("of 1000 values") && p99.contains("inconclusive"),
         "{p99}"
     );
     assert!(

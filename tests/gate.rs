@@ -183,7 +183,7 @@ fn a_figure_asked_for_must_be_measurable_and_strict_wants_all() {
     let (code, text, ..) = gate(&results, &["--max-regression", "tok_s=3%,e2el_p99=10%"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(
-        text.contains("E2EL P99 (ms): 320 values, 500 are needed"),
+        text.contains("E2EL P99 (ms): 320 values, 1000 are needed"),
         "{text}"
     );
     let (code, text, junit, _) = gate(&results, &["--max-regression", "tok_s=3%,goodput=3%"]);

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::load::Sampling;
+
 /// What servemark itself must know of Criterion's command line; Criterion parses it again for itself.
 ///
 /// The options that are only passed over stand here so that their values are not taken for the filter.
@@ -51,20 +53,6 @@ pub struct BenchArgs {
     plotting_backend: Option<String>,
     #[arg(long, id = "output-format")]
     output_format: Option<String>,
-}
-
-/// Criterion's defaults suit functions of microseconds; a point of serving wants fewer, longer samples.
-pub mod defaults {
-    use std::time::Duration;
-
-    /// Samples (windows) per point.
-    pub const SAMPLE_SIZE: usize = 10;
-    /// Warm-up per point.
-    pub const WARM_UP: Duration = Duration::from_millis(500);
-    /// Measurement per point; Criterion rounds up to whole iterations per sample.
-    pub const MEASUREMENT: Duration = Duration::from_millis(2500);
-    /// Bootstrap resamples; at ten samples more of them change no figure that is shown.
-    pub const RESAMPLES: usize = 10_000;
 }
 
 /// What Criterion will do with the benchmarks.
@@ -121,7 +109,7 @@ impl BenchArgs {
     pub fn sample_size(&self) -> Option<usize> {
         match self.mode() {
             Mode::Bench if self.quick || self.profile_time.is_some() => None,
-            Mode::Bench => Some(self.sample_size.unwrap_or(defaults::SAMPLE_SIZE)),
+            Mode::Bench => Some(self.sample_size.unwrap_or(Sampling::DEFAULT.windows)),
             Mode::Test | Mode::List => Some(1),
         }
     }
@@ -133,12 +121,34 @@ impl BenchArgs {
 
     /// Criterion's warm-up of a point.
     pub fn warm_up(&self) -> Duration {
-        seconds(self.warm_up_time, defaults::WARM_UP)
+        seconds(self.warm_up_time, Sampling::DEFAULT.warm_up)
     }
 
     /// Criterion's measurement of a point.
     pub fn measurement(&self) -> Duration {
-        seconds(self.measurement_time, defaults::MEASUREMENT)
+        seconds(self.measurement_time, Sampling::DEFAULT.measurement)
+    }
+
+    /// Windows to cut where the load is driven without Criterion.
+    pub fn windows(&self) -> usize {
+        self.sample_size().unwrap_or(Sampling::DEFAULT.windows)
+    }
+
+    /// Warm-up where the load is driven without Criterion; a test has none.
+    pub fn driven_warm_up(&self) -> Duration {
+        self.unless_tested(self.warm_up())
+    }
+
+    /// Measurement where the load is driven without Criterion; a test is over with its first round.
+    pub fn driven_measurement(&self) -> Duration {
+        self.unless_tested(self.measurement())
+    }
+
+    fn unless_tested(&self, time: Duration) -> Duration {
+        match self.mode() {
+            Mode::Bench => time,
+            Mode::Test | Mode::List => Duration::ZERO,
+        }
     }
 
     /// About how long the load of one point runs.
@@ -198,7 +208,7 @@ mod tests {
         );
         assert_eq!(
             read("--bench --measurement-time nonsense").point_time(),
-            defaults::WARM_UP + defaults::MEASUREMENT
+            Sampling::DEFAULT.warm_up + Sampling::DEFAULT.measurement
         );
     }
 }

@@ -34,21 +34,21 @@ pub struct Ready {
 }
 
 impl Feed {
-    /// Starts making prompts from `first_index` on, up to `depth` ahead of the load.
+    /// Starts making the prompts of `indices`, up to `depth` ahead of the load.
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(
         source: Arc<PromptSource>,
         template: PayloadTemplate,
-        first_index: u64,
+        indices: impl Iterator<Item = u64> + Send + 'static,
         depth: usize,
     ) -> std::io::Result<Feed> {
         let (sender, receiver) = mpsc::channel(depth.max(1));
         std::thread::Builder::new()
             .name("servemark-prompts".into())
             .spawn(move || {
-                for index in first_index.. {
+                for index in indices {
                     let ready = match source.prompt(index) {
                         Ok(prompt) => Ok(Ready {
                             body: template.body(&prompt.text),
@@ -68,7 +68,7 @@ impl Feed {
         })
     }
 
-    /// The next prompt; `None` only if the thread that makes them died.
+    /// The next prompt; `None` only if the thread that makes them died or `indices` ended.
     pub async fn next(&self) -> Option<Item> {
         self.queue.lock().await.recv().await
     }

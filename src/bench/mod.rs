@@ -11,8 +11,11 @@
 
 mod args;
 mod feed;
+mod part;
 mod point;
 mod progress;
+mod ranked;
+mod record;
 mod results;
 mod session;
 mod target;
@@ -22,6 +25,7 @@ mod workload;
 use std::process::ExitCode;
 
 use crate::config::Config;
+use crate::ranks::Ranks;
 
 pub use workload::Workload;
 
@@ -59,19 +63,31 @@ impl Bench {
     /// Exits with 0 when every point was measured, 1 when a point failed, 2 when nothing could run.
     pub fn run(self) -> ExitCode {
         match self.session() {
-            Ok(session) => session.run(),
+            Ok(Some(session)) => session.run(),
+            Ok(None) => ExitCode::SUCCESS,
             Err(error) => cannot_run(&error),
         }
     }
 
-    fn session(self) -> Result<Session, Box<dyn std::error::Error>> {
+    /// `None` where the load is driven by nobody and rank 0 alone has something to do.
+    fn session(self) -> Result<Option<Session>, Box<dyn std::error::Error>> {
         // Criterion answers --help and --version, and ends the process.
         let args = BenchArgs::from_env();
         let _ = criterion::Criterion::default().configure_from_args();
+        let ranks = Ranks::from_env()?;
         let mut config = Config::load()?;
         (self.configure)(&mut config);
         let prompts = self.workload.prompts(&config)?;
-        Ok(Session::new(self.name, prompts, config, args))
+        let meeting = match ranks {
+            Some(ranks) if args.drives_load() => {
+                Some(ranked::meet(ranks, &self.name, &prompts, &mut config)?)
+            }
+            Some(ranks) if !ranks.leads() => return Ok(None),
+            _ => None,
+        };
+        Ok(Some(Session::new(
+            self.name, prompts, config, args, meeting,
+        )))
     }
 }
 

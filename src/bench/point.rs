@@ -11,18 +11,19 @@ use criterion::BenchmarkId;
 
 use super::feed::Feed;
 use super::progress::Progress;
-use super::results::Results;
-use super::session::{Session, Track};
+use super::results::{Measured, Results};
+use super::session::{Ended, Session, Track};
 use super::target::{KeepTexts, Serving};
 use super::windows::{Live, PointFailed, REPLAY_PACE, Replay};
 use super::workload::NamedPrompt;
-use crate::client::{Client, PayloadTemplate};
-use crate::config::FixedOutput;
+use crate::client::{Client, FailureCause, PayloadTemplate};
+use crate::config::{FixedOutput, Metric};
 use crate::endpoint::RoundRobin;
 use crate::fixture::{Fixture, FixtureError};
 use crate::load::{Load, Window};
 use crate::measurement::Phase;
 use crate::prompt::PromptSource;
+use crate::ranks::Share;
 use crate::safety::SafetyCheck;
 
 /// Texts per point whose tokens are counted again, to compare with the server's count.
@@ -44,19 +45,23 @@ impl Point<'_> {
         tracks: &mut [Track<'_>],
         progress: &mut Progress,
         results: &mut Results,
-    ) -> Result<(), &'static FixtureError> {
+    ) -> Result<(), Ended> {
         let mut windows: Option<Vec<Window>> = None;
         for track in tracks {
-            if !self
-                .session
-                .selects(self.prompt, track.metric, self.concurrency)
-            {
+            if !self.selects(track.metric) {
                 continue;
             }
             match &windows {
                 // Neither listing nor loading a baseline calls a benchmark; nothing need be booted.
                 None if !self.session.args.drives_load() => self.bench(track, results, |_, _| 0.0),
-                None => windows = Some(self.measure(track, progress, results)?),
+                None => match &self.session.meeting {
+                    None => windows = Some(self.measure(track, progress, results)?),
+                    Some(meeting) => {
+                        let shared = self.lead(meeting, progress, results)?;
+                        self.replay(track, results, &shared);
+                        windows = Some(shared);
+                    }
+                },
                 Some(windows) => self.replay(track, results, windows),
             }
         }
@@ -71,7 +76,7 @@ impl Point<'_> {
         results: &mut Results,
     ) -> Result<Vec<Window>, &'static FixtureError> {
         let (config, args) = (&self.session.config, &self.session.args);
-        let fixture = Fixture::shared(config)?;
+        let fixture = Fixture::shared(config, true)?;
         progress.announce(self, fixture);
         let started = self
             .prompt
@@ -79,13 +84,16 @@ impl Point<'_> {
             .map_err(|error| error.to_string())
             .and_then(|source| {
                 let tokens = source.tokens();
-                let load = self.start(fixture, source).map_err(|e| e.to_string())?;
-                Ok((tokens, load))
+                let share = Share::whole(self.concurrency);
+                let target = self.target(fixture, source, &share);
+                let target = target.map_err(|e| e.to_string())?;
+                Ok((tokens, self.start(fixture, target, &share)))
             });
         let (tokens, load) = match started {
             Ok(started) => started,
             Err(message) => {
-                results.add_unstarted(self, fixture, message);
+                let cause = FailureCause::Prompt.to_string();
+                results.add_unmeasured(self, fixture, &cause, message);
                 return Ok(Vec::new());
             }
         };
@@ -106,7 +114,14 @@ impl Point<'_> {
         let (windows, self_check) = live.finish();
         progress.point_done();
         let snapshots = snapshots.into_inner();
-        results.add(self, fixture, tokens, &windows, &snapshots, self_check);
+        let measured = Measured {
+            prompt_tokens: tokens,
+            windows: &windows,
+            scrapes: &snapshots,
+            self_check,
+            shared: None,
+        };
+        results.add(self, fixture, measured);
         Ok(windows)
     }
 
@@ -146,16 +161,17 @@ impl Point<'_> {
             Ok(()) => {}
             Err(payload) if payload.is::<PointFailed>() => results.ended_early(&self.name()),
             // Criterion has said why: a baseline that does not exist, say.
-            Err(_) => results.criterion_failed(),
+            Err(_) => results.fail(),
         }
     }
 
-    /// Starts the point's load.
-    fn start(
+    /// Prepares what a share of the point's load sends to.
+    pub(super) fn target(
         &self,
         fixture: &Fixture,
         source: PromptSource,
-    ) -> Result<Load<Serving>, Box<dyn std::error::Error>> {
+        share: &Share,
+    ) -> Result<Serving, Box<dyn std::error::Error>> {
         let config = &self.session.config;
         let api = self.prompt.kind.api();
         let fixed_output = match config.fixed_output {
@@ -165,13 +181,14 @@ impl Point<'_> {
         };
         let template = PayloadTemplate::new(config, api, fixture.endpoints.model(), fixed_output);
         // Deep enough that a whole round can start at once, twice.
-        let depth = 2 * self.concurrency.get() + 16;
-        let target = Serving {
+        let depth = 2 * share.concurrency.get() + 16;
+        let indices = share.indices(self.ordinal << 32);
+        Ok(Serving {
             client: Client::new(fixture.http.clone(), config, fixture.clock),
-            feed: Feed::start(Arc::new(source), template, self.ordinal << 32, depth)?,
-            request_id_prefix: fixture.request_id_prefix.clone(),
+            feed: Feed::start(Arc::new(source), template, indices, depth)?,
+            request_id_prefix: self.request_id_prefix(fixture),
             urls: fixture.endpoints.iter().map(|e| e.url.api(api)).collect(),
-            balance: RoundRobin::new(fixture.endpoints.count()),
+            balance: RoundRobin::after(share.before, fixture.endpoints.count()),
             safety: match &config.safety {
                 Some(safety) => Some(SafetyCheck::new(safety, fixture.seed)?),
                 None => None,
@@ -180,14 +197,36 @@ impl Point<'_> {
                 true => KeepTexts::All,
                 false => KeepTexts::First(AtomicU32::new(TEXTS_COUNTED_AGAIN)),
             },
-        };
-        Ok(Load::start(
+        })
+    }
+
+    /// Starts a share of the point's load.
+    pub(super) fn start(&self, fixture: &Fixture, target: Serving, share: &Share) -> Load<Serving> {
+        Load::start(
             fixture.runtime.handle().clone(),
             Arc::new(target),
-            config.load_shape,
-            self.concurrency,
+            self.session.config.load_shape,
+            share.concurrency,
             fixture.clock,
-        ))
+        )
+    }
+
+    /// Whether the command line selects a metric of the point.
+    pub fn selects(&self, metric: Metric) -> bool {
+        self.session.selects(self.prompt, metric, self.concurrency)
+    }
+
+    /// Whether the command line selects any metric of the point.
+    pub fn is_selected(&self) -> bool {
+        let mut metrics = self.session.metrics.iter();
+        metrics.any(|metric| self.selects(*metric))
+    }
+
+    /// Begin of the `X-Request-Id` of the point's requests: the same in all ranks.
+    pub fn request_id_prefix(&self, fixture: &Fixture) -> Option<String> {
+        let own = fixture.request_id_prefix.clone()?;
+        let meeting = self.session.meeting.as_ref();
+        Some(meeting.map_or(own, |m| m.decided().request_id_prefix.clone()))
     }
 
     /// The point's name in messages (`chat_throughput/1k c=32`).

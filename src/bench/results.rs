@@ -1,14 +1,12 @@
 //! What a session keeps of its points, and what it leaves behind at its end.
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 use super::args::Mode;
 use super::point::Point;
+use super::record;
 use super::session::Session;
 use super::workload::NamedPrompt;
-use crate::client::FailureCause;
 use crate::config::Metric;
 use crate::endpoint::MetricsInterval;
 use crate::fixture::{self, Fixture, Scrape};
@@ -16,12 +14,28 @@ use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{self, PointResult, Row};
-use crate::results::{
-    self, BaselineName, PointKey, RunRecord, SCHEMA_VERSION, criterion_file_name,
-};
+use crate::results::{self, BaselineName, RankPart, criterion_file_name};
 
 /// Exit code when a point failed.
-const POINT_FAILED: u8 = 1;
+pub(super) const POINT_FAILED: u8 = 1;
+
+/// What came of a point's load.
+pub(super) struct Measured<'a> {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    pub windows: &'a [Window],
+    /// The servers' counters before and after.
+    pub scrapes: &'a [Vec<Scrape>],
+    pub self_check: Option<SelfCheck>,
+    /// Where several processes shared the load.
+    pub shared: Option<Shared>,
+}
+
+/// Who shared a load, and the clock of its windows at zero (ns since 1970).
+pub(super) struct Shared {
+    pub ranks: Vec<RankPart>,
+    pub clock_unix_ns: u64,
+}
 
 /// The rows so far, and whether anything went wrong.
 #[derive(Default)]
@@ -36,9 +50,19 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Criterion itself gave up on a benchmark.
-    pub fn criterion_failed(&mut self) {
+    /// Criterion itself gave up on a benchmark, or something else ended the run.
+    pub fn fail(&mut self) {
         self.failed = true;
+    }
+
+    /// Whether no point has come to an end yet, good or bad.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Says something of a point below the table.
+    pub fn note(&mut self, point: &str, note: &str) {
+        self.notes.push(format!("{point}: {note}"));
     }
 
     /// A window came without any success, or without the metric; what was measured before it stays.
@@ -50,15 +74,14 @@ impl Results {
     }
 
     /// Keeps a measured point, and writes its record at once, so that nothing later can lose it.
-    pub fn add(
-        &mut self,
-        point: &Point<'_>,
-        fixture: &Fixture,
-        prompt_tokens: usize,
-        windows: &[Window],
-        scrapes: &[Vec<Scrape>],
-        self_check: Option<SelfCheck>,
-    ) {
+    pub fn add(&mut self, point: &Point<'_>, fixture: &Fixture, measured: Measured<'_>) {
+        let Measured {
+            prompt_tokens,
+            windows,
+            scrapes,
+            self_check,
+            shared,
+        } = measured;
         let config = &point.session.config;
         let requests = || windows.iter().flat_map(|w| &w.requests);
         let summary = Summary::of(
@@ -79,14 +102,22 @@ impl Results {
         };
         let intervals = fixture::intervals(scrapes);
         self.notes.extend(prefix_cache_note(&row, &intervals));
-        self.notes.extend(changed_note(&row));
+        self.notes.extend(changed_note(point, &row));
         self.notes.extend(client_bound_note(&row));
         self.recounts.extend(recount(fixture, windows));
         let servers = fixture.endpoints.iter().map(|e| &e.identity);
         self.name = BaselineName::of_servers(servers).ok();
         if point.session.args.mode() == Mode::Bench {
-            let record = record(point, fixture, &row, windows, &intervals);
-            if let Err(error) = record {
+            let mut record = record::record(point, fixture, &row, windows, &intervals);
+            if let Some(Shared {
+                ranks,
+                clock_unix_ns,
+            }) = shared
+            {
+                record.ranks = ranks;
+                record.clock_unix_ns = clock_unix_ns;
+            }
+            if let Err(error) = record::write(point, &record) {
                 eprintln!("warning: the run record could not be written: {error}");
                 self.failed = true;
             }
@@ -94,10 +125,16 @@ impl Results {
         self.push(row);
     }
 
-    /// Keeps a point whose load could not be started.
-    pub fn add_unstarted(&mut self, point: &Point<'_>, fixture: &Fixture, message: String) {
+    /// Keeps a point of which nothing was measured: its load could not be started, or not be merged.
+    pub fn add_unmeasured(
+        &mut self,
+        point: &Point<'_>,
+        fixture: &Fixture,
+        cause: &str,
+        message: String,
+    ) {
         let failures = vec![FailureCount {
-            cause: FailureCause::Prompt.to_string(),
+            cause: cause.to_owned(),
             count: 0,
             first_message: message,
         }];
@@ -108,7 +145,7 @@ impl Results {
         let row = row(point, fixture, 0, result);
         if point.session.args.mode() == Mode::Bench {
             // What an earlier run left is not of this one; a comparison must find the point missing.
-            let _ = std::fs::remove_file(record_path(&row, "new"));
+            let _ = std::fs::remove_file(record::path(point, "new"));
         }
         self.push(row);
     }
@@ -126,7 +163,7 @@ impl Results {
     }
 
     /// Prints the tables, writes the CSV file, rewords Criterion's pages; the exit code of the run.
-    pub fn conclude(self, session: &Session) -> ExitCode {
+    pub fn conclude(self, session: &Session) -> u8 {
         let mut failed = self.failed;
         if session.args.mode() == Mode::Bench && !self.rows.is_empty() {
             print!("{}", report::markdown(&self.rows));
@@ -139,8 +176,8 @@ impl Results {
             });
         }
         match failed {
-            true => ExitCode::from(POINT_FAILED),
-            false => ExitCode::SUCCESS,
+            true => POINT_FAILED,
+            false => 0,
         }
     }
 
@@ -192,7 +229,13 @@ impl Results {
     }
 }
 
-fn row(point: &Point<'_>, fixture: &Fixture, prompt_tokens: usize, result: PointResult) -> Row {
+/// The row of a point.
+pub(super) fn row(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    prompt_tokens: usize,
+    result: PointResult,
+) -> Row {
     let config = &point.session.config;
     Row {
         bench: point.session.name.clone(),
@@ -206,62 +249,6 @@ fn row(point: &Point<'_>, fixture: &Fixture, prompt_tokens: usize, result: Point
         self_check: None,
         result,
     }
-}
-
-/// Writes the record of a point as `new`, and under the baseline's name if one is being saved.
-fn record(
-    point: &Point<'_>,
-    fixture: &Fixture,
-    row: &Row,
-    windows: &[Window],
-    server_metrics: &[Option<MetricsInterval>],
-) -> Result<(), Box<dyn std::error::Error>> {
-    let (windows, requests) = RunRecord::columns(&[windows]);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let record = RunRecord {
-        schema_version: SCHEMA_VERSION,
-        servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
-        ended_unix_s: now.as_secs_f64(),
-        clock_unix_ns: fixture.clock.unix_ns(),
-        bench: row.bench.clone(),
-        prompt: row.prompt.clone(),
-        prompt_tokens: row.prompt_tokens,
-        tokenizer: fixture.counter.source().to_string(),
-        concurrency: row.concurrency,
-        seed: fixture.seed,
-        request_id_prefix: fixture.request_id_prefix.clone(),
-        simulated: row.simulated.clone(),
-        config: point.session.config.public_json(),
-        endpoints: fixture
-            .endpoints
-            .iter()
-            .map(|e| e.identity.clone())
-            .collect(),
-        summary: row.summary().cloned(),
-        failures: row.failures().to_vec(),
-        blocked: row.blocked().to_vec(),
-        server_metrics: server_metrics.to_vec(),
-        self_check: row.self_check.clone(),
-        interleaved: None,
-        windows,
-        requests,
-    };
-    let json = serde_json::to_vec(&record)?;
-    let names = std::iter::once("new").chain(point.session.args.save_baseline());
-    for name in names {
-        results::write_atomically(&record_path(row, name), &json)?;
-    }
-    Ok(())
-}
-
-/// Where the row's record of this name lies.
-fn record_path(row: &Row, name: &str) -> PathBuf {
-    let point = PointKey {
-        bench: row.bench.clone(),
-        prompt: row.prompt.clone(),
-        concurrency: row.concurrency,
-    };
-    results::criterion_directory().join(point.record_path(name))
 }
 
 /// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
@@ -287,7 +274,7 @@ fn client_bound_note(row: &Row) -> Option<String> {
     let check = row.self_check.as_ref()?;
     (!check.client_bound.is_empty()).then(|| {
         format!(
-            "{}: client-bound: {}; the servers may be faster than these figures. Leave the client more of its machine, or split the load",
+            "{}: client-bound: {}; the servers may be faster than these figures. Leave the client more of its machine, or split the load over processes (docs/scale.md)",
             row.name(),
             check.client_bound.join(", ")
         )
@@ -295,8 +282,8 @@ fn client_bound_note(row: &Row) -> Option<String> {
 }
 
 /// Criterion compares with whatever ran before; say so where that was another kind of server.
-fn changed_note(row: &Row) -> Option<String> {
-    let before = std::fs::read(record_path(row, "new")).ok()?;
+fn changed_note(point: &Point<'_>, row: &Row) -> Option<String> {
+    let before = std::fs::read(record::path(point, "new")).ok()?;
     let before: serde_json::Value = serde_json::from_slice(&before).ok()?;
     let kind = |simulated: bool| {
         if simulated {

@@ -6,14 +6,20 @@ use std::process::ExitCode;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput};
 
-use super::args::{BenchArgs, Mode, defaults};
+use super::CANNOT_RUN;
+use super::args::{BenchArgs, Mode};
 use super::point::Point;
 use super::progress::Progress;
-use super::results::Results;
+use super::results::{POINT_FAILED, Results};
 use super::workload::NamedPrompt;
 use crate::config::{Config, Metric};
 use crate::fixture::FixtureError;
+use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
+use crate::ranks::{Meeting, MeetingError};
+
+/// Criterion's bootstrap resamples; at ten samples more of them change no figure that is shown.
+const RESAMPLES: usize = 10_000;
 
 /// A benchmark about to run.
 pub(super) struct Session {
@@ -22,6 +28,19 @@ pub(super) struct Session {
     pub config: Config,
     pub args: BenchArgs,
     pub metrics: Vec<Metric>,
+    /// With whom the load is shared, if it is.
+    pub meeting: Option<Meeting>,
+}
+
+/// The run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    /// Nothing could be booted.
+    #[error(transparent)]
+    Fixture(#[from] &'static FixtureError),
+    /// The ranks have lost each other.
+    #[error(transparent)]
+    Ranks(#[from] MeetingError),
 }
 
 /// One metric's Criterion, open at the same time as the others', as they take turns at each point.
@@ -45,6 +64,7 @@ impl Session {
         prompts: Vec<NamedPrompt>,
         config: Config,
         args: BenchArgs,
+        meeting: Option<Meeting>,
     ) -> Session {
         let metrics = definable(&config);
         Session {
@@ -53,45 +73,90 @@ impl Session {
             config,
             args,
             metrics,
+            meeting,
         }
     }
 
     /// Runs every point that the command line selects; the exit code says whether all were measured.
-    pub fn run(self) -> ExitCode {
+    pub fn run(mut self) -> ExitCode {
+        let code = match &self.meeting {
+            Some(meeting) if !meeting.ranks().leads() => self.follow(meeting),
+            _ => self.measure(),
+        };
+        ExitCode::from(match self.meeting.take() {
+            None => code,
+            Some(meeting) => meeting.close(code).unwrap_or_else(|error| {
+                eprintln!("error: {error}");
+                code.max(POINT_FAILED)
+            }),
+        })
+    }
+
+    /// Measures and reports: the whole work of a process of its own, and that of rank 0.
+    fn measure(&self) -> u8 {
         let mut instruments: Vec<_> = self.metrics.iter().map(|m| Instrument::new(*m)).collect();
         let mut results = Results::default();
         if let Err(error) = self.run_points(&mut instruments, &mut results) {
-            return super::cannot_run(error);
+            self.end_early(&error);
+            if results.is_empty() {
+                return CANNOT_RUN;
+            }
+            results.fail();
         }
         if let Some(instrument) = instruments.last()
             && self.args.mode() == Mode::Bench
         {
             instrument.criterion.final_summary();
         }
-        results.conclude(&self)
+        results.conclude(self)
     }
 
     fn run_points(
         &self,
         instruments: &mut [Instrument],
         results: &mut Results,
-    ) -> Result<(), &'static FixtureError> {
+    ) -> Result<(), Ended> {
         let mut progress = Progress::new(self.count_points(), self.args.point_time());
-        let mut ordinal = 0;
-        for prompt in &self.prompts {
+        for (at, prompt) in self.prompts.iter().enumerate() {
             let mut tracks = self.open_tracks(instruments, prompt);
-            for concurrency in &self.config.concurrent_levels {
-                let point = Point {
-                    session: self,
-                    prompt,
-                    ordinal,
-                    concurrency: *concurrency,
-                };
+            for point in self.points_of(at) {
                 point.run(&mut tracks, &mut progress, results)?;
-                ordinal += 1;
             }
         }
         Ok(())
+    }
+
+    /// Drives this rank's part of every point; rank 0 reports.
+    fn follow(&self, meeting: &Meeting) -> u8 {
+        let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
+        for (done, point) in points.filter(Point::is_selected).enumerate() {
+            if let Err(error) = point.follow(meeting) {
+                self.end_early(&error);
+                return if done == 0 { CANNOT_RUN } else { POINT_FAILED };
+            }
+        }
+        // Rank 0 knows how it went.
+        0
+    }
+
+    /// Says why the run ends before its time, here and to the other ranks.
+    fn end_early(&self, error: &Ended) {
+        eprintln!("error: {error}");
+        if let Some(meeting) = &self.meeting {
+            meeting.give_up(&error.to_string());
+        }
+    }
+
+    /// The points of a prompt, selected or not.
+    fn points_of(&self, at: usize) -> impl Iterator<Item = Point<'_>> {
+        let levels = &self.config.concurrent_levels;
+        let point = move |(level, concurrency): (usize, &NonZeroUsize)| Point {
+            session: self,
+            prompt: &self.prompts[at],
+            ordinal: (at * levels.len() + level) as u64,
+            concurrency: *concurrency,
+        };
+        levels.iter().enumerate().map(point)
     }
 
     fn open_tracks<'a>(
@@ -128,14 +193,8 @@ impl Session {
 
     /// Points with a metric that the command line selects.
     fn count_points(&self) -> u32 {
-        let mut points = 0;
-        for prompt in &self.prompts {
-            for level in &self.config.concurrent_levels {
-                let any = |m: &Metric| self.selects(prompt, *m, *level);
-                points += u32::from(self.metrics.iter().any(any));
-            }
-        }
-        points
+        let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
+        u32::try_from(points.filter(Point::is_selected).count()).unwrap_or(u32::MAX)
     }
 }
 
@@ -149,10 +208,10 @@ impl Instrument {
                 .with_measurement(measurement)
                 .output_directory(&crate::results::criterion_directory())
                 .plotting_backend(PlottingBackend::Plotters)
-                .sample_size(defaults::SAMPLE_SIZE)
-                .warm_up_time(defaults::WARM_UP)
-                .measurement_time(defaults::MEASUREMENT)
-                .nresamples(defaults::RESAMPLES)
+                .sample_size(Sampling::DEFAULT.windows)
+                .warm_up_time(Sampling::DEFAULT.warm_up)
+                .measurement_time(Sampling::DEFAULT.measurement)
+                .nresamples(RESAMPLES)
                 .configure_from_args(),
         }
     }

@@ -4,14 +4,14 @@ use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use super::target::Serving;
-use crate::client::Outcome;
+use crate::client::{Outcome, RequestRecord};
 use crate::config::Metric;
 use crate::fixture::{Fixture, LOAD_THREADS};
 use crate::load::{Load, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 
 /// A window without any success is taken again until this many requests have failed in a row.
-const FAILURES_IN_A_ROW: usize = 20;
+pub const FAILURES_IN_A_ROW: usize = 20;
 
 /// Time that a replayed iteration takes, so that Criterion can plan from it.
 pub const REPLAY_PACE: Duration = Duration::from_micros(50);
@@ -72,7 +72,7 @@ impl<'a> Live<'a> {
             resume_unwind(Box::new(PointFailed));
         };
         let mut window = succeeding_window(load, iterations, self.patience);
-        count_missing_tokens(&mut window, self.fixture);
+        count_missing_tokens(&mut window.requests, self.fixture);
         let value = measurement::value(metric, &window);
         self.windows.push((phase, window));
         if phase != first && Some(samples + 1) == self.sample_size {
@@ -121,18 +121,14 @@ fn succeeding_window(load: &mut Load<Serving>, iterations: u64, patience: Durati
         && window.requests.len() < FAILURES_IN_A_ROW
         && begin.elapsed() < patience
     {
-        let more = load.window(iterations);
-        window.end_ns = more.end_ns;
-        window.iterations += more.iterations;
-        window.carried_out = more.carried_out;
-        window.requests.extend(more.requests);
+        window.extend(load.window(iterations));
     }
     window
 }
 
 /// Counts the output tokens of requests whose server did not say, now that nothing is being timed.
-fn count_missing_tokens(window: &mut Window, fixture: &Fixture) {
-    for record in &mut window.requests {
+pub fn count_missing_tokens(requests: &mut [RequestRecord], fixture: &Fixture) {
+    for record in requests {
         if let Outcome::Completed(completion) = &mut record.outcome
             && completion.usage_output.is_none()
             && let Some(text) = &completion.text

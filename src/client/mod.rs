@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::config::Config;
@@ -134,6 +134,8 @@ impl Client {
                     message: chunk::error_in_body(&body),
                 });
             }
+            // They lie in the connection's first read buffer, which it can use again once they are gone.
+            *response.headers_mut() = HeaderMap::new();
             loop {
                 let bytes = match response.chunk().await {
                     Ok(Some(bytes)) => bytes,

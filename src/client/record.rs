@@ -160,7 +160,7 @@ impl std::fmt::Display for FailureCause {
 }
 
 /// A request that the safety check stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// Whether the prompt or the answer was refused.
     pub stage: BlockStage,
@@ -171,7 +171,8 @@ pub struct Block {
 }
 
 /// Which text the safety check refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BlockStage {
     /// The prompt; the request was not sent.
     Prompt,

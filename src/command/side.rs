@@ -38,8 +38,19 @@ fn part(text: &str) -> anyhow::Result<Vec<RunRecord>> {
     };
     match baseline {
         Ok(baseline) => Ok(baseline.records()?),
-        Err(_) if text.ends_with(".json") => Ok(vec![RunRecord::read(path)?]),
+        Err(_) if text.ends_with(".json") => Ok(vec![record(path)?]),
         Err(_) if path.is_file() => Ok(Unpacked::read(path)?.records),
         Err(error) => Err(error),
     }
+}
+
+/// One record of a whole load.
+fn record(path: &Path) -> anyhow::Result<RunRecord> {
+    let record = RunRecord::read(path)?;
+    anyhow::ensure!(
+        record.part.is_none(),
+        "{} is one rank's part of a load; give the record of the whole, which lies beside it",
+        path.display()
+    );
+    Ok(record)
 }

@@ -92,6 +92,8 @@ mod tests {
             "SERVEMARK_CONFIG",
             "SERVEMARK_REAL_VLLM",
             "SERVEMARK_AB",
+            "SERVEMARK_RANKS",
+            "SERVEMARK_RANKS_DIR",
             "SERVEMARK_UNRELATED",
             "MODEL_ENDPOINT",
         ];

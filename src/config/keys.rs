@@ -43,7 +43,13 @@ impl Key {
 pub const PREFIX: &str = "SERVEMARK_";
 
 /// `SERVEMARK_*` variables that are no key.
-pub const RESERVED: [&str; 3] = ["SERVEMARK_CONFIG", "SERVEMARK_REAL_VLLM", "SERVEMARK_AB"];
+pub const RESERVED: [&str; 5] = [
+    "SERVEMARK_CONFIG",
+    "SERVEMARK_REAL_VLLM",
+    "SERVEMARK_AB",
+    "SERVEMARK_RANKS",
+    "SERVEMARK_RANKS_DIR",
+];
 
 macro_rules! keys {
     ($($name:ident $form:ident $default:literal, $expected:literal, $example:literal;)*) => {

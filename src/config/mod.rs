@@ -9,6 +9,7 @@
 //! the file (or variable), the key, what was found, what is expected and an example.
 
 mod api_key;
+mod deployment;
 mod endpoint_url;
 mod env;
 mod error;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 pub use api_key::{ApiKey, NotAKey};
+pub use deployment::Deployment;
 pub use endpoint_url::{Api, EndpointUrl, EndpointUrlError};
 pub use error::{ConfigError, Origin, Problem};
 pub use safety::{SafetyBackend, SafetyConfig};
@@ -104,6 +106,9 @@ pub struct Config {
     pub ready_timeout: Duration,
     /// `METRICS`: what Criterion measures, in this order. Never empty, no duplicates.
     pub metrics: Vec<Metric>,
+    /// `SERVEMARK_AB`: two deployments to measure in turns, the one before first; they stand in for
+    /// [`Config::model_endpoints`].
+    pub ab: Option<[Deployment; 2]>,
     /// The bearer token, from the environment variable `OPENAI_API_KEY` only.
     pub api_key: Option<ApiKey>,
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::error::{ConfigError, Origin, Problem};
 use super::reader::Reader;
 use super::{
-    ApiKey, BUILT_IN, Config, ConfigSource, Precision, env, keys, safety, sampling, slo, value,
+    ApiKey, BUILT_IN, Config, ConfigSource, Precision, deployment, env, keys, safety, sampling,
+    slo, value,
 };
 
 /// Where a configuration is looked for, from the current directory.
@@ -112,6 +113,7 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
     let runs = reader.value(&keys::RUNS, |v| value::count_u32(v, 100));
     let half_width = reader.optional(&keys::PRECISION, sampling::share);
     let budget = reader.value(&keys::PRECISION_BUDGET, value::seconds);
+    let ab = deployment::read(reader);
     let api_key = api_key(reader);
     let (half_width, budget) = (half_width?, budget?);
     Some(Config {
@@ -141,6 +143,7 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
         slo: slo?,
         runs: runs?,
         precision: half_width.map(|half_width| Precision { half_width, budget }),
+        ab: ab?,
         api_key: api_key?,
         source,
     })

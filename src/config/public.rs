@@ -44,6 +44,7 @@ impl Config {
             "RUNS": self.runs,
             "PRECISION": self.precision.map(|precision| precision.half_width),
             "PRECISION_BUDGET": self.precision.map(|precision| precision.budget.as_secs_f64()),
+            "AB": self.ab.as_ref().map(|sides| sides.each_ref().map(|side| &side.name)),
             "OPENAI_API_KEY": self.api_key.as_ref().map(|_| HIDDEN),
         });
         if let (Some(keys), Some(safety)) = (keys.as_object_mut(), &self.safety) {

@@ -14,9 +14,14 @@ pub struct RoundRobin {
 impl RoundRobin {
     /// Starts with the first of `endpoints`.
     pub fn new(endpoints: NonZeroUsize) -> RoundRobin {
+        RoundRobin::after(0, endpoints)
+    }
+
+    /// Starts as after `requests` requests, which somebody else sends.
+    pub fn after(requests: usize, endpoints: NonZeroUsize) -> RoundRobin {
         RoundRobin {
             endpoints,
-            next: AtomicUsize::new(0),
+            next: AtomicUsize::new(requests),
         }
     }
 
@@ -53,8 +58,10 @@ mod tests {
 
     #[test]
     fn endpoints_come_in_their_order() {
-        let balance = RoundRobin::new(NonZeroUsize::new(2).unwrap());
+        let endpoints = NonZeroUsize::new(2).unwrap();
+        let balance = RoundRobin::new(endpoints);
         let picks: Vec<_> = (0..5).map(|_| balance.pick()).collect();
         assert_eq!(picks, [0, 1, 0, 1, 0]);
+        assert_eq!(RoundRobin::after(3, endpoints).pick(), 1);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use socket2::SockRef;
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -25,6 +26,10 @@ pub(crate) const VERSION: &str = "0.32.0+servemark.simulated";
 
 /// How long the HTTP threads get to end when the engine stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Connections that may wait to be accepted, as many as with vLLM's HTTP server (uvicorn). The standard
+/// library's 128 are fewer than a wave of requests opens at once: the rest would try again after a second.
+const BACKLOG: i32 = 2048;
 
 /// A running simulated vLLM. Dropping it stops every replica.
 #[derive(Debug)]
@@ -171,6 +176,7 @@ fn listen(
     };
     let failed = |source| EngineError::Listen { host, port, source };
     let listener = TcpListener::bind((host, port)).map_err(failed)?;
+    SockRef::from(&listener).listen(BACKLOG).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let url = Url::parse(&format!("http://{address}"))

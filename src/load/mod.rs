@@ -3,6 +3,7 @@
 //! A load drives a [`Target`] at a fixed concurrency *C* and is asked for one [`Window`] after another.
 //! One *iteration* is one round of C finished requests; a window is `iterations` consecutive rounds.
 
+mod sampling;
 mod self_check;
 mod steady;
 mod threads;
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 use crate::client::{Clock, RequestRecord};
 use crate::config::LoadShape;
 
+pub use sampling::{Rounds, Sampling};
 pub use self_check::{
     Lag, MOST_BUSY_SHARE, MOST_LOOP_LAG_MS, MOST_SEND_LAG_MS, MOST_STARVED_SHARE, SelfCheck, Watch,
     Watched,
@@ -70,6 +72,25 @@ impl<T: Target> Load<T> {
         match &mut self.0 {
             Shape::Steady(steady) => steady.window(iterations),
             Shape::Wave(wave) => wave.window(iterations),
+        }
+    }
+
+    /// The requests of a steady load that have ended since they were last asked for, in the order of
+    /// their ends; does not wait. They are in no window. Nothing for a wave, which runs only while a
+    /// window is waited for.
+    pub fn ended(&mut self) -> Vec<RequestRecord> {
+        match &mut self.0 {
+            Shape::Steady(steady) => steady.ended().collect(),
+            Shape::Wave(_) => Vec::new(),
+        }
+    }
+
+    /// Sends no further request and waits for those in flight; returns what has ended since it was last
+    /// asked for. Must not be called from within the runtime.
+    pub fn drain(mut self) -> Vec<RequestRecord> {
+        match &mut self.0 {
+            Shape::Steady(steady) => steady.drain().collect(),
+            Shape::Wave(_) => Vec::new(),
         }
     }
 }

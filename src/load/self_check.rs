@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Window;
 use super::threads::ThreadTime;
+use crate::client::RequestRecord;
 use crate::metrics::percentile;
 
 /// How often the event loop's lag is sampled.
@@ -166,7 +167,15 @@ pub struct Watched {
 impl Watched {
     /// Whether the client kept up while the load gave `windows`.
     pub fn check(self, windows: &[Window]) -> SelfCheck {
-        let requests = windows.iter().flat_map(|window| &window.requests);
+        self.check_requests(windows.iter().flat_map(|window| &window.requests))
+    }
+
+    /// Whether the client kept up while it sent `requests`.
+    pub fn check_requests<'a>(
+        self,
+        requests: impl IntoIterator<Item = &'a RequestRecord>,
+    ) -> SelfCheck {
+        let requests = requests.into_iter();
         let send_lag_ms = requests
             .map(|request| request.start_ns.saturating_sub(request.intended_ns) as f64 * 1e-6)
             .collect();

@@ -1,6 +1,7 @@
 //! The steady closed loop: C requests always in flight; a finished one is replaced at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -8,12 +9,14 @@ use tokio::task::JoinHandle;
 
 use super::window::{Boundary, Finished};
 use super::{Slots, Target, Window};
-use crate::client::Clock;
+use crate::client::{Clock, RequestRecord};
 
 pub(super) struct Steady {
     finished: UnboundedReceiver<Finished>,
     workers: Vec<JoinHandle<()>>,
     boundary: Boundary,
+    /// Set when no further request is to be sent.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Steady {
@@ -28,6 +31,7 @@ impl Steady {
             at_ns: clock.now_ns(),
             in_flight_events: 0,
         };
+        let stopped = Arc::new(AtomicBool::new(false));
         let workers = (0..slots.concurrency())
             .map(|slot| {
                 runtime.spawn(work(
@@ -36,6 +40,7 @@ impl Steady {
                     slot,
                     clock,
                     sender.clone(),
+                    Arc::clone(&stopped),
                 ))
             })
             .collect();
@@ -43,6 +48,7 @@ impl Steady {
             finished,
             workers,
             boundary,
+            stopped,
         }
     }
 
@@ -51,6 +57,16 @@ impl Steady {
         // The channel ends only if every worker died, which takes a panic in the target.
         self.boundary
             .cut(iterations, self.workers.len(), || finished.blocking_recv())
+    }
+
+    pub fn ended(&mut self) -> impl Iterator<Item = RequestRecord> {
+        std::iter::from_fn(|| self.finished.try_recv().ok()).map(|finished| finished.record)
+    }
+
+    pub fn drain(&mut self) -> impl Iterator<Item = RequestRecord> {
+        self.stopped.store(true, Ordering::Relaxed);
+        // The channel ends when the last worker has.
+        std::iter::from_fn(|| self.finished.blocking_recv()).map(|finished| finished.record)
     }
 }
 
@@ -68,8 +84,9 @@ async fn work<T: Target>(
     slot: usize,
     clock: Clock,
     sender: UnboundedSender<Finished>,
+    stopped: Arc<AtomicBool>,
 ) {
-    loop {
+    while !stopped.load(Ordering::Relaxed) {
         let intended_ns = clock.now_ns();
         let mut record = target.request(slots.counter(slot)).await;
         record.intended_ns = intended_ns;
@@ -91,10 +108,13 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+    use std::time::Duration;
+
     use super::*;
     use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
     use crate::config::LoadShape;
     use crate::load::Load;
+    use crate::load::window_tests::completed;
 
     /// Finishes a request when every place is taken, and so proves that C are in flight.
     struct Rendezvous {
@@ -179,5 +199,46 @@ mod tests {
                 .iter()
                 .all(|w| w.carried_in == 0 && w.carried_out == 0)
         );
+    }
+
+    /// Ends each request after a moment, and counts those it was sent.
+    struct Counting {
+        clock: Clock,
+        sent: AtomicUsize,
+    }
+
+    impl Target for Counting {
+        async fn request(&self, _: &AtomicU32) -> RequestRecord {
+            self.sent.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let now_ns = self.clock.now_ns();
+            completed(now_ns, now_ns, now_ns, 1)
+        }
+    }
+
+    #[test]
+    fn a_drained_load_has_ended_every_request_that_it_sent() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_time()
+            .build()
+            .unwrap();
+        let clock = Clock::start();
+        let target = Arc::new(Counting {
+            clock,
+            sent: AtomicUsize::new(0),
+        });
+        let mut load = Load::start(
+            runtime.handle().clone(),
+            Arc::clone(&target),
+            LoadShape::Steady,
+            NonZeroUsize::new(3).unwrap(),
+            clock,
+        );
+        let mut ended = load.window(4).requests.len();
+        ended += load.ended().len();
+        ended += load.drain().len();
+        assert!(ended >= 4 * 3);
+        assert_eq!(ended, target.sent.load(Ordering::SeqCst));
     }
 }

@@ -88,6 +88,14 @@ impl Window {
         }
     }
 
+    /// Takes the window that follows into this one.
+    pub fn extend(&mut self, more: Window) {
+        self.end_ns = more.end_ns;
+        self.iterations += more.iterations;
+        self.carried_out = more.carried_out;
+        self.requests.extend(more.requests);
+    }
+
     /// Its length (ns); at least 1, so that a rate is always finite.
     pub fn wall_ns(&self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns).max(1)

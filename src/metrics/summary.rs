@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, latency};
+use super::{Distribution, goodput, latency};
 use crate::client::{Completion, FailureCause, Outcome, RequestRecord, TokenSource};
+use crate::config::Slo;
 use crate::load::Window;
 
 const MS_PER_NS: f64 = 1e-6;
@@ -21,6 +22,9 @@ pub struct Summary {
     pub blocked: Vec<Blocked>,
     /// Completed requests ÷ wall time (req/s).
     pub rps: f64,
+    /// Requests ÷ wall time that met every objective of `SLO` (req/s); `None` where none is set.
+    #[serde(default)]
+    pub goodput: Option<f64>,
     /// Output tokens received in the windows ÷ wall time (tok/s).
     pub output_tok_s: Option<f64>,
     /// Input tokens of completed requests ÷ wall time (tok/s).
@@ -114,7 +118,8 @@ pub struct EndpointShare {
 impl Summary {
     /// Of measured windows; `None` where not one request succeeded.
     ///
-    /// `threshold_tps` is `THRESHOLD_TPS` (tok/s), `endpoints` the length of the endpoint list.
+    /// `threshold_tps` is `THRESHOLD_TPS` (tok/s), `endpoints` the length of the endpoint list. Goodput is
+    /// left to [`Summary::with_goodput`].
     pub fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
         let completed: Vec<(&RequestRecord, &Completion)> =
             windows.iter().flat_map(Window::completed).collect();
@@ -137,6 +142,7 @@ impl Summary {
             failures: count_failures(requests()),
             blocked: count_blocked(requests()),
             rps: completed.len() as f64 / duration_s,
+            goodput: None,
             output_tok_s: (tokens.by_server + tokens.by_tokenizer > 0).then(|| {
                 let received: f64 = windows.iter().filter_map(Window::output_tokens).sum();
                 received / duration_s
@@ -155,6 +161,12 @@ impl Summary {
             tokens,
             endpoints: shares(requests(), endpoints),
         })
+    }
+
+    /// With the goodput of the same windows.
+    pub fn with_goodput(mut self, windows: &[Window], slo: &Slo) -> Summary {
+        self.goodput = goodput(windows, slo);
+        self
     }
 
     /// Failed requests of all causes.

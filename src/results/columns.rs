@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::client::{
@@ -25,6 +27,9 @@ pub struct RequestColumns {
     finish_reason: Vec<Option<String>>,
     /// Content events: the first as microseconds after `sent_ns`, each other after the one before.
     content_us: Vec<Vec<u64>>,
+    /// What the safety check stopped, by the request's position.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    blocks: BTreeMap<usize, Block>,
 }
 
 const OK: &str = "ok";
@@ -42,6 +47,9 @@ impl<'a> FromIterator<&'a RequestRecord> for RequestColumns {
 
 impl RequestColumns {
     fn push(&mut self, record: &RequestRecord) {
+        if let Outcome::Blocked(block) = &record.outcome {
+            self.blocks.insert(self.index.len(), block.clone());
+        }
         self.index.push(record.index);
         self.endpoint
             .push((record.endpoint != usize::MAX).then_some(record.endpoint));
@@ -71,7 +79,7 @@ impl RequestColumns {
             .push(completion.map_or(Vec::new(), |c| deltas_us(record.sent_ns, c)));
     }
 
-    /// The requests again, without texts, messages of failures and what a block was for.
+    /// The requests again, without texts and messages of failures.
     ///
     /// A record that somebody has cut short yields as many as every column has.
     pub fn iter(&self) -> impl Iterator<Item = RequestRecord> {
@@ -106,11 +114,12 @@ impl RequestColumns {
             safety_ns: self.safety_ns[at],
             outcome: match self.status[at].as_str() {
                 OK => Outcome::Completed(self.completion(at)),
-                BLOCKED => Outcome::Blocked(Block {
+                BLOCKED => Outcome::Blocked(self.blocks.get(&at).cloned().unwrap_or(Block {
+                    // Written before blocks were.
                     stage: BlockStage::Prompt,
                     category: String::new(),
                     severity: 0,
-                }),
+                })),
                 cause => Outcome::Failed(Failure {
                     cause: FailureCause::named(cause),
                     message: String::new(),
@@ -198,6 +207,11 @@ mod tests {
             let message = String::new();
             requests[at].outcome = Outcome::Failed(Failure { cause, message });
         }
+        requests[8].outcome = Outcome::Blocked(Block {
+            stage: BlockStage::Answer,
+            category: "Violence".into(),
+            severity: 4,
+        });
         let windows: Vec<Window> = requests
             .chunks(7)
             .map(|requests| window(requests.to_vec(), 3, 5))

@@ -3,6 +3,7 @@
 pub mod baseline;
 mod columns;
 mod point;
+mod rank_part;
 mod record;
 mod store;
 
@@ -10,5 +11,6 @@ pub use baseline::{BaselineName, Baselines};
 pub use columns::RequestColumns;
 pub use point::PointKey;
 pub(crate) use point::criterion_file_name;
+pub use rank_part::RankPart;
 pub use record::{RecordError, RunRecord, SCHEMA_VERSION, WindowRecord};
 pub use store::{criterion_directory, directory, write_atomically};

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::PointKey;
 use super::columns::RequestColumns;
+use super::rank_part::RankPart;
 use crate::endpoint::{Identity, MetricsInterval};
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
@@ -49,7 +50,7 @@ pub struct RunRecord {
     pub config: Value,
     /// Who answered.
     pub endpoints: Vec<Identity>,
-    /// The figures; null where no request succeeded.
+    /// The figures; null where no request succeeded, and in the record of one rank's part.
     pub summary: Option<Summary>,
     /// Failures by cause, warm-up left out.
     pub failures: Vec<FailureCount>,
@@ -63,6 +64,13 @@ pub struct RunRecord {
     /// Window i of the one was measured beside window i of the other.
     #[serde(default)]
     pub interleaved: Option<String>,
+    /// In the record of one rank's part: whose. Such a record has one window with all that the rank sent,
+    /// warm-up and drain included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<RankPart>,
+    /// The processes that shared the load, by rank; empty where one drove it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<RankPart>,
     /// The measured windows, in order.
     pub windows: Vec<WindowRecord>,
     /// The requests that ended in them, in order, as columns.

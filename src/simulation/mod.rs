@@ -35,7 +35,7 @@ use crate::engine::{
     EngineError, FinishReason, Noise, Preset, Seeds, Sequence, Slowdown, TokenEvent, TokenStream,
     Vocabulary,
 };
-use crate::load::{Boundary, Finished, Window};
+use crate::load::{Boundary, Finished, Rounds, Window};
 
 pub use record::record;
 use replica::Replica;
@@ -340,6 +340,12 @@ impl VirtualLoad {
         if self.setup.shape == LoadShape::Steady {
             self.in_flight[place] = self.send(place, now_ns);
         }
+    }
+}
+
+impl Rounds for VirtualLoad {
+    fn window(&mut self, iterations: u64) -> Window {
+        VirtualLoad::window(self, iterations)
     }
 }
 

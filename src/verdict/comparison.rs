@@ -240,7 +240,11 @@ fn change(
         let estimate = |windows: &Vec<Window>| Ok(Series::of(figure, windows, slo)?.estimate());
         runs.iter().map(estimate).collect()
     };
-    Ok(between(&estimates(before)?, &estimates(after)?))
+    Ok(between(
+        &estimates(before)?,
+        &estimates(after)?,
+        figure.assumed_between_runs(),
+    ))
 }
 
 fn change_in_turns(
@@ -255,7 +259,11 @@ fn change_in_turns(
         befores.push(pair[0].estimate());
         ratios.push(Series::estimate_ratio(&pair));
     }
-    Ok(interleaved(&befores, &ratios))
+    Ok(interleaved(
+        &befores,
+        &ratios,
+        figure.assumed_between_runs(),
+    ))
 }
 
 /// Adjusts all p-values together, and takes the verdicts.

@@ -113,6 +113,25 @@ impl Figure {
         }
     }
 
+    /// By how much runs of one server are assumed to differ: the standard deviation of the figure's
+    /// logarithm.
+    ///
+    /// A little more than `verdict_calibration`'s quiet machine does. When requests fall into step with
+    /// each other they stay so for the run: the time to the first token, and percentiles at the edge,
+    /// differ more than what a whole run averages over.
+    pub(super) fn assumed_between_runs(self) -> f64 {
+        match self {
+            Figure::TokS | Figure::Rps | Figure::Goodput | Figure::TpotMean | Figure::E2elP50 => {
+                0.008
+            }
+            Figure::TtftMean
+            | Figure::TtftP50
+            | Figure::TtftP99
+            | Figure::ItlP99
+            | Figure::E2elP99 => 0.03,
+        }
+    }
+
     /// What `window` says of it; `None` where the window does not define it.
     pub(super) fn sample(self, window: &Window, slo: &Slo) -> Option<Sample> {
         let per_second = |amount: Option<f64>| {

@@ -22,7 +22,7 @@ const JOINABLE_BLOCKS: usize = 2 * LEAST_BLOCKS;
 const RESAMPLES: usize = 1_000;
 
 /// Values that must lie beyond a percentile for it to have an interval.
-const LEAST_BEYOND: f64 = 5.0;
+const LEAST_BEYOND: f64 = 10.0;
 
 /// Steps of the pooled values in which a resample's percentile is looked up.
 const STEPS: usize = 1_000;
@@ -41,15 +41,15 @@ enum Blocks {
     Percentiles(Steps),
 }
 
-/// The values of all blocks in steps of about equal number, and how many each block has in each step.
+/// The values of all blocks in steps of about equal number, and how many each block has up to each.
 #[derive(Debug)]
 struct Steps {
     /// 0 to 100.
     percentile: f64,
     /// Greatest value of each step.
     edges: Vec<f64>,
-    /// For each step, how many values each block has in it.
-    counts: Vec<Vec<u32>>,
+    /// For each step, how many values each block has in it and in those before it.
+    up_to: Vec<Vec<u32>>,
 }
 
 /// A figure of one run: the logarithm of its value, and how well that is known.
@@ -110,7 +110,7 @@ impl Series {
     fn len(&self) -> usize {
         match &self.blocks {
             Blocks::Ratios(ratios) => ratios.len(),
-            Blocks::Percentiles(steps) => steps.counts.first().map_or(0, Vec::len),
+            Blocks::Percentiles(steps) => steps.up_to.first().map_or(0, Vec::len),
         }
     }
 
@@ -297,39 +297,39 @@ impl Steps {
         }
         values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let steps = values.chunks(values.len().div_ceil(STEPS));
+        let mut up_to = vec![0; blocks];
         let count = |step: &[(f64, usize)]| {
-            let mut counts = vec![0; blocks];
-            step.iter().for_each(|(_, block)| counts[*block] += 1);
-            counts
+            step.iter().for_each(|(_, block)| up_to[*block] += 1);
+            up_to.clone()
         };
         let found = Steps {
             percentile: percentile_,
             edges: steps.clone().map(|step| step[step.len() - 1].0).collect(),
-            counts: steps.map(count).collect(),
+            up_to: steps.map(count).collect(),
         };
         let sorted: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
         Ok((percentile(&sorted, percentile_), found))
     }
 
     fn resampled(&self, weights: &[u32]) -> f64 {
-        let weigh = |counts: &Vec<u32>| -> u64 {
-            let each = counts.iter().zip(weights);
-            each.map(|(count, weight)| u64::from(*count) * u64::from(*weight))
-                .sum()
+        let weigh = |up_to: &Vec<u32>| -> f64 {
+            let each = up_to.iter().zip(weights);
+            let weighed = each.map(|(count, weight)| u64::from(*count) * u64::from(*weight));
+            weighed.sum::<u64>() as f64
         };
-        let in_steps: Vec<u64> = self.counts.iter().map(weigh).collect();
-        let total: u64 = in_steps.iter().sum();
-        let wanted = total as f64 * self.percentile / 100.0;
-        let (mut below, mut last_edge) = (0.0, self.edges[0]);
-        for (in_step, edge) in in_steps.iter().zip(&self.edges) {
-            let in_step = *in_step as f64;
-            if in_step > 0.0 && below + in_step >= wanted {
-                return last_edge + (edge - last_edge) * (wanted - below) / in_step;
-            }
-            below += in_step;
-            last_edge = *edge;
+        let last = self.up_to.len() - 1;
+        let wanted = weigh(&self.up_to[last]) * self.percentile / 100.0;
+        let at = self.up_to.partition_point(|up_to| weigh(up_to) < wanted);
+        let at = at.min(last);
+        let (below, edge) = match at.checked_sub(1) {
+            Some(before) => (weigh(&self.up_to[before]), self.edges[before]),
+            None => (0.0, self.edges[0]),
+        };
+        let within = weigh(&self.up_to[at]) - below;
+        match within > 0.0 {
+            true => edge + (self.edges[at] - edge) * (wanted - below) / within,
+            false => self.edges[at],
         }
-        last_edge
     }
 }
 

@@ -1,8 +1,9 @@
 //! Runs `cargo bench` as a user does, with its results in a directory of the test's own.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -50,7 +51,10 @@ impl CargoBench {
             .env("CRITERION_HOME", results.path());
         // The environment of whoever runs the tests must not configure them.
         for (key, _) in std::env::vars() {
-            if key.starts_with("SERVEMARK_") || key == "OPENAI_API_KEY" {
+            let configures = ["SERVEMARK_", "OMPI_", "SLURM_"]
+                .iter()
+                .any(|prefix| key.starts_with(prefix));
+            if configures || ["OPENAI_API_KEY", "JOB_COMPLETION_INDEX"].contains(&&*key) {
                 command.env_remove(key);
             }
         }
@@ -69,8 +73,14 @@ impl CargoBench {
 
     /// Runs it with Criterion's arguments; may be called again, with the results of before still there.
     pub fn run(&mut self, args: &[&str]) -> Ran {
-        let mut command = Command::new(self.command.get_program());
+        let mut command = self.command(self.command.get_program());
         command.args(self.command.get_args()).args(args);
+        self.ran(&command.output().expect("cargo runs"))
+    }
+
+    /// Another program in the run's environment and directory.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         for (key, value) in self.command.get_envs() {
             match value {
                 Some(value) => command.env(key, value),
@@ -80,14 +90,39 @@ impl CargoBench {
         if let Some(directory) = self.command.get_current_dir() {
             command.current_dir(directory);
         }
-        let output = command.output().expect("cargo runs");
-        let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+        command
+    }
+
+    /// What a run gave whose process has ended with `output`.
+    pub fn ran(&self, output: &Output) -> Ran {
+        let text = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
         Ran {
             succeeded: output.status.success(),
             text: text.concat(),
             bench: self.bench.clone(),
             results: Rc::clone(&self.results),
         }
+    }
+
+    /// Builds the bench and returns its executable, which several processes can run at once.
+    pub fn executable(&self) -> PathBuf {
+        let mut command = self.command(self.command.get_program());
+        let options = self.command.get_args().filter(|option| *option != "--");
+        command
+            .args(options)
+            .args(["--no-run", "--message-format=json"]);
+        let output = command.output().expect("cargo runs");
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let named = |message: Value| {
+            let built = message["target"]["name"] == *self.bench;
+            let executable = message["executable"].as_str().filter(|_| built);
+            executable.map(PathBuf::from)
+        };
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .find_map(named)
+            .expect("an executable")
     }
 
     /// Criterion's output directory of the run.

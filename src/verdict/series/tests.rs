@@ -67,7 +67,7 @@ fn what_cannot_be_estimated_says_why() {
         refused(Figure::E2elP99, &windows),
         Unclear::TooFewValues {
             values: 100,
-            needed: 500
+            needed: 1_000
         }
     );
     assert_eq!(

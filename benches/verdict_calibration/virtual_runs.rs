@@ -1,0 +1,183 @@
+//! Two sides of a comparison in virtual time, whose difference is known.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, LogNormal};
+use serde::{Deserialize, Serialize};
+use servemark::engine::{EngineError, Noise, Preset, Seeds, Slowdown};
+use servemark::load::{Sampling, Window};
+use servemark::results::RunRecord;
+use servemark::simulation::{self, VirtualLoad, VirtualSetup};
+use servemark::verdict::RunSet;
+
+use crate::Result;
+
+/// The default `CONCURRENT_LEVELS`: three points make a family.
+pub const LEVELS: [usize; 3] = [1, 8, 32];
+
+/// From the start of one point to that of the next (s): its load, and Criterion's analysis.
+const POINT_S: u64 = 5;
+
+/// From the start of a run to that of the next on a server that was started anew (s).
+const RUN_S: u64 = 600;
+
+/// How the two sides are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// So many runs a side, each against servers started anew, and kept as a baseline.
+    Saved { runs: u64 },
+    /// Two servers in turns (`SERVEMARK_AB`).
+    InTurns,
+}
+
+/// A kind of machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    pub name: &'static str,
+    /// Noise of the steps, and the machine's drift.
+    pub steps: &'static str,
+    /// Standard deviation of the logarithm of a run's offset. Half of its variance is the machine's at
+    /// that hour, half the server process's own.
+    pub between_runs: f64,
+}
+
+/// One comparison to simulate.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Trial {
+    noise: Noise,
+    method: Method,
+    /// By how much the steps of the side after are longer (0.05: 5 %).
+    slowdown: f64,
+    /// Names all noise of the comparison.
+    seed: u64,
+}
+
+impl Conditions {
+    /// All of its noise.
+    pub fn noise(&self) -> Result<Noise> {
+        Ok(Noise {
+            run_sigma: self.between_runs,
+            ..self.steps.parse()?
+        })
+    }
+}
+
+impl Trial {
+    /// A comparison under these conditions.
+    pub fn new(conditions: Conditions, method: Method, slowdown: f64) -> Result<Trial> {
+        Ok(Trial {
+            noise: conditions.noise()?,
+            method,
+            slowdown,
+            // Another slow-down, other noise.
+            seed: slowdown.to_bits(),
+        })
+    }
+
+    /// Another one like it, with noise of its own.
+    pub fn numbered(self, number: u64) -> Trial {
+        Trial {
+            seed: self.seed.wrapping_add(number),
+            ..self
+        }
+    }
+
+    /// Both sides.
+    pub fn sides(&self) -> Result<[RunSet; 2]> {
+        let records = match self.method {
+            Method::Saved { runs } => [self.saved(0, runs)?, self.saved(1, runs)?],
+            Method::InTurns => self.in_turns()?,
+        };
+        let [before, after] = records;
+        Ok([RunSet::new("before", before), RunSet::new("after", after)])
+    }
+
+    fn saved(&self, side: u64, runs: u64) -> Result<Vec<RunRecord>> {
+        let mut records = Vec::new();
+        for (point, level) in LEVELS.into_iter().enumerate() {
+            let each = (0..runs).map(|run| {
+                let seeds = self.seeds(&[side, run], &[side, run, point as u64]);
+                let begin = Duration::from_secs(run * RUN_S + point as u64 * POINT_S);
+                let setup = self.setup(level, side, run, seeds, begin)?;
+                Ok(Sampling::DEFAULT.run(&mut VirtualLoad::start(setup)?, None))
+            });
+            let each: Vec<Vec<Window>> = each.collect::<Result<_>>()?;
+            let setup = self.setup(level, side, 0, Seeds::from(0), Duration::ZERO)?;
+            records.push(simulation::record(&setup, "calibration", &each));
+        }
+        Ok(records)
+    }
+
+    fn in_turns(&self) -> Result<[Vec<RunRecord>; 2]> {
+        let mut records = [Vec::new(), Vec::new()];
+        let mut order = StdRng::seed_from_u64(self.seed);
+        let mut begin_ns = 0;
+        for (point, level) in LEVELS.into_iter().enumerate() {
+            let mut turn = 0;
+            let start = |side: usize, at_ns: u64| -> Result<VirtualLoad> {
+                turn += 1;
+                let steps = [side as u64, point as u64, turn];
+                let seeds = self.seeds(&[], &steps);
+                let begin = Duration::from_nanos(at_ns.max(begin_ns));
+                let setup = self.setup(level, side as u64, 0, seeds, begin)?;
+                Ok(VirtualLoad::start(setup)?)
+            };
+            let sides = Sampling::DEFAULT.in_turns(&mut order, start)?;
+            begin_ns = sides.iter().flatten().map(|w| w.end_ns).max().unwrap_or(0);
+            for (side, windows) in sides.into_iter().enumerate() {
+                let setup = self.setup(level, side as u64, 0, Seeds::from(0), Duration::ZERO)?;
+                let mut record = simulation::record(&setup, "calibration", &[windows]);
+                record.interleaved = Some("in turns".to_owned());
+                records[side].push(record);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Seeds that nothing else of all trials has.
+    fn seeds(&self, machine: &[u64], steps: &[u64]) -> Seeds {
+        let mixed = |parts: &[u64]| {
+            let mix =
+                |seed: u64, part: &u64| StdRng::seed_from_u64(seed ^ part.rotate_left(17)).random();
+            parts.iter().fold(self.seed, mix)
+        };
+        Seeds {
+            machine: mixed(machine),
+            steps: !mixed(steps),
+        }
+    }
+
+    fn setup(
+        &self,
+        level: usize,
+        side: u64,
+        run: u64,
+        seeds: Seeds,
+        begin: Duration,
+    ) -> Result<VirtualSetup> {
+        let half = self.noise.run_sigma * std::f64::consts::FRAC_1_SQRT_2;
+        // The process's own half of the offset is the same for all points of a run.
+        let mut process = StdRng::seed_from_u64(self.seeds(&[2, side, run], &[]).machine);
+        let offset = LogNormal::new(0.0, half)?.sample(&mut process);
+        let slower = if side == 1 { 1.0 + self.slowdown } else { 1.0 };
+        Ok(VirtualSetup {
+            seeds,
+            begin,
+            noise: Noise {
+                run_sigma: half,
+                ..self.noise
+            },
+            slowdown: Slowdown::uniform(slower * offset),
+            replicas: 2.try_into()?,
+            concurrency: level.try_into()?,
+            ..VirtualSetup::new(preset()?)
+        })
+    }
+}
+
+/// What the shipped benches simulate.
+pub fn preset() -> std::result::Result<Preset, EngineError> {
+    Preset::named("sim-small")
+}

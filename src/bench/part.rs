@@ -1,0 +1,227 @@
+//! One rank's part of a point: driven from the common instant until all ranks have measured enough.
+
+use std::time::{Duration, Instant};
+
+use super::point::Point;
+use super::record;
+use super::results::row;
+use super::target::Serving;
+use super::windows::{FAILURES_IN_A_ROW, count_missing_tokens};
+use crate::client::{Clock, Outcome, RequestRecord};
+use crate::fixture::{Fixture, LOAD_THREADS, Scrape};
+use crate::load::{Load, Watch, Window};
+use crate::metrics::{count_blocked, count_failures};
+use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
+use crate::report::{PointResult, Row};
+use crate::results::{self, RankPart};
+
+/// What a rank has to do of a point.
+pub(super) struct Assignment {
+    pub share: Share,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    pub target: Serving,
+    /// When the load starts (ns since 1970).
+    pub at_unix_ns: u64,
+}
+
+/// What rank 0 must know of a point beside the parts.
+pub(super) struct Driven {
+    pub prompt_tokens: usize,
+    /// The servers' counters before and after the measured time; rank 0 asks for them.
+    pub scrapes: Vec<Vec<Scrape>>,
+    /// An instant before which no rank has stopped sending (ns since 1970).
+    pub stop_unix_ns: u64,
+}
+
+impl Point<'_> {
+    /// Drives this rank's part and leaves its record for rank 0.
+    ///
+    /// The load goes on until *every* rank has measured for its time and has seen its rounds: none of
+    /// them measures while another has not begun or sends no more.
+    pub(super) fn drive(
+        &self,
+        meeting: &Meeting,
+        fixture: &Fixture,
+        assignment: Assignment,
+    ) -> Result<(Part, Driven), MeetingError> {
+        let (args, ranks, clock) = (&self.session.args, meeting.ranks(), fixture.clock);
+        let Assignment {
+            share,
+            prompt_tokens,
+            target,
+            at_unix_ns,
+        } = assignment;
+        let clock_unix_ns = clock.unix_ns();
+        wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
+        let began_ns = clock.now_ns();
+        let mut sending = Sending {
+            load: Some(self.start(fixture, target, &share)),
+            requests: Vec::new(),
+            clock,
+            failed_in_a_row: 0,
+            most_in_a_row: FAILURES_IN_A_ROW.max(share.concurrency.get()),
+            succeeded: Instant::now(),
+            patience: 2 * self.session.config.request_timeout,
+            gave_out_ns: None,
+        };
+        let measured_from_ns = began_ns + args.driven_warm_up().as_nanos() as u64;
+        sending.until(measured_from_ns);
+        let scrape = || ranks.leads().then(|| fixture.scrape());
+        let before = scrape();
+        let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
+        let warm_up_requests = sending.requests.len();
+        sending.until(measured_from_ns + args.driven_measurement().as_nanos() as u64);
+        // One round more than there are samples, as the first completion only ends the warm-up.
+        let rounds = (args.windows() + 1) * share.concurrency.get();
+        sending.until_ended(warm_up_requests + rounds);
+        let sharers = Share::count(ranks, self.concurrency);
+        // Where that fails, what was sent is still kept.
+        let stop = meeting.enough(self.ordinal, sharers, || sending.collect());
+        let watched = watch.stop();
+        let after = scrape();
+        sending.drain();
+        let mut requests = sending.requests;
+        count_missing_tokens(&mut requests, fixture);
+        let stop_unix_ns = stop.as_ref().copied().unwrap_or(u64::MAX);
+        let stop_ns = stop_unix_ns.saturating_sub(clock_unix_ns);
+        let measured = |r: &&RequestRecord| (measured_from_ns..=stop_ns).contains(&r.end_ns);
+        let mut part = Part {
+            rank: RankPart {
+                rank: ranks.rank(),
+                of: ranks.size(),
+                concurrency: share.concurrency.get(),
+                began_ns,
+                start_lag_ms: i128::from(clock_unix_ns + began_ns).saturating_sub(at_unix_ns.into())
+                    as f64
+                    * 1e-6,
+                clock_behind_ms: meeting.clock_ahead_ms(0),
+                gave_out_ns: sending.gave_out_ns,
+            },
+            clock_unix_ns,
+            self_check: Some(watched.check_requests(requests.iter().filter(measured))),
+            requests,
+        };
+        self.leave(meeting, fixture, prompt_tokens, &mut part)?;
+        let driven = Driven {
+            prompt_tokens,
+            scrapes: before.into_iter().chain(after).collect(),
+            stop_unix_ns: stop?,
+        };
+        Ok((part, driven))
+    }
+
+    /// Writes the record of a part where rank 0 looks for it.
+    fn leave(
+        &self,
+        meeting: &Meeting,
+        fixture: &Fixture,
+        prompt_tokens: usize,
+        part: &mut Part,
+    ) -> Result<(), MeetingError> {
+        let failures = PointResult::Failed {
+            failures: count_failures(part.requests.iter()),
+            blocked: count_blocked(part.requests.iter()),
+        };
+        let row = Row {
+            concurrency: part.rank.concurrency,
+            self_check: part.self_check.clone(),
+            ..row(self, fixture, prompt_tokens, failures)
+        };
+        let whole = [Window {
+            start_ns: part.rank.began_ns,
+            end_ns: part.requests.iter().map(|r| r.end_ns).max().unwrap_or(0),
+            iterations: (part.requests.len() / part.rank.concurrency) as u64,
+            requests: std::mem::take(&mut part.requests),
+            carried_in: 0,
+            carried_out: 0,
+        }];
+        let mut record = record::record(self, fixture, &row, &whole, &[]);
+        record.clock_unix_ns = part.clock_unix_ns;
+        record.part = Some(part.rank.clone());
+        let [whole] = whole;
+        part.requests = whole.requests;
+        let path = meeting.part(self.ordinal, part.rank.rank);
+        let json = serde_json::to_vec(&record).map_err(std::io::Error::from)?;
+        Ok(results::write_atomically(&path, &json)?)
+    }
+}
+
+/// Waits until the run's clock says `at_ns`, but no longer than a start ever lies ahead: where this
+/// machine's clock is far behind rank 0's, the rank starts at once, which its lag then shows.
+fn wait_until(fixture: &Fixture, at_ns: u64) {
+    let ahead = Duration::from_nanos(at_ns.saturating_sub(fixture.clock.now_ns()));
+    let sleep = async { tokio::time::sleep(ahead.min(START_AHEAD)).await };
+    fixture.runtime.block_on(sleep);
+}
+
+/// A load under way, and what has ended of it.
+struct Sending {
+    /// Until it is drained.
+    load: Option<Load<Serving>>,
+    requests: Vec<RequestRecord>,
+    clock: Clock,
+    failed_in_a_row: usize,
+    /// With so many failures in a row there is nothing to measure.
+    most_in_a_row: usize,
+    /// When a request last succeeded.
+    succeeded: Instant,
+    /// Nor is there after so long without success.
+    patience: Duration,
+    gave_out_ns: Option<u64>,
+}
+
+impl Sending {
+    /// Takes what has ended; gives out when nothing succeeds any more.
+    fn collect(&mut self) {
+        let Some(load) = &mut self.load else {
+            return;
+        };
+        for request in load.ended() {
+            match request.outcome {
+                Outcome::Completed(_) => {
+                    self.failed_in_a_row = 0;
+                    self.succeeded = Instant::now();
+                }
+                Outcome::Failed(_) | Outcome::Blocked(_) => self.failed_in_a_row += 1,
+            }
+            self.requests.push(request);
+        }
+        let hopeless = self.failed_in_a_row >= self.most_in_a_row
+            || (self.failed_in_a_row > 0 && self.succeeded.elapsed() >= self.patience);
+        if hopeless {
+            self.gave_out_ns = Some(self.clock.now_ns());
+            self.drain();
+        }
+    }
+
+    /// Lets the load run until the clock says `at_ns`.
+    fn until(&mut self, at_ns: u64) {
+        loop {
+            self.collect();
+            let left = Duration::from_nanos(at_ns.saturating_sub(self.clock.now_ns()));
+            if left.is_zero() || self.load.is_none() {
+                return;
+            }
+            std::thread::sleep(left.min(POLL));
+        }
+    }
+
+    /// Lets the load run until so many requests have ended since it began.
+    fn until_ended(&mut self, requests: usize) {
+        loop {
+            self.collect();
+            if self.requests.len() >= requests || self.load.is_none() {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Sends no more and waits for what is in flight.
+    fn drain(&mut self) {
+        if let Some(load) = self.load.take() {
+            self.requests.extend(load.drain());
+        }
+    }
+}

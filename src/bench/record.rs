@@ -1,0 +1,74 @@
+//! The run record of a point, and where it lies.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::point::Point;
+use crate::endpoint::MetricsInterval;
+use crate::fixture::Fixture;
+use crate::load::Window;
+use crate::report::Row;
+use crate::results::{self, PointKey, RunRecord, SCHEMA_VERSION};
+
+/// What is known of a point after it was measured.
+pub(super) fn record(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    row: &Row,
+    windows: &[Window],
+    server_metrics: &[Option<MetricsInterval>],
+) -> RunRecord {
+    let (windows, requests) = RunRecord::columns(&[windows]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    RunRecord {
+        schema_version: SCHEMA_VERSION,
+        servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ended_unix_s: now.unwrap_or_default().as_secs_f64(),
+        clock_unix_ns: fixture.clock.unix_ns(),
+        bench: row.bench.clone(),
+        prompt: row.prompt.clone(),
+        prompt_tokens: row.prompt_tokens,
+        tokenizer: fixture.counter.source().to_string(),
+        concurrency: row.concurrency,
+        seed: fixture.seed,
+        request_id_prefix: point.request_id_prefix(fixture),
+        simulated: row.simulated.clone(),
+        config: point.session.config.public_json(),
+        endpoints: fixture
+            .endpoints
+            .iter()
+            .map(|e| e.identity.clone())
+            .collect(),
+        summary: row.summary().cloned(),
+        failures: row.failures().to_vec(),
+        blocked: row.blocked().to_vec(),
+        server_metrics: server_metrics.to_vec(),
+        self_check: row.self_check.clone(),
+        interleaved: None,
+        part: None,
+        ranks: Vec::new(),
+        windows,
+        requests,
+    }
+}
+
+/// Writes a record as `new`, and under the baseline's name if one is being saved.
+pub(super) fn write(point: &Point<'_>, record: &RunRecord) -> io::Result<()> {
+    let json = serde_json::to_vec(record)?;
+    let names = std::iter::once("new").chain(point.session.args.save_baseline());
+    for name in names {
+        results::write_atomically(&path(point, name), &json)?;
+    }
+    Ok(())
+}
+
+/// Where the record of this name lies.
+pub(super) fn path(point: &Point<'_>, name: &str) -> PathBuf {
+    let key = PointKey {
+        bench: point.session.name.clone(),
+        prompt: point.prompt.key.clone(),
+        concurrency: point.concurrency.get(),
+    };
+    results::criterion_directory().join(key.record_path(name))
+}

@@ -1,0 +1,90 @@
+use super::EndpointUrl;
+use super::error::{Origin, Problem};
+use super::reader::Reader;
+
+/// Servers under a name: one side of an A/B run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Letters, digits, dots, dashes and underscores; does not begin with a dot.
+    pub name: String,
+    /// Its servers; never empty.
+    pub endpoints: Vec<EndpointUrl>,
+}
+
+/// The variable that names two deployments to measure in turns.
+pub(super) const AB_VARIABLE: &str = "SERVEMARK_AB";
+
+/// `SERVEMARK_AB`. The outer `None` is a fault, which is reported.
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<[Deployment; 2]>> {
+    let Some(text) = reader.env(AB_VARIABLE) else {
+        return Some(None);
+    };
+    match parse(&text) {
+        Ok(sides) => Some(Some(sides)),
+        Err(found) => {
+            reader.report(Problem {
+                origin: Origin::Variable(AB_VARIABLE.to_owned()),
+                key: AB_VARIABLE.to_owned(),
+                found,
+                expected:
+                    "two names, each with the address of its server; a name again with another \
+                           address for each further replica"
+                        .to_owned(),
+                mend: format!("For example: {AB_VARIABLE}=old=http://a:8000,new=http://b:8000"),
+            });
+            None
+        }
+    }
+}
+
+/// Two deployments, or what was found in place of them.
+fn parse(text: &str) -> Result<[Deployment; 2], String> {
+    let mut deployments: Vec<Deployment> = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        let (name, url) = entry
+            .split_once('=')
+            .map(|(name, url)| (name.trim(), url.trim()))
+            .ok_or_else(|| format!("{entry:?}, which is no name=address"))?;
+        let right = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(right) {
+            return Err(format!("the name {name:?}, which cannot name a file"));
+        }
+        let url = EndpointUrl::parse(url).map_err(|error| format!("for {name}: {error}"))?;
+        match deployments.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.endpoints.push(url),
+            None => deployments.push(Deployment {
+                name: name.to_owned(),
+                endpoints: vec![url],
+            }),
+        }
+    }
+    deployments
+        .try_into()
+        .map_err(|found: Vec<Deployment>| format!("{} name(s)", found.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_names_with_their_replicas_are_read() {
+        let sides = parse("old=http://a:1, new=http://b:2/v1,new=http://c:3").expect("valid");
+        let shown = sides.map(|side| (side.name, side.endpoints.len()));
+        assert_eq!(shown, [("old".to_owned(), 1), ("new".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, words) in [
+            ("old=http://a", "1 name(s)"),
+            ("a=http://a,b=http://b,c=http://c", "3 name(s)"),
+            ("http://a,http://b", "no name=address"),
+            ("../x=http://a,b=http://b", "cannot name a file"),
+            ("a=ftp://a,b=http://b", "for a: "),
+        ] {
+            let found = parse(text).expect_err(text);
+            assert!(found.contains(words), "{text}: {found}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! How many windows are taken of a load, how long they are, and in which order two loads take turns.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::{Load, Target, Window};
+
+/// A load that gives one window after another.
+pub trait Rounds {
+    /// The window of the next `iterations` rounds.
+    fn window(&mut self, iterations: u64) -> Window;
+}
+
+impl<T: Target> Rounds for Load<T> {
+    fn window(&mut self, iterations: u64) -> Window {
+        Load::window(self, iterations)
+    }
+}
+
+/// How a point is sampled: as Criterion does it in flat sampling, but without Criterion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Least warm-up; it ends with a round.
+    pub warm_up: Duration,
+    /// About how long all windows take together.
+    pub measurement: Duration,
+    /// How many there are.
+    pub windows: usize,
+}
+
+impl Sampling {
+    /// What the benches do unless they are told otherwise: Criterion's defaults suit functions of
+    /// microseconds; a point of serving wants fewer, longer samples.
+    pub const DEFAULT: Sampling = Sampling {
+        warm_up: Duration::from_millis(500),
+        measurement: Duration::from_millis(2_500),
+        windows: 10,
+    };
+
+    /// Warms `load` up and takes the windows; one without any success is the last.
+    ///
+    /// Each has `iterations` rounds, or as many as suit the pace of the warm-up.
+    pub fn run(&self, load: &mut impl Rounds, iterations: Option<u64>) -> Vec<Window> {
+        let warm_up = self.warm_up(load);
+        if warm_up.completed().next().is_none() {
+            return vec![warm_up];
+        }
+        let iterations = iterations.unwrap_or_else(|| self.iterations(&warm_up));
+        let mut windows = Vec::with_capacity(self.windows);
+        while windows.len() < self.windows {
+            windows.push(load.window(iterations));
+            if failed(&windows) {
+                break;
+            }
+        }
+        windows
+    }
+
+    /// Measures two loads in turns: window i of one right before or after window i of the other, so that
+    /// what happens to the machine happens to both. Each turn starts its load anew and warms it up.
+    ///
+    /// The order of a pair is drawn, and the next pair has the opposite one: what drifts evenly over
+    /// four turns so cancels (ABBA). `start` is given the side and the end of the turn before
+    /// (ns of the loads' clock).
+    ///
+    /// # Errors
+    /// Those of `start`.
+    pub fn in_turns<L: Rounds, E>(
+        &self,
+        order: &mut StdRng,
+        mut start: impl FnMut(usize, u64) -> Result<L, E>,
+    ) -> Result<[Vec<Window>; 2], E> {
+        let mut sides = [Vec::new(), Vec::new()];
+        let (mut first, mut iterations, mut at_ns) = (0, None, 0);
+        for pair in 0..self.windows {
+            first = match pair % 2 {
+                0 => usize::from(order.random::<bool>()),
+                _ => 1 - first,
+            };
+            for side in [first, 1 - first] {
+                let mut load = start(side, at_ns)?;
+                let warm_up = self.warm_up(&mut load);
+                let rounds = *iterations.get_or_insert_with(|| self.iterations(&warm_up));
+                let window = load.window(rounds);
+                at_ns = window.end_ns;
+                sides[side].push(window);
+                if failed(&sides[side]) {
+                    return Ok(sides);
+                }
+            }
+        }
+        Ok(sides)
+    }
+
+    /// Rounds until the warm-up is over, as one window.
+    fn warm_up(&self, load: &mut impl Rounds) -> Window {
+        let mut warm_up = load.window(1);
+        while u128::from(warm_up.wall_ns()) < self.warm_up.as_nanos()
+            && warm_up.completed().next().is_some()
+        {
+            warm_up.extend(load.window(1));
+        }
+        warm_up
+    }
+
+    /// Rounds of a window such that all windows take about [`Sampling::measurement`].
+    fn iterations(&self, warm_up: &Window) -> u64 {
+        let round_ns = warm_up.wall_ns() as f64 / warm_up.iterations.max(1) as f64;
+        let window_ns = self.measurement.as_nanos() as f64 / self.windows.max(1) as f64;
+        // At most what a u64 holds: the cast saturates.
+        ((window_ns / round_ns).ceil() as u64).max(1)
+    }
+}
+
+/// Whether the last window has no success.
+fn failed(windows: &[Window]) -> bool {
+    let last = windows.last();
+    last.is_none_or(|window| window.completed().next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Preset;
+    use crate::load::window_tests::{completed, window};
+    use crate::simulation::{VirtualLoad, VirtualSetup};
+    use rand::SeedableRng;
+
+    fn virtual_load(begin_ns: u64) -> VirtualLoad {
+        VirtualLoad::start(VirtualSetup {
+            begin: Duration::from_nanos(begin_ns),
+            ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))
+        })
+        .expect("sound")
+    }
+
+    #[test]
+    fn windows_fill_the_measurement_in_whole_rounds() {
+        let windows = Sampling::DEFAULT.run(&mut virtual_load(0), None);
+        assert_eq!(windows.len(), 10);
+        assert!(windows[0].start_ns >= 500_000_000);
+        let rounds = windows[0].iterations;
+        assert!(windows.iter().all(|window| window.iterations == rounds));
+        let wall_ns: u64 = windows.iter().map(Window::wall_ns).sum();
+        assert!(
+            (2_500_000_000..4_500_000_000).contains(&wall_ns),
+            "{wall_ns}"
+        );
+        let given = Sampling::DEFAULT.run(&mut virtual_load(0), Some(3));
+        assert!(given.iter().all(|window| window.iterations == 3));
+    }
+
+    #[test]
+    fn turns_alternate_in_abba_order_and_follow_each_other() {
+        let mut turns = Vec::new();
+        let start = |side, at_ns| {
+            turns.push((side, at_ns));
+            Ok::<_, std::convert::Infallible>(virtual_load(at_ns))
+        };
+        let Ok(sides) = Sampling::DEFAULT.in_turns(&mut StdRng::seed_from_u64(3), start);
+        assert_eq!(sides.each_ref().map(Vec::len), [10, 10]);
+        for four in turns.chunks(4) {
+            let order: Vec<usize> = four.iter().map(|(side, _)| *side).collect();
+            assert!(order == [0, 1, 1, 0] || order == [1, 0, 0, 1], "{order:?}");
+        }
+        assert!(turns.is_sorted_by_key(|(_, at_ns)| *at_ns));
+        let rounds = sides[0][0].iterations;
+        assert!(
+            sides
+                .iter()
+                .flatten()
+                .all(|window| window.iterations == rounds)
+        );
+    }
+
+    /// A load that fails from the third window on.
+    struct Failing(usize);
+
+    impl Rounds for Failing {
+        fn window(&mut self, iterations: u64) -> Window {
+            self.0 += 1;
+            let requests = match self.0 {
+                1 | 2 => vec![completed(0, 1, 600_000_000, 2)],
+                _ => vec![],
+            };
+            Window {
+                end_ns: 600_000_000,
+                iterations,
+                ..window(requests, 0, 0)
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_without_success_is_the_last() {
+        assert_eq!(Sampling::DEFAULT.run(&mut Failing(0), None).len(), 2);
+        assert_eq!(Sampling::DEFAULT.run(&mut Failing(5), None).len(), 1);
+        let start = |_, _| Ok::<_, std::convert::Infallible>(Failing(1));
+        let Ok(sides) = Sampling::DEFAULT.in_turns(&mut StdRng::seed_from_u64(3), start);
+        assert_eq!(sides.iter().flatten().count(), 1);
+    }
+}

@@ -1,0 +1,302 @@
+//! The parts of all ranks as one process would have measured them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::client::{Completion, FailureCause, Outcome, RequestRecord};
+use crate::load::{Boundary, Finished, Lag, SelfCheck, Window};
+use crate::results::{RankPart, RunRecord};
+
+/// How late after the common instant a rank may start, and how far its clock may be off, unremarked (ms).
+const MOST_LAG_MS: f64 = 50.0;
+
+/// All that one rank sent of a point, warm-up and drain included.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Which rank, and how it went.
+    pub rank: RankPart,
+    /// Wall-clock time of its clock at zero (ns since 1970).
+    pub clock_unix_ns: u64,
+    /// Its requests; times are of its own clock.
+    pub requests: Vec<RequestRecord>,
+    /// Whether its client kept up.
+    pub self_check: Option<SelfCheck>,
+}
+
+/// What of the parts is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    /// From the begin of the last rank to the first window.
+    pub warm_up: Duration,
+    /// An instant before which no rank has stopped sending (ns since 1970).
+    pub stop_unix_ns: u64,
+    /// Requests in flight of all ranks.
+    pub concurrency: usize,
+    /// Windows to cut.
+    pub samples: usize,
+}
+
+/// A point as all ranks measured it; times are of rank 0's clock.
+#[derive(Debug)]
+pub(crate) struct Together {
+    /// Equally long, of whole rounds of C requests that ended, whichever rank sent them. Where not one
+    /// round did: one window of all that failed.
+    pub windows: Vec<Window>,
+    /// The ranks.
+    pub ranks: Vec<RankPart>,
+    /// The worst of the ranks' clients.
+    pub self_check: Option<SelfCheck>,
+    /// Wall-clock time of that clock at zero (ns since 1970).
+    pub clock_unix_ns: u64,
+    /// What somebody who reads the figures should know.
+    pub notes: Vec<String>,
+}
+
+impl Part {
+    /// A rank's part from its record; `None` if the record is of no part.
+    pub fn of(record: &RunRecord) -> Option<Part> {
+        let messages: HashMap<FailureCause, &str> = record
+            .failures
+            .iter()
+            .map(|failure| (FailureCause::named(&failure.cause), &*failure.first_message))
+            .collect();
+        let mut requests: Vec<RequestRecord> = record.requests.iter().collect();
+        for request in &mut requests {
+            if let Outcome::Failed(failure) = &mut request.outcome {
+                let message = messages.get(&failure.cause).copied();
+                failure.message = message.unwrap_or_default().to_owned();
+            }
+        }
+        Some(Part {
+            rank: record.part.clone()?,
+            clock_unix_ns: record.clock_unix_ns,
+            requests,
+            self_check: record.self_check.clone(),
+        })
+    }
+}
+
+impl Together {
+    /// Merges `parts`, the first of which is rank 0's, and cuts the interval in which all of them sent
+    /// into windows, as [`Boundary::cut`] does for one process.
+    ///
+    /// The interval begins with the first completion after the warm-up. Where it has fewer rounds than
+    /// `span.samples`, there are fewer windows, of one round each.
+    pub fn of(parts: Vec<Part>, span: Span) -> Together {
+        let clock_unix_ns = parts.first().map_or(0, |part| part.clock_unix_ns);
+        let self_check = worst(&parts);
+        let (mut ranks, mut requests) = (Vec::new(), Vec::new());
+        for mut part in parts {
+            let axis = Shift::between(part.clock_unix_ns, clock_unix_ns);
+            part.rank.began_ns = axis.apply(part.rank.began_ns);
+            part.rank.gave_out_ns = part.rank.gave_out_ns.map(|at_ns| axis.apply(at_ns));
+            ranks.push(part.rank);
+            requests.extend(part.requests.into_iter().map(|request| axis.moved(request)));
+        }
+        requests.sort_by_key(|request| (request.end_ns, request.index));
+        let began_ns = ranks.iter().map(|rank| rank.began_ns).max().unwrap_or(0);
+        let gave_out_ns = ranks.iter().filter_map(|rank| rank.gave_out_ns).min();
+        let stop_ns = span.stop_unix_ns.saturating_sub(clock_unix_ns);
+        let interval = began_ns.saturating_add(span.warm_up.as_nanos() as u64)
+            ..=stop_ns.min(gave_out_ns.unwrap_or(u64::MAX));
+        let failed = failed(&requests, began_ns);
+        let windows = cut(requests, interval, span.concurrency, span.samples);
+        Together {
+            notes: notes(&ranks, windows.len(), span.samples),
+            windows: match windows.is_empty() {
+                true => vec![failed],
+                false => windows,
+            },
+            ranks,
+            self_check,
+            clock_unix_ns,
+        }
+    }
+}
+
+/// Brings times of one rank's clock onto another's.
+#[derive(Clone, Copy)]
+struct Shift(i128);
+
+impl Shift {
+    fn between(from_unix_ns: u64, to_unix_ns: u64) -> Shift {
+        Shift(i128::from(from_unix_ns) - i128::from(to_unix_ns))
+    }
+
+    /// A time before the other clock's zero becomes zero; no rank sends before all have met.
+    fn apply(self, at_ns: u64) -> u64 {
+        (i128::from(at_ns) + self.0).clamp(0, i128::from(u64::MAX)) as u64
+    }
+
+    fn moved(self, mut request: RequestRecord) -> RequestRecord {
+        let times = [
+            &mut request.intended_ns,
+            &mut request.start_ns,
+            &mut request.sent_ns,
+            &mut request.end_ns,
+        ];
+        times
+            .into_iter()
+            .for_each(|at_ns| *at_ns = self.apply(*at_ns));
+        if let Outcome::Completed(completion) = &mut request.outcome {
+            completion.last_byte_ns = self.apply(completion.last_byte_ns);
+            let content = completion.content_ns.iter();
+            completion.content_ns = content.map(|at_ns| self.apply(at_ns)).collect();
+        }
+        request
+    }
+}
+
+/// Cuts what of `requests`, sorted by their ends, ended in `interval` into `samples` windows.
+fn cut(
+    requests: Vec<RequestRecord>,
+    interval: std::ops::RangeInclusive<u64>,
+    concurrency: usize,
+    samples: usize,
+) -> Vec<Window> {
+    let ends_before = |at_ns: u64| requests.partition_point(|request| request.end_ns < at_ns);
+    let first = ends_before(*interval.start());
+    let last = ends_before(interval.end().saturating_add(1));
+    // The first completion ends the warm-up; the windows begin at it.
+    let Some(ended) = last.checked_sub(first + 1) else {
+        return Vec::new();
+    };
+    let rounds = ended / concurrency.max(1);
+    let (windows, iterations) = match rounds / samples.max(1) {
+        0 => (rounds, 1),
+        each => (samples, each),
+    };
+    let length = iterations * concurrency;
+    let boundaries = (0..=windows).map(|window| first + window * length);
+    let mut carried = boundaries
+        .map(|at| in_flight_events(&requests, at))
+        .collect::<Vec<_>>()
+        .into_iter();
+    let mut boundary = Boundary {
+        at_ns: requests[first].end_ns,
+        in_flight_events: carried.next().unwrap_or(0),
+    };
+    let mut ended = requests.into_iter().skip(first + 1);
+    let mut cut_one = |at_end: u64| {
+        boundary.cut(iterations as u64, concurrency, || {
+            Some(Finished {
+                record: ended.next()?,
+                // Right for the one that ends the window; of the others it is not read.
+                in_flight_events: at_end,
+            })
+        })
+    };
+    carried.map(&mut cut_one).collect()
+}
+
+/// What did not succeed, as a window: all that can be told of a point that was not measured.
+fn failed(requests: &[RequestRecord], began_ns: u64) -> Window {
+    let failed = requests
+        .iter()
+        .filter(|request| !matches!(request.outcome, Outcome::Completed(_)));
+    let requests: Vec<RequestRecord> = failed.cloned().collect();
+    Window {
+        start_ns: began_ns,
+        end_ns: requests.last().map_or(began_ns, |last| last.end_ns),
+        iterations: 1,
+        requests,
+        carried_in: 0,
+        carried_out: 0,
+    }
+}
+
+/// Content events that requests in flight had received when the request at `position` ended. Of requests
+/// that failed later none are known.
+fn in_flight_events(requests: &[RequestRecord], position: usize) -> u64 {
+    let at_ns = requests[position].end_ns;
+    let received = |completion: &Completion| {
+        let content = completion.content_ns.iter();
+        content.take_while(|event_ns| *event_ns <= at_ns).count() as u64
+    };
+    let in_flight = requests[position + 1..]
+        .iter()
+        .filter(|later| later.sent_ns <= at_ns);
+    in_flight
+        .map(|request| match &request.outcome {
+            Outcome::Completed(completion) => received(completion),
+            Outcome::Failed(_) | Outcome::Blocked(_) => 0,
+        })
+        .sum()
+}
+
+/// The worst of the ranks' clients in each respect, and what each was limited by.
+fn worst(parts: &[Part]) -> Option<SelfCheck> {
+    let checks = || {
+        parts
+            .iter()
+            .filter_map(|part| Some((part.rank.rank, part.self_check.as_ref()?)))
+    };
+    let most = |value: fn(&SelfCheck) -> Option<f64>| {
+        checks()
+            .filter_map(|(_, check)| value(check))
+            .reduce(f64::max)
+    };
+    let lag = |value: fn(&SelfCheck) -> Option<Lag>| {
+        let lags = checks().filter_map(|(_, check)| value(check));
+        lags.reduce(|a, b| Lag {
+            p99: a.p99.max(b.p99),
+            max: a.max.max(b.max),
+        })
+    };
+    checks().next()?;
+    Some(SelfCheck {
+        busy_share: most(|check| check.busy_share),
+        starved_share: most(|check| check.starved_share),
+        loop_lag_ms: lag(|check| check.loop_lag_ms),
+        send_lag_ms: lag(|check| check.send_lag_ms),
+        client_bound: checks()
+            .flat_map(|(rank, check)| {
+                let limits = check.client_bound.iter();
+                limits.map(move |limit| format!("rank {rank}: {limit}"))
+            })
+            .collect(),
+    })
+}
+
+fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    for RankPart {
+        rank,
+        start_lag_ms,
+        clock_behind_ms,
+        gave_out_ns,
+        ..
+    } in ranks
+    {
+        if *start_lag_ms > MOST_LAG_MS {
+            notes.push(format!(
+                "rank {rank} started {start_lag_ms:.0} ms after the common instant; the warm-up is counted from then"
+            ));
+        }
+        if clock_behind_ms.abs() > MOST_LAG_MS {
+            let how = if *clock_behind_ms > 0.0 {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            notes.push(format!(
+                "the clock of rank {rank} is at least {:.0} ms {how} rank 0's, so its part lies beside the others': synchronise the machines' clocks",
+                clock_behind_ms.abs()
+            ));
+        }
+        if gave_out_ns.is_some() {
+            notes.push(format!(
+                "rank {rank} stopped early, as too many of its requests in a row had failed; figures are of the time before"
+            ));
+        }
+    }
+    if windows < samples {
+        notes.push(format!(
+            "only {windows} rounds of all requests ended in the measured time, where {samples} samples need as many; measure longer (--measurement-time)"
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

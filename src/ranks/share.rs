@@ -1,0 +1,98 @@
+//! A rank's part of a point's load.
+
+use std::num::NonZeroUsize;
+
+use super::Ranks;
+
+/// What one process sends of a load of C requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Requests that it keeps in flight.
+    pub concurrency: NonZeroUsize,
+    /// Requests in flight of the ranks before it: where it begins among the endpoints, so that the
+    /// first C requests of all ranks together are spread as one process would spread them.
+    pub before: usize,
+    /// The first of its requests' indices, counted within the point.
+    first: u64,
+    /// From one of its indices to the next.
+    step: NonZeroUsize,
+}
+
+impl Share {
+    /// The whole load.
+    pub fn whole(concurrency: NonZeroUsize) -> Share {
+        Share {
+            concurrency,
+            before: 0,
+            first: 0,
+            step: NonZeroUsize::MIN,
+        }
+    }
+
+    /// The part of `ranks`; `None` where there are more ranks than requests in flight and this one has
+    /// none.
+    pub fn of(ranks: Ranks, concurrency: NonZeroUsize) -> Option<Share> {
+        let (rank, size, all) = (ranks.rank(), ranks.size(), concurrency.get());
+        let (each, over) = (all / size, all % size);
+        Some(Share {
+            concurrency: NonZeroUsize::new(each + usize::from(rank < over))?,
+            before: rank * each + rank.min(over),
+            first: rank as u64,
+            step: NonZeroUsize::new(size)?,
+        })
+    }
+
+    /// How many of `ranks` have a part: the first of them.
+    pub fn count(ranks: Ranks, concurrency: NonZeroUsize) -> usize {
+        ranks.size().min(concurrency.get())
+    }
+
+    /// The indices of its requests, in order, of a point whose indices begin at `base`. The ranks take
+    /// them in turn: together they are those that one process would use.
+    pub fn indices(&self, base: u64) -> impl Iterator<Item = u64> + Send + use<> {
+        (base + self.first..).step_by(self.step.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_differ_by_at_most_one() {
+        for size in 2..9 {
+            for concurrency in 1..40 {
+                let all = NonZeroUsize::new(concurrency).unwrap();
+                let shares: Vec<Share> = (0..size)
+                    .filter_map(|rank| Share::of(Ranks::of(rank, size), all))
+                    .collect();
+                assert_eq!(shares.len(), Share::count(Ranks::of(0, size), all));
+                let each = || shares.iter().map(|share| share.concurrency.get());
+                assert_eq!(each().sum::<usize>(), concurrency);
+                let spread = each()
+                    .max()
+                    .zip(each().min())
+                    .map(|(most, least)| most - least);
+                assert!(spread <= Some(1), "{shares:?}");
+                let mut before = 0;
+                for share in &shares {
+                    assert_eq!(share.before, before);
+                    before += share.concurrency.get();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn indices_of_all_ranks_are_those_of_one_process() {
+        let all = NonZeroUsize::new(5).unwrap();
+        let base = 3 << 32;
+        let shares = (0..4).filter_map(|rank| Share::of(Ranks::of(rank, 4), all));
+        let mut indices: Vec<u64> = shares
+            .flat_map(|share| share.indices(base).take(10))
+            .collect();
+        indices.sort_unstable();
+        let one: Vec<u64> = Share::whole(all).indices(base).take(40).collect();
+        assert_eq!(indices, one);
+    }
+}

@@ -1,0 +1,456 @@
+//! One load shared by several processes, as schedulers start them, has the figures of one process.
+
+mod cargo_bench;
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+
+use cargo_bench::CargoBench;
+use servemark::client::RequestRecord;
+use servemark::engine::{Engine, EngineOptions, Faults, Preset};
+use servemark::prompt::shipped_tokenizer;
+use servemark::results::RunRecord;
+
+/// Largest relative difference between four processes and one.
+const TOLERANCE: f64 = 0.05;
+
+const CONCURRENCY: usize = 16;
+
+const RANKS: usize = 4;
+
+/// Variables of one process, and their values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// What an Indexed Job sets in its pods.
+const TWO_PODS: [Variables; 2] = [
+    &[("JOB_COMPLETION_INDEX", "0")],
+    &[("JOB_COMPLETION_INDEX", "1")],
+];
+
+/// Two replicas without noise, whose steps are so long that a shared machine's delays are small.
+fn engine(faults: &str) -> Engine {
+    let mut preset = Preset::named("sim-small").expect("a shipped preset");
+    preset.noise = Default::default();
+    preset.step_time.base_us = 40_000.0;
+    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
+    Engine::start(EngineOptions {
+        replicas: 2,
+        faults: faults.parse::<Faults>().expect("faults"),
+        ..EngineOptions::new(preset, tokenizer)
+    })
+    .expect("an engine")
+}
+
+/// A bench of short answers from `engine` at `concurrency`.
+fn chat(engine: &Engine, concurrency: usize) -> CargoBench {
+    let urls: Vec<String> = engine.urls().iter().map(ToString::to_string).collect();
+    let mut bench = CargoBench::new("chat_throughput");
+    bench
+        .env("SERVEMARK_MODEL_ENDPOINTS", &urls.join(","))
+        .env("SERVEMARK_PROMPT_KEYS", "25")
+        .env("SERVEMARK_MAX_NEW_TOKENS", "8")
+        .env("SERVEMARK_READY_TIMEOUT", "60")
+        .env("SERVEMARK_CONCURRENT_LEVELS", &concurrency.to_string());
+    bench
+}
+
+/// The arguments of Criterion, `cargo bench`'s own among them.
+fn arguments(warm_up: &str, measurement: &str) -> Vec<String> {
+    let times = ["--warm-up-time", warm_up, "--measurement-time", measurement];
+    // mpirun gives its processes a terminal.
+    let plain = ["--bench", "--color", "never"];
+    plain
+        .iter()
+        .chain(&times)
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// Whether `mpirun` is there. A machine that must run every test may not go on without it.
+fn mpirun_is_there() -> bool {
+    let version = Command::new("mpirun").arg("--version").output();
+    let there = version.is_ok_and(|output| output.status.success());
+    assert!(
+        there || std::env::var_os("CI").is_none(),
+        "mpirun is missing (apt-get install openmpi-bin)"
+    );
+    if !there {
+        eprintln!("skipped: mpirun is missing (apt-get install openmpi-bin)");
+    }
+    there
+}
+
+fn mpirun(bench: &CargoBench, arguments: &[String]) -> Output {
+    let mut command = bench.command("mpirun");
+    command
+        .args(["-np", &RANKS.to_string()])
+        .args([
+            "--allow-run-as-root",
+            "--oversubscribe",
+            "--bind-to",
+            "none",
+        ])
+        .arg(bench.executable())
+        .args(arguments);
+    command.output().expect("mpirun runs")
+}
+
+fn record_in(directory: &Path) -> RunRecord {
+    RunRecord::read(&directory.join("new.json")).expect("a record")
+}
+
+/// The records of all parts, by rank, kept beside the record of the point.
+fn parts(directory: &Path, of: usize) -> Vec<RunRecord> {
+    (0..of)
+        .map(|rank| {
+            let path = directory.join(format!("new.rank-{rank}-of-{of}.json"));
+            RunRecord::read(&path).expect("a rank's record")
+        })
+        .collect()
+}
+
+/// Holds what must be exact, whatever the machine did meanwhile.
+fn assert_one_load(merged: &RunRecord, parts: &[RunRecord], concurrency: usize) {
+    assert_eq!(merged.concurrency, concurrency);
+    for window in &merged.windows {
+        let rounds = window.iterations as usize;
+        assert_eq!(window.requests, rounds * concurrency, "whole rounds");
+    }
+    for pair in merged.windows.windows(2) {
+        assert_eq!(pair[0].end_ns, pair[1].start_ns);
+        assert_eq!(pair[0].carried_out, pair[1].carried_in);
+    }
+    assert_eq!(merged.ranks.len(), parts.len());
+    let shared: usize = merged.ranks.iter().map(|rank| rank.concurrency).sum();
+    assert_eq!(shared, concurrency);
+    let mut served = [0_usize; 2];
+    let mut sent = std::collections::BTreeSet::new();
+    for (rank, part) in parts.iter().enumerate() {
+        assert_eq!(part.seed, merged.seed, "one seed for all ranks");
+        assert_eq!(part.request_id_prefix, merged.request_id_prefix);
+        assert_eq!(part.part.as_ref().expect("a part").rank, rank);
+        let requests: Vec<RequestRecord> = part.requests.iter().collect();
+        let mut indices: Vec<usize> = requests.iter().map(|r| r.index as usize).collect();
+        indices.sort_unstable();
+        let every_nth = (rank..).step_by(parts.len()).take(indices.len());
+        assert!(
+            indices.iter().copied().eq(every_nth),
+            "rank {rank} left an index out"
+        );
+        let mut own = [0_usize; 2];
+        for request in &requests {
+            own[request.endpoint] += 1;
+        }
+        assert!(own[0].abs_diff(own[1]) <= 1, "rank {rank}: {own:?}");
+        served = [served[0] + own[0], served[1] + own[1]];
+        sent.extend(indices);
+    }
+    // One process's would differ by one; of each rank's last requests one may be over.
+    assert!(served[0].abs_diff(served[1]) <= parts.len(), "{served:?}");
+    let measured: Vec<usize> = merged.requests.iter().map(|r| r.index as usize).collect();
+    let distinct: std::collections::BTreeSet<usize> = measured.iter().copied().collect();
+    assert_eq!(
+        distinct.len(),
+        measured.len(),
+        "no request is counted twice"
+    );
+    assert!(distinct.is_subset(&sent));
+}
+
+#[test]
+fn four_processes_of_mpirun_have_the_figures_of_one() {
+    if !mpirun_is_there() {
+        return;
+    }
+    let arguments = arguments("1.5", "5");
+    let (engine_of_four, engine_of_one) = (engine(""), engine(""));
+    let shared = chat(&engine_of_four, CONCURRENCY);
+    let output = mpirun(&shared, &arguments);
+    let ran = shared.ran(&output);
+    assert!(ran.succeeded, "{}", ran.text);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed.matches("P50 Latency (ms)").count(), 1, "{printed}");
+    for rank in 1..RANKS {
+        let line = format!("rank {rank} of 4: chat_throughput/25 c=16: 4 of 16 in flight");
+        assert!(ran.text.contains(&line), "{line} is missing:\n{}", ran.text);
+    }
+    for metric in ["output_tok_s", "rps", "ttft", "tpot", "e2el"] {
+        let id = format!("chat_throughput/25/{metric}/c=16");
+        assert_eq!(
+            printed.matches(&format!("{id}\n")).count(),
+            1,
+            "{id}:\n{printed}"
+        );
+    }
+    assert_eq!(ran.csv().lines().count(), 2, "{}", ran.csv());
+    let directory = ran.record_path();
+    let directory = directory.parent().expect("a directory");
+    let merged = record_in(directory);
+    assert_eq!(merged.windows.len(), 10);
+    assert_one_load(&merged, &parts(directory, RANKS), CONCURRENCY);
+    let prefix = merged
+        .request_id_prefix
+        .as_ref()
+        .expect("no id is configured");
+    for request in merged.requests.iter() {
+        let id = format!("chatcmpl-{prefix}{:x}", request.index);
+        assert!(engine_of_four.truth(&id).is_some(), "no request {id}");
+    }
+    let left = std::fs::read_dir(shared.results().join("servemark/chat_throughput/ranks"));
+    assert_eq!(
+        left.expect("the ranks met there").count(),
+        0,
+        "nothing is left"
+    );
+
+    let one = chat(&engine_of_one, CONCURRENCY).run(&[
+        "--warm-up-time",
+        "1.5",
+        "--measurement-time",
+        "5",
+    ]);
+    assert!(one.succeeded, "{}", one.text);
+    let one = RunRecord::read(&one.record_path()).expect("a record");
+    assert_eq!(one.windows.len(), merged.windows.len());
+    let [merged, one] = [merged, one].map(|record| record.summary.expect("figures"));
+    for (figure, merged, one) in [
+        ("RPS", Some(merged.rps), Some(one.rps)),
+        ("output tok/s", merged.output_tok_s, one.output_tok_s),
+        (
+            "input tok/s",
+            Some(merged.input_tok_s),
+            Some(one.input_tok_s),
+        ),
+        (
+            "TTFT p50",
+            merged.ttft_ms.map(|d| d.p50),
+            one.ttft_ms.map(|d| d.p50),
+        ),
+        (
+            "TPOT p50",
+            merged.tpot_ms.map(|d| d.p50),
+            one.tpot_ms.map(|d| d.p50),
+        ),
+        (
+            "E2EL p50",
+            merged.e2el_ms.map(|d| d.p50),
+            one.e2el_ms.map(|d| d.p50),
+        ),
+        (
+            "E2EL mean",
+            merged.e2el_ms.map(|d| d.mean),
+            one.e2el_ms.map(|d| d.mean),
+        ),
+    ] {
+        let (merged, one) = merged.zip(one).expect("a figure");
+        let difference = merged / one - 1.0;
+        println!(
+            "{figure}: four {merged:.3}, one {one:.3}, {:+.2} %",
+            100.0 * difference
+        );
+        assert!(
+            difference.abs() < TOLERANCE,
+            "{figure}: four {merged}, one {one}"
+        );
+    }
+}
+
+/// Starts one process for each set of variables.
+fn start(bench: &CargoBench, variables: &[Variables], arguments: &[String]) -> Vec<Child> {
+    let executable = bench.executable();
+    let start = |own: &Variables| -> Child {
+        let mut command = bench.command(&executable);
+        command.args(arguments).envs(own.iter().copied());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the bench runs")
+    };
+    variables.iter().map(start).collect()
+}
+
+fn ended(child: Child) -> Output {
+    child.wait_with_output().expect("it ends")
+}
+
+/// Starts one process for each set of variables, and waits for all.
+fn processes(bench: &CargoBench, variables: &[Variables], arguments: &[String]) -> Vec<Output> {
+    let running = start(bench, variables, arguments);
+    running.into_iter().map(ended).collect()
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes))
+        .concat()
+}
+
+fn assert_all_end_with(code: i32, outputs: &[Output]) {
+    for output in outputs {
+        assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    }
+}
+
+#[test]
+fn processes_of_slurm_share_a_load() {
+    let engine = engine("");
+    let bench = chat(&engine, 5);
+    let step = ("SLURM_STEP_ID", "0");
+    let job = ("SLURM_JOB_ID", "12");
+    let size = ("SLURM_NTASKS", "2");
+    let outputs = processes(
+        &bench,
+        &[
+            &[job, step, size, ("SLURM_PROCID", "0")],
+            &[job, step, size, ("SLURM_PROCID", "1")],
+        ],
+        &arguments("0.5", "2"),
+    );
+    assert_all_end_with(0, &outputs);
+    assert!(outputs[1].stdout.is_empty(), "{}", text(&outputs[1]));
+    assert!(
+        text(&outputs[0]).contains("2, started by srun"),
+        "{}",
+        text(&outputs[0])
+    );
+    let record = bench.ran(&outputs[0]).record_path();
+    let directory = record.parent().expect("a directory");
+    assert_one_load(&record_in(directory), &parts(directory, 2), 5);
+}
+
+#[test]
+fn pods_of_an_indexed_job_meet_in_the_directory_they_are_given() {
+    let engine = engine("");
+    let volume = tempfile::tempdir().expect("a temporary directory");
+    let volume = volume.path().to_str().expect("a path in UTF-8");
+    // More pods than requests in flight: the last has nothing to send, and all is well.
+    let mut bench = chat(&engine, 2);
+    bench
+        .env("SERVEMARK_RANKS", "3")
+        .env("SERVEMARK_RANKS_DIR", volume);
+    let outputs = processes(
+        &bench,
+        &[
+            &[("JOB_COMPLETION_INDEX", "0")],
+            &[("JOB_COMPLETION_INDEX", "1")],
+            &[("JOB_COMPLETION_INDEX", "2")],
+        ],
+        &arguments("0.5", "2"),
+    );
+    assert_all_end_with(0, &outputs);
+    assert!(text(&outputs[0]).contains(volume), "{}", text(&outputs[0]));
+    assert!(
+        text(&outputs[2]).contains("nothing to do"),
+        "{}",
+        text(&outputs[2])
+    );
+    let record = bench.ran(&outputs[0]).record_path();
+    let directory = record.parent().expect("a directory");
+    let merged = record_in(directory);
+    assert_eq!(merged.ranks.len(), 2);
+    assert_eq!(merged.concurrency, 2);
+    let failed = merged.summary.expect("figures").failed();
+    assert_eq!(failed, 0);
+}
+
+#[test]
+fn a_server_that_fails_every_request_fails_all_ranks_with_its_words() {
+    let engine = engine("http_500=1");
+    let mut bench = chat(&engine, 4);
+    bench.env("SERVEMARK_RANKS", "2");
+    for arguments in [arguments("0.2", "1"), vec!["--test".to_owned()]] {
+        let outputs = processes(&bench, &TWO_PODS, &arguments);
+        assert_all_end_with(1, &outputs);
+        let said = text(&outputs[0]);
+        assert!(said.contains("chat_throughput/25 c=4 FAILED"), "{said}");
+        assert!(said.contains("HTTP 500: "), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn ranks_that_cannot_run_together_say_why() {
+    let engine = engine("");
+    let rank = |rank| ("OMPI_COMM_WORLD_RANK", rank);
+    let size = ("OMPI_COMM_WORLD_SIZE", "2");
+    let wave = ("SERVEMARK_LOAD_SHAPE", "wave");
+    let nowhere = ("SERVEMARK_TOKENIZER_PATH", "/nowhere/tokenizer.json");
+    let hotter = ("SERVEMARK_TEMPERATURE", "0.7");
+    let cases: [(&[Variables], &str); 6] = [
+        (&[&[rank("0"), size, wave]], "LOAD_SHAPE"),
+        (
+            &[&[rank("0"), size, ("SERVEMARK_MODEL_ENDPOINTS", "")]],
+            "servemark engine",
+        ),
+        (&[&[rank("2"), size]], "OMPI_COMM_WORLD_RANK"),
+        (&[&[("JOB_COMPLETION_INDEX", "0")]], "SERVEMARK_RANKS"),
+        // One rank alone fails, and ends the other.
+        (
+            &[&[rank("0"), size], &[rank("1"), size, nowhere]],
+            "rank 1 gave up",
+        ),
+        (
+            &[&[rank("0"), size], &[rank("1"), size, hotter]],
+            "TEMPERATURE = 0.7",
+        ),
+    ];
+    for (variables, named) in cases {
+        let bench = chat(&engine, 4);
+        let outputs = processes(&bench, variables, &arguments("0.2", "1"));
+        assert_all_end_with(2, &outputs);
+        let said = text(&outputs[0]);
+        assert!(said.contains(named), "{named} is missing:\n{said}");
+    }
+}
+
+#[test]
+fn a_rank_that_is_killed_fails_the_point_and_what_the_others_sent_is_kept() {
+    let engine = engine("");
+    let volume = tempfile::tempdir().expect("a temporary directory");
+    let mut bench = chat(&engine, 4);
+    bench
+        .env("SERVEMARK_RANKS", "2")
+        .env("SERVEMARK_READY_TIMEOUT", "3")
+        .env(
+            "SERVEMARK_RANKS_DIR",
+            volume.path().to_str().expect("a path in UTF-8"),
+        );
+    let mut running = start(&bench, &TWO_PODS, &arguments("0.2", "3"));
+    let note = |name: &str| {
+        let runs = std::fs::read_dir(volume.path())
+            .expect("a directory")
+            .flatten();
+        let note = |run: std::fs::DirEntry| run.path().join(name);
+        runs.map(note).find(|path| path.exists())
+    };
+    while note("start-0.json").is_none() {
+        std::thread::yield_now();
+    }
+    let mut killed = running.remove(1);
+    killed.kill().expect("it runs");
+    killed.wait().expect("it has ended");
+    let first = ended(running.remove(0));
+    assert_all_end_with(1, std::slice::from_ref(&first));
+    let said = text(&first);
+    assert!(
+        said.contains("rank 1 gave no sign of life for 3 s"),
+        "{said}"
+    );
+    assert!(said.contains("chat_throughput/25 c=4 FAILED"), "{said}");
+    let kept = RunRecord::read(&note("part-0-0.json").expect("rank 0's part"));
+    assert!(kept.expect("a record").requests.iter().count() > 0);
+}
+
+#[test]
+fn rank_0_alone_names_the_benchmarks() {
+    let engine = engine("");
+    let mut bench = chat(&engine, 4);
+    bench.env("SERVEMARK_RANKS", "2");
+    let outputs = processes(
+        &bench,
+        &TWO_PODS,
+        &["--bench".to_owned(), "--list".to_owned()],
+    );
+    assert_all_end_with(0, &outputs);
+    assert!(text(&outputs[0]).contains("chat_throughput/25/rps/c=4: benchmark"));
+    assert!(outputs[1].stdout.is_empty(), "{}", text(&outputs[1]));
+}
