@@ -16,7 +16,7 @@ use crate::config::{Config, LoadShape};
 use crate::fixture::{self, Fixture};
 use crate::load::Window;
 use crate::ranks::{Decided, Meeting, MeetingError, Part, Ranks, Share, Span, Start, Together};
-use crate::results::{self, RunRecord};
+use crate::results::{self, RunRecord, criterion_file_name};
 
 /// The configuration does not suit a load that ranks share.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,18 @@ pub(super) enum CannotShare {
         /// How many there are.
         size: usize,
     },
+    /// Runs of another kind.
+    #[error(
+        "{key} is set, but this is rank {rank} of {size}: ranks share the load of one run. Unset it; for several runs, start the ranks several times"
+    )]
+    Alone {
+        /// What is set.
+        key: &'static str,
+        /// This process's rank.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+    },
     /// The ranks did not find each other.
     #[error(transparent)]
     Meeting(#[from] MeetingError),
@@ -60,13 +72,21 @@ pub(super) fn meet(
     if config.load_shape == LoadShape::Wave {
         return Err(CannotShare::Wave { rank, size });
     }
+    let alone = [
+        ("SERVEMARK_AB", config.ab.is_some()),
+        ("RUNS", config.runs.get() > 1),
+        ("PRECISION", config.precision.is_some()),
+    ];
+    if let Some((key, _)) = alone.into_iter().find(|(_, set)| *set) {
+        return Err(CannotShare::Alone { key, rank, size });
+    }
     if config.model_endpoints.is_empty() {
         return Err(CannotShare::Embedded { rank, size });
     }
     let directory = match std::env::var_os(RANKS_DIR).filter(|directory| !directory.is_empty()) {
         Some(directory) => PathBuf::from(directory),
         None => results::directory()
-            .join(record::criterion_file_name(bench))
+            .join(criterion_file_name(bench))
             .join("ranks"),
     };
     if ranks.leads() {

@@ -9,18 +9,7 @@ use crate::endpoint::{Endpoints, MetricsInterval};
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::report::Row;
-use crate::results::{self, RunRecord, SCHEMA_VERSION};
-
-/// The directory that Criterion makes of a group's name.
-pub(super) fn criterion_file_name(group: &str) -> String {
-    let unsafe_in_files = ['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'];
-    let mut name = group.replace(unsafe_in_files, "_");
-    // Criterion cuts names to 64 bytes, at a character's boundary.
-    while name.len() > 64 {
-        name.pop();
-    }
-    name
-}
+use crate::results::{self, PointKey, RunRecord, SCHEMA_VERSION};
 
 /// What is known of a point after it was measured.
 pub(super) fn record(
@@ -70,25 +59,12 @@ pub(super) fn write(point: &Point<'_>, record: &RunRecord, names: &[&str]) -> io
     Ok(())
 }
 
-/// `servemark/<bench>/<prompt>/c=<n>/<name>.json`, beside Criterion's directories of the same names.
+/// Where the record of this name lies.
 pub(super) fn path(point: &Point<'_>, name: &str) -> PathBuf {
-    results::directory()
-        .join(criterion_file_name(&point.session.name))
-        .join(criterion_file_name(&point.prompt.key))
-        .join(format!("c={}", point.concurrency))
-        .join(format!("{}.json", criterion_file_name(name)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn group_directories_are_named_as_criterion_names_them() {
-        assert_eq!(
-            criterion_file_name("chat_throughput/5/rps"),
-            "chat_throughput_5_rps"
-        );
-        assert_eq!(criterion_file_name(&"x/".repeat(50)).len(), 64);
-    }
+    let key = PointKey {
+        bench: point.session.name.clone(),
+        prompt: point.prompt.key.clone(),
+        concurrency: point.concurrency.get(),
+    };
+    results::criterion_directory().join(key.record_path(name))
 }

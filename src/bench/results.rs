@@ -6,17 +6,18 @@ use std::path::Path;
 use super::args::Mode;
 use super::notes;
 use super::point::Point;
-use super::record::{self, criterion_file_name};
+use super::record;
 use super::session::Session;
 use super::workload::NamedPrompt;
-use crate::config::Metric;
+use crate::config::{Deployment, Metric};
 use crate::endpoint::{Endpoints, MetricsInterval};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{self, PointResult, Row};
-use crate::results::{self, RankPart, RunRecord};
+use crate::results::{self, BaselineName, RankPart, RecordError, RunRecord, criterion_file_name};
+use crate::verdict::{self, RunSet, Thresholds};
 
 /// Exit code when a point failed.
 pub(super) const POINT_FAILED: u8 = 1;
@@ -52,6 +53,8 @@ pub(super) enum Origin<'a> {
 pub(super) struct Results {
     entries: Vec<Entry>,
     notes: Vec<String>,
+    /// A name for the run after its servers' version, where they say one.
+    name: Option<BaselineName>,
     failed: bool,
 }
 
@@ -151,6 +154,8 @@ impl Results {
             notes.extend(notes::changed(point, &row));
         }
         notes.extend(notes::client_bound(&row));
+        let servers = measured.endpoints.iter().map(|e| &e.identity);
+        self.name = BaselineName::of_servers(servers).ok();
         if point.session.args.mode() == Mode::Bench {
             let endpoints = measured.endpoints;
             let record = record::record(point, fixture, &row, endpoints, &runs, &server_metrics);
@@ -213,6 +218,10 @@ impl Results {
             },
             ..row(point, &fixture.endpoints, 0, point.session.name.clone())
         };
+        if point.session.args.mode() == Mode::Bench {
+            // What an earlier run left is not of this one; a comparison must find the point missing.
+            let _ = std::fs::remove_file(record::path(point, "new"));
+        }
         let entry = Entry {
             row,
             notes: Vec::new(),
@@ -251,10 +260,10 @@ impl Results {
             for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
                 println!("- {note}");
             }
-            failed |= self.write_files(session, &rows).is_err_and(|error| {
-                eprintln!("error: {error}");
-                true
-            });
+            if let Some(sides) = &session.config.ab {
+                failed |= said(print_verdicts(session, sides));
+            }
+            failed |= said(self.write_files(session, &rows));
         }
         match failed {
             true => POINT_FAILED,
@@ -272,6 +281,9 @@ impl Results {
             .join("performance_metrics.csv");
         report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
+        if session.config.ab.is_some() {
+            return Ok(());
+        }
         let criterion = results::criterion_directory();
         for prompt in &session.prompts {
             for metric in &session.metrics {
@@ -281,6 +293,10 @@ impl Results {
         let index = criterion.join("report/index.html");
         if index.exists() {
             println!("HTML report:   {}", index.display());
+        }
+        if session.args.save_baseline().is_none() {
+            let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
+            println!("Keep this run: cargo run --release -- baseline save {name}");
         }
         Ok(())
     }
@@ -309,6 +325,39 @@ impl Results {
             .reword(&directory)
             .map_err(|error| format!("{}: {error}", directory.display()))
     }
+}
+
+/// Says what went wrong, if something did.
+fn said(result: Result<(), Box<dyn std::error::Error>>) -> bool {
+    result.is_err_and(|error| {
+        eprintln!("error: {error}");
+        true
+    })
+}
+
+/// The verdicts on two deployments that were measured in turns, from the records of both.
+fn print_verdicts(
+    session: &Session,
+    sides: &[Deployment; 2],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let side = |deployment: &Deployment| -> Result<RunSet, RecordError> {
+        let paths = session
+            .selected()
+            .map(|point| record::path(&point, &deployment.name));
+        // A point that failed has left none, and was reported when it did.
+        let records = paths
+            .filter(|path| path.exists())
+            .map(|path| RunRecord::read(&path));
+        let records: Vec<RunRecord> = records.collect::<Result<_, _>>()?;
+        Ok(RunSet::new(&*deployment.name, records))
+    };
+    let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
+    let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
+    print!(
+        "\n{}",
+        report::verdicts(&comparison, &sides, &thresholds, false)
+    );
+    Ok(())
 }
 
 /// The row of a point before its figures are known.

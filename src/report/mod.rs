@@ -1,13 +1,29 @@
-//! What a person reads at the end: Markdown tables, and the CSV file.
+//! What a person reads at the end: Markdown tables, the CSV file, verdicts; and what a CI service reads.
 
+mod baselines;
+mod change;
 mod columns;
 mod csv;
+mod gate;
+mod gate_markdown;
+mod grid;
+mod junit;
+mod label;
 mod row;
+mod sides;
 mod table;
+mod trend;
+mod verdicts;
 
+pub use baselines::{baseline, baselines};
 pub use csv::write_csv;
+pub use gate::gate;
+pub use gate_markdown::{gate_markdown, gate_markdown_refused};
+pub use junit::{junit, junit_refused};
 pub use row::{PointResult, Row};
 pub use table::{markdown, markdown_by_bench, notes};
+pub use trend::trend;
+pub use verdicts::verdicts;
 
 #[cfg(test)]
 pub(crate) mod row_tests {

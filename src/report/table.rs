@@ -1,7 +1,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::columns::{self, Column};
-use super::{PointResult, Row};
+use super::{PointResult, Row, label};
 
 /// The Markdown tables printed at the end of a run, and the notes below them.
 ///
@@ -55,13 +55,7 @@ fn title(rows: &[Row]) -> String {
     let Some(row) = rows.first() else {
         return "No point was measured".to_owned();
     };
-    match &row.simulated {
-        Some(preset) => format!(
-            "{} — **simulated**: the embedded engine's figures (preset {preset}), not a GPU's",
-            row.bench
-        ),
-        None => row.bench.clone(),
-    }
+    row.bench.clone() + &label::simulated(row.simulated.as_deref())
 }
 
 fn table(rows: &[Row], columns: &[&Column]) -> String {

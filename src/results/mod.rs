@@ -1,11 +1,16 @@
-//! Run records on disk: one JSON document per benchmark point and run.
+//! Run records on disk: one JSON document per benchmark point and run, and the baselines made of them.
 
+pub mod baseline;
 mod columns;
+mod point;
 mod rank_part;
 mod record;
 mod store;
 
+pub use baseline::{BaselineName, Baselines};
 pub use columns::RequestColumns;
+pub use point::PointKey;
+pub(crate) use point::criterion_file_name;
 pub use rank_part::RankPart;
 pub use record::{RecordError, RunRecord, SCHEMA_VERSION, WindowRecord};
 pub use store::{criterion_directory, directory, write_atomically};

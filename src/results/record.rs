@@ -1,8 +1,11 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::PointKey;
 use super::columns::RequestColumns;
 use super::rank_part::RankPart;
 use crate::endpoint::{Identity, MetricsInterval};
@@ -171,6 +174,43 @@ impl RunRecord {
                 .collect()
         };
         ((0..).zip(runs).flat_map(of_run).collect(), requests)
+    }
+
+    /// The point that it is of.
+    pub fn point(&self) -> PointKey {
+        PointKey {
+            bench: self.bench.clone(),
+            prompt: self.prompt.clone(),
+            concurrency: self.concurrency,
+        }
+    }
+
+    /// When the point ended.
+    pub fn ended(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis((self.ended_unix_s * 1e3) as i64).unwrap_or_default()
+    }
+
+    /// How many runs of the point are in it.
+    pub fn run_count(&self) -> usize {
+        let runs = self.windows.iter().map(|window| window.run);
+        Vec::from_iter(runs).chunk_by(u32::eq).count()
+    }
+
+    /// Software and version of its servers (`vLLM 0.32.0`); different ones between commas.
+    pub fn server(&self) -> String {
+        self.each_endpoint(|endpoint| endpoint.server.clone())
+    }
+
+    /// The models asked for; different ones between commas.
+    pub fn model(&self) -> String {
+        self.each_endpoint(|endpoint| endpoint.model.clone())
+    }
+
+    /// A fact of every endpoint, each of its values once; `unknown` where one has none.
+    pub(crate) fn each_endpoint(&self, fact: impl Fn(&Identity) -> Option<String>) -> String {
+        let fact = |endpoint| fact(endpoint).unwrap_or_else(|| "unknown".to_owned());
+        let facts: BTreeSet<String> = self.endpoints.iter().map(fact).collect();
+        Vec::from_iter(facts).join(", ")
     }
 
     /// The measured windows of each run, in order.

@@ -17,7 +17,7 @@ pub fn criterion_directory() -> PathBuf {
 
 /// Where servemark keeps its own files, beside Criterion's.
 pub fn directory() -> PathBuf {
-    criterion_directory().join("servemark")
+    criterion_directory().join(super::point::RECORDS)
 }
 
 fn cargo_target_directory() -> Option<PathBuf> {

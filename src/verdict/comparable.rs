@@ -107,7 +107,7 @@ pub(super) fn check(
         }),
     };
     different("the server", kind(before), kind(after))?;
-    different("the model", models(before), models(after))?;
+    different("the model", before.model(), after.model())?;
     let prompt = |record: &RunRecord| format!("{} tokens long", record.prompt_tokens);
     different("the prompt", prompt(before), prompt(after))?;
     for key in WORKLOAD {
@@ -122,7 +122,7 @@ type Fact = fn(&RunRecord) -> String;
 /// What differs between the sides' servers and configurations, servers first.
 pub(super) fn differences(before: &RunSet, after: &RunSet) -> Vec<Difference> {
     let facts: [(&str, Fact); 6] = [
-        ("server", servers),
+        ("server", RunRecord::server),
         ("simulated preset", |r| {
             r.simulated.clone().unwrap_or_default()
         }),
@@ -175,15 +175,6 @@ fn kind(record: &RunRecord) -> String {
     }
 }
 
-fn models(record: &RunRecord) -> String {
-    each_endpoint(record, |e| e.model.clone())
-}
-
-/// Software and version of a record's servers.
-pub(super) fn servers(record: &RunRecord) -> String {
-    each_endpoint(record, |e| e.server.clone())
-}
-
 fn age(record: &RunRecord) -> String {
     let ages = |e: &crate::endpoint::Identity| {
         let fresh = record.ended_unix_s - e.process_start? < FRESH_S;
@@ -196,19 +187,7 @@ fn age(record: &RunRecord) -> String {
             .to_owned(),
         )
     };
-    each_endpoint(record, ages)
-}
-
-fn each_endpoint(
-    record: &RunRecord,
-    fact: impl Fn(&crate::endpoint::Identity) -> Option<String>,
-) -> String {
-    let unknown = || "unknown".to_owned();
-    let facts = record
-        .endpoints
-        .iter()
-        .map(|e| fact(e).unwrap_or_else(unknown));
-    Vec::from_iter(facts.collect::<BTreeSet<String>>()).join(", ")
+    record.each_endpoint(ages)
 }
 
 fn shown(value: Option<&Value>) -> String {

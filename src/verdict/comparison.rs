@@ -33,9 +33,11 @@ pub struct PointComparison {
     pub runs: (usize, usize),
     /// Whether both sides were measured in turns.
     pub interleaved: bool,
-    /// What is wrong with the measurement, whatever its figures say: a client-bound side, failures.
+    /// What is wrong with the measurement, whatever its figures say: a client-bound side, failures. Each
+    /// begins with the side's name.
     pub warnings: Vec<String>,
-    /// Whether a side was limited by its client, or has failed requests beyond doubt: no verdict is sure.
+    /// Whether no verdict is sure: a side was limited by its client or has no success, or both are the
+    /// same run.
     pub doubtful: bool,
     /// The figures.
     pub findings: Vec<Finding>,
@@ -83,14 +85,40 @@ pub fn compare(
     after: &RunSet,
     thresholds: &Thresholds,
 ) -> Result<Comparison, Incomparable> {
+    let mut comparison = measure(before, after, thresholds)?;
+    judge([&mut comparison]);
+    Ok(comparison)
+}
+
+/// Compares the two sides of each pair; all p-values are adjusted together, as one family.
+///
+/// # Errors
+/// [`Incomparable`] as [`compare`], for the first pair that has nothing to compare.
+pub fn compare_pairs<'a>(
+    pairs: impl IntoIterator<Item = (&'a RunSet, &'a RunSet)>,
+    thresholds: &Thresholds,
+) -> Result<Vec<Comparison>, Incomparable> {
+    let pairs = pairs.into_iter();
+    let comparisons = pairs.map(|(before, after)| measure(before, after, thresholds));
+    let mut comparisons: Vec<Comparison> = comparisons.collect::<Result<_, _>>()?;
+    judge(&mut comparisons);
+    Ok(comparisons)
+}
+
+/// All changes between two sides, before any verdict.
+fn measure(
+    before: &RunSet,
+    after: &RunSet,
+    thresholds: &Thresholds,
+) -> Result<Comparison, Incomparable> {
     let mut points = Vec::new();
     for (point, first, second) in common(before, after)? {
         for record in first.iter().chain(second) {
             check(point, &first[0], record)?;
         }
-        points.push(compare_point(point, first, second, thresholds));
+        let warnings = warnings([(&before.name, first), (&after.name, second)]);
+        points.push(compare_point(point, first, second, warnings, thresholds));
     }
-    judge(&mut points);
     let simulated = before.records().find_map(|record| record.simulated.clone());
     Ok(Comparison {
         before: before.name.clone(),
@@ -143,12 +171,12 @@ fn compare_point(
     point: &PointKey,
     before: &[RunRecord],
     after: &[RunRecord],
+    (warnings, doubtful): (Vec<String>, bool),
     thresholds: &Thresholds,
 ) -> PointComparison {
     let runs = |records: &[RunRecord]| -> Vec<Vec<Window>> {
         records.iter().flat_map(RunRecord::runs).collect()
     };
-    let (warnings, doubtful) = warnings(before, after);
     let interleaved = interleaves(before, after);
     let slo = slo(&before[0]);
     let same_slo = before
@@ -159,6 +187,8 @@ fn compare_point(
     let finding = |(figure, threshold): (Figure, f64)| {
         let change = match figure {
             Figure::Goodput if !same_slo => Err(Unclear::OtherSlo),
+            // A point that failed has no run.
+            _ if before.is_empty() || after.is_empty() => Err(Unclear::NotMeasured),
             _ if interleaved => change_in_turns(figure, &before, &after, &slo),
             _ => change(figure, &before, &after, &slo),
         };
@@ -237,9 +267,10 @@ fn change_in_turns(
 }
 
 /// Adjusts all p-values together, and takes the verdicts.
-fn judge(points: &mut [PointComparison]) {
-    let mut findings: Vec<&mut Finding> = points
-        .iter_mut()
+fn judge<'a>(comparisons: impl IntoIterator<Item = &'a mut Comparison>) {
+    let mut findings: Vec<&mut Finding> = comparisons
+        .into_iter()
+        .flat_map(|comparison| &mut comparison.points)
         .flat_map(|p| &mut p.findings)
         .filter(|f| f.change.is_ok())
         .collect();
@@ -261,9 +292,9 @@ fn judge(points: &mut [PointComparison]) {
 }
 
 /// What is wrong with the measurements of a point, and whether it makes every verdict doubtful.
-fn warnings(before: &[RunRecord], after: &[RunRecord]) -> (Vec<String>, bool) {
+fn warnings(sides: [(&String, &[RunRecord]); 2]) -> (Vec<String>, bool) {
     let (mut warnings, mut doubtful) = (Vec::new(), false);
-    for (side, records) in [("before", before), ("after", after)] {
+    for (side, records) in sides {
         let bound = records
             .iter()
             .filter_map(|record| record.self_check.as_ref());
@@ -277,10 +308,27 @@ fn warnings(before: &[RunRecord], after: &[RunRecord]) -> (Vec<String>, bool) {
                 let (count, cause) = (failure.count, &failure.cause);
                 warnings.push(format!("{side}: {count} requests failed: {cause}"));
             }
-            doubtful |= record.summary.is_none();
+            if record.summary.is_none() {
+                doubtful = true;
+                warnings.push(format!("{side}: no request succeeded"));
+            }
         }
     }
+    let [(_, before), (_, after)] = sides;
+    if before
+        .iter()
+        .any(|one| after.iter().any(|other| is_same_run(one, other)))
+    {
+        doubtful = true;
+        warnings.push("both sides are the same run: nothing was measured in between".to_owned());
+    }
     (warnings, doubtful)
+}
+
+/// Whether two records, one perhaps a copy of the other, were taken at the same moment.
+fn is_same_run(one: &RunRecord, other: &RunRecord) -> bool {
+    let moment = |r: &RunRecord| (r.ended_unix_s.to_bits(), r.clock_unix_ns, r.seed);
+    moment(one) == moment(other)
 }
 
 #[cfg(test)]

@@ -1,37 +1,6 @@
 use std::collections::BTreeMap;
-use std::fmt;
 
-use super::comparable::servers;
-use crate::results::RunRecord;
-
-/// A benchmark point: what both sides must have.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PointKey {
-    /// Name of the benchmark (`chat_throughput`).
-    pub bench: String,
-    /// Which prompt (`1k`).
-    pub prompt: String,
-    /// Requests in flight.
-    pub concurrency: usize,
-}
-
-impl PointKey {
-    /// The point that a record is of.
-    pub fn of(record: &RunRecord) -> PointKey {
-        PointKey {
-            bench: record.bench.clone(),
-            prompt: record.prompt.clone(),
-            concurrency: record.concurrency,
-        }
-    }
-}
-
-impl fmt::Display for PointKey {
-    /// As in the tables of a run: `chat_throughput/1k c=32`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} c={}", self.bench, self.prompt, self.concurrency)
-    }
-}
+use crate::results::{PointKey, RunRecord};
 
 /// One side of a comparison: for each point its run records, in the order of their runs.
 #[derive(Clone, Debug)]
@@ -46,10 +15,7 @@ impl RunSet {
     pub fn new(name: impl Into<String>, records: impl IntoIterator<Item = RunRecord>) -> RunSet {
         let mut points: BTreeMap<PointKey, Vec<RunRecord>> = BTreeMap::new();
         for record in records {
-            points
-                .entry(PointKey::of(&record))
-                .or_default()
-                .push(record);
+            points.entry(record.point()).or_default().push(record);
         }
         RunSet {
             name: name.into(),
@@ -69,7 +35,7 @@ impl RunSet {
 
     /// Software and version of its servers (`vLLM 0.32.0`); several between commas.
     pub fn server(&self) -> String {
-        let mut servers: Vec<String> = self.records().map(servers).collect();
+        let mut servers: Vec<String> = self.records().map(RunRecord::server).collect();
         servers.sort_unstable();
         servers.dedup();
         servers.join(", ")

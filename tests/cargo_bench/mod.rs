@@ -132,6 +132,11 @@ impl CargoBench {
 }
 
 impl Ran {
+    /// Criterion's output directory of the run.
+    pub fn results(&self) -> &Path {
+        self.results.path()
+    }
+
     fn directory(&self) -> PathBuf {
         self.results.path().join("servemark").join(&self.bench)
     }

@@ -115,7 +115,7 @@ fn what_differs_is_listed_and_a_bound_client_makes_it_doubtful() {
     assert!(comparison.points[0].doubtful);
     assert_eq!(
         comparison.points[0].warnings,
-        ["after: client-bound: its threads were busy"]
+        ["new: client-bound: its threads were busy"]
     );
 }
 

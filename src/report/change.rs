@@ -1,0 +1,180 @@
+//! How a change is written: in tables, summaries and files alike.
+
+use super::columns::NOT_AVAILABLE;
+use crate::verdict::{Comparison, FALSE_DISCOVERY_RATE, Finding, Thresholds, Unclear, Verdict};
+
+/// A figure with four digits that matter.
+pub(super) fn value(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 1000.0 => 0,
+        v if v >= 100.0 => 1,
+        v if v >= 10.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// A relative change: `−4.8 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", signed(share))
+}
+
+fn signed(share: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * share);
+    match text.as_str() {
+        "-0.0" | "+0.0" => "0.0".to_owned(),
+        _ => text.replace('-', "−"),
+    }
+}
+
+/// A threshold: `3 %`.
+pub(super) fn threshold(share: f64) -> String {
+    // 7 % is not 7.000000000000001 %.
+    format!("{} %", (share * 1e8).round() / 1e6)
+}
+
+/// Cells of the values before and after, and of their change.
+pub(super) fn cells(finding: &Finding) -> [String; 3] {
+    match &finding.change {
+        Ok(change) => [
+            value(change.before),
+            value(change.after),
+            percent(change.relative),
+        ],
+        Err(_) => [NOT_AVAILABLE; 3].map(String::from),
+    }
+}
+
+/// The interval of a change, or in few words why there is none.
+pub(super) fn interval(finding: &Finding) -> String {
+    match &finding.change {
+        Ok(change) => {
+            let (low, high) = change.interval;
+            format!("{} … {}", signed(low), percent(high))
+        }
+        Err(Unclear::NotMeasured) => "not measured".to_owned(),
+        Err(Unclear::TooFewWindows { windows, needed }) => {
+            format!("{windows} of {needed} windows")
+        }
+        Err(Unclear::TooFewValues { values, needed }) => format!("{values} of {needed} values"),
+        Err(Unclear::Zero) => "zero".to_owned(),
+        Err(Unclear::OtherSlo) => "different SLO".to_owned(),
+    }
+}
+
+/// The verdict; an inconclusive one with how far its interval goes beyond the threshold.
+pub(super) fn verdict(finding: &Finding) -> String {
+    match (finding.verdict, &finding.change) {
+        (Verdict::Inconclusive, Ok(change)) => {
+            let (low, high) = change.interval;
+            let beyond = low.abs().max(high.abs()) - finding.threshold;
+            format!("inconclusive, {:.1} % too wide", 100.0 * beyond)
+        }
+        (verdict, _) => verdict.to_string(),
+    }
+}
+
+/// `1464 → 1394 (−4.8 %, 95 %: −6.0 … −3.5 %)`, or why there is no change.
+pub(super) fn sentence(finding: &Finding) -> String {
+    match &finding.change {
+        Ok(change) => format!(
+            "{} → {} ({}, 95 %: {})",
+            value(change.before),
+            value(change.after),
+            percent(change.relative),
+            interval(finding)
+        ),
+        Err(unclear) => unclear.to_string(),
+    }
+}
+
+/// From what change on each figure matters, in as few words as it takes.
+pub(super) fn thresholds(thresholds: &Thresholds) -> String {
+    let mut shares: Vec<f64> = thresholds.iter().map(|(_, share)| share).collect();
+    shares.dedup();
+    match shares.as_slice() {
+        [one] => threshold(*one),
+        _ => {
+            let each = thresholds
+                .iter()
+                .map(|(figure, share)| format!("{} {}", figure.id(), threshold(share)));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// How many of each verdict: `2 regressed, 0 improved, 5 unchanged, 1 inconclusive`.
+pub(super) fn counts(comparison: &Comparison) -> String {
+    let verdicts = [
+        Verdict::Regressed,
+        Verdict::Improved,
+        Verdict::Unchanged,
+        Verdict::Inconclusive,
+    ];
+    let counts = verdicts.map(|verdict| format!("{} {verdict}", comparison.count(verdict)));
+    counts.join(", ")
+}
+
+/// Which error rate is controlled, over `tested` figures.
+pub(super) fn error_rate(tested: usize) -> String {
+    let rate = 100.0 * FALSE_DISCOVERY_RATE;
+    format!(
+        "False discovery rate {rate:.0} % (Benjamini–Hochberg over all {tested} tests): of the changes called \
+         regressed or improved,\nat most {rate:.0} % are none, in expectation; where nothing changed, any is called so \
+         with at most {rate:.0} % probability."
+    )
+}
+
+/// How many figures were tested.
+pub(super) fn tested(comparison: &Comparison) -> usize {
+    comparison
+        .findings()
+        .filter(|(_, finding)| finding.change.is_ok())
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Change, Figure};
+
+    #[test]
+    fn figures_and_changes_are_written_for_people() {
+        assert_eq!(value(1464.28), "1464");
+        assert_eq!(value(45.741), "45.74");
+        assert_eq!(percent(-0.0481), "−4.8 %");
+        assert_eq!(percent(-0.0001), "0.0 %");
+        assert_eq!(threshold(0.07), "7 %");
+        assert_eq!(threshold(0.025), "2.5 %");
+        let all: Thresholds = "tok_s=3%,rps=3%".parse().expect("valid");
+        assert_eq!(thresholds(&all), "3 %");
+        let each: Thresholds = "tok_s=3%,ttft_p99=10%".parse().expect("valid");
+        assert_eq!(thresholds(&each), "tok_s 3 %, ttft_p99 10 %");
+    }
+
+    #[test]
+    fn an_inconclusive_change_says_by_how_much() {
+        let finding = |change| Finding {
+            figure: Figure::TokS,
+            threshold: 0.03,
+            change,
+            adjusted_p: None,
+            verdict: Verdict::Inconclusive,
+        };
+        let wide = finding(Ok(Change {
+            before: 1464.0,
+            after: 1440.0,
+            relative: -0.016,
+            interval: (-0.052, 0.021),
+            p_value: 0.3,
+        }));
+        assert_eq!(verdict(&wide), "inconclusive, 2.2 % too wide");
+        assert_eq!(sentence(&wide), "1464 → 1440 (−1.6 %, 95 %: −5.2 … +2.1 %)");
+        let few = finding(Err(Unclear::TooFewValues {
+            values: 80,
+            needed: 500,
+        }));
+        assert_eq!(verdict(&few), "inconclusive");
+        assert_eq!(interval(&few), "80 of 500 values");
+    }
+}

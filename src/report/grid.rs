@@ -1,0 +1,34 @@
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// Columns of a terminal that a table must fit.
+const WIDTH: u16 = 120;
+
+/// A Markdown table with words in its first `words` columns and figures to the right of them.
+pub(super) fn grid<C: Into<Vec<String>>>(
+    head: C,
+    rows: impl IntoIterator<Item = C>,
+    words: usize,
+) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(head.into());
+    for row in rows {
+        table.add_row(row.into());
+    }
+    for column in table.column_iter_mut().skip(words) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// The same, with long cells broken so that it fits a terminal.
+pub(super) fn narrow_grid<C: Into<Vec<String>>>(
+    head: C,
+    rows: impl IntoIterator<Item = C>,
+    words: usize,
+) -> Table {
+    let mut table = grid(head, rows, words);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    table
+}

@@ -1,0 +1,140 @@
+use super::change::{self, percent};
+use super::columns::NOT_AVAILABLE;
+use super::grid::narrow_grid;
+use super::label;
+use super::sides::{self, letter, section};
+use crate::results::PointKey;
+use crate::verdict::{Comparison, Figure, Finding, RunSet, Thresholds, Trend, Verdict};
+
+/// More than two sides: a row for each figure, a column for each side, each with its change against the
+/// one before, and the verdict of the last against the first.
+pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String {
+    let Comparison { before, after, .. } = &trend.whole;
+    let label = label::simulated(trend.whole.simulated.as_deref());
+    let mut text = format!("# From {before} to {after}, by version{label}\n\n");
+    text.push_str(&sides::legend(sides));
+    text.push('\n');
+    for step in &trend.steps {
+        let heading = format!("What differs from {} to {}:", step.before, step.after);
+        text.push_str(&section(&heading, &sides::differences(step)));
+    }
+    let mut warnings: Vec<String> = trend.steps.iter().flat_map(sides::warnings).collect();
+    // A side is in two steps.
+    warnings.sort_unstable();
+    warnings.dedup();
+    text.push_str(&section("Warnings:", &warnings));
+    for points in points(sides).chunk_by(|a, b| a.bench == b.bench) {
+        let rows = points.iter().flat_map(|point| {
+            let figures = thresholds.iter().map(|(figure, _)| figure);
+            figures.filter_map(|figure| row(trend, sides, point, figure))
+        });
+        let mut rows: Vec<Vec<String>> = rows.collect();
+        blank_repeated(&mut rows);
+        let table = narrow_grid(head(sides), rows, 2);
+        text.push_str(&format!("## {}\n\n{table}\n\n", points[0].bench));
+    }
+    text.push_str(&summary(trend, thresholds));
+    text
+}
+
+/// Points that any side has.
+fn points(sides: &[RunSet]) -> Vec<&PointKey> {
+    let mut points: Vec<&PointKey> = sides.iter().flat_map(|s| s.points().keys()).collect();
+    points.sort();
+    points.dedup();
+    points
+}
+
+fn head(sides: &[RunSet]) -> Vec<String> {
+    let last = letter(sides.len().saturating_sub(1));
+    let letters = (0..sides.len()).map(letter);
+    ["Point".to_owned(), "Figure".to_owned()]
+        .into_iter()
+        .chain(letters)
+        .chain([format!("{last} against A")])
+        .collect()
+}
+
+/// The row of a figure; `None` where no pair of sides has it.
+fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Option<Vec<String>> {
+    let last = sides.len().saturating_sub(1);
+    let whole = found(&trend.whole, point, figure);
+    let steps = trend.steps.iter().enumerate();
+    let steps = steps.map(|(at, step)| (at, at + 1, found(step, point, figure)));
+    let pairs: Vec<Pair<'_>> = steps.chain([(0, last, whole)]).collect();
+    if pairs.iter().all(|(_, _, finding)| finding.is_none()) {
+        return None;
+    }
+    let name = format!("{} c={}", point.prompt, point.concurrency);
+    let ends = whole.map_or(NOT_AVAILABLE.to_owned(), |finding| match &finding.change {
+        Ok(change) => format!("{} {}", percent(change.relative), finding.verdict),
+        Err(_) => format!("{} ({})", finding.verdict, change::interval(finding)),
+    });
+    let cells = (0..sides.len()).map(|at| cell(&pairs, at));
+    let names = [name, figure.title().to_owned()];
+    Some(names.into_iter().chain(cells).chain([ends]).collect())
+}
+
+/// Positions of two sides, and their change.
+type Pair<'a> = (usize, usize, Option<&'a Finding>);
+
+/// A side's value, and its change against the side before.
+fn cell(pairs: &[Pair<'_>], at: usize) -> String {
+    let value = pairs.iter().find_map(|(before, after, finding)| {
+        let change = finding.as_ref()?.change.as_ref().ok()?;
+        match at {
+            at if at == *before => Some(change.before),
+            at if at == *after => Some(change.after),
+            _ => None,
+        }
+    });
+    let value = value.map_or(NOT_AVAILABLE.to_owned(), change::value);
+    // The steps come before the pair of the ends.
+    let step = pairs.iter().find(|(_, after, _)| *after == at);
+    let step = step.and_then(|(_, _, finding)| *finding);
+    match step.map(|finding| (finding, &finding.change)) {
+        Some((finding, Ok(change))) => {
+            let (relative, mark) = (percent(change.relative), mark(finding.verdict));
+            format!("{value} ({relative} {mark})")
+        }
+        _ => value,
+    }
+}
+
+fn found<'a>(comparison: &'a Comparison, point: &PointKey, figure: Figure) -> Option<&'a Finding> {
+    let mut findings = comparison.findings();
+    let found = findings.find(|(p, finding)| p.point == *point && finding.figure == figure);
+    found.map(|(_, finding)| finding)
+}
+
+fn mark(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Regressed => '▼',
+        Verdict::Improved => '▲',
+        Verdict::Unchanged => '=',
+        Verdict::Inconclusive => '?',
+    }
+}
+
+/// Leaves the name of a point in the first of its rows.
+fn blank_repeated(rows: &mut [Vec<String>]) {
+    for at in (1..rows.len()).rev() {
+        if rows[at][0] == rows[at - 1][0] {
+            rows[at][0].clear();
+        }
+    }
+}
+
+fn summary(trend: &Trend, thresholds: &Thresholds) -> String {
+    let pairs = trend.steps.iter().chain([&trend.whole]);
+    let tested = pairs.map(change::tested).sum();
+    format!(
+        "Each change is against the version before: ▼ regressed, ▲ improved, = unchanged, ? inconclusive.\n\
+         {} against {}: {}; changes below {} do not matter.\n{}\n",
+        trend.whole.after,
+        trend.whole.before,
+        change::counts(&trend.whole),
+        change::thresholds(thresholds),
+        change::error_rate(tested)
+    )
+}
