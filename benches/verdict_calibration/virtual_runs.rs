@@ -101,7 +101,7 @@ impl Trial {
                 let seeds = self.seeds(&[side, run], &[side, run, point as u64]);
                 let begin = Duration::from_secs(run * RUN_S + point as u64 * POINT_S);
                 let setup = self.setup(level, side, run, seeds, begin)?;
-                Ok(Sampling::DEFAULT.run(&mut VirtualLoad::start(setup)?, None))
+                Ok(Sampling::DEFAULT.run(&mut VirtualLoad::start(setup)?))
             });
             let each: Vec<Vec<Window>> = each.collect::<Result<_>>()?;
             let setup = self.setup(level, side, 0, Seeds::from(0), Duration::ZERO)?;

@@ -129,25 +129,17 @@ impl BenchArgs {
         seconds(self.measurement_time, Sampling::DEFAULT.measurement)
     }
 
-    /// Windows to cut where the load is driven without Criterion.
-    pub fn windows(&self) -> usize {
-        self.sample_size().unwrap_or(Sampling::DEFAULT.windows)
-    }
-
-    /// Warm-up where the load is driven without Criterion; a test has none.
-    pub fn driven_warm_up(&self) -> Duration {
-        self.unless_tested(self.warm_up())
-    }
-
-    /// Measurement where the load is driven without Criterion; a test is over with its first round.
-    pub fn driven_measurement(&self) -> Duration {
-        self.unless_tested(self.measurement())
-    }
-
-    fn unless_tested(&self, time: Duration) -> Duration {
-        match self.mode() {
+    /// How a point is sampled where its load is driven without Criterion. A test has no warm-up and is over
+    /// with its first round.
+    pub fn sampling(&self) -> Sampling {
+        let unless_tested = |time| match self.mode() {
             Mode::Bench => time,
             Mode::Test | Mode::List => Duration::ZERO,
+        };
+        Sampling {
+            warm_up: unless_tested(self.warm_up()),
+            measurement: unless_tested(self.measurement()),
+            windows: self.sample_size().unwrap_or(Sampling::DEFAULT.windows),
         }
     }
 

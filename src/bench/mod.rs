@@ -10,7 +10,9 @@
 //! ```
 
 mod args;
+mod driven;
 mod feed;
+mod notes;
 mod part;
 mod point;
 mod progress;

@@ -45,7 +45,8 @@ impl Point<'_> {
         fixture: &Fixture,
         assignment: Assignment,
     ) -> Result<(Part, Driven), MeetingError> {
-        let (args, ranks, clock) = (&self.session.args, meeting.ranks(), fixture.clock);
+        let (ranks, clock) = (meeting.ranks(), fixture.clock);
+        let sampling = self.session.args.sampling();
         let Assignment {
             share,
             prompt_tokens,
@@ -65,15 +66,15 @@ impl Point<'_> {
             patience: 2 * self.session.config.request_timeout,
             gave_out_ns: None,
         };
-        let measured_from_ns = began_ns + args.driven_warm_up().as_nanos() as u64;
+        let measured_from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
         sending.until(measured_from_ns);
         let scrape = || ranks.leads().then(|| fixture.scrape());
         let before = scrape();
         let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
         let warm_up_requests = sending.requests.len();
-        sending.until(measured_from_ns + args.driven_measurement().as_nanos() as u64);
+        sending.until(measured_from_ns + sampling.measurement.as_nanos() as u64);
         // One round more than there are samples, as the first completion only ends the warm-up.
-        let rounds = (args.windows() + 1) * share.concurrency.get();
+        let rounds = (sampling.windows + 1) * share.concurrency.get();
         sending.until_ended(warm_up_requests + rounds);
         let sharers = Share::count(ranks, self.concurrency);
         // Where that fails, what was sent is still kept.
@@ -119,14 +120,15 @@ impl Point<'_> {
         prompt_tokens: usize,
         part: &mut Part,
     ) -> Result<(), MeetingError> {
-        let failures = PointResult::Failed {
-            failures: count_failures(part.requests.iter()),
-            blocked: count_blocked(part.requests.iter()),
-        };
+        let bench = self.session.name.clone();
         let row = Row {
             concurrency: part.rank.concurrency,
             self_check: part.self_check.clone(),
-            ..row(self, fixture, prompt_tokens, failures)
+            result: PointResult::Failed {
+                failures: count_failures(part.requests.iter()),
+                blocked: count_blocked(part.requests.iter()),
+            },
+            ..row(self, &fixture.endpoints, prompt_tokens, bench)
         };
         let whole = [Window {
             start_ns: part.rank.began_ns,
@@ -136,7 +138,7 @@ impl Point<'_> {
             carried_in: 0,
             carried_out: 0,
         }];
-        let mut record = record::record(self, fixture, &row, &whole, &[]);
+        let mut record = record::record(self, fixture, &row, &fixture.endpoints, &[&whole], &[]);
         record.clock_unix_ns = part.clock_unix_ns;
         record.part = Some(part.rank.clone());
         let [whole] = whole;

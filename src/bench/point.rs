@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use criterion::BenchmarkId;
 
+use super::args::Mode;
 use super::feed::Feed;
 use super::progress::Progress;
-use super::results::{Measured, Results};
+use super::results::{Measured, Origin, Results};
 use super::session::{Ended, Session, Track};
 use super::target::{KeepTexts, Serving};
-use super::windows::{Live, PointFailed, REPLAY_PACE, Replay};
+use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay};
 use super::workload::NamedPrompt;
 use crate::client::{Client, FailureCause, PayloadTemplate};
 use crate::config::{FixedOutput, Metric};
-use crate::endpoint::RoundRobin;
-use crate::fixture::{Fixture, FixtureError};
+use crate::endpoint::{Endpoints, RoundRobin};
+use crate::fixture::{self, Fixture, FixtureError};
 use crate::load::{Load, Window};
 use crate::measurement::Phase;
 use crate::prompt::PromptSource;
@@ -28,6 +29,9 @@ use crate::safety::SafetyCheck;
 
 /// Texts per point whose tokens are counted again, to compare with the server's count.
 const TEXTS_COUNTED_AGAIN: u32 = 16;
+
+/// Requests of a turn or a run, as a power of two: further ones would repeat prompts of the next.
+const TURN_BITS: u32 = 20;
 
 /// A prompt at a concurrency.
 pub(super) struct Point<'a> {
@@ -77,7 +81,7 @@ impl Point<'_> {
     ) -> Result<Vec<Window>, &'static FixtureError> {
         let (config, args) = (&self.session.config, &self.session.args);
         let fixture = Fixture::shared(config, true)?;
-        progress.announce(self, fixture);
+        progress.announce(self, &fixture.describe());
         let started = self
             .prompt
             .source(fixture, config)
@@ -85,7 +89,7 @@ impl Point<'_> {
             .and_then(|source| {
                 let tokens = source.tokens();
                 let share = Share::whole(self.concurrency);
-                let target = self.target(fixture, source, &share);
+                let target = self.target(fixture, &fixture.endpoints, source, &share, 0);
                 let target = target.map_err(|e| e.to_string())?;
                 Ok((tokens, self.start(fixture, target, &share)))
             });
@@ -98,30 +102,42 @@ impl Point<'_> {
             }
         };
         let snapshots = RefCell::new(Vec::new());
-        let mut live = Live::new(
-            load,
-            fixture,
-            args.sample_size(),
-            2 * config.request_timeout,
-            || snapshots.borrow_mut().push(fixture.scrape()),
-        );
+        let limits = Limits {
+            sample_size: args.sample_size(),
+            precision: config.precision.filter(|_| args.mode() == Mode::Bench),
+            patience: self.patience(),
+        };
+        let mut live = Live::new(load, fixture, limits, || {
+            snapshots.borrow_mut().push(fixture.scrape())
+        });
         track.group.warm_up_time(args.warm_up());
         track.group.measurement_time(args.measurement());
         let metric = track.metric;
         self.bench(track, results, |iterations, phase| {
             live.sample(metric, iterations, phase)
         });
-        let (windows, self_check) = live.finish();
+        let Given {
+            mut windows,
+            self_check,
+            precision,
+        } = live.finish();
+        if let Some((wanted, reached)) = config.precision.zip(precision) {
+            results.note(&self.name(), &reached.describe(&wanted));
+        }
         progress.point_done();
         let snapshots = snapshots.into_inner();
         let measured = Measured {
             prompt_tokens: tokens,
+            endpoints: &fixture.endpoints,
             windows: &windows,
-            scrapes: &snapshots,
+            server_metrics: fixture::intervals(&snapshots),
             self_check,
-            shared: None,
+            origin: Origin::Alone,
         };
         results.add(self, fixture, measured);
+        // Those that precision took beyond Criterion's samples are not replayed: it would take each for
+        // more than one.
+        windows.truncate(args.sample_size().unwrap_or(usize::MAX));
         Ok(windows)
     }
 
@@ -165,12 +181,14 @@ impl Point<'_> {
         }
     }
 
-    /// Prepares what a share of the point's load sends to.
+    /// Prepares what a share of the point's load sends to. Each `turn` has prompts of its own.
     pub(super) fn target(
         &self,
         fixture: &Fixture,
+        endpoints: &Endpoints,
         source: PromptSource,
         share: &Share,
+        turn: u64,
     ) -> Result<Serving, Box<dyn std::error::Error>> {
         let config = &self.session.config;
         let api = self.prompt.kind.api();
@@ -179,16 +197,16 @@ impl Point<'_> {
             FixedOutput::Off => false,
             FixedOutput::Auto => fixture.all_vllm(),
         };
-        let template = PayloadTemplate::new(config, api, fixture.endpoints.model(), fixed_output);
+        let template = PayloadTemplate::new(config, api, endpoints.model(), fixed_output);
         // Deep enough that a whole round can start at once, twice.
         let depth = 2 * share.concurrency.get() + 16;
-        let indices = share.indices(self.ordinal << 32);
+        let indices = share.indices((self.ordinal << 32) + (turn << TURN_BITS));
         Ok(Serving {
             client: Client::new(fixture.http.clone(), config, fixture.clock),
             feed: Feed::start(Arc::new(source), template, indices, depth)?,
             request_id_prefix: self.request_id_prefix(fixture),
-            urls: fixture.endpoints.iter().map(|e| e.url.api(api)).collect(),
-            balance: RoundRobin::after(share.before, fixture.endpoints.count()),
+            urls: endpoints.iter().map(|e| e.url.api(api)).collect(),
+            balance: RoundRobin::after(share.before, endpoints.count()),
             safety: match &config.safety {
                 Some(safety) => Some(SafetyCheck::new(safety, fixture.seed)?),
                 None => None,
@@ -209,6 +227,11 @@ impl Point<'_> {
             share.concurrency,
             fixture.clock,
         )
+    }
+
+    /// No success within this time, and there is nothing to measure.
+    pub(super) fn patience(&self) -> Duration {
+        2 * self.session.config.request_timeout
     }
 
     /// Whether the command line selects a metric of the point.

@@ -1,7 +1,6 @@
 use std::time::{Duration, Instant};
 
 use super::point::Point;
-use crate::fixture::Fixture;
 
 /// Where a run stands: which point of how many, and how long it still takes.
 pub(super) struct Progress {
@@ -25,7 +24,7 @@ impl Progress {
     }
 
     /// Says on stderr what runs now.
-    pub fn announce(&mut self, point: &Point<'_>, fixture: &Fixture) {
+    pub fn announce(&mut self, point: &Point<'_>, against: &str) {
         // Booting is not part of the pace.
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let each = match self.done {
@@ -38,7 +37,7 @@ impl Progress {
             self.done + 1,
             self.points,
             point.name(),
-            fixture.describe(),
+            against,
             point.session.config.load_shape.id(),
             minutes(left)
         );

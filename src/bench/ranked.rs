@@ -9,11 +9,11 @@ use super::part::{Assignment, Driven};
 use super::point::Point;
 use super::progress::Progress;
 use super::record;
-use super::results::{Measured, Results, Shared};
+use super::results::{Measured, Origin, Results};
 use super::session::Ended;
 use super::workload::NamedPrompt;
 use crate::config::{Config, LoadShape};
-use crate::fixture::Fixture;
+use crate::fixture::{self, Fixture};
 use crate::load::Window;
 use crate::ranks::{Decided, Meeting, MeetingError, Part, Ranks, Share, Span, Start, Together};
 use crate::results::{self, RunRecord, criterion_file_name};
@@ -126,7 +126,7 @@ impl Point<'_> {
         results: &mut Results,
     ) -> Result<Vec<Window>, Ended> {
         let fixture = Fixture::shared(&self.session.config, true)?;
-        progress.announce(self, fixture);
+        progress.announce(self, &fixture.describe());
         let assignment = match self.agree(meeting, fixture)? {
             Agreed::Go(assignment) => *assignment,
             Agreed::Not(message) => {
@@ -158,10 +158,10 @@ impl Point<'_> {
         let together = Together::of(
             parts,
             Span {
-                warm_up: self.session.args.driven_warm_up(),
+                warm_up: self.session.args.sampling().warm_up,
                 stop_unix_ns: driven.stop_unix_ns,
                 concurrency: self.concurrency.get(),
-                samples: self.session.args.windows(),
+                samples: self.session.args.sampling().windows,
             },
         );
         for note in &together.notes {
@@ -171,19 +171,20 @@ impl Point<'_> {
         if together.windows.iter().any(success) && !together.windows.iter().all(success) {
             results.ended_early(&self.name());
         }
-        let short = together.windows.len() < self.session.args.windows();
+        let short = together.windows.len() < self.session.args.sampling().windows;
         if short || together.ranks.iter().any(|rank| rank.gave_out_ns.is_some()) {
             results.fail();
         }
         let measured = Measured {
             prompt_tokens: driven.prompt_tokens,
             windows: &together.windows,
-            scrapes: &driven.scrapes,
+            endpoints: &fixture.endpoints,
+            server_metrics: fixture::intervals(&driven.scrapes),
             self_check: together.self_check,
-            shared: Some(Shared {
+            origin: Origin::Ranks {
                 ranks: together.ranks,
                 clock_unix_ns: together.clock_unix_ns,
-            }),
+            },
         };
         results.add(self, fixture, measured);
         match short {
@@ -225,7 +226,7 @@ impl Point<'_> {
             let source = self.prompt.source(fixture, &self.session.config);
             let source = source.map_err(|error| error.to_string())?;
             let tokens = source.tokens();
-            let target = self.target(fixture, source, &share);
+            let target = self.target(fixture, &fixture.endpoints, source, &share, 0);
             target
                 .map(|target| (share, tokens, target))
                 .map_err(|error| error.to_string())

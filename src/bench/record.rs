@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::point::Point;
-use crate::endpoint::MetricsInterval;
+use crate::endpoint::{Endpoints, MetricsInterval};
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::report::Row;
@@ -16,17 +16,18 @@ pub(super) fn record(
     point: &Point<'_>,
     fixture: &Fixture,
     row: &Row,
-    windows: &[Window],
+    endpoints: &Endpoints,
+    runs: &[&[Window]],
     server_metrics: &[Option<MetricsInterval>],
 ) -> RunRecord {
-    let (windows, requests) = RunRecord::columns(&[windows]);
+    let (windows, requests) = RunRecord::columns(runs);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     RunRecord {
         schema_version: SCHEMA_VERSION,
         servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
         ended_unix_s: now.unwrap_or_default().as_secs_f64(),
         clock_unix_ns: fixture.clock.unix_ns(),
-        bench: row.bench.clone(),
+        bench: point.session.name.clone(),
         prompt: row.prompt.clone(),
         prompt_tokens: row.prompt_tokens,
         tokenizer: fixture.counter.source().to_string(),
@@ -35,11 +36,7 @@ pub(super) fn record(
         request_id_prefix: point.request_id_prefix(fixture),
         simulated: row.simulated.clone(),
         config: point.session.config.public_json(),
-        endpoints: fixture
-            .endpoints
-            .iter()
-            .map(|e| e.identity.clone())
-            .collect(),
+        endpoints: endpoints.iter().map(|e| e.identity.clone()).collect(),
         summary: row.summary().cloned(),
         failures: row.failures().to_vec(),
         blocked: row.blocked().to_vec(),
@@ -53,10 +50,9 @@ pub(super) fn record(
     }
 }
 
-/// Writes a record as `new`, and under the baseline's name if one is being saved.
-pub(super) fn write(point: &Point<'_>, record: &RunRecord) -> io::Result<()> {
+/// Writes a record under each of these names.
+pub(super) fn write(point: &Point<'_>, record: &RunRecord, names: &[&str]) -> io::Result<()> {
     let json = serde_json::to_vec(record)?;
-    let names = std::iter::once("new").chain(point.session.args.save_baseline());
     for name in names {
         results::write_atomically(&path(point, name), &json)?;
     }

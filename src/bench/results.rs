@@ -1,52 +1,72 @@
 //! What a session keeps of its points, and what it leaves behind at its end.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::args::Mode;
+use super::notes;
 use super::point::Point;
 use super::record;
 use super::session::Session;
 use super::workload::NamedPrompt;
 use crate::config::Metric;
-use crate::endpoint::MetricsInterval;
-use crate::fixture::{self, Fixture, Scrape};
+use crate::endpoint::{Endpoints, MetricsInterval};
+use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{self, PointResult, Row};
-use crate::results::{self, BaselineName, RankPart, criterion_file_name};
+use crate::results::{self, BaselineName, RankPart, RunRecord, criterion_file_name};
 
 /// Exit code when a point failed.
 pub(super) const POINT_FAILED: u8 = 1;
 
-/// What came of a point's load.
+/// What came of one run of a point's load.
 pub(super) struct Measured<'a> {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Who answered.
+    pub endpoints: &'a Endpoints,
     pub windows: &'a [Window],
-    /// The servers' counters before and after.
-    pub scrapes: &'a [Vec<Scrape>],
+    /// What the servers counted meanwhile, for each endpoint.
+    pub server_metrics: Vec<Option<MetricsInterval>>,
     pub self_check: Option<SelfCheck>,
-    /// Where several processes shared the load.
-    pub shared: Option<Shared>,
+    pub origin: Origin<'a>,
 }
 
-/// Who shared a load, and the clock of its windows at zero (ns since 1970).
-pub(super) struct Shared {
-    pub ranks: Vec<RankPart>,
-    pub clock_unix_ns: u64,
+/// Who drove a load, and what of.
+pub(super) enum Origin<'a> {
+    /// This process alone.
+    Alone,
+    /// Several processes together: the ranks, and the clock of the windows at zero (ns since 1970).
+    Ranks {
+        ranks: Vec<RankPart>,
+        clock_unix_ns: u64,
+    },
+    /// This process, in turns with another side: its name, and the session of both.
+    InTurns { side: &'a str, session: &'a str },
 }
 
-/// The rows so far, and whether anything went wrong.
+/// The points so far, and whether anything went wrong.
 #[derive(Default)]
 pub(super) struct Results {
-    rows: Vec<Row>,
+    entries: Vec<Entry>,
     notes: Vec<String>,
-    /// For each point: the tokenizer's count of generated texts ÷ the server's, − 1.
-    recounts: Vec<f64>,
     /// A name for the run after its servers' version, where they say one.
     name: Option<BaselineName>,
     failed: bool,
+}
+
+/// A point, in all of its runs so far.
+struct Entry {
+    row: Row,
+    notes: Vec<String>,
+    /// The tokenizer's count of generated texts ÷ the server's, − 1.
+    recount: Option<f64>,
+    /// Kept only where further runs are to come.
+    runs: Vec<Vec<Window>>,
+    /// Of the first run.
+    server_metrics: Vec<Option<MetricsInterval>>,
 }
 
 impl Results {
@@ -57,7 +77,7 @@ impl Results {
 
     /// Whether no point has come to an end yet, good or bad.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.entries.is_empty()
     }
 
     /// Says something of a point below the table.
@@ -73,56 +93,107 @@ impl Results {
         ));
     }
 
-    /// Keeps a measured point, and writes its record at once, so that nothing later can lose it.
-    pub fn add(&mut self, point: &Point<'_>, fixture: &Fixture, measured: Measured<'_>) {
-        let Measured {
-            prompt_tokens,
-            windows,
-            scrapes,
-            self_check,
-            shared,
-        } = measured;
-        let config = &point.session.config;
-        let requests = || windows.iter().flat_map(|w| &w.requests);
-        let summary = Summary::of(
-            windows,
-            config.threshold_tps,
-            fixture.endpoints.count().get(),
+    /// A further run could not be started; those before it stay.
+    pub fn cannot_run_again(&mut self, point: &str, why: &str) {
+        self.failed = true;
+        self.notes.push(format!("{point}: a run is missing: {why}"));
+    }
+
+    /// A run had a window without any success, and is left out.
+    pub fn run_failed(&mut self, point: &str, window: Option<&Window>) {
+        let requests = window.iter().flat_map(|window| &window.requests);
+        let causes = count_failures(requests).into_iter().map(|failure| {
+            let (count, cause, first) = (failure.count, failure.cause, failure.first_message);
+            format!("{count} × {cause}, first: {first}")
+        });
+        let causes = Vec::from_iter(causes).join("; ");
+        eprintln!("\n{point} FAILED: no request of a window succeeded: {causes}");
+        self.cannot_run_again(
+            point,
+            &format!("no request of a window succeeded: {causes}"),
         );
-        let result = match &summary {
-            Some(summary) => PointResult::Measured(Box::new(summary.clone())),
-            None => PointResult::Failed {
-                failures: count_failures(requests()),
-                blocked: count_blocked(requests()),
-            },
+    }
+
+    /// Windows of the point's first run and the rounds of each; `None` where it has measured nothing.
+    pub fn plan_of(&self, point: &Point<'_>) -> Option<(usize, u64)> {
+        let name = point.name();
+        let entry = self.entries.iter().find(|entry| entry.row.name() == name)?;
+        entry.row.summary()?;
+        let first = entry.runs.first()?;
+        Some((first.len(), first.first()?.iterations))
+    }
+
+    /// Keeps a run of a point together with those before it, and writes its record at once, so that
+    /// nothing later can lose it.
+    pub fn add(&mut self, point: &Point<'_>, fixture: &Fixture, measured: Measured<'_>) {
+        let bench = match &measured.origin {
+            Origin::InTurns { side, .. } => format!("{} · {side}", point.session.name),
+            _ => point.session.name.clone(),
         };
-        let row = Row {
-            self_check,
-            ..row(point, fixture, prompt_tokens, result)
+        let mut row = row(point, measured.endpoints, measured.prompt_tokens, bench);
+        let name = row.name();
+        let known = self
+            .entries
+            .iter()
+            .position(|entry| entry.row.name() == name);
+        let before = known.map(|at| self.entries.remove(at));
+        let earlier = before
+            .iter()
+            .flat_map(|entry| &entry.runs)
+            .map(Vec::as_slice);
+        let runs: Vec<&[Window]> = earlier.chain([measured.windows]).collect();
+        row.result = result(point, measured.endpoints, &runs);
+        row.self_check = worst(before.as_ref(), measured.self_check, runs.len());
+        let server_metrics = match &before {
+            Some(entry) => entry.server_metrics.clone(),
+            None => measured.server_metrics,
         };
-        let intervals = fixture::intervals(scrapes);
-        self.notes.extend(prefix_cache_note(&row, &intervals));
-        self.notes.extend(changed_note(point, &row));
-        self.notes.extend(client_bound_note(&row));
-        self.recounts.extend(recount(fixture, windows));
-        let servers = fixture.endpoints.iter().map(|e| &e.identity);
-        self.name = BaselineName::of_servers(servers).ok();
+        let mut notes = Vec::from_iter(notes::prefix_cache(&row, &server_metrics));
+        if let Origin::Alone | Origin::Ranks { .. } = measured.origin {
+            notes.extend(notes::changed(point, &row));
+        }
+        notes.extend(notes::client_bound(&row));
+        self.name = BaselineName::of_servers(measured.endpoints.iter().map(|e| &e.identity)).ok();
         if point.session.args.mode() == Mode::Bench {
-            let mut record = record::record(point, fixture, &row, windows, &intervals);
-            if let Some(Shared {
+            let endpoints = measured.endpoints;
+            let record = record::record(point, fixture, &row, endpoints, &runs, &server_metrics);
+            self.write(point, record, measured.origin);
+        }
+        let further = runs.len() < point.session.config.runs.get() as usize;
+        let entry = Entry {
+            recount: notes::recount(fixture, measured.windows),
+            runs: match further {
+                true => runs.into_iter().map(<[Window]>::to_vec).collect(),
+                false => Vec::new(),
+            },
+            row,
+            notes,
+            server_metrics,
+        };
+        self.push(entry, known);
+    }
+
+    fn write(&mut self, point: &Point<'_>, mut record: RunRecord, origin: Origin<'_>) {
+        let mut names = vec!["new"];
+        names.extend(point.session.args.save_baseline());
+        match origin {
+            Origin::Alone => {}
+            Origin::Ranks {
                 ranks,
                 clock_unix_ns,
-            }) = shared
-            {
+            } => {
                 record.ranks = ranks;
                 record.clock_unix_ns = clock_unix_ns;
             }
-            if let Err(error) = record::write(point, &record) {
-                eprintln!("warning: the run record could not be written: {error}");
-                self.failed = true;
+            Origin::InTurns { side, session } => {
+                record.interleaved = Some(session.to_owned());
+                names = vec![side];
             }
         }
-        self.push(row);
+        if let Err(error) = record::write(point, &record, &names) {
+            eprintln!("warning: the run record could not be written: {error}");
+            self.failed = true;
+        }
     }
 
     /// Keeps a point of which nothing was measured: its load could not be started, or not be merged.
@@ -138,19 +209,37 @@ impl Results {
             count: 0,
             first_message: message,
         }];
-        let result = PointResult::Failed {
-            failures,
-            blocked: Vec::new(),
+        let row = Row {
+            result: PointResult::Failed {
+                failures,
+                blocked: Vec::new(),
+            },
+            ..row(point, &fixture.endpoints, 0, point.session.name.clone())
         };
-        let row = row(point, fixture, 0, result);
         if point.session.args.mode() == Mode::Bench {
             // What an earlier run left is not of this one; a comparison must find the point missing.
-            let _ = std::fs::remove_file(record::path(point, "new"));
+            let sides = point.session.config.ab.iter().flatten();
+            let mut names: Vec<&str> = sides.map(|side| side.name.as_str()).collect();
+            if names.is_empty() {
+                names.push("new");
+            }
+            for name in names {
+                let _ = std::fs::remove_file(record::path(point, name));
+            }
         }
-        self.push(row);
+        let entry = Entry {
+            row,
+            notes: Vec::new(),
+            recount: None,
+            runs: Vec::new(),
+            server_metrics: Vec::new(),
+        };
+        self.push(entry, None);
     }
 
-    fn push(&mut self, row: Row) {
+    /// Puts a point where it stood, or at the end.
+    fn push(&mut self, entry: Entry, at: Option<usize>) {
+        let row = &entry.row;
         if row.summary().is_none() {
             self.failed = true;
             eprintln!("\n{} FAILED: no request succeeded", row.name());
@@ -159,18 +248,24 @@ impl Results {
                 eprintln!("  {} × {cause}: {first}", failure.count);
             }
         }
-        self.rows.push(row);
+        let at = at.unwrap_or(self.entries.len());
+        self.entries.insert(at, entry);
     }
 
     /// Prints the tables, writes the CSV file, rewords Criterion's pages; the exit code of the run.
     pub fn conclude(self, session: &Session) -> u8 {
         let mut failed = self.failed;
-        if session.args.mode() == Mode::Bench && !self.rows.is_empty() {
-            print!("{}", report::markdown(&self.rows));
-            for note in self.notes.iter().chain(&recount_note(&self.recounts)) {
+        if session.args.mode() == Mode::Bench && !self.entries.is_empty() {
+            let rows: Vec<Row> = self.entries.iter().map(|entry| entry.row.clone()).collect();
+            for table in report::markdown_by_bench(&rows) {
+                print!("{table}");
+            }
+            let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
+            let notes = self.entries.iter().flat_map(|entry| &entry.notes);
+            for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
                 println!("- {note}");
             }
-            failed |= self.write_files(session).is_err_and(|error| {
+            failed |= self.write_files(session, &rows).is_err_and(|error| {
                 eprintln!("error: {error}");
                 true
             });
@@ -181,11 +276,15 @@ impl Results {
         }
     }
 
-    fn write_files(&self, session: &Session) -> Result<(), Box<dyn std::error::Error>> {
+    fn write_files(
+        &self,
+        session: &Session,
+        rows: &[Row],
+    ) -> Result<(), Box<dyn std::error::Error>> {
         let csv = results::directory()
             .join(&session.name)
             .join("performance_metrics.csv");
-        report::write_csv(&csv, &self.rows)?;
+        report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
         let criterion = results::criterion_directory();
         for prompt in &session.prompts {
@@ -197,11 +296,19 @@ impl Results {
         if index.exists() {
             println!("HTML report:   {}", index.display());
         }
-        if session.args.save_baseline().is_none() {
+        self.say_what_next(session);
+        Ok(())
+    }
+
+    /// How to keep the run, or to compare the sides of one.
+    fn say_what_next(&self, session: &Session) {
+        if let Some([before, after]) = &session.config.ab {
+            let (before, after) = (&before.name, &after.name);
+            println!("Compare them:  cargo run --release -- compare {before} {after}");
+        } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");
         }
-        Ok(())
     }
 
     /// Rewords the pages of a group, if Criterion has just written them.
@@ -214,7 +321,8 @@ impl Results {
     ) -> Result<(), String> {
         let name = session.group_name(prompt, metric);
         let directory = criterion.join(criterion_file_name(&name));
-        let row = self.rows.iter().find(|row| row.prompt == prompt.key);
+        let mut rows = self.entries.iter().map(|entry| &entry.row);
+        let row = rows.find(|row| row.prompt == prompt.key);
         let (Some(row), true) = (row, directory.is_dir()) else {
             return Ok(());
         };
@@ -229,105 +337,61 @@ impl Results {
     }
 }
 
-/// The row of a point.
+/// The row of a point before its figures are known.
 pub(super) fn row(
     point: &Point<'_>,
-    fixture: &Fixture,
+    endpoints: &Endpoints,
     prompt_tokens: usize,
-    result: PointResult,
+    bench: String,
 ) -> Row {
     let config = &point.session.config;
     Row {
-        bench: point.session.name.clone(),
+        bench,
         prompt: point.prompt.key.clone(),
         prompt_tokens,
         concurrency: point.concurrency.get(),
         load_shape: config.load_shape.id(),
-        endpoints: fixture.endpoints.count().get(),
+        endpoints: endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
-        simulated: fixture.endpoints.simulated().map(str::to_owned),
+        simulated: endpoints.simulated().map(str::to_owned),
         self_check: None,
-        result,
+        result: PointResult::Failed {
+            failures: Vec::new(),
+            blocked: Vec::new(),
+        },
     }
 }
 
-/// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
-fn prefix_cache_note(row: &Row, intervals: &[Option<MetricsInterval>]) -> Option<String> {
-    const HIGH: f64 = 0.2;
-    let (mut hits, mut queries) = (0.0, 0.0);
-    for delta in intervals.iter().flatten().filter_map(|i| i.delta.as_ref()) {
-        hits += delta.prefix_cache_hits?;
-        queries += delta.prefix_cache_queries?;
-    }
-    let rate = hits / queries;
-    (rate > HIGH).then(|| {
-        format!(
-            "{}: the server's prefix cache answered {:.0} % of the prompt tokens; input tok/s is not its GPU's",
-            row.name(),
-            100.0 * rate
-        )
-    })
-}
-
-/// A client that did not keep up measures itself.
-fn client_bound_note(row: &Row) -> Option<String> {
-    let check = row.self_check.as_ref()?;
-    (!check.client_bound.is_empty()).then(|| {
-        format!(
-            "{}: client-bound: {}; the servers may be faster than these figures. Leave the client more of its machine, or split the load over processes (docs/scale.md)",
-            row.name(),
-            check.client_bound.join(", ")
-        )
-    })
-}
-
-/// Criterion compares with whatever ran before; say so where that was another kind of server.
-fn changed_note(point: &Point<'_>, row: &Row) -> Option<String> {
-    let before = std::fs::read(record::path(point, "new")).ok()?;
-    let before: serde_json::Value = serde_json::from_slice(&before).ok()?;
-    let kind = |simulated: bool| {
-        if simulated {
-            "simulated"
-        } else {
-            "a real server"
-        }
+/// The figures of a point over all its runs.
+fn result(point: &Point<'_>, endpoints: &Endpoints, runs: &[&[Window]]) -> PointResult {
+    let config = &point.session.config;
+    let windows: Cow<'_, [Window]> = match runs {
+        [one] => Cow::Borrowed(one),
+        several => Cow::Owned(several.concat()),
     };
-    let (was, is) = (!before["simulated"].is_null(), row.simulated.is_some());
-    (was != is).then(|| {
-        format!(
-            "{}: the run before was {}, this one {}: what Criterion calls a change is none",
-            row.name(),
-            kind(was),
-            kind(is)
-        )
-    })
-}
-
-/// The tokenizer's count of the generated texts that were kept ÷ the server's, − 1.
-fn recount(fixture: &Fixture, windows: &[Window]) -> Option<f64> {
-    if !fixture.counts_as_the_server() {
-        return None;
-    }
-    let (mut server, mut recounted) = (0_u64, 0_u64);
-    for (_, completion) in windows.iter().flat_map(Window::completed) {
-        if let (Some(usage), Some(text)) = (completion.usage_output, &completion.text) {
-            server += u64::from(usage);
-            recounted += u64::from(fixture.count_output(text)?);
+    let requests = || windows.iter().flat_map(|w| &w.requests);
+    match Summary::of(&windows, config.threshold_tps, endpoints.count().get()) {
+        Some(summary) => {
+            let summary = summary.with_goodput(&windows, &config.slo);
+            PointResult::Measured(Box::new(summary))
         }
+        None => PointResult::Failed {
+            failures: count_failures(requests()),
+            blocked: count_blocked(requests()),
+        },
     }
-    (server > 0).then(|| recounted as f64 / server as f64 - 1.0)
 }
 
-/// Says that re-tokenizing would have given other figures, if it would by more than 2 %.
-fn recount_note(recounts: &[f64]) -> Option<String> {
-    const NOTABLE: f64 = 0.02;
-    let least = recounts.iter().copied().reduce(f64::min)?;
-    let most = recounts.iter().copied().reduce(f64::max)?;
-    (least.abs().max(most.abs()) > NOTABLE).then(|| {
-        format!(
-            "output tokens are the server's count; re-tokenizing the text would have changed it by {:+.1} % to {:+.1} %",
-            100.0 * least,
-            100.0 * most
-        )
-    })
+/// The worst of the clients of a point's runs.
+fn worst(before: Option<&Entry>, last: Option<SelfCheck>, run: usize) -> Option<SelfCheck> {
+    let Some(before) = before else {
+        return last;
+    };
+    let earlier = before
+        .row
+        .self_check
+        .as_ref()
+        .map(|c| ("earlier run".to_owned(), c));
+    let last = last.as_ref().map(|check| (format!("run {run}"), check));
+    SelfCheck::worst(earlier.into_iter().chain(last))
 }

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
 use super::workload::NamedPrompt;
 use crate::config::{Config, Metric};
-use crate::fixture::FixtureError;
+use crate::fixture::{Fixture, FixtureError};
 use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
 use crate::ranks::{Meeting, MeetingError};
@@ -96,7 +96,11 @@ impl Session {
     fn measure(&self) -> u8 {
         let mut instruments: Vec<_> = self.metrics.iter().map(|m| Instrument::new(*m)).collect();
         let mut results = Results::default();
-        if let Err(error) = self.run_points(&mut instruments, &mut results) {
+        let ran = match self.config.ab.is_some() && self.args.drives_load() {
+            true => self.run_points_in_turns(&mut results),
+            false => self.run_points(&mut instruments, &mut results),
+        };
+        if let Err(error) = ran {
             self.end_early(&error);
             if results.is_empty() {
                 return CANNOT_RUN;
@@ -116,20 +120,54 @@ impl Session {
         instruments: &mut [Instrument],
         results: &mut Results,
     ) -> Result<(), Ended> {
-        let mut progress = Progress::new(self.count_points(), self.args.point_time());
+        let passes = self.config.runs.get();
+        let mut progress = Progress::new(self.count_points() * passes, self.args.point_time());
         for (at, prompt) in self.prompts.iter().enumerate() {
             let mut tracks = self.open_tracks(instruments, prompt);
             for point in self.points_of(at) {
                 point.run(&mut tracks, &mut progress, results)?;
             }
         }
+        if passes == 1 || !self.args.drives_load() {
+            return Ok(());
+        }
+        let fixture = Fixture::shared(&self.config, true)?;
+        for run in 1..passes {
+            for point in self.selected() {
+                point.run_again(fixture, run, &mut progress, results);
+            }
+        }
         Ok(())
+    }
+
+    /// Measures the two deployments of an A/B run in turns, point by point.
+    fn run_points_in_turns(&self, results: &mut Results) -> Result<(), Ended> {
+        let fixture = Fixture::shared(&self.config, true)?;
+        let Some(sides) = &fixture.sides else {
+            return Ok(());
+        };
+        let passes = self.config.runs.get();
+        let sampling = self.args.sampling();
+        let turns = 2 * sampling.windows as u32 * sampling.warm_up + 2 * sampling.measurement;
+        let mut progress = Progress::new(self.count_points() * passes, turns);
+        let session = format!("{:016x}", rand::random::<u64>());
+        for run in 0..passes {
+            for point in self.selected() {
+                point.run_in_turns(fixture, sides, run, &session, &mut progress, results);
+            }
+        }
+        Ok(())
+    }
+
+    /// The points of which the command line selects a metric.
+    fn selected(&self) -> impl Iterator<Item = Point<'_>> {
+        let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
+        points.filter(Point::is_selected)
     }
 
     /// Drives this rank's part of every point; rank 0 reports.
     fn follow(&self, meeting: &Meeting) -> u8 {
-        let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
-        for (done, point) in points.filter(Point::is_selected).enumerate() {
+        for (done, point) in self.selected().enumerate() {
             if let Err(error) = point.follow(meeting) {
                 self.end_early(&error);
                 return if done == 0 { CANNOT_RUN } else { POINT_FAILED };
@@ -193,8 +231,7 @@ impl Session {
 
     /// Points with a metric that the command line selects.
     fn count_points(&self) -> u32 {
-        let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
-        u32::try_from(points.filter(Point::is_selected).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.selected().count()).unwrap_or(u32::MAX)
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::target::Serving;
 use crate::client::{Outcome, RequestRecord};
-use crate::config::Metric;
+use crate::config::{Metric, Precision};
 use crate::fixture::{Fixture, LOAD_THREADS};
 use crate::load::{Load, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
+use crate::verdict;
 
 /// A window without any success is taken again until this many requests have failed in a row.
 pub const FAILURES_IN_A_ROW: usize = 20;
@@ -23,15 +24,37 @@ pub struct PointFailed;
 pub struct Live<'a> {
     load: Option<Load<Serving>>,
     fixture: &'a Fixture,
-    /// Samples after which the load may stop.
-    sample_size: Option<usize>,
-    /// No success within this time, and the point has failed.
-    patience: Duration,
-    windows: Vec<(u32, Window)>,
+    limits: Limits,
+    windows: Vec<Window>,
+    /// Criterion's first phase, once there was a window.
+    first_phase: Option<u32>,
+    /// Windows of the warm-up, once samples are taken: a test run has none.
+    warm_up: Option<usize>,
     /// Set while samples are taken.
     watch: Option<Watch>,
     watched: Option<Watched>,
+    precision: Option<Reached>,
     on_boundary: Box<dyn FnMut() + 'a>,
+}
+
+/// How long a load goes on.
+pub struct Limits {
+    /// Samples after which it may stop.
+    pub sample_size: Option<usize>,
+    /// How well tok/s must be known before it stops.
+    pub precision: Option<Precision>,
+    /// No success within this time, and the point has failed.
+    pub patience: Duration,
+}
+
+/// What a load has given.
+pub struct Given {
+    /// The windows that Criterion sampled and those that precision took beyond, warm-up left out.
+    pub windows: Vec<Window>,
+    /// Whether the client kept up meanwhile.
+    pub self_check: Option<SelfCheck>,
+    /// What became of the precision asked for.
+    pub precision: Option<Reached>,
 }
 
 impl<'a> Live<'a> {
@@ -41,18 +64,19 @@ impl<'a> Live<'a> {
     pub fn new(
         load: Load<Serving>,
         fixture: &'a Fixture,
-        sample_size: Option<usize>,
-        patience: Duration,
+        limits: Limits,
         on_boundary: impl FnMut() + 'a,
     ) -> Live<'a> {
         Live {
             load: Some(load),
             fixture,
-            sample_size,
-            patience,
+            limits,
             windows: Vec::new(),
+            first_phase: None,
+            warm_up: None,
             watch: None,
             watched: None,
+            precision: None,
             on_boundary: Box::new(on_boundary),
         }
     }
@@ -62,25 +86,57 @@ impl<'a> Live<'a> {
     /// Unwinds with [`PointFailed`] when no request succeeds.
     pub fn sample(&mut self, metric: Metric, iterations: u64, phase: &Phase) -> f64 {
         let phase = phase.current();
-        let first = self.windows.first().map_or(phase, |(first, _)| *first);
-        let samples = self.windows.iter().filter(|(p, _)| *p != first).count();
-        if phase != first && samples == 0 {
+        if *self.first_phase.get_or_insert(phase) != phase && self.warm_up.is_none() {
+            self.warm_up = Some(self.windows.len());
             (self.on_boundary)();
             self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
         }
-        let Some(load) = &mut self.load else {
+        let Some(value) = self.take(iterations).map(|w| measurement::value(metric, w)) else {
             resume_unwind(Box::new(PointFailed));
         };
-        let mut window = succeeding_window(load, iterations, self.patience);
-        count_missing_tokens(&mut window.requests, self.fixture);
-        let value = measurement::value(metric, &window);
-        self.windows.push((phase, window));
-        if phase != first && Some(samples + 1) == self.sample_size {
+        if value.is_some() && Some(self.samples().len()) == self.limits.sample_size {
+            if let Some(precision) = self.limits.precision {
+                self.extend(iterations, precision);
+            }
             self.stop();
         }
         match value {
             Some(value) => value * iterations as f64,
             None => resume_unwind(Box::new(PointFailed)),
+        }
+    }
+
+    /// The next window; `None` once the load has stopped.
+    fn take(&mut self, iterations: u64) -> Option<&Window> {
+        let load = self.load.as_mut()?;
+        let mut window = succeeding_window(load, iterations, self.limits.patience);
+        count_missing_tokens(&mut window.requests, self.fixture);
+        self.windows.push(window);
+        self.windows.last()
+    }
+
+    /// The windows after the warm-up; none while it lasts.
+    fn samples(&self) -> &[Window] {
+        self.warm_up.map_or(&[], |warm_up| &self.windows[warm_up..])
+    }
+
+    /// Goes on sampling until output tok/s is known well enough, the budget is spent, or a window has no
+    /// success.
+    fn extend(&mut self, iterations: u64, precision: Precision) {
+        loop {
+            let reached = Reached::of(self.samples());
+            let enough = reached
+                .half_width
+                .is_some_and(|w| w <= precision.half_width);
+            let spent = reached.sampled >= precision.budget;
+            self.precision = Some(reached);
+            if enough || spent {
+                return;
+            }
+            match self.take(iterations) {
+                Some(window) if window.completed().next().is_some() => {}
+                _ => return,
+            }
         }
     }
 
@@ -92,28 +148,58 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Ends the point: the windows that Criterion sampled, warm-up left out, and whether the
-    /// client kept up meanwhile.
-    pub fn finish(mut self) -> (Vec<Window>, Option<SelfCheck>) {
+    /// Ends the point.
+    pub fn finish(mut self) -> Given {
         self.stop();
-        let warm_up = match (self.windows.first(), self.windows.last()) {
-            (Some((first, _)), Some((last, _))) if first != last => Some(*first),
-            // A single phase: a test run, which has no warm-up.
-            _ => None,
+        // A single phase: a test run, which has no warm-up.
+        let windows = self.windows.split_off(self.warm_up.unwrap_or(0));
+        Given {
+            self_check: self.watched.map(|watched| watched.check(&windows)),
+            precision: self.precision,
+            windows,
+        }
+    }
+}
+
+/// How well output tok/s is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// Half of its 95 % interval, as a share of it; `None` where there is no interval.
+    half_width: Option<f64>,
+    /// Time sampled for it.
+    sampled: Duration,
+    windows: usize,
+}
+
+impl Reached {
+    fn of(windows: &[Window]) -> Reached {
+        let sampled_ns = windows.iter().map(Window::wall_ns).sum();
+        Reached {
+            half_width: verdict::relative_half_width(windows).ok(),
+            sampled: Duration::from_nanos(sampled_ns),
+            windows: windows.len(),
+        }
+    }
+
+    /// Whether `wanted` was reached, in words.
+    pub fn describe(&self, wanted: &Precision) -> String {
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let known = self.half_width.map_or("n/a".to_owned(), percent);
+        let verb = match self.half_width {
+            Some(half_width) if half_width <= wanted.half_width => "was reached",
+            _ => "was not reached within PRECISION_BUDGET",
         };
-        let windows: Vec<Window> = self
-            .windows
-            .into_iter()
-            .filter(|(phase, _)| Some(*phase) != warm_up)
-            .map(|(_, window)| window)
-            .collect();
-        let self_check = self.watched.map(|watched| watched.check(&windows));
-        (windows, self_check)
+        format!(
+            "PRECISION of {} {verb}: output tok/s is known to ±{known} after {} windows, {:.1} s",
+            percent(wanted.half_width),
+            self.windows,
+            self.sampled.as_secs_f64()
+        )
     }
 }
 
 /// A window with at least one success, or what there is after many failures.
-fn succeeding_window(load: &mut Load<Serving>, iterations: u64, patience: Duration) -> Window {
+pub fn succeeding_window(load: &mut Load<Serving>, iterations: u64, patience: Duration) -> Window {
     let begin = Instant::now();
     let mut window = load.window(iterations);
     while window.completed().next().is_none()

@@ -106,6 +106,36 @@ impl SelfCheck {
             client_bound,
         }
     }
+
+    /// The worst of several, each under the name of what it watched; `None` of none.
+    pub fn worst<'a>(
+        checks: impl IntoIterator<Item = (String, &'a SelfCheck)>,
+    ) -> Option<SelfCheck> {
+        let mut checks = checks.into_iter().map(|(name, check)| {
+            let limits = check.client_bound.iter();
+            SelfCheck {
+                client_bound: limits.map(|limit| format!("{name}: {limit}")).collect(),
+                ..check.clone()
+            }
+        });
+        let lag = |a: Option<Lag>, b: Option<Lag>| match (a, b) {
+            (Some(a), Some(b)) => Some(Lag {
+                p99: a.p99.max(b.p99),
+                max: a.max.max(b.max),
+            }),
+            (one, other) => one.or(other),
+        };
+        let most = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+        let first = checks.next()?;
+        Some(checks.fold(first, |mut worst, check| {
+            worst.busy_share = most(worst.busy_share, check.busy_share);
+            worst.starved_share = most(worst.starved_share, check.starved_share);
+            worst.loop_lag_ms = lag(worst.loop_lag_ms, check.loop_lag_ms);
+            worst.send_lag_ms = lag(worst.send_lag_ms, check.send_lag_ms);
+            worst.client_bound.extend(check.client_bound);
+            worst
+        }))
+    }
 }
 
 /// A watch over the runtime that carries a load.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::client::{Completion, FailureCause, Outcome, RequestRecord};
-use crate::load::{Boundary, Finished, Lag, SelfCheck, Window};
+use crate::load::{Boundary, Finished, SelfCheck, Window};
 use crate::results::{RankPart, RunRecord};
 
 /// How late after the common instant a rank may start, and how far its clock may be off, unremarked (ms).
@@ -84,7 +84,13 @@ impl Together {
     /// `span.samples`, there are fewer windows, of one round each.
     pub fn of(parts: Vec<Part>, span: Span) -> Together {
         let clock_unix_ns = parts.first().map_or(0, |part| part.clock_unix_ns);
-        let self_check = worst(&parts);
+        let checks = parts.iter().filter_map(|part| {
+            Some((
+                format!("rank {}", part.rank.rank),
+                part.self_check.as_ref()?,
+            ))
+        });
+        let self_check = SelfCheck::worst(checks);
         let (mut ranks, mut requests) = (Vec::new(), Vec::new());
         for mut part in parts {
             let axis = Shift::between(part.clock_unix_ns, clock_unix_ns);
@@ -222,40 +228,6 @@ fn in_flight_events(requests: &[RequestRecord], position: usize) -> u64 {
             Outcome::Failed(_) | Outcome::Blocked(_) => 0,
         })
         .sum()
-}
-
-/// The worst of the ranks' clients in each respect, and what each was limited by.
-fn worst(parts: &[Part]) -> Option<SelfCheck> {
-    let checks = || {
-        parts
-            .iter()
-            .filter_map(|part| Some((part.rank.rank, part.self_check.as_ref()?)))
-    };
-    let most = |value: fn(&SelfCheck) -> Option<f64>| {
-        checks()
-            .filter_map(|(_, check)| value(check))
-            .reduce(f64::max)
-    };
-    let lag = |value: fn(&SelfCheck) -> Option<Lag>| {
-        let lags = checks().filter_map(|(_, check)| value(check));
-        lags.reduce(|a, b| Lag {
-            p99: a.p99.max(b.p99),
-            max: a.max.max(b.max),
-        })
-    };
-    checks().next()?;
-    Some(SelfCheck {
-        busy_share: most(|check| check.busy_share),
-        starved_share: most(|check| check.starved_share),
-        loop_lag_ms: lag(|check| check.loop_lag_ms),
-        send_lag_ms: lag(|check| check.send_lag_ms),
-        client_bound: checks()
-            .flat_map(|(rank, check)| {
-                let limits = check.client_bound.iter();
-                limits.map(move |limit| format!("rank {rank}: {limit}"))
-            })
-            .collect(),
-    })
 }
 
 fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {

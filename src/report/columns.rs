@@ -131,7 +131,8 @@ pub const LATENCY: [[Column; 4]; 5] = [
 ];
 
 /// How the figures came about.
-pub const CONTEXT: [Column; 7] = [
+pub const CONTEXT: [Column; 8] = [
+    figure("Goodput (req/s)", 3, |_, s| s.goodput),
     text("Completed Requests", |r| {
         r.summary().map_or(0, |s| s.completed).to_string()
     }),

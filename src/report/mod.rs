@@ -21,7 +21,7 @@ pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
 pub use junit::{junit, junit_refused};
 pub use row::{PointResult, Row};
-pub use table::{markdown, notes};
+pub use table::{markdown, markdown_by_bench, notes};
 pub use trend::trend;
 pub use verdicts::verdicts;
 

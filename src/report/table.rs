@@ -36,6 +36,21 @@ pub fn markdown(rows: &[Row]) -> String {
     text
 }
 
+/// [`markdown`] for each benchmark, in the order of their first rows.
+pub fn markdown_by_bench(rows: &[Row]) -> Vec<String> {
+    let mut benches: Vec<&str> = rows.iter().map(|row| &*row.bench).collect();
+    let mut seen = std::collections::HashSet::new();
+    benches.retain(|bench| seen.insert(*bench));
+    let of = |bench: &str| -> Vec<Row> {
+        let rows = rows.iter().filter(|row| row.bench == bench);
+        rows.cloned().collect()
+    };
+    benches
+        .into_iter()
+        .map(|bench| markdown(&of(bench)))
+        .collect()
+}
+
 fn title(rows: &[Row]) -> String {
     let Some(row) = rows.first() else {
         return "No point was measured".to_owned();
