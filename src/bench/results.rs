@@ -288,7 +288,9 @@ impl Results {
             .join("performance_metrics.csv");
         report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
+        self.say_what_next(session);
         if session.config.ab.is_some() {
+            // Criterion had no part in it.
             return Ok(());
         }
         let criterion = results::criterion_directory();
@@ -301,7 +303,6 @@ impl Results {
         if index.exists() {
             println!("HTML report:   {}", index.display());
         }
-        self.say_what_next(session);
         Ok(())
     }
 
@@ -309,7 +310,7 @@ impl Results {
     fn say_what_next(&self, session: &Session) {
         if let Some([before, after]) = &session.config.ab {
             let (before, after) = (&before.name, &after.name);
-            println!("Compare them:  cargo run --release -- compare {before} {after}");
+            println!("Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}");
         } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");
