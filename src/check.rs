@@ -118,7 +118,10 @@ pub fn check(config: &Config) -> Result<Report, FixtureError> {
     let http = http_client(config)?;
     let runtime = Runtime::new()?;
     let (engine, urls) = match config.model_endpoints.is_empty() {
-        true => embedded(config.seed.unwrap_or_default())?,
+        true => {
+            let (engine, urls) = embedded(config.seed.unwrap_or_default())?;
+            (Some(engine), urls)
+        }
         false => (None, config.model_endpoints.clone()),
     };
     let checker = Checker {

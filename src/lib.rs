@@ -20,6 +20,7 @@ mod bench;
 pub mod check;
 pub mod client;
 pub mod config;
+pub mod deployment;
 pub mod endpoint;
 pub mod engine;
 pub mod fit;

@@ -43,9 +43,10 @@ impl Key {
 pub const PREFIX: &str = "SERVEMARK_";
 
 /// `SERVEMARK_*` variables that are no key.
-pub const RESERVED: [&str; 5] = [
+pub const RESERVED: [&str; 6] = [
     "SERVEMARK_CONFIG",
     "SERVEMARK_REAL_VLLM",
+    "SERVEMARK_REAL_VLLM_LAUNCH",
     "SERVEMARK_AB",
     "SERVEMARK_RANKS",
     "SERVEMARK_RANKS_DIR",
@@ -84,6 +85,11 @@ keys! {
     MODEL_ENDPOINTS Strings "[]",
         "a list of http:// or https:// addresses, or [] for the embedded simulated engine",
         "[\"http://localhost:8000/v1/chat/completions\"]";
+    BALANCING Single "\"round_robin\"", "\"round_robin\" or \"least_outstanding\"",
+        "\"least_outstanding\"";
+    DEPLOYMENTS Single "[]",
+        "a list of objects, each with a name and either a command or endpoints (docs/deployments.md)",
+        "[{\"name\": \"2x4\", \"replicas\": 2, \"gpus_per_replica\": 4, \"command\": \"vllm serve {model} --tensor-parallel-size {tp} --port {port}\"}]";
     TOKENIZER_PATH Single "null",
         "the path of a tokenizer.json or of a directory that holds one, or \"\"",
         "\"../tokenizer\"";

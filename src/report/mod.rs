@@ -4,6 +4,7 @@ mod baselines;
 mod change;
 mod columns;
 mod csv;
+mod deployments;
 mod gate;
 mod gate_markdown;
 mod grid;
@@ -17,6 +18,7 @@ mod verdicts;
 
 pub use baselines::{baseline, baselines};
 pub use csv::write_csv;
+pub use deployments::deployments;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
 pub use junit::{junit, junit_refused};
