@@ -28,6 +28,7 @@ pub mod fixture;
 pub mod load;
 pub mod measurement;
 pub mod metrics;
+pub mod plan;
 pub mod prompt;
 mod ranks;
 pub mod report;

@@ -43,10 +43,9 @@ impl Key {
 pub const PREFIX: &str = "SERVEMARK_";
 
 /// `SERVEMARK_*` variables that are no key.
-pub const RESERVED: [&str; 6] = [
+pub const RESERVED: [&str; 5] = [
     "SERVEMARK_CONFIG",
     "SERVEMARK_REAL_VLLM",
-    "SERVEMARK_REAL_VLLM_LAUNCH",
     "SERVEMARK_AB",
     "SERVEMARK_RANKS",
     "SERVEMARK_RANKS_DIR",

@@ -197,7 +197,8 @@ fn best(records: &[&RunRecord]) -> Vec<String> {
     ];
     let mut levels: Vec<usize> = records.iter().map(|record| record.concurrency).collect();
     levels.dedup();
-    for level in levels {
+    // Of one load all has been said.
+    for level in levels.iter().copied().filter(|_| levels.len() > 1) {
         let at = best_points(records, |record| record.concurrency == level);
         lines.push(answer(&format!("throughput at c={level}"), &at, false));
     }
@@ -261,6 +262,14 @@ fn within_slo(records: &[&RunRecord]) -> String {
     }
 }
 
+/// A client that did not keep up makes a figure doubtful.
+fn doubt(record: &RunRecord) -> &'static str {
+    match &record.self_check {
+        Some(check) if !check.client_bound.is_empty() => ", client-bound",
+        _ => "",
+    }
+}
+
 /// `throughput: **4x2** with 11300 tok/s at c=512; behind it: 2x4 (10600 at c=512, −6.2 %, …)`.
 fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
     let names: Vec<String> = records.iter().map(|record| named(record)).collect();
@@ -280,7 +289,11 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
     let (mut best, mut tied, mut behind, mut apart) = (String::new(), vec![], vec![], vec![]);
     for (contender, figure, standing) in &ranked {
         let figure = figure.map(value).unwrap_or_default();
-        let at = format!("at c={}", contender.record.concurrency);
+        let at = format!(
+            "at c={}{}",
+            contender.record.concurrency,
+            doubt(contender.record)
+        );
         let name = contender.name;
         let change = |change: &crate::verdict::Change| {
             let (low, high) = change.interval;

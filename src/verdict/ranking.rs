@@ -39,13 +39,6 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct Ranking<'a>(pub Vec<(Contender<'a>, Option<f64>, Standing)>);
 
-impl Ranking<'_> {
-    /// Whether it is named with the best.
-    pub fn is_best(standing: &Standing) -> bool {
-        matches!(standing, Standing::Best | Standing::Tied(_))
-    }
-}
-
 /// Ranks contenders by a figure. Each is compared with the best as two sides are; the p-values of the
 /// ranking are adjusted together, and differences below `threshold` (a share) are ties.
 pub fn rank<'a>(
