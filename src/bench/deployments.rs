@@ -90,7 +90,6 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
     if embedded {
         suit_layouts(&mut config);
     }
-    // All deployments get the same prompts.
     config.seed.get_or_insert_with(rand::random);
     let mut prompts = bench.workload.prompts(&config)?;
     if embedded && config.prompt_keys.is_none() && prompts.iter().any(|p| p.key == LAYOUT_PROMPT) {
@@ -100,8 +99,10 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
     let mut sessions = match embedded {
         true => Vec::from_iter(LAYOUTS.iter().map(|layout| of_layout(&whole, layout))),
         false => {
-            let deployments = whole.config.deployments.iter();
-            Vec::from_iter(deployments.map(|deployment| of_deployment(&whole, deployment)))
+            let deployments = whole.config.deployments.iter().zip(0..);
+            Vec::from_iter(
+                deployments.map(|(deployment, at)| of_deployment(&whole, deployment, at)),
+            )
         }
     };
     // What the command line leaves out is not booted.
@@ -127,8 +128,13 @@ fn suit_layouts(config: &mut Config) {
     }
 }
 
-fn of_deployment(whole: &Session, deployment: &Deployment) -> Session {
-    let config = whole.config.of_deployment(deployment);
+/// `at` is its position. All get the same prompts, but for servers that ran before: they may have those
+/// of another deployment in their prefix cache.
+fn of_deployment(whole: &Session, deployment: &Deployment, at: u64) -> Session {
+    let mut config = whole.config.of_deployment(deployment);
+    if let (Some(seed), false) = (&mut config.seed, deployment.endpoints().is_empty()) {
+        *seed = seed.wrapping_add(at);
+    }
     let servers = Servers::Configured(deployment.clone());
     of(whole, config, Deployed::new(deployment.into(), servers))
 }

@@ -105,8 +105,8 @@ impl Config {
 
 /// What is wrong with the name of a deployment, if something is.
 pub(super) fn name_fault(name: &str) -> Option<String> {
-    /// Criterion's own, and the latest run's.
-    const TAKEN: [&str; 4] = ["new", "base", "change", "report"];
+    /// Criterion's own; `new` is the latest run, as it is for `servemark compare`.
+    const TAKEN: [&str; 3] = ["base", "change", "report"];
     const LONGEST: usize = 40;
     let right = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
     if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(right) {

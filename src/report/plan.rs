@@ -149,7 +149,7 @@ fn formula(plan: &Plan) -> String {
          KV bytes per token   = 2 × {} layers × max({} KV heads ÷ tp, 1) × {} × {} bytes, on each GPU\n\
          tokens per replica   = KV cache per GPU ÷ KV bytes per token, in whole blocks of 16\n\
          sequences            = replicas × (tokens per replica ÷ {} tokens)\n\n\
-         {} is vLLM's --gpu-memory-utilization. The reserve is for activations, CUDA graphs and the driver: assumed, \
+         GB is 10⁹ bytes; nvidia-smi tells a GPU's memory exactly. {} is vLLM's --gpu-memory-utilization. The reserve is for activations, CUDA graphs and the driver: assumed, \
          not computed (--reserve); vLLM measures it when it starts and logs \"GPU KV cache size: … tokens\". Only tensor \
          parallelism is planned, over all GPUs; no pipeline or expert parallelism.",
         plan.dtype.bits(),

@@ -75,7 +75,7 @@ fn what_is_wrong_with_a_deployment_is_said() {
             "cannot name a file",
         ),
         (
-            json!({"name": "new", "command": port}),
+            json!({"name": "report", "command": port}),
             "Criterion uses itself",
         ),
         (json!({"name": "a"}), "a: neither endpoints nor a command"),
