@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 
 use super::point::Point;
 use super::progress::Progress;
+use super::record;
 use super::results::{Measured, Origin, Results};
 use super::target::Serving;
 use super::windows::{count_missing_tokens, succeeding_window};
@@ -121,6 +122,12 @@ impl Point<'_> {
         progress: &mut Progress,
         results: &mut Results,
     ) {
+        if run == 0 {
+            // What earlier sessions left is not of this one; a point that fails must leave nothing.
+            for side in sides {
+                let _ = std::fs::remove_file(record::path(self, &side.name));
+            }
+        }
         let [before, after] = sides;
         let what = format!(
             "run {} · {} and {} in turns",

@@ -1,5 +1,6 @@
 //! One rank's part of a point: driven from the common instant until all ranks have measured enough.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::point::Point;
@@ -9,7 +10,7 @@ use super::target::Serving;
 use super::windows::{FAILURES_IN_A_ROW, count_missing_tokens};
 use crate::client::{Clock, Outcome, RequestRecord};
 use crate::fixture::{Fixture, LOAD_THREADS, Scrape};
-use crate::load::{Load, Watch, Window};
+use crate::load::{Load, Watch, Watched, Window};
 use crate::metrics::{count_blocked, count_failures};
 use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
 use crate::report::{PointResult, Row};
@@ -34,82 +35,99 @@ pub(super) struct Driven {
     pub stop_unix_ns: u64,
 }
 
+/// What was seen while a part was measured.
+struct MeasuredShare {
+    watched: Watched,
+    /// Which of the requests ended meanwhile.
+    requests: Range<usize>,
+    scrapes: Vec<Vec<Scrape>>,
+    stop_unix_ns: Result<u64, MeetingError>,
+}
+
 impl Point<'_> {
     /// Drives this rank's part and leaves its record for rank 0.
-    ///
-    /// The load goes on until *every* rank has measured for its time and has seen its rounds: none of
-    /// them measures while another has not begun or sends no more.
     pub(super) fn drive(
         &self,
         meeting: &Meeting,
         fixture: &Fixture,
         assignment: Assignment,
     ) -> Result<(Part, Driven), MeetingError> {
-        let (ranks, clock) = (meeting.ranks(), fixture.clock);
-        let sampling = self.session.args.sampling();
         let Assignment {
             share,
             prompt_tokens,
             target,
             at_unix_ns,
         } = assignment;
+        let (ranks, clock) = (meeting.ranks(), fixture.clock);
         let clock_unix_ns = clock.unix_ns();
         wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
         let began_ns = clock.now_ns();
-        let mut sending = Sending {
-            load: Some(self.start(fixture, target, &share)),
-            requests: Vec::new(),
-            clock,
-            failed_in_a_row: 0,
-            most_in_a_row: FAILURES_IN_A_ROW.max(share.concurrency.get()),
-            succeeded: Instant::now(),
-            patience: 2 * self.session.config.request_timeout,
-            gave_out_ns: None,
-        };
-        let measured_from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
-        sending.until(measured_from_ns);
-        let scrape = || ranks.leads().then(|| fixture.scrape());
-        let before = scrape();
-        let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
-        let warm_up_requests = sending.requests.len();
-        sending.until(measured_from_ns + sampling.measurement.as_nanos() as u64);
-        // One round more than there are samples, as the first completion only ends the warm-up.
-        let rounds = (sampling.windows + 1) * share.concurrency.get();
-        sending.until_ended(warm_up_requests + rounds);
-        let sharers = Share::count(ranks, self.concurrency);
-        // Where that fails, what was sent is still kept.
-        let stop = meeting.enough(self.ordinal, sharers, || sending.collect());
-        let watched = watch.stop();
-        let after = scrape();
-        sending.drain();
+        let load = self.start(fixture, target, &share);
+        let patience = self.patience();
+        let mut sending = Sending::new(load, clock, share.concurrency.get(), patience);
+        let measured = self.measure_share(meeting, fixture, &mut sending, began_ns);
         let mut requests = sending.requests;
         count_missing_tokens(&mut requests, fixture);
-        let stop_unix_ns = stop.as_ref().copied().unwrap_or(u64::MAX);
-        let stop_ns = stop_unix_ns.saturating_sub(clock_unix_ns);
-        let measured = |r: &&RequestRecord| (measured_from_ns..=stop_ns).contains(&r.end_ns);
+        let lag_ns = i128::from(clock_unix_ns + began_ns) - i128::from(at_unix_ns);
         let mut part = Part {
             rank: RankPart {
                 rank: ranks.rank(),
                 of: ranks.size(),
                 concurrency: share.concurrency.get(),
                 began_ns,
-                start_lag_ms: i128::from(clock_unix_ns + began_ns).saturating_sub(at_unix_ns.into())
-                    as f64
-                    * 1e-6,
+                start_lag_ms: lag_ns as f64 * 1e-6,
                 clock_behind_ms: meeting.clock_ahead_ms(0),
                 gave_out_ns: sending.gave_out_ns,
             },
             clock_unix_ns,
-            self_check: Some(watched.check_requests(requests.iter().filter(measured))),
+            self_check: Some(
+                measured
+                    .watched
+                    .check_requests(&requests[measured.requests]),
+            ),
             requests,
         };
+        // Where the others are lost, what was sent is still kept.
         self.leave(meeting, fixture, prompt_tokens, &mut part)?;
         let driven = Driven {
             prompt_tokens,
-            scrapes: before.into_iter().chain(after).collect(),
-            stop_unix_ns: stop?,
+            scrapes: measured.scrapes,
+            stop_unix_ns: measured.stop_unix_ns?,
         };
         Ok((part, driven))
+    }
+
+    /// Lets the load run until *every* rank has measured for its time and has seen its rounds, so that
+    /// none of them measures while another has not begun or sends no more; then drains it.
+    fn measure_share(
+        &self,
+        meeting: &Meeting,
+        fixture: &Fixture,
+        sending: &mut Sending,
+        began_ns: u64,
+    ) -> MeasuredShare {
+        let sampling = self.session.args.sampling();
+        let from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
+        sending.until(from_ns);
+        let scrape = || meeting.ranks().leads().then(|| fixture.scrape());
+        let before = scrape();
+        let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
+        let first = sending.requests.len();
+        sending.until(from_ns + sampling.measurement.as_nanos() as u64);
+        // One round more than there are samples, as the first completion only ends the warm-up.
+        sending.until_ended(first + (sampling.windows + 1) * sending.concurrency);
+        let sharers = Share::count(meeting.ranks(), self.concurrency);
+        let stop_unix_ns = meeting.enough(self.ordinal, sharers, || sending.collect());
+        let watched = watch.stop();
+        let requests = first..sending.requests.len();
+        let after = scrape();
+        sending.drain();
+        MeasuredShare {
+            watched,
+            requests,
+            scrapes: before.into_iter().chain(after).collect(),
+            stop_unix_ns,
+        }
     }
 
     /// Writes the record of a part where rank 0 looks for it.
@@ -163,17 +181,29 @@ struct Sending {
     load: Option<Load<Serving>>,
     requests: Vec<RequestRecord>,
     clock: Clock,
+    concurrency: usize,
     failed_in_a_row: usize,
-    /// With so many failures in a row there is nothing to measure.
-    most_in_a_row: usize,
     /// When a request last succeeded.
     succeeded: Instant,
-    /// Nor is there after so long without success.
+    /// After so long without success there is nothing to measure.
     patience: Duration,
     gave_out_ns: Option<u64>,
 }
 
 impl Sending {
+    fn new(load: Load<Serving>, clock: Clock, concurrency: usize, patience: Duration) -> Sending {
+        Sending {
+            load: Some(load),
+            requests: Vec::new(),
+            clock,
+            concurrency,
+            failed_in_a_row: 0,
+            succeeded: Instant::now(),
+            patience,
+            gave_out_ns: None,
+        }
+    }
+
     /// Takes what has ended; gives out when nothing succeeds any more.
     fn collect(&mut self) {
         let Some(load) = &mut self.load else {
@@ -189,7 +219,7 @@ impl Sending {
             }
             self.requests.push(request);
         }
-        let hopeless = self.failed_in_a_row >= self.most_in_a_row
+        let hopeless = self.failed_in_a_row >= FAILURES_IN_A_ROW.max(self.concurrency)
             || (self.failed_in_a_row > 0 && self.succeeded.elapsed() >= self.patience);
         if hopeless {
             self.gave_out_ns = Some(self.clock.now_ns());

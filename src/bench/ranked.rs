@@ -41,6 +41,18 @@ pub(super) enum CannotShare {
         /// How many there are.
         size: usize,
     },
+    /// Runs of another kind.
+    #[error(
+        "{key} is set, but this is rank {rank} of {size}: ranks share the load of one run. Unset it; for several runs, start the ranks several times"
+    )]
+    Alone {
+        /// What is set.
+        key: &'static str,
+        /// This process's rank.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+    },
     /// The ranks did not find each other.
     #[error(transparent)]
     Meeting(#[from] MeetingError),
@@ -59,6 +71,14 @@ pub(super) fn meet(
     let (rank, size) = (ranks.rank(), ranks.size());
     if config.load_shape == LoadShape::Wave {
         return Err(CannotShare::Wave { rank, size });
+    }
+    let alone = [
+        ("SERVEMARK_AB", config.ab.is_some()),
+        ("RUNS", config.runs.get() > 1),
+        ("PRECISION", config.precision.is_some()),
+    ];
+    if let Some((key, _)) = alone.into_iter().find(|(_, set)| *set) {
+        return Err(CannotShare::Alone { key, rank, size });
     }
     if config.model_endpoints.is_empty() {
         return Err(CannotShare::Embedded { rank, size });

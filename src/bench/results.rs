@@ -9,14 +9,15 @@ use super::point::Point;
 use super::record;
 use super::session::Session;
 use super::workload::NamedPrompt;
-use crate::config::Metric;
+use crate::config::{Deployment, Metric};
 use crate::endpoint::{Endpoints, MetricsInterval};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{self, PointResult, Row};
-use crate::results::{self, BaselineName, RankPart, RunRecord, criterion_file_name};
+use crate::results::{self, BaselineName, RankPart, RecordError, RunRecord, criterion_file_name};
+use crate::verdict::{self, RunSet, Thresholds};
 
 /// Exit code when a point failed.
 pub(super) const POINT_FAILED: u8 = 1;
@@ -153,7 +154,8 @@ impl Results {
             notes.extend(notes::changed(point, &row));
         }
         notes.extend(notes::client_bound(&row));
-        self.name = BaselineName::of_servers(measured.endpoints.iter().map(|e| &e.identity)).ok();
+        let servers = measured.endpoints.iter().map(|e| &e.identity);
+        self.name = BaselineName::of_servers(servers).ok();
         if point.session.args.mode() == Mode::Bench {
             let endpoints = measured.endpoints;
             let record = record::record(point, fixture, &row, endpoints, &runs, &server_metrics);
@@ -265,10 +267,10 @@ impl Results {
             for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
                 println!("- {note}");
             }
-            failed |= self.write_files(session, &rows).is_err_and(|error| {
-                eprintln!("error: {error}");
-                true
-            });
+            if let Some(sides) = &session.config.ab {
+                failed |= said(print_verdicts(session, sides));
+            }
+            failed |= said(self.write_files(session, &rows));
         }
         match failed {
             true => POINT_FAILED,
@@ -286,6 +288,11 @@ impl Results {
             .join("performance_metrics.csv");
         report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
+        self.say_what_next(session);
+        if session.config.ab.is_some() {
+            // Criterion had no part in it.
+            return Ok(());
+        }
         let criterion = results::criterion_directory();
         for prompt in &session.prompts {
             for metric in &session.metrics {
@@ -296,7 +303,6 @@ impl Results {
         if index.exists() {
             println!("HTML report:   {}", index.display());
         }
-        self.say_what_next(session);
         Ok(())
     }
 
@@ -304,7 +310,7 @@ impl Results {
     fn say_what_next(&self, session: &Session) {
         if let Some([before, after]) = &session.config.ab {
             let (before, after) = (&before.name, &after.name);
-            println!("Compare them:  cargo run --release -- compare {before} {after}");
+            println!("Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}");
         } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");
@@ -335,6 +341,39 @@ impl Results {
             .reword(&directory)
             .map_err(|error| format!("{}: {error}", directory.display()))
     }
+}
+
+/// Says what went wrong, if something did.
+fn said(result: Result<(), Box<dyn std::error::Error>>) -> bool {
+    result.is_err_and(|error| {
+        eprintln!("error: {error}");
+        true
+    })
+}
+
+/// The verdicts on two deployments that were measured in turns, from the records of both.
+fn print_verdicts(
+    session: &Session,
+    sides: &[Deployment; 2],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let side = |deployment: &Deployment| -> Result<RunSet, RecordError> {
+        let paths = session
+            .selected()
+            .map(|point| record::path(&point, &deployment.name));
+        // A point that failed has left none, and was reported when it did.
+        let records = paths
+            .filter(|path| path.exists())
+            .map(|path| RunRecord::read(&path));
+        let records: Vec<RunRecord> = records.collect::<Result<_, _>>()?;
+        Ok(RunSet::new(&*deployment.name, records))
+    };
+    let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
+    let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
+    print!(
+        "\n{}",
+        report::verdicts(&comparison, &sides, &thresholds, false)
+    );
+    Ok(())
 }
 
 /// The row of a point before its figures are known.

@@ -109,6 +109,7 @@ impl Session {
         }
         if let Some(instrument) = instruments.last()
             && self.args.mode() == Mode::Bench
+            && self.config.ab.is_none()
         {
             instrument.criterion.final_summary();
         }
@@ -160,7 +161,7 @@ impl Session {
     }
 
     /// The points of which the command line selects a metric.
-    fn selected(&self) -> impl Iterator<Item = Point<'_>> {
+    pub fn selected(&self) -> impl Iterator<Item = Point<'_>> {
         let points = (0..self.prompts.len()).flat_map(|at| self.points_of(at));
         points.filter(Point::is_selected)
     }

@@ -312,4 +312,29 @@ mod tests {
         );
         assert_eq!(within.client_bound, [""; 0]);
     }
+
+    #[test]
+    fn the_worst_of_several_is_kept_and_each_limit_names_its_own() {
+        let check = |busy: f64, lag_ms: f64, bound: &[&str]| SelfCheck {
+            busy_share: Some(busy),
+            starved_share: None,
+            loop_lag_ms: Some(Lag {
+                p99: lag_ms,
+                max: 2.0 * lag_ms,
+            }),
+            send_lag_ms: None,
+            client_bound: bound.iter().map(ToString::to_string).collect(),
+        };
+        let first = check(0.2, 12.0, &["event-loop lag"]);
+        let third = check(0.9, 1.0, &["its threads were busy"]);
+        let named = [("rank 0".to_owned(), &first), ("rank 2".to_owned(), &third)];
+        let worst = SelfCheck::worst(named).expect("some were watched");
+        assert_eq!(worst.busy_share, Some(0.9));
+        assert_eq!(worst.loop_lag_ms.map(|lag| lag.max), Some(24.0));
+        assert_eq!(
+            worst.client_bound,
+            ["rank 0: event-loop lag", "rank 2: its threads were busy"]
+        );
+        assert_eq!(SelfCheck::worst([]), None);
+    }
 }

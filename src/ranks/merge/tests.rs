@@ -258,27 +258,3 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
     assert_eq!(failures.len(), 1);
     assert_eq!(failures[0].first_message, "refused");
 }
-
-#[test]
-fn the_worst_client_is_shown_and_each_limit_names_its_rank() {
-    let check = |busy: f64, lag_ms: f64, bound: &[&str]| SelfCheck {
-        busy_share: Some(busy),
-        starved_share: None,
-        loop_lag_ms: Some(Lag {
-            p99: lag_ms,
-            max: 2.0 * lag_ms,
-        }),
-        send_lag_ms: None,
-        client_bound: bound.iter().map(ToString::to_string).collect(),
-    };
-    let mut parts = split(&[], 3);
-    parts[0].self_check = Some(check(0.2, 12.0, &["event-loop lag"]));
-    parts[2].self_check = Some(check(0.9, 1.0, &["its threads were busy"]));
-    let worst = worst(&parts).expect("some were watched");
-    assert_eq!(worst.busy_share, Some(0.9));
-    assert_eq!(worst.loop_lag_ms.map(|lag| lag.max), Some(24.0));
-    assert_eq!(
-        worst.client_bound,
-        ["rank 0: event-loop lag", "rank 2: its threads were busy"]
-    );
-}
