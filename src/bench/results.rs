@@ -310,7 +310,9 @@ impl Results {
     fn say_what_next(&self, session: &Session) {
         if let Some([before, after]) = &session.config.ab {
             let (before, after) = (&before.name, &after.name);
-            println!("Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}");
+            println!(
+                "Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}"
+            );
         } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");
