@@ -25,16 +25,6 @@ fn engine(factor: f64) -> Engine {
     .expect("an engine")
 }
 
-/// A bench of one point with short answers.
-fn chat() -> CargoBench {
-    let mut bench = CargoBench::new("chat_throughput");
-    bench
-        .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_MAX_NEW_TOKENS", "16")
-        .env("SERVEMARK_CONCURRENT_LEVELS", "4");
-    bench
-}
-
 fn succeeded(ran: Ran) -> Ran {
     assert!(ran.succeeded, "{}", ran.text);
     ran
@@ -42,7 +32,7 @@ fn succeeded(ran: Ran) -> Ran {
 
 #[test]
 fn runs_of_a_point_are_kept_apart_and_reported_together() {
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench
         .env("SERVEMARK_RUNS", "3")
         .env("SERVEMARK_METRICS", "output_tok_s,rps")
@@ -73,7 +63,7 @@ fn runs_of_a_point_are_kept_apart_and_reported_together() {
 
 #[test]
 fn sampling_goes_on_until_sure_or_until_the_budget_ends() {
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench
         .env("SERVEMARK_METRICS", "output_tok_s")
         .env("SERVEMARK_PRECISION", "60%");
@@ -101,7 +91,7 @@ fn sampling_goes_on_until_sure_or_until_the_budget_ends() {
 fn the_slower_of_two_deployments_in_turns_is_found_out() {
     let (old, new) = (engine(1.0), engine(1.3));
     let sides = format!("old={},new={}", old.urls()[0], new.urls()[0]);
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_AB", &sides);
     let ran = succeeded(bench.run(&["--warm-up-time", "0.1", "--measurement-time", "1"]));
     assert!(ran.text.contains("old and new in turns"), "{}", ran.text);
@@ -153,7 +143,7 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
 
 #[test]
 fn two_deployments_must_be_two_and_alike() {
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_AB", "old=http://127.0.0.1:1");
     let ran = bench.run(&SHORT);
     assert!(!ran.succeeded);
