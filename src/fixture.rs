@@ -112,13 +112,10 @@ impl Fixture {
             eprintln!("warning: {error}");
         }
         let seed = config.seed.unwrap_or_else(rand::random);
-        let (engine, urls) = match &config.ab {
-            Some(sides) => (
-                None,
-                sides.iter().flat_map(|s| s.endpoints.clone()).collect(),
-            ),
-            None if config.model_endpoints.is_empty() => embedded(seed)?,
-            None => (None, config.model_endpoints.clone()),
+        let urls = config.endpoints();
+        let (engine, urls) = match urls.is_empty() {
+            true => embedded(seed)?,
+            false => (None, urls),
         };
         let asking = Http::new(http.clone(), config.request_headers());
         if engine.is_none() && aloud {
