@@ -69,7 +69,7 @@ fn sampling_goes_on_until_sure_or_until_the_budget_ends() {
         .env("SERVEMARK_PRECISION", "60%");
     let sure = succeeded(bench.run(&SHORT));
     assert!(
-        sure.text.contains("PRECISION of 60.00 % was reached"),
+        sure.text.contains("PRECISION of 60 % was reached"),
         "{}",
         sure.text
     );
@@ -78,7 +78,7 @@ fn sampling_goes_on_until_sure_or_until_the_budget_ends() {
         .env("SERVEMARK_PRECISION", "0.001%")
         .env("SERVEMARK_PRECISION_BUDGET", "3");
     let unsure = succeeded(bench.run(&SHORT));
-    let said = "PRECISION of 0.00 % was not reached within PRECISION_BUDGET";
+    let said = "PRECISION of 0.001 % was not reached within PRECISION_BUDGET";
     assert!(unsure.text.contains(said), "{}", unsure.text);
     let record = RunRecord::read(&unsure.record_path()).expect("a record");
     let windows = &record.runs()[0];
