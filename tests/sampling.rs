@@ -49,7 +49,8 @@ fn runs_of_a_point_are_kept_apart_and_reported_together() {
     let requests: usize = runs.iter().flatten().map(|w| w.requests.len()).sum();
     assert_eq!(summary.completed, requests);
     // Every request meets so loose an objective.
-    assert_eq!(summary.goodput, Some(summary.rps));
+    let goodput = summary.goodput.expect("an objective");
+    assert!((goodput / summary.rps - 1.0).abs() < 1e-9, "{goodput}");
     let mut prompts: Vec<u64> = runs
         .iter()
         .flatten()
@@ -139,6 +140,28 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
     // Seen from the slower one, the other is an improvement.
     let (code, text) = gate("new", "old");
     assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn a_deployment_that_fails_ends_the_turns_and_not_in_silence() {
+    let old = engine(1.0);
+    let preset = Preset::named("sim-small").expect("a shipped preset");
+    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
+    let new = Engine::start(EngineOptions {
+        faults: "http_503=1".parse().expect("faults"),
+        ..EngineOptions::new(preset, tokenizer)
+    })
+    .expect("an engine");
+    let mut bench = CargoBench::one_point();
+    bench.env(
+        "SERVEMARK_AB",
+        &format!("old={},new={}", old.urls()[0], new.urls()[0]),
+    );
+    let ran = bench.run(&SHORT);
+    assert!(!ran.succeeded, "{}", ran.text);
+    let said = "FAILED: no request of a window succeeded";
+    assert!(ran.text.contains(said), "{}", ran.text);
+    assert!(ran.text.contains("× HTTP 503"), "{}", ran.text);
 }
 
 #[test]
