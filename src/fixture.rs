@@ -147,16 +147,13 @@ impl Fixture {
     fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
         let mut config = config.clone();
         let seed = *config.seed.get_or_insert_with(rand::random);
-        let (servers, urls) = match &config.ab {
-            Some(sides) => {
-                let urls = sides.iter().flat_map(|side| side.endpoints().to_vec());
-                (Servers::Listed, urls.collect())
-            }
-            None if config.model_endpoints.is_empty() => {
+        let urls = config.endpoints();
+        let (servers, urls) = match urls.is_empty() {
+            true => {
                 let (engine, urls) = embedded(seed)?;
                 (Servers::Embedded(engine), urls)
             }
-            None => (Servers::Listed, config.model_endpoints.clone()),
+            false => (Servers::Listed, urls),
         };
         Fixture::with(&config, aloud, servers, urls)
     }

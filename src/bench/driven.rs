@@ -11,7 +11,6 @@ use super::record;
 use super::results::{Measured, Origin, Results};
 use super::target::Serving;
 use super::windows::{count_missing_tokens, succeeding_window};
-use crate::client::FailureCause;
 use crate::endpoint::Endpoints;
 use crate::fixture::{self, Fixture, LOAD_THREADS, Scrape, Side};
 use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Window};
@@ -19,7 +18,7 @@ use crate::prompt::PromptSource;
 use crate::ranks::Share;
 
 /// Turns between the prompts of one run and those of the next.
-const TURNS_PER_RUN: u64 = 40;
+const TURNS_PER_RUN: u64 = 160;
 
 /// A load whose windows have a success, if the servers give any.
 struct Patient<'a> {
@@ -98,9 +97,10 @@ impl Point<'_> {
         let seen = around.end(fixture, &windows);
         drop(load);
         progress.point_done();
-        let Some(windows) = self.succeeded(windows, results) else {
+        let windows = self.succeeded(windows, results);
+        if windows.is_empty() {
             return;
-        };
+        }
         let measured = Measured {
             prompt_tokens,
             endpoints: &fixture.endpoints,
@@ -140,27 +140,25 @@ impl Point<'_> {
         let (mut turns, mut prompt_tokens) = (0, 0);
         let around = Around::begin(fixture);
         let start = |side: usize, _| {
-            // Both sides of a pair get the same prompts; their caches have nothing in common.
-            let turn = u64::from(run) * TURNS_PER_RUN + turns / 2;
+            let turn = u64::from(run) * TURNS_PER_RUN + turns;
             turns += 1;
             let source = self.source(fixture)?;
             prompt_tokens = source.tokens();
             self.patient(fixture, &sides[side].endpoints, source, turn)
         };
         let both = self.session.args.sampling().in_turns(&mut order, start);
-        let both = both.unwrap_or_else(|message| {
-            let cause = FailureCause::Prompt.to_string();
-            results.add_unmeasured(self, fixture, &cause, message);
-            Default::default()
-        });
+        let both = match both {
+            Ok(both) => both,
+            Err(message) => return results.cannot_run_again(&self.name(), &message),
+        };
         let seen = around.end(fixture, &both.concat());
         progress.point_done();
         let intervals = fixture::intervals(&seen.scrapes);
-        let [first, second] = both.map(|windows| self.succeeded(windows, results));
-        let (Some(first), Some(second)) = (first, second) else {
-            return;
-        };
-        for (side, windows) in sides.iter().zip([first, second]) {
+        let mut both = both.map(|windows| self.succeeded(windows, results));
+        // A window without its pair says nothing.
+        let pairs = both[0].len().min(both[1].len());
+        both.iter_mut().for_each(|windows| windows.truncate(pairs));
+        for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
             let measured = Measured {
                 prompt_tokens,
                 endpoints: &side.endpoints,
@@ -179,16 +177,13 @@ impl Point<'_> {
         }
     }
 
-    /// The windows, if all had a success; else says that the run ended early.
-    fn succeeded(&self, windows: Vec<Window>, results: &mut Results) -> Option<Vec<Window>> {
-        let all = windows
-            .iter()
-            .all(|window| window.completed().next().is_some());
-        if windows.is_empty() || !all {
-            results.run_failed(&self.name(), windows.last());
-            return None;
+    /// The windows up to one without any success, if there is one, which is said.
+    fn succeeded(&self, mut windows: Vec<Window>, results: &mut Results) -> Vec<Window> {
+        let failed = |window: &Window| window.completed().next().is_none();
+        if let Some(last) = windows.pop_if(|window| failed(window)) {
+            results.run_failed(&self.name(), &last);
         }
-        Some(windows)
+        windows
     }
 
     fn source(&self, fixture: &Fixture) -> Result<PromptSource, String> {
