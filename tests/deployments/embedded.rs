@@ -1,29 +1,20 @@
 //! Deployments of embedded engines: policies on an uneven pair, and the built-in layouts.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
 
 use serde_json::json;
 use servemark::deployment::layouts::{LAYOUTS, Layout};
-use servemark::engine::{Engine, EngineOptions, Preset, Slowdown};
-use servemark::prompt::shipped_tokenizer;
+use servemark::engine::Preset;
 use servemark::results::RunRecord;
 use servemark::simulation::{self, VirtualLoad, VirtualSetup};
 use servemark::verdict::{Contender, Figure, Standing, rank};
 
 use super::*;
-
-fn slower(factor: f64) -> Engine {
-    let preset = Preset::named("sim-small").expect("a shipped preset");
-    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
-    let mut options = EngineOptions::new(preset, tokenizer);
-    options.slowdown = Slowdown::uniform(factor);
-    Engine::start(options).expect("an engine")
-}
+use crate::slowed::slowed;
 
 #[test]
 fn least_outstanding_gets_more_out_of_an_uneven_pair_than_round_robin() {
-    let [quick, slow] = [1.0, 6.0].map(slower);
+    let [quick, slow] = [1.0, 6.0].map(slowed);
     let urls = [&quick, &slow].map(|engine| engine.urls()[0].to_string());
     let mut bench = bench(json!([
         {"name": "in-turn", "endpoints": urls},

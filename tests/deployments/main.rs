@@ -5,6 +5,8 @@ mod cargo_bench;
 mod embedded;
 mod lifecycle;
 mod measured;
+#[path = "../slowed/mod.rs"]
+mod slowed;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
