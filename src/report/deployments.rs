@@ -44,7 +44,8 @@ pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
         text.push_str(&format!("- {}: not measured\n", side.name));
     }
     text.push_str(&format!(
-        "\nTied: not significantly different (false discovery rate 5 % in each line), or by less than {} %.\n\
+        "\nTied: the whole interval is within {} %. Tied within noise: its estimate is, or it is not significant (false \
+         discovery rate 5 % in each line): measure longer.\n\
          Scaling: tok/s ÷ (replicas × tok/s of one replica under the same load of its own); it needs a deployment of \
          one such replica, measured at that load.\n\
          Balance: least and greatest share of the requests at one server, as a multiple of an even share.\n",
@@ -286,7 +287,8 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
         true => "tok/s per GPU",
         false => "tok/s",
     };
-    let (mut best, mut tied, mut behind, mut apart) = (String::new(), vec![], vec![], vec![]);
+    let (mut best, mut tied, mut unsure) = (String::new(), vec![], vec![]);
+    let (mut behind, mut apart) = (vec![], vec![]);
     for (contender, figure, standing) in &ranked {
         let figure = figure.map(value).unwrap_or_default();
         let at = format!(
@@ -302,7 +304,8 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
         };
         match standing {
             Standing::Best => best = format!("**{name}** with {figure} {unit} {at}"),
-            Standing::Tied(c) => tied.push(change(c)),
+            Standing::Tied(c) if c.interval.0 > -THRESHOLD => tied.push(change(c)),
+            Standing::Tied(c) => unsure.push(change(c)),
             Standing::Behind(c) => behind.push(change(c)),
             Standing::Unclear(why) => apart.push(format!("{name}: {why}")),
             Standing::Incomparable(why) => apart.push(format!("{name} is not compared: {why}")),
@@ -311,7 +314,12 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
     if best.is_empty() {
         best = NOT_AVAILABLE.to_owned();
     }
-    for (words, list) in [("tied with it", tied), ("behind it", behind)] {
+    let lists = [
+        ("tied with it", tied),
+        ("tied within noise", unsure),
+        ("behind it", behind),
+    ];
+    for (words, list) in lists {
         if !list.is_empty() {
             best.push_str(&format!("; {words}: {}", list.join(", ")));
         }
@@ -320,4 +328,99 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
         best.push_str(&format!("; {note}"));
     }
     format!("{question}: {best}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::Preset;
+    use crate::results::DeploymentRecord;
+    use crate::simulation::{self, VirtualLoad, VirtualSetup};
+
+    /// A deployment of the quick preset on so many replicas of two GPUs each.
+    fn side(name: &str, replicas: usize, levels: &[usize], slo: Slo) -> RunSet {
+        let record = |concurrency: &usize| {
+            let setup = VirtualSetup {
+                replicas: NonZeroUsize::new(replicas).unwrap(),
+                concurrency: NonZeroUsize::new(*concurrency).unwrap(),
+                noise: "step=0.02".parse().unwrap(),
+                ..VirtualSetup::new(Preset::named("sim-small").unwrap())
+            };
+            let mut load = VirtualLoad::start(setup.clone()).unwrap();
+            load.window(2);
+            let windows = (0..10).map(|_| load.window(4)).collect();
+            let mut record = simulation::record(&setup, "deployments", &[windows]);
+            record.deployment = Some(DeploymentRecord {
+                name: name.to_owned(),
+                replicas,
+                gpus_per_replica: Some(2),
+                version: None,
+            });
+            record.config["NUM_GPU"] = json!(2 * replicas);
+            record.config["SLO"] = json!(slo);
+            record
+        };
+        RunSet::new(name, levels.iter().map(record).collect::<Vec<_>>())
+    }
+
+    fn line<'a>(text: &'a str, begin: &str) -> &'a str {
+        let found = text.lines().find(|line| line.starts_with(begin));
+        found.unwrap_or_else(|| panic!("no line {begin}: {text}"))
+    }
+
+    #[test]
+    fn the_table_has_scaling_and_balance_and_the_answers_name_the_best() {
+        let none = Slo::default();
+        let sides = [side("1x2", 1, &[8], none), side("2x2", 2, &[8, 16], none)];
+        let text = deployments("deployments", &sides);
+        assert!(text.contains("which deployment — **simulated**"), "{text}");
+        let two = text
+            .lines()
+            .find(|line| line.contains("| 2x2 ") && line.contains("| 16 |"));
+        let cells: Vec<&str> = two.unwrap().split('|').map(str::trim).collect();
+        let scaling: f64 = cells[12].trim_end_matches(" %").parse().unwrap();
+        assert!((95.0..105.0).contains(&scaling), "{cells:?}");
+        assert_eq!(cells[13], "1.00–1.00");
+        let throughput = line(&text, "- throughput: ");
+        assert!(
+            throughput.contains("**2x2**") && throughput.contains("behind it: 1x2"),
+            "{throughput}"
+        );
+        let per_gpu = line(&text, "- throughput per GPU: ");
+        assert!(
+            per_gpu.contains("1x2") && per_gpu.contains("tok/s per GPU"),
+            "{per_gpu}"
+        );
+        assert!(line(&text, "- throughput within SLO").contains("SLO is not set"));
+        assert!(line(&text, "- throughput at c=8").contains("**2x2**"));
+    }
+
+    #[test]
+    fn points_beyond_the_slo_do_not_count_and_equals_are_tied() {
+        // Between the TPOT of 8 and of 32 requests at one server.
+        let slo = Slo {
+            tpot: Some(5.5),
+            ..Slo::default()
+        };
+        let sides = [side("a", 1, &[8, 32], slo), side("b", 1, &[8, 32], slo)];
+        let text = deployments("deployments", &sides);
+        let within = line(&text, "- throughput with P99 of TPOT ≤ 5.5 ms: ");
+        assert!(
+            within.contains("at c=8") && !within.contains("at c=32"),
+            "{text}"
+        );
+        assert!(within.contains("; tied with"), "{within}");
+        let tight = Slo {
+            tpot: Some(0.001),
+            ..Slo::default()
+        };
+        let text = deployments("deployments", &[side("a", 1, &[8], tight)]);
+        assert!(text.contains("none, no point meets it"), "{text}");
+        let text = deployments("deployments", &[RunSet::new("gone", [])]);
+        assert!(text.contains("- gone: not measured"), "{text}");
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::grid::grid;
+use super::sides::count;
 use crate::plan::{Dtype, Layout, Plan};
 
 const GB: f64 = 1e9;
@@ -14,9 +15,9 @@ const FIRST_PORT: u64 = 8000;
 pub fn plan(plan: &Plan) -> String {
     let model = &plan.model;
     let mut text = format!(
-        "# {} over {} GPUs\n\n{} parameters; {} weights: {:.1} GB; {} attention heads, {} KV heads of {}, {} layers\n\n",
+        "# {} over {}\n\n{} parameters; {} weights: {:.1} GB; {} attention heads, {} KV heads of {}, {} layers\n\n",
         model.name,
-        plan.memory.gpus,
+        count(plan.memory.gpus as usize, "GPU"),
         thousands(model.parameters()),
         plan.dtype.id(),
         model.weight_bytes(plan.dtype) as f64 / GB,
