@@ -7,7 +7,7 @@ use crate::load::Sampling;
 /// What servemark itself must know of Criterion's command line; Criterion parses it again for itself.
 ///
 /// The options that are only passed over stand here so that their values are not taken for the filter.
-#[derive(Debug, Parser)]
+#[derive(Debug, Default, Parser)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
     filter: Option<String>,
@@ -70,6 +70,17 @@ impl BenchArgs {
     /// Reads the process's arguments; what is wrong with them Criterion will say.
     pub fn from_env() -> BenchArgs {
         BenchArgs::read(std::env::args())
+    }
+
+    /// Those of a run that measures every point so, without Criterion.
+    pub fn alone(sampling: &Sampling) -> BenchArgs {
+        BenchArgs {
+            bench: true,
+            sample_size: Some(sampling.windows),
+            warm_up_time: Some(sampling.warm_up.as_secs_f64()),
+            measurement_time: Some(sampling.measurement.as_secs_f64()),
+            ..BenchArgs::default()
+        }
     }
 
     fn read(args: impl IntoIterator<Item = String>) -> BenchArgs {

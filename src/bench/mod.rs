@@ -12,6 +12,8 @@
 mod args;
 mod driven;
 mod feed;
+mod interrupt;
+mod meter;
 mod notes;
 mod part;
 mod point;
@@ -19,6 +21,7 @@ mod progress;
 mod ranked;
 mod record;
 mod results;
+mod run;
 mod session;
 mod target;
 mod windows;
@@ -29,7 +32,8 @@ use std::process::ExitCode;
 use crate::config::Config;
 use crate::ranks::Ranks;
 
-pub use workload::Workload;
+pub use run::{Ran, Run, RunError};
+pub use workload::{Workload, WorkloadError};
 
 use args::BenchArgs;
 use session::Session;

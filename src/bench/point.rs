@@ -107,7 +107,7 @@ impl Point<'_> {
             precision: config.precision.filter(|_| args.mode() == Mode::Bench),
             patience: self.patience(),
         };
-        let mut live = Live::new(load, fixture, limits, || {
+        let mut live = Live::new(load, fixture, limits, progress.meter(), || {
             snapshots.borrow_mut().push(fixture.scrape())
         });
         track.group.warm_up_time(args.warm_up());

@@ -94,6 +94,17 @@ impl Results {
         ));
     }
 
+    /// The run was interrupted while the point was measured: it has so many windows.
+    pub fn interrupted(&mut self, point: &str, windows: usize) {
+        self.failed = true;
+        self.notes.push(match windows {
+            0 => format!("{point}: not measured, as Ctrl-C ended the run"),
+            _ => format!(
+                "{point}: Ctrl-C ended the run; figures are of what was measured until then"
+            ),
+        });
+    }
+
     /// A further run could not be started; those before it stay.
     pub fn cannot_run_again(&mut self, point: &str, why: &str) {
         self.failed = true;
@@ -258,15 +269,8 @@ impl Results {
     pub fn conclude(self, session: &Session) -> u8 {
         let mut failed = self.failed;
         if session.args.mode() == Mode::Bench && !self.entries.is_empty() {
-            let rows: Vec<Row> = self.entries.iter().map(|entry| entry.row.clone()).collect();
-            for table in report::markdown_by_bench(&rows) {
-                print!("{table}");
-            }
-            let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
-            let notes = self.entries.iter().flat_map(|entry| &entry.notes);
-            for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
-                println!("- {note}");
-            }
+            let rows = self.rows();
+            anstream::print!("{}", report::painted(&self.figures(&rows)));
             if let Some(sides) = &session.config.ab {
                 failed |= said(print_verdicts(session, sides));
             }
@@ -306,11 +310,34 @@ impl Results {
         Ok(())
     }
 
+    /// A row for each point, failed ones included.
+    pub fn rows(&self) -> Vec<Row> {
+        self.entries.iter().map(|entry| entry.row.clone()).collect()
+    }
+
+    /// Whether a point failed, or something else went wrong.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The tables of these rows and what must be known beside them.
+    pub fn figures(&self, rows: &[Row]) -> String {
+        let mut text = report::by_bench(rows, report::table).concat();
+        let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
+        let notes = self.entries.iter().flat_map(|entry| &entry.notes);
+        for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
+            text.push_str(&format!("- {note}\n"));
+        }
+        text
+    }
+
     /// How to keep the run, or to compare the sides of one.
     fn say_what_next(&self, session: &Session) {
         if let Some([before, after]) = &session.config.ab {
             let (before, after) = (&before.name, &after.name);
-            println!("Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}");
+            println!(
+                "Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}"
+            );
         } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");
@@ -369,10 +396,8 @@ fn print_verdicts(
     };
     let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
     let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
-    print!(
-        "\n{}",
-        report::verdicts(&comparison, &sides, &thresholds, false)
-    );
+    let verdicts = report::verdicts(&comparison, &sides, &thresholds, false);
+    anstream::print!("\n{}", report::painted(&verdicts));
     Ok(())
 }
 
@@ -389,7 +414,7 @@ pub(super) fn row(
         prompt: point.prompt.key.clone(),
         prompt_tokens,
         concurrency: point.concurrency.get(),
-        load_shape: config.load_shape.id(),
+        load_shape: config.load_shape.id().to_owned(),
         endpoints: endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
         simulated: endpoints.simulated().map(str::to_owned),

@@ -8,6 +8,7 @@ use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throug
 
 use super::CANNOT_RUN;
 use super::args::{BenchArgs, Mode};
+use super::interrupt::Interrupt;
 use super::point::Point;
 use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
@@ -30,6 +31,8 @@ pub(super) struct Session {
     pub metrics: Vec<Metric>,
     /// With whom the load is shared, if it is.
     pub meeting: Option<Meeting>,
+    /// Whether somebody wants it to end early.
+    pub interrupt: Interrupt,
 }
 
 /// The run cannot go on.
@@ -74,6 +77,7 @@ impl Session {
             args,
             metrics,
             meeting,
+            interrupt: Interrupt::default(),
         }
     }
 
@@ -135,7 +139,7 @@ impl Session {
         let fixture = Fixture::shared(&self.config, true)?;
         for run in 1..passes {
             for point in self.selected() {
-                point.run_again(fixture, run, &mut progress, results);
+                point.run_alone(fixture, run, &mut progress, results);
             }
         }
         Ok(())
@@ -231,7 +235,7 @@ impl Session {
     }
 
     /// Points with a metric that the command line selects.
-    fn count_points(&self) -> u32 {
+    pub fn count_points(&self) -> u32 {
         u32::try_from(self.selected().count()).unwrap_or(u32::MAX)
     }
 }

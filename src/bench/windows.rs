@@ -3,11 +3,12 @@
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
+use super::meter::Meter;
 use super::target::Serving;
 use crate::client::{Outcome, RequestRecord};
 use crate::config::{Metric, Precision};
 use crate::fixture::{Fixture, LOAD_THREADS};
-use crate::load::{Load, SelfCheck, Watch, Watched, Window};
+use crate::load::{Load, Rounds, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 use crate::verdict;
 
@@ -34,6 +35,7 @@ pub struct Live<'a> {
     watch: Option<Watch>,
     watched: Option<Watched>,
     precision: Option<Reached>,
+    meter: Meter,
     on_boundary: Box<dyn FnMut() + 'a>,
 }
 
@@ -65,8 +67,10 @@ impl<'a> Live<'a> {
         load: Load<Serving>,
         fixture: &'a Fixture,
         limits: Limits,
+        meter: Meter,
         on_boundary: impl FnMut() + 'a,
     ) -> Live<'a> {
+        meter.follow(load.gauge());
         Live {
             load: Some(load),
             fixture,
@@ -77,6 +81,7 @@ impl<'a> Live<'a> {
             watch: None,
             watched: None,
             precision: None,
+            meter,
             on_boundary: Box::new(on_boundary),
         }
     }
@@ -91,7 +96,12 @@ impl<'a> Live<'a> {
             (self.on_boundary)();
             self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
         }
-        let Some(value) = self.take(iterations).map(|w| measurement::value(metric, w)) else {
+        self.meter.show(match self.warm_up {
+            None => "warm-up",
+            Some(_) => "measuring",
+        });
+        let value = self.take(iterations).map(|w| measurement::value(metric, w));
+        let Some(value) = value else {
             resume_unwind(Box::new(PointFailed));
         };
         if value.is_some() && Some(self.samples().len()) == self.limits.sample_size {
@@ -100,6 +110,8 @@ impl<'a> Live<'a> {
             }
             self.stop();
         }
+        // Criterion writes to the terminal next.
+        self.meter.hide();
         match value {
             Some(value) => value * iterations as f64,
             None => resume_unwind(Box::new(PointFailed)),
@@ -125,12 +137,8 @@ impl<'a> Live<'a> {
     fn extend(&mut self, iterations: u64, precision: Precision) {
         loop {
             let reached = Reached::of(self.samples());
-            let enough = reached
-                .half_width
-                .is_some_and(|w| w <= precision.half_width);
-            let spent = reached.sampled >= precision.budget;
             self.precision = Some(reached);
-            if enough || spent {
+            if reached.suffices(&precision) {
                 return;
             }
             match self.take(iterations) {
@@ -172,13 +180,20 @@ pub struct Reached {
 }
 
 impl Reached {
-    fn of(windows: &[Window]) -> Reached {
+    /// After these windows.
+    pub fn of(windows: &[Window]) -> Reached {
         let sampled_ns = windows.iter().map(Window::wall_ns).sum();
         Reached {
             half_width: verdict::relative_half_width(windows).ok(),
             sampled: Duration::from_nanos(sampled_ns),
             windows: windows.len(),
         }
+    }
+
+    /// Whether no further window need be taken for `wanted`: it is reached, or its budget is spent.
+    pub fn suffices(&self, wanted: &Precision) -> bool {
+        let enough = self.half_width.is_some_and(|w| w <= wanted.half_width);
+        enough || self.sampled >= wanted.budget
     }
 
     /// Whether `wanted` was reached, in words.
@@ -199,7 +214,7 @@ impl Reached {
 }
 
 /// A window with at least one success, or what there is after many failures.
-pub fn succeeding_window(load: &mut Load<Serving>, iterations: u64, patience: Duration) -> Window {
+pub fn succeeding_window(load: &mut impl Rounds, iterations: u64, patience: Duration) -> Window {
     let begin = Instant::now();
     let mut window = load.window(iterations);
     while window.completed().next().is_none()

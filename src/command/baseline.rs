@@ -85,10 +85,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Action::List => list(&baselines),
         Action::Show { name } => {
             let records = baselines.find(&name)?.records()?;
-            print!(
-                "{}",
-                report::baseline(&name, &RunSet::new(name.as_str(), records))
-            );
+            let text = report::baseline(&name, &RunSet::new(name.as_str(), records));
+            anstream::print!("{}", report::painted(&text));
         }
         Action::Export { file, name } => export(&baselines.find(&name)?, &file)?,
         Action::Import { file, name, force } => {

@@ -11,6 +11,11 @@ use super::{Load, Target, Window};
 pub trait Rounds {
     /// The window of the next `iterations` rounds.
     fn window(&mut self, iterations: u64) -> Window;
+
+    /// Whether no further window is wanted: sampling ends with those that it has.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Target> Rounds for Load<T> {
@@ -48,10 +53,11 @@ impl Sampling {
         self.windows(load, self.iterations(&warm_up))
     }
 
-    /// Takes the windows, of `iterations` rounds each; one without any success is the last.
+    /// Takes the windows, of `iterations` rounds each; one without any success is the last. None where the
+    /// load is over already.
     pub fn windows(&self, load: &mut impl Rounds, iterations: u64) -> Vec<Window> {
         let mut windows = Vec::with_capacity(self.windows);
-        while windows.len() < self.windows {
+        while windows.len() < self.windows && !load.is_over() {
             windows.push(load.window(iterations));
             if failed(&windows) {
                 break;
@@ -101,6 +107,7 @@ impl Sampling {
         let mut warm_up = load.window(1);
         while u128::from(warm_up.wall_ns()) < self.warm_up.as_nanos()
             && warm_up.completed().next().is_some()
+            && !load.is_over()
         {
             warm_up.extend(load.window(1));
         }
@@ -108,7 +115,7 @@ impl Sampling {
     }
 
     /// Rounds of a window such that all windows take about [`Sampling::measurement`].
-    fn iterations(&self, warm_up: &Window) -> u64 {
+    pub fn iterations(&self, warm_up: &Window) -> u64 {
         let round_ns = warm_up.wall_ns() as f64 / warm_up.iterations.max(1) as f64;
         let window_ns = self.measurement.as_nanos() as f64 / self.windows.max(1) as f64;
         // At most what a u64 holds: the cast saturates.

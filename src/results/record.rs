@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,9 +20,9 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// Everything known of one point of one run; the input of reports and comparisons.
 ///
 /// Times are nanoseconds of the run's monotonic clock. Secrets are never part of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the record's form.
     pub schema_version: u32,
     /// Version of servemark that wrote it.
     pub servemark_version: String,
@@ -37,6 +39,9 @@ pub struct RunRecord {
     pub prompt_tokens: usize,
     /// Who counts prompts: the tokenizer in use.
     pub tokenizer: String,
+    /// What was asked: `chat_completions` or `completions`; null in records older than the field.
+    #[serde(default)]
+    pub api: Option<String>,
     /// Requests in flight.
     pub concurrency: usize,
     /// The seed of prompts.
@@ -78,7 +83,7 @@ pub struct RunRecord {
 }
 
 /// A window without its requests.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WindowRecord {
     /// Which run of the point's `RUNS` it is of, from 0 on.
     #[serde(default)]
@@ -161,6 +166,20 @@ impl RunRecord {
             });
         }
         serde_json::from_slice(&text).map_err(no_record)
+    }
+
+    /// The JSON Schema (draft 2020-12) of the records that this version writes; `docs/record.schema.json`
+    /// is a copy of it.
+    pub fn json_schema() -> Value {
+        let settings = SchemaSettings::draft2020_12().for_serialize();
+        let mut schema = settings
+            .into_generator()
+            .into_root_schema_for::<RunRecord>();
+        let version = schema.pointer_mut("/properties/schema_version");
+        if let Some(version) = version.and_then(Value::as_object_mut) {
+            version.insert("const".to_owned(), SCHEMA_VERSION.into());
+        }
+        schema.to_value()
     }
 
     /// Windows and requests of one or several runs in the record's form.

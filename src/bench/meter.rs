@@ -1,0 +1,210 @@
+//! A point's load, live on a terminal: how fast, how many in flight, how many failed, how long still.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::load::{Gauge, Reading};
+use crate::terminal::{self, DRAWN_EVERY, minutes};
+
+/// Rates are of the last two seconds.
+const RATES_OVER: Duration = Duration::from_secs(2);
+
+/// What a bar's whole length stands for.
+const WHOLE: u64 = 1_000;
+
+/// Shows a load until it is dropped. Draws only between [`Meter::show`] and [`Meter::hide`], as
+/// Criterion writes to the same terminal at other times; nothing at all where nothing is drawn.
+pub(super) struct Meter(Option<Drawing>);
+
+struct Drawing {
+    shared: Arc<(Mutex<Picture>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is drawn.
+struct Picture {
+    /// While it is shown.
+    bar: Option<ProgressBar>,
+    phase: &'static str,
+    begun: Instant,
+    /// When the point and the run are expected to be over.
+    point_over: Instant,
+    run_over: Instant,
+    gauge: Option<Gauge>,
+    /// Of the last seconds, the oldest first.
+    readings: VecDeque<(Instant, Reading)>,
+    /// Set when the thread that draws is to end.
+    over: bool,
+}
+
+impl Meter {
+    /// Shows nothing.
+    pub const NONE: Meter = Meter(None);
+
+    /// For a point that is over at about `point_over`, in a run that is over at about `run_over`.
+    pub fn start(point_over: Instant, run_over: Instant) -> Meter {
+        if !terminal::draws() {
+            return Meter(None);
+        }
+        let picture = Picture {
+            bar: None,
+            phase: "",
+            begun: Instant::now(),
+            point_over,
+            run_over,
+            gauge: None,
+            readings: VecDeque::new(),
+            over: false,
+        };
+        let shared = Arc::new((Mutex::new(picture), Condvar::new()));
+        let drawn = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("servemark-meter".into())
+            .spawn(move || draw(&drawn));
+        // Without a thread nothing is shown, which is no reason not to measure.
+        Meter(thread.ok().map(|thread| Drawing {
+            shared,
+            thread: Some(thread),
+        }))
+    }
+
+    /// Shows this load from now on.
+    pub fn follow(&self, gauge: Gauge) {
+        if let Some(mut picture) = self.picture() {
+            picture.gauge = Some(gauge);
+            picture.readings.clear();
+        }
+    }
+
+    /// Draws, and says which part of the point runs.
+    pub fn show(&self, phase: &'static str) {
+        if let Some(mut picture) = self.picture() {
+            picture.phase = phase;
+            if picture.bar.is_none() {
+                terminal::clear_line();
+                picture.bar = Some(bar());
+            }
+            picture.draw();
+        }
+    }
+
+    /// Draws no more and clears what was drawn, until it is shown again.
+    pub fn hide(&self) {
+        if let Some(bar) = self.picture().and_then(|mut picture| picture.bar.take()) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn picture(&self) -> Option<MutexGuard<'_, Picture>> {
+        let Drawing { shared, .. } = self.0.as_ref()?;
+        // Half a picture does no harm.
+        Some(shared.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.hide();
+        if let Some(mut picture) = self.picture() {
+            picture.over = true;
+        }
+        if let Some(Drawing { shared, thread }) = &mut self.0 {
+            shared.1.notify_all();
+            // A thread that has panicked draws no more either.
+            let _ = thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+/// Draws now and then until the point is over.
+fn draw((picture, wake): &(Mutex<Picture>, Condvar)) {
+    let mut picture = picture.lock().unwrap_or_else(PoisonError::into_inner);
+    while !picture.over {
+        picture.draw();
+        let woken = wake.wait_timeout(picture, DRAWN_EVERY);
+        picture = woken.unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(WHOLE), terminal::target());
+    bar.set_style(
+        terminal::style("{prefix:<9} {bar:20.cyan/dim} {wide_msg}").progress_chars("━╸─"),
+    );
+    bar
+}
+
+impl Picture {
+    fn draw(&mut self) {
+        let now = Instant::now();
+        if let Some(gauge) = &self.gauge {
+            self.readings.push_back((now, gauge.read()));
+            while self.readings.len() > 2 && self.readings[1].0 + RATES_OVER <= now {
+                self.readings.pop_front();
+            }
+        }
+        let Some(bar) = &self.bar else {
+            return;
+        };
+        let all = self.point_over.saturating_duration_since(self.begun);
+        let share = self.begun.elapsed().as_secs_f64() / all.as_secs_f64().max(1e-9);
+        bar.set_prefix(self.phase);
+        bar.set_position((share.min(1.0) * WHOLE as f64) as u64);
+        bar.set_message(format!(
+            "{} · {} left",
+            rates(&self.readings),
+            minutes(self.run_over.saturating_duration_since(now))
+        ));
+        bar.tick();
+    }
+}
+
+/// `1464 tok/s · 45.7 req/s · 8 in flight · 0 failed`.
+fn rates(readings: &VecDeque<(Instant, Reading)>) -> String {
+    let (Some((from, first)), Some((to, last))) = (readings.front(), readings.back()) else {
+        return "starting".to_owned();
+    };
+    let seconds = to.duration_since(*from).as_secs_f64();
+    let rate = |after: u64, before: u64| match seconds > 0.0 {
+        true => after.saturating_sub(before) as f64 / seconds,
+        false => 0.0,
+    };
+    format!(
+        "{:.0} tok/s · {:.1} req/s · {} in flight · {} failed",
+        rate(last.tokens, first.tokens),
+        rate(last.completed, first.completed),
+        last.in_flight,
+        last.failed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_of_what_came_between_the_readings() {
+        let begin = Instant::now();
+        let reading = |tokens, completed| Reading {
+            completed,
+            failed: 3,
+            in_flight: 8,
+            tokens,
+        };
+        let mut readings = VecDeque::from([(begin, reading(100, 10))]);
+        assert!(
+            rates(&readings).starts_with("0 tok/s · 0.0 req/s"),
+            "no time has passed"
+        );
+        readings.push_back((begin + Duration::from_secs(2), reading(3_100, 101)));
+        assert_eq!(
+            rates(&readings),
+            "1500 tok/s · 45.5 req/s · 8 in flight · 3 failed"
+        );
+        assert_eq!(rates(&VecDeque::new()), "starting");
+    }
+}
