@@ -11,21 +11,24 @@ pub(super) struct Progress {
     points: u32,
     /// How long the load of a point runs.
     load_time: Duration,
+    /// What follows it.
+    analysis: Duration,
     /// When the run will be over, as far as is known.
     over: Option<Instant>,
 }
 
-/// Criterion analyses and plots after each load.
-const ANALYSIS: Duration = Duration::from_secs(1);
-
 impl Progress {
-    /// For a run of `points` points whose loads run for `load_time` each.
-    pub fn new(points: u32, load_time: Duration) -> Progress {
+    /// Criterion's analysis and plots of a point, about.
+    pub const CRITERION: Duration = Duration::from_secs(1);
+
+    /// For a run of `points` points whose loads run for `load_time` each, with `analysis` after each.
+    pub fn new(points: u32, load_time: Duration, analysis: Duration) -> Progress {
         Progress {
             begun: None,
             done: 0,
             points,
             load_time,
+            analysis,
             over: None,
         }
     }
@@ -35,7 +38,7 @@ impl Progress {
         // Booting is not part of the pace.
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let each = match self.done {
-            0 => self.load_time + ANALYSIS,
+            0 => self.load_time + self.analysis,
             done => begun.elapsed() / done,
         };
         let left = each * self.points.saturating_sub(self.done);

@@ -1,6 +1,7 @@
 //! A run without Criterion: for quick looks, and for programs that measure.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::args::BenchArgs;
 use super::interrupt::Interrupt;
@@ -150,7 +151,8 @@ fn only_the_usual(prompts: &mut Vec<NamedPrompt>) {
 fn run(session: &Session, fixture: &Fixture) -> Results {
     let runs = session.config.runs.get();
     let mut results = Results::default();
-    let mut progress = Progress::new(session.count_points() * runs, session.args.point_time());
+    let points = session.count_points() * runs;
+    let mut progress = Progress::new(points, session.args.point_time(), Duration::ZERO);
     for run in 0..runs {
         for point in session.selected() {
             if session.interrupt.came() {

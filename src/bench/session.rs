@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput};
@@ -126,7 +127,8 @@ impl Session {
         results: &mut Results,
     ) -> Result<(), Ended> {
         let passes = self.config.runs.get();
-        let mut progress = Progress::new(self.count_points() * passes, self.args.point_time());
+        let points = self.count_points() * passes;
+        let mut progress = Progress::new(points, self.args.point_time(), Progress::CRITERION);
         for (at, prompt) in self.prompts.iter().enumerate() {
             let mut tracks = self.open_tracks(instruments, prompt);
             for point in self.points_of(at) {
@@ -154,7 +156,8 @@ impl Session {
         let passes = self.config.runs.get();
         let sampling = self.args.sampling();
         let turns = 2 * sampling.windows as u32 * sampling.warm_up + 2 * sampling.measurement;
-        let mut progress = Progress::new(self.count_points() * passes, turns);
+        let points = self.count_points() * passes;
+        let mut progress = Progress::new(points, turns, Duration::ZERO);
         let session = format!("{:016x}", rand::random::<u64>());
         for run in 0..passes {
             for point in self.selected() {

@@ -47,7 +47,9 @@ pub fn painted(text: &str) -> String {
 fn style(head: &str, cell: &str) -> Option<Style> {
     let begins = |word: &str| cell.starts_with(word);
     match head.to_lowercase().as_str() {
-        "failed" | "failed requests" if cell != "0" && !cell.is_empty() => return Some(BAD),
+        "failed" | "failed requests" if cell.parse().is_ok_and(|failed: u64| failed > 0) => {
+            return Some(BAD);
+        }
         "ready" if cell == "yes" => return Some(GOOD),
         "ready" if cell == "NO" => return Some(BAD),
         _ => {}
@@ -136,6 +138,7 @@ at most 5 % regressed, FAILED or not
         assert!(coloured("FAILED", BAD), "{painted}");
         let plain = [
             "|      0 |",
+            "|--------|--------|",
             "| unchanged ",
             "| kept up ",
             "| failed |",

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -171,7 +172,9 @@ impl RunRecord {
     /// The JSON Schema (draft 2020-12) of the records that this version writes; `docs/record.schema.json`
     /// is a copy of it.
     pub fn json_schema() -> Value {
-        let settings = SchemaSettings::draft2020_12().for_serialize();
+        let settings = SchemaSettings::draft2020_12()
+            .for_serialize()
+            .with_transform(RecursiveTransform(demand_no_defaults));
         let mut schema = settings
             .into_generator()
             .into_root_schema_for::<RunRecord>();
@@ -260,6 +263,18 @@ impl RunRecord {
             carried_out: w.carried_out,
         };
         self.windows.iter().map(window).collect()
+    }
+}
+
+/// A field that has a default is younger than the form: records of earlier versions may lack it.
+fn demand_no_defaults(schema: &mut Schema) {
+    let properties = schema.get("properties").cloned().unwrap_or_default();
+    let young = |name: &Value| {
+        let name = name.as_str().unwrap_or_default();
+        properties[name].get("default").is_some()
+    };
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !young(name));
     }
 }
 
