@@ -1,10 +1,12 @@
 //! The run record's published schema: it is the one that the code has, documents every field, and fits what
 //! is written.
 
+mod engines;
 mod records;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use records::{Results, Run};
 use serde_json::{Value, json};
@@ -68,6 +70,40 @@ fn records_fit_it_and_broken_ones_do_not() {
             "{place}: {faults:?}"
         );
     }
+}
+
+#[test]
+fn a_real_run_with_failures_and_safety_checks_fits_it() {
+    let results = Results::new();
+    let server = engines::faults("http_503=0.3,no_usage=0.3");
+    let url = server.urls()[0].to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+        .args([
+            "run",
+            "--endpoint",
+            &url,
+            "--concurrency",
+            "8",
+            "--max-tokens",
+            "4",
+        ])
+        .args(["--duration", "1", "--warm-up", "0.1", "--format", "json"])
+        .current_dir(results.path())
+        .env("CRITERION_HOME", results.path())
+        .env("SERVEMARK_SAFE_CHECK", "true")
+        .env("SERVEMARK_SAFETY_BACKEND", "simulated")
+        .env("SERVEMARK_SAFETY_DELAY_MS", "[1, 2]")
+        .output()
+        .expect("the command runs");
+    let record: Value = serde_json::from_slice(&output.stdout).expect("a record");
+    assert!(
+        record["failures"]
+            .as_array()
+            .is_some_and(|failures| !failures.is_empty())
+    );
+    assert!(record["summary"]["safety_ms"]["mean"].is_number());
+    assert!(record["server_metrics"][0]["delta"].is_object());
+    assert_eq!(faults(&record), Vec::<String>::new());
 }
 
 #[test]

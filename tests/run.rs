@@ -1,13 +1,12 @@
 //! `servemark run` as a user runs it.
 
-use std::io::{BufRead, BufReader, Read};
+mod engines;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
+use engines::{engine, faults, wait_for_successes};
 use serde_json::Value;
-use servemark::engine::{Engine, EngineOptions, Faults, Preset};
-use servemark::prompt::shipped_tokenizer;
 use servemark::results::RunRecord;
 use tempfile::TempDir;
 
@@ -51,14 +50,6 @@ impl Here {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn engine(faults: &str) -> Engine {
-    let preset = Preset::named("sim-small").expect("a shipped preset");
-    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
-    let mut options = EngineOptions::new(preset, tokenizer);
-    options.faults = faults.parse::<Faults>().expect("faults");
-    Engine::start(options).expect("an engine")
 }
 
 fn config(path: &Path) -> Value {
@@ -115,7 +106,7 @@ fn without_anything_it_measures_the_simulated_engine_and_says_so() {
 
 #[test]
 fn options_win_over_environment_and_file() {
-    let (here, server) = (Here::new(), engine(""));
+    let (here, server) = (Here::new(), engine(|_| {}));
     let url = server.urls()[0].to_string();
     let options = [
         "--endpoint",
@@ -191,7 +182,7 @@ fn a_wrong_option_is_called_by_its_name() {
 
 #[test]
 fn a_point_that_fails_is_reported_and_the_others_stay() {
-    let (here, server) = (Here::new(), engine("http_500=1"));
+    let (here, server) = (Here::new(), faults("http_500=1"));
     let url = server.urls()[0].to_string();
     let ran = here.run(&[
         "--endpoint",
@@ -226,41 +217,27 @@ fn a_point_that_fails_is_reported_and_the_others_stay() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_the_run_and_what_was_measured_stays() {
-    let here = Here::new();
+    let (here, server) = (Here::new(), engine(|_| {}));
+    let url = server.urls()[0].to_string();
+    let options = ["--max-tokens", "4", "--warm-up", "0.1", "--duration", "600"];
     let arguments = [
-        "run",
-        "--concurrency",
-        "2,4",
-        "--max-tokens",
-        "4",
-        "--duration",
-        "600",
+        &["run", "--endpoint", &url, "--concurrency", "2,4"],
+        &options[..],
     ];
-    let mut child = here
-        .command(&arguments)
+    let child = here
+        .command(&arguments.concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command runs");
-    let mut err = BufReader::new(child.stderr.take().expect("piped"));
-    let mut line = String::new();
-    while !line.starts_with("[1/2]") {
-        line.clear();
-        assert!(
-            err.read_line(&mut line).expect("text") > 0,
-            "the point has begun"
-        );
-    }
-    // The first window, of a minute, is under way after the warm-up of half a second.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    // Far beyond the warm-up, and far from the end of the first window, of a minute.
+    wait_for_successes(&server, 200.0);
     let interrupt = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(interrupt.expect("a kill command").success());
-    let mut rest = String::new();
-    err.read_to_string(&mut rest).expect("text");
     let ran = child.wait_with_output().expect("it ends");
-    let out = text(&ran.stdout);
+    let (out, rest) = (text(&ran.stdout), text(&ran.stderr));
     assert_eq!(ran.status.code(), Some(1), "{out}{rest}");
     assert!(rest.contains("Ctrl-C: ending"), "{rest}");
     assert!(!rest.contains("[2/2]"), "no further point begins: {rest}");

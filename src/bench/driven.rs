@@ -30,6 +30,7 @@ struct Patient<'a> {
     fixture: &'a Fixture,
     patience: Duration,
     interrupt: &'a Interrupt,
+    meter: &'a Meter,
 }
 
 impl Rounds for Patient<'_> {
@@ -40,6 +41,7 @@ impl Rounds for Patient<'_> {
         };
         let mut window = succeeding_window(&mut rounds, iterations, self.patience);
         count_missing_tokens(&mut window.requests, self.fixture);
+        self.meter.window_done();
         window
     }
 
@@ -113,10 +115,11 @@ impl Point<'_> {
             _ => format!("run {} · {}", run + 1, fixture.describe()),
         };
         progress.announce(self, &against);
+        let meter = progress.meter();
         let started = self.source(fixture).and_then(|source| {
             let tokens = source.tokens();
             let turn = u64::from(run) * TURNS_PER_RUN;
-            let load = self.patient(fixture, &fixture.endpoints, source, turn)?;
+            let load = self.patient(fixture, &fixture.endpoints, source, turn, &meter)?;
             Ok((tokens, load))
         });
         let (prompt_tokens, load) = match started {
@@ -127,7 +130,7 @@ impl Point<'_> {
                 return results.add_unmeasured(self, fixture, &cause, message);
             }
         };
-        let (windows, seen) = self.measure_alone(fixture, load, plan, &progress.meter(), results);
+        let (windows, seen) = self.measure_alone(fixture, load, plan, results);
         progress.point_done();
         let windows = self
             .uninterrupted(windows, results)
@@ -156,14 +159,13 @@ impl Point<'_> {
         fixture: &Fixture,
         mut load: Patient<'_>,
         plan: Option<(usize, u64)>,
-        meter: &Meter,
         results: &mut Results,
     ) -> (Vec<Window>, Seen) {
-        let sampling = self.session.args.sampling();
-        meter.follow(load.load.gauge());
+        let (sampling, meter) = (self.session.args.sampling(), load.meter);
         meter.show("warm-up");
         let warm_up = sampling.warm_up(&mut load);
         meter.show("measuring");
+        meter.plan(plan.map_or(sampling.windows, |(windows, _)| windows));
         let around = Around::begin(fixture);
         let windows = match plan {
             Some((windows, rounds)) => Sampling {
@@ -262,9 +264,7 @@ impl Point<'_> {
             turns += 1;
             let source = self.source(fixture)?;
             prompt_tokens = source.tokens();
-            let load = self.patient(fixture, &sides[side].endpoints, source, turn)?;
-            meter.follow(load.load.gauge());
-            Ok(load)
+            self.patient(fixture, &sides[side].endpoints, source, turn, &meter)
         };
         let both = self.session.args.sampling().in_turns(&mut order, start);
         meter.hide();
@@ -319,15 +319,19 @@ impl Point<'_> {
         endpoints: &Endpoints,
         source: PromptSource,
         turn: u64,
+        meter: &'a Meter,
     ) -> Result<Patient<'a>, String> {
         let share = Share::whole(self.concurrency);
         let target = self.target(fixture, endpoints, source, &share, turn);
         let target = target.map_err(|error| error.to_string())?;
+        let load = self.start(fixture, target, &share);
+        meter.follow(load.gauge());
         Ok(Patient {
-            load: self.start(fixture, target, &share),
+            load,
             fixture,
             patience: self.patience(),
             interrupt: &self.session.interrupt,
+            meter,
         })
     }
 }

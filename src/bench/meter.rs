@@ -31,6 +31,8 @@ struct Picture {
     bar: Option<ProgressBar>,
     phase: &'static str,
     begun: Instant,
+    /// When the windows began, how many are to come, and how many there are.
+    windows: Option<(Instant, usize, u32)>,
     /// When the point and the run are expected to be over.
     point_over: Instant,
     run_over: Instant,
@@ -54,6 +56,7 @@ impl Meter {
             bar: None,
             phase: "",
             begun: Instant::now(),
+            windows: None,
             point_over,
             run_over,
             gauge: None,
@@ -89,6 +92,20 @@ impl Meter {
                 picture.bar = Some(bar());
             }
             picture.draw();
+        }
+    }
+
+    /// From now on windows are measured, `windows` in all: the time left is then told from their pace.
+    pub fn plan(&self, windows: usize) {
+        if let Some(mut picture) = self.picture() {
+            picture.windows = Some((Instant::now(), windows, 0));
+        }
+    }
+
+    /// A window has been measured; nothing unless they were planned.
+    pub fn window_done(&self) {
+        if let Some(mut picture) = self.picture() {
+            picture.pace(Instant::now());
         }
     }
 
@@ -139,6 +156,20 @@ fn bar() -> ProgressBar {
 }
 
 impl Picture {
+    /// Tells from the windows so far when point and run will be over.
+    fn pace(&mut self, now: Instant) {
+        let Some((began, planned, done)) = &mut self.windows else {
+            return;
+        };
+        *done += 1;
+        let to_come = planned.saturating_sub(*done as usize) as u32;
+        let point_over = now + now.duration_since(*began) / *done * to_come;
+        // What is left of the run beside this point stays.
+        let others = self.run_over.saturating_duration_since(self.point_over);
+        self.run_over = point_over + others;
+        self.point_over = point_over;
+    }
+
     fn draw(&mut self) {
         let now = Instant::now();
         if let Some(gauge) = &self.gauge {
@@ -155,11 +186,19 @@ impl Picture {
         bar.set_prefix(self.phase);
         bar.set_position((share.min(1.0) * WHOLE as f64) as u64);
         bar.set_message(format!(
-            "{} · {} left",
+            "{} · {}",
             rates(&self.readings),
-            minutes(self.run_over.saturating_duration_since(now))
+            left(self.run_over, now)
         ));
         bar.tick();
+    }
+}
+
+/// `12 s left`, as long as that is known.
+fn left(over: Instant, now: Instant) -> String {
+    match over.saturating_duration_since(now) {
+        Duration::ZERO => "longer than planned".to_owned(),
+        left => format!("{} left", minutes(left)),
     }
 }
 
@@ -185,6 +224,35 @@ fn rates(readings: &VecDeque<(Instant, Reading)>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_left_follows_the_pace_of_the_windows() {
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let mut picture = Picture {
+            bar: None,
+            phase: "",
+            begun: begin,
+            windows: None,
+            point_over: after(3),
+            run_over: after(10),
+            gauge: None,
+            readings: VecDeque::new(),
+            over: false,
+        };
+        picture.pace(after(1));
+        assert_eq!(picture.run_over, after(10), "no plan yet");
+        picture.windows = Some((begin, 5, 0));
+        picture.pace(after(20));
+        assert_eq!(picture.point_over, after(100), "five windows of 20 s");
+        assert_eq!(picture.run_over, after(107), "and the other points");
+        for _ in 1..6 {
+            picture.pace(after(100));
+        }
+        assert_eq!(picture.point_over, after(100), "more windows than planned");
+        assert_eq!(left(after(12), begin), "12 s left");
+        assert_eq!(left(begin, after(12)), "longer than planned");
+    }
 
     #[test]
     fn rates_are_of_what_came_between_the_readings() {

@@ -95,6 +95,9 @@ impl<'a> Live<'a> {
             self.warm_up = Some(self.windows.len());
             (self.on_boundary)();
             self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
+            if let Some(samples) = self.limits.sample_size {
+                self.meter.plan(samples);
+            }
         }
         self.meter.show(match self.warm_up {
             None => "warm-up",
@@ -124,6 +127,7 @@ impl<'a> Live<'a> {
         let mut window = succeeding_window(load, iterations, self.limits.patience);
         count_missing_tokens(&mut window.requests, self.fixture);
         self.windows.push(window);
+        self.meter.window_done();
         self.windows.last()
     }
 

@@ -78,3 +78,53 @@ impl Tally {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::client::{Failure, FailureCause, RequestRecord};
+    use crate::load::window_tests::completed;
+
+    #[test]
+    fn readings_follow_requests_from_begin_to_end() {
+        let slots = Slots::new(NonZeroUsize::new(3).expect("three"));
+        let gauge = Gauge::new(Arc::clone(&slots));
+        assert_eq!(gauge.read(), Reading::default());
+        for slot in 0..3 {
+            slots.begin(slot).store(2, Ordering::Relaxed);
+        }
+        let begun = Reading {
+            in_flight: 3,
+            tokens: 6,
+            ..Reading::default()
+        };
+        assert_eq!(gauge.read(), begun);
+
+        // The server counted seven tokens in two events; the failed one keeps its events.
+        slots.end(0, &completed(0, 1, 10, 7));
+        let message = String::new();
+        let failure = Outcome::Failed(Failure {
+            cause: FailureCause::StreamCut,
+            message,
+        });
+        let failed = RequestRecord {
+            outcome: failure,
+            ..completed(0, 1, 10, 2)
+        };
+        slots.end(1, &failed);
+        let ended = Reading {
+            completed: 1,
+            failed: 1,
+            in_flight: 1,
+            tokens: 7 + 2 + 2,
+        };
+        assert_eq!(gauge.read(), ended);
+        assert_eq!(
+            slots.in_flight_events(),
+            2,
+            "ended ones are no more in flight"
+        );
+    }
+}

@@ -200,6 +200,33 @@ mod tests {
         }
     }
 
+    /// A load that is over after some windows.
+    struct Ending(usize);
+
+    impl Rounds for Ending {
+        fn window(&mut self, iterations: u64) -> Window {
+            self.0 -= 1;
+            Window {
+                end_ns: 100_000_000,
+                iterations,
+                ..window(vec![completed(0, 1, 100_000_000, 2)], 0, 0)
+            }
+        }
+
+        fn is_over(&self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    #[test]
+    fn a_load_that_is_over_gives_no_further_window() {
+        let sampling = Sampling::DEFAULT;
+        assert_eq!(sampling.windows(&mut Ending(3), 1).len(), 3);
+        assert_eq!(sampling.windows(&mut Ending(0), 1).len(), 0);
+        let warm_up = sampling.warm_up(&mut Ending(2));
+        assert_eq!(warm_up.iterations, 2, "of five that 500 ms would have");
+    }
+
     #[test]
     fn a_window_without_success_is_the_last() {
         assert_eq!(Sampling::DEFAULT.run(&mut Failing(0)).len(), 2);
