@@ -111,16 +111,13 @@ impl Fixture {
             eprintln!("warning: {error}");
         }
         let seed = config.seed.unwrap_or_else(rand::random);
-        let (engine, urls) = match &config.ab {
-            Some(sides) => (
-                None,
-                sides.iter().flat_map(|s| s.endpoints.clone()).collect(),
-            ),
-            None if config.model_endpoints.is_empty() => {
+        let urls = config.endpoints();
+        let (engine, urls) = match urls.is_empty() {
+            true => {
                 let _spinner = Spinner::start("booting the embedded simulated engine");
                 embedded(seed)?
             }
-            None => (None, config.model_endpoints.clone()),
+            false => (None, urls),
         };
         let asking = Http::new(http.clone(), config.request_headers());
         if engine.is_none() && aloud {

@@ -19,16 +19,6 @@ fn endpoints(engines: &[&Engine]) -> String {
     urls.map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// A bench of the 25-token question with short answers.
-fn chat() -> CargoBench {
-    let mut bench = CargoBench::new("chat_throughput");
-    bench
-        .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_MAX_NEW_TOKENS", "16")
-        .env("SERVEMARK_CONCURRENT_LEVELS", "4");
-    bench
-}
-
 #[test]
 fn listing_names_the_benchmarks_and_boots_nothing() {
     let ran = CargoBench::new("chat_throughput").run(&["--list"]);
@@ -128,7 +118,7 @@ fn a_run_reports_rates_everywhere_and_says_that_it_is_simulated() {
 
 #[test]
 fn a_slower_version_is_a_regression_of_every_metric() {
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_METRICS", "output_tok_s,rps,ttft,tpot,e2el");
     let before = engine(|_| {});
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&before]));
@@ -183,7 +173,7 @@ fn random_prompts_have_their_exact_length_as_the_server_counts_it() {
 
 #[test]
 fn without_streaming_there_is_no_ttft_and_all_else_holds() {
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_STREAM", "false")
         .env("SERVEMARK_METRICS", "output_tok_s,ttft")
         .run(&SHORT);
@@ -201,7 +191,7 @@ fn without_streaming_there_is_no_ttft_and_all_else_holds() {
 #[test]
 fn some_failures_are_counted_by_cause_and_the_run_goes_on() {
     let flaky = faults("http_503=0.1,cut=0.1,malformed_sse=0.1,reset=0.1");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&flaky]))
         .env("SERVEMARK_CONCURRENT_LEVELS", "8")
         .run(&["--warm-up-time", "0.5", "--measurement-time", "4"]);
@@ -223,7 +213,7 @@ fn some_failures_are_counted_by_cause_and_the_run_goes_on() {
 #[test]
 fn usage_that_the_server_keeps_to_itself_is_counted_by_the_tokenizer() {
     let silent = faults("no_usage=1");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&silent]))
         .run(&SHORT);
     assert!(ran.succeeded, "{}", ran.text);
@@ -240,7 +230,7 @@ fn usage_that_the_server_keeps_to_itself_is_counted_by_the_tokenizer() {
 fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
     for mode in [&["--test"][..], &SHORT] {
         let broken = faults("http_500=1");
-        let ran = chat()
+        let ran = CargoBench::one_point()
             .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&broken]))
             .run(mode);
         assert!(!ran.succeeded, "{}", ran.text);
@@ -257,7 +247,7 @@ fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
 #[test]
 fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
     let engine = engine(|_| {});
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&engine]));
     let killer = std::thread::spawn(move || wait_for_successes(&engine, 100.0));
     let ran = bench.run(&["--warm-up-time", "0.1", "--measurement-time", "60"]);
@@ -272,7 +262,7 @@ fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
 #[test]
 fn a_time_out_is_a_failure_of_its_own() {
     let stalling = faults("stall=1:60000");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&stalling]))
         .env("SERVEMARK_REQUEST_TIMEOUT", "0.5")
         .run(&["--test"]);
@@ -286,7 +276,7 @@ fn a_time_out_is_a_failure_of_its_own() {
 
 #[test]
 fn a_safety_check_counts_in_the_latency_and_is_shown() {
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_SAFE_CHECK", "true")
         .env("SERVEMARK_SAFETY_BACKEND", "simulated")
         .env("SERVEMARK_SAFETY_DELAY_MS", "[100, 120]")
@@ -305,7 +295,7 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("parameters.json");
     fs::write(&file, r#"{"MAX_NEW_TOKEN": 5}"#).expect("a writable directory");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_CONFIG", file.to_str().expect("a path in UTF-8"))
         .run(&SHORT);
     assert!(!ran.succeeded, "{}", ran.text);
@@ -316,7 +306,7 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
     );
 
     // Port 1 of loopback: nothing listens there.
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", "http://127.0.0.1:1")
         .env("SERVEMARK_READY_TIMEOUT", "1")
         .run(&SHORT);
@@ -331,7 +321,7 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
 #[test]
 fn every_request_is_known_to_the_server_by_the_id_in_the_record() {
     let engine = engine(|_| {});
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&engine]));
     let ran = bench.run(&[&["output_tok_s"][..], &SHORT].concat());
     assert!(ran.succeeded, "{}", ran.text);
@@ -360,7 +350,7 @@ fn every_request_is_known_to_the_server_by_the_id_in_the_record() {
 
 #[test]
 fn a_record_is_read_again_and_gives_its_own_figures() {
-    let ran = chat().run(&[&["output_tok_s"][..], &SHORT].concat());
+    let ran = CargoBench::one_point().run(&[&["output_tok_s"][..], &SHORT].concat());
     assert!(ran.succeeded, "{}", ran.text);
     let record = RunRecord::read(&ran.record_path()).expect("a record");
     let written = record.summary.as_ref().expect("figures");

@@ -22,7 +22,7 @@ use crate::prompt::PromptSource;
 use crate::ranks::Share;
 
 /// Turns between the prompts of one run and those of the next.
-const TURNS_PER_RUN: u64 = 40;
+const TURNS_PER_RUN: u64 = 160;
 
 /// A load whose windows have a success, if the servers give any; it is over when the run is interrupted.
 struct Patient<'a> {
@@ -132,15 +132,17 @@ impl Point<'_> {
         };
         let (windows, seen) = self.measure_alone(fixture, load, plan, results);
         progress.point_done();
-        let windows = self
-            .uninterrupted(windows, results)
-            .and_then(|windows| match run {
-                0 => Some(self.until_failure(windows, results)),
-                _ => self.succeeded(windows, results),
-            });
-        let Some(windows) = windows else {
+        let Some(windows) = self.uninterrupted(windows, results) else {
             return;
         };
+        let windows = match windows.len() {
+            // A first run without any success is a point that failed, which its row says.
+            1 if run == 0 => windows,
+            _ => self.succeeded(windows, results),
+        };
+        if windows.is_empty() {
+            return;
+        }
         let measured = Measured {
             prompt_tokens,
             endpoints: &fixture.endpoints,
@@ -198,7 +200,10 @@ impl Point<'_> {
             return;
         };
         let mut reached = Reached::of(windows);
-        while !reached.suffices(wanted) && !load.is_over() && has_success(windows.last()) {
+        while !reached.suffices(wanted)
+            && !load.is_over()
+            && windows.last().is_some_and(has_success)
+        {
             windows.push(load.window(rounds));
             reached = Reached::of(windows);
         }
@@ -218,15 +223,6 @@ impl Point<'_> {
             windows.pop_if(|last| last.iterations < whole);
         }
         Some(windows)
-    }
-
-    /// The windows without the last one where that had no success, unless it is the only one.
-    fn until_failure(&self, mut windows: Vec<Window>, results: &mut Results) -> Vec<Window> {
-        if windows.len() > 1 && !has_success(windows.last()) {
-            results.ended_early(&self.name());
-            windows.pop();
-        }
-        windows
     }
 
     /// Measures both deployments of an A/B run in turns.
@@ -259,8 +255,7 @@ impl Point<'_> {
         meter.show("measuring");
         let around = Around::begin(fixture);
         let start = |side: usize, _| {
-            // Both sides of a pair get the same prompts; their caches have nothing in common.
-            let turn = u64::from(run) * TURNS_PER_RUN + turns / 2;
+            let turn = u64::from(run) * TURNS_PER_RUN + turns;
             turns += 1;
             let source = self.source(fixture)?;
             prompt_tokens = source.tokens();
@@ -268,19 +263,18 @@ impl Point<'_> {
         };
         let both = self.session.args.sampling().in_turns(&mut order, start);
         meter.hide();
-        let both = both.unwrap_or_else(|message| {
-            let cause = FailureCause::Prompt.to_string();
-            results.add_unmeasured(self, fixture, &cause, message);
-            Default::default()
-        });
+        let both = match both {
+            Ok(both) => both,
+            Err(message) => return results.cannot_run_again(&self.name(), &message),
+        };
         let seen = around.end(fixture, &both.concat());
         progress.point_done();
         let intervals = fixture::intervals(&seen.scrapes);
-        let [first, second] = both.map(|windows| self.succeeded(windows, results));
-        let (Some(first), Some(second)) = (first, second) else {
-            return;
-        };
-        for (side, windows) in sides.iter().zip([first, second]) {
+        let mut both = both.map(|windows| self.succeeded(windows, results));
+        // A window without its pair says nothing.
+        let pairs = both[0].len().min(both[1].len());
+        both.iter_mut().for_each(|windows| windows.truncate(pairs));
+        for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
             let measured = Measured {
                 prompt_tokens,
                 endpoints: &side.endpoints,
@@ -299,13 +293,12 @@ impl Point<'_> {
         }
     }
 
-    /// The windows, if all had a success; else says that the run ended early.
-    fn succeeded(&self, windows: Vec<Window>, results: &mut Results) -> Option<Vec<Window>> {
-        if windows.is_empty() || !windows.iter().all(|window| has_success(Some(window))) {
-            results.run_failed(&self.name(), windows.last());
-            return None;
+    /// The windows up to one without any success, if there is one, which is said.
+    fn succeeded(&self, mut windows: Vec<Window>, results: &mut Results) -> Vec<Window> {
+        if let Some(last) = windows.pop_if(|window| !has_success(window)) {
+            results.run_failed(&self.name(), &last);
         }
-        Some(windows)
+        windows
     }
 
     fn source(&self, fixture: &Fixture) -> Result<PromptSource, String> {
@@ -336,6 +329,6 @@ impl Point<'_> {
     }
 }
 
-fn has_success(window: Option<&Window>) -> bool {
-    window.is_some_and(|window| window.completed().next().is_some())
+fn has_success(window: &Window) -> bool {
+    window.completed().next().is_some()
 }

@@ -111,19 +111,20 @@ impl Results {
         self.notes.push(format!("{point}: a run is missing: {why}"));
     }
 
-    /// A run had a window without any success, and is left out.
-    pub fn run_failed(&mut self, point: &str, window: Option<&Window>) {
-        let requests = window.iter().flat_map(|window| &window.requests);
-        let causes = count_failures(requests).into_iter().map(|failure| {
-            let (count, cause, first) = (failure.count, failure.cause, failure.first_message);
-            format!("{count} × {cause}, first: {first}")
-        });
+    /// A run ended with a window without any success; what was measured before it stays.
+    pub fn run_failed(&mut self, point: &str, window: &Window) {
+        let causes = count_failures(window.requests.iter())
+            .into_iter()
+            .map(|failure| {
+                let (count, cause, first) = (failure.count, failure.cause, failure.first_message);
+                format!("{count} × {cause}, first: {first}")
+            });
         let causes = Vec::from_iter(causes).join("; ");
         eprintln!("\n{point} FAILED: no request of a window succeeded: {causes}");
-        self.cannot_run_again(
-            point,
-            &format!("no request of a window succeeded: {causes}"),
-        );
+        self.failed = true;
+        self.notes.push(format!(
+            "{point}: a run ended early, as no request of a window succeeded: {causes}"
+        ));
     }
 
     /// Windows of the point's first run and the rounds of each; `None` where it has measured nothing.

@@ -202,7 +202,10 @@ impl Reached {
 
     /// Whether `wanted` was reached, in words.
     pub fn describe(&self, wanted: &Precision) -> String {
-        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let percent = |share: f64| {
+            let figure = format!("{:.3}", 100.0 * share);
+            format!("{} %", figure.trim_end_matches('0').trim_end_matches('.'))
+        };
         let known = self.half_width.map_or("n/a".to_owned(), percent);
         let verb = match self.half_width {
             Some(half_width) if half_width <= wanted.half_width => "was reached",

@@ -231,6 +231,18 @@ impl Metric {
 }
 
 impl Config {
+    /// The servers under load: those of both deployments of an A/B run, else
+    /// [`Config::model_endpoints`]; none boots the embedded simulated engine.
+    pub fn endpoints(&self) -> Vec<EndpointUrl> {
+        match &self.ab {
+            Some(sides) => sides
+                .iter()
+                .flat_map(|side| side.endpoints.clone())
+                .collect(),
+            None => self.model_endpoints.clone(),
+        }
+    }
+
     /// The headers of every request to an endpoint: [`Config::model_headers`] and, from
     /// `OPENAI_API_KEY`, `Authorization: Bearer …` marked sensitive.
     ///
