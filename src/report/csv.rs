@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{Row, columns};
 
-/// Writes `performance_metrics.csv`: what [`csv`] gives. The file appears whole or not at all.
+/// Writes `performance_metrics.csv`: what [`csv()`] gives. The file appears whole or not at all.
 ///
 /// # Errors
 /// When the directory or the file cannot be written.
