@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use anstream::ColorChoice;
 use clap::Parser;
 
 use crate::load::Sampling;
@@ -116,6 +117,15 @@ impl BenchArgs {
         self.save_baseline.as_deref()
     }
 
+    /// Whether what is printed has colours: as for Criterion, whose option it is.
+    pub fn color(&self) -> ColorChoice {
+        match self.color.as_deref() {
+            Some("always") => ColorChoice::Always,
+            Some("never") => ColorChoice::Never,
+            _ => ColorChoice::Auto,
+        }
+    }
+
     /// Samples per point, where that is fixed beforehand.
     pub fn sample_size(&self) -> Option<usize> {
         match self.mode() {
@@ -185,6 +195,7 @@ mod tests {
         assert!(!args.selects("chat_throughput/5/rps/c=8"));
         assert_eq!(args.save_baseline(), Some("v0.31"));
         assert_eq!(args.sample_size(), Some(20));
+        assert_eq!(args.color(), ColorChoice::Never);
         assert_eq!(args.mode(), Mode::Bench);
     }
 

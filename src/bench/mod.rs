@@ -79,6 +79,7 @@ impl Bench {
     fn session(self) -> Result<Option<Session>, Box<dyn std::error::Error>> {
         // Criterion answers --help and --version, and ends the process.
         let args = BenchArgs::from_env();
+        args.color().write_global();
         let _ = criterion::Criterion::default().configure_from_args();
         let ranks = Ranks::from_env()?;
         let mut config = Config::load()?;
