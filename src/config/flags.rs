@@ -4,7 +4,9 @@ use super::error::{ConfigError, Origin, Problem};
 use super::keys::Key;
 
 /// The value of a key as an option of a command gives it: it wins over the environment and the file.
-#[derive(Clone, Debug)]
+///
+/// Not `Debug`, as an address may hold a key.
+#[derive(Clone)]
 pub struct Flag {
     /// The key.
     pub key: &'static Key,
