@@ -119,7 +119,10 @@ pub fn check(config: &Config) -> Result<Report, FixtureError> {
     let runtime = Runtime::new()?;
     let urls = config.endpoints();
     let (engine, urls) = match urls.is_empty() {
-        true => embedded(config.seed.unwrap_or_default())?,
+        true => {
+            let (engine, urls) = embedded(config.seed.unwrap_or_default())?;
+            (Some(engine), urls)
+        }
         false => (None, urls),
     };
     let checker = Checker {

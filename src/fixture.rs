@@ -1,7 +1,10 @@
 //! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
 
+mod servers;
+
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
@@ -9,21 +12,20 @@ use tokio::runtime::Runtime;
 
 use crate::client::{Clock, HttpClientError, REQUEST_ID, http_client};
 use crate::config::{Config, Deployment, EndpointUrl, EndpointUrlError};
-use crate::endpoint::{self, EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
-use crate::engine::{Engine, EngineError, EngineOptions, Preset, raise_file_limit};
+use crate::deployment::layouts::{Layout, LayoutError};
+use crate::deployment::{DeploymentError, Running};
+use crate::endpoint::{EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
+use crate::engine::{EngineError, raise_file_limit};
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
-    TokenizerSource, shipped_tokenizer,
+    TokenizerSource,
 };
 use crate::terminal::Spinner;
 
-/// Replicas of the embedded engine: more than one, so that balancing can be seen.
-const EMBEDDED_REPLICAS: usize = 2;
+pub(crate) use servers::embedded;
+use servers::{Servers, addresses, ready, ready_launched};
 
-/// What the embedded engine simulates.
-const EMBEDDED_PRESET: &str = "sim-small";
-
-/// Everything that is booted once per process and then only read.
+/// Everything that is booted once per process, or per deployment, and then only read.
 pub struct Fixture {
     /// Runs the load.
     pub runtime: Runtime,
@@ -44,8 +46,8 @@ pub struct Fixture {
     /// Begin of every request's `X-Request-Id`, which tells this process's requests from all
     /// others'; the index in hexadecimal follows. `None` where `MODEL_HEADERS` sets the header.
     pub request_id_prefix: Option<String>,
-    /// Kept alive as long as the process.
-    _engine: Option<Engine>,
+    /// Kept alive as long as the fixture.
+    servers: Servers,
 }
 
 /// One side of an A/B run.
@@ -73,6 +75,12 @@ pub enum FixtureError {
     /// The embedded engine's own address.
     #[error("the embedded engine has no usable address: {0}")]
     Address(#[from] EndpointUrlError),
+    /// The engines of a built-in layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The servers of a deployment.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
     /// An endpoint that is not ready, or does not serve the model.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -94,9 +102,72 @@ impl Fixture {
         SHARED.get_or_init(|| Fixture::boot(config, aloud)).as_ref()
     }
 
-    /// Starts the embedded engine if no endpoint is configured, waits until all endpoints are ready, asks
-    /// who they are, and finds the tokenizer.
+    /// The fixture of one deployment: its servers are started here if it has a command, and stopped when
+    /// the fixture is dropped. `config` is that of the deployment; the servers' logs go into `logs`.
+    ///
+    /// Must be called from a thread that outlives the fixture.
+    ///
+    /// # Errors
+    /// Why it could not be booted; what was started has been stopped.
+    pub fn of_deployment(
+        config: &Config,
+        deployment: &Deployment,
+        logs: &Path,
+    ) -> Result<Fixture, FixtureError> {
+        let model = config.model_path.as_deref();
+        let servers = match Running::start(deployment, model, logs)? {
+            Some(running) => {
+                let (count, logs) = (deployment.replicas(), logs.display());
+                eprintln!("started {count} server(s); their logs are in {logs}");
+                Servers::Launched(running)
+            }
+            None => Servers::Listed,
+        };
+        Fixture::with(config, true, servers, deployment.endpoints().to_vec())
+    }
+
+    /// The fixture of a built-in layout, whose engines are embedded.
+    ///
+    /// # Errors
+    /// Why it could not be booted.
+    pub fn of_layout(config: &Config, layout: &Layout) -> Result<Fixture, FixtureError> {
+        let engine = layout.start(config.seed.unwrap_or_default())?;
+        let urls = addresses(&engine)?;
+        Fixture::with(config, true, Servers::Embedded(engine), urls)
+    }
+
+    /// A server that was started for the fixture and has ended, which none should.
+    pub fn died(&self) -> Option<DeploymentError> {
+        match &self.servers {
+            Servers::Launched(running) => running.died(),
+            Servers::Listed | Servers::Embedded(_) => None,
+        }
+    }
+
+    /// Starts the embedded engine if no endpoint is configured.
     fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
+        let mut config = config.clone();
+        let seed = *config.seed.get_or_insert_with(rand::random);
+        let urls = config.endpoints();
+        let (servers, urls) = match urls.is_empty() {
+            true => {
+                let _spinner = Spinner::start("booting the embedded simulated engine");
+                let (engine, urls) = embedded(seed)?;
+                (Servers::Embedded(engine), urls)
+            }
+            false => (Servers::Listed, urls),
+        };
+        Fixture::with(&config, aloud, servers, urls)
+    }
+
+    /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
+    /// those of servers that were launched, which know their own.
+    fn with(
+        config: &Config,
+        aloud: bool,
+        mut servers: Servers,
+        urls: Vec<EndpointUrl>,
+    ) -> Result<Fixture, FixtureError> {
         let http = http_client(config)?;
         let runtime = load_runtime()?;
         // Only what a run opens counts against the limit: a low one may still be enough.
@@ -110,32 +181,35 @@ impl Fixture {
         {
             eprintln!("warning: {error}");
         }
-        let seed = config.seed.unwrap_or_else(rand::random);
-        let urls = config.endpoints();
-        let (engine, urls) = match urls.is_empty() {
-            true => {
-                let _spinner = Spinner::start("booting the embedded simulated engine");
-                embedded(seed)?
-            }
-            false => (None, urls),
-        };
         let asking = Http::new(http.clone(), config.request_headers());
-        if engine.is_none() && aloud {
+        let is_embedded = matches!(servers, Servers::Embedded(_));
+        if !is_embedded && aloud {
             let limit = config.ready_timeout.as_secs_f64();
-            let count = urls.len();
+            let count = match &servers {
+                Servers::Launched(running) => running.urls().len(),
+                _ => urls.len(),
+            };
             eprintln!("waiting for {count} endpoint(s), at most {limit:.0} s (READY_TIMEOUT)");
         }
         // MODEL_PATH names the model of the user's servers; the embedded engine serves its own.
-        let model = config.model_path.as_deref().filter(|_| engine.is_none());
-        let endpoints = runtime.block_on(ready(&asking, config, &urls, model))?;
+        let model = config.model_path.as_deref().filter(|_| !is_embedded);
+        let endpoints = match &mut servers {
+            Servers::Launched(running) => runtime.block_on(ready_launched(
+                &asking,
+                config.ready_timeout,
+                running,
+                model,
+            ))?,
+            _ => runtime.block_on(ready(&asking, &urls, model, config.ready_timeout))?,
+        };
         let spinner = Spinner::start("looking for the tokenizer");
-        let loaded = match engine {
+        let loaded = match is_embedded {
             // The embedded engine counts with the shipped tokenizer: it is the model's own.
-            Some(_) => Loaded {
+            true => Loaded {
                 counter: TokenCounter::shipped()?,
                 warnings: Vec::new(),
             },
-            None => tokenizer(config, &endpoints, &http, &runtime)?,
+            false => tokenizer(config, &endpoints, &http, &runtime)?,
         };
         drop(spinner);
         let fixture = Fixture {
@@ -150,10 +224,10 @@ impl Fixture {
                 .transpose()?,
             endpoints,
             counter: Arc::new(loaded.counter),
-            seed,
+            seed: config.seed.unwrap_or_else(rand::random),
             request_id_prefix: (!config.model_headers.contains_key(REQUEST_ID))
                 .then(|| format!("servemark-{:08x}-", rand::random::<u32>())),
-            _engine: engine,
+            servers,
         };
         if aloud {
             fixture.announce();
@@ -228,7 +302,7 @@ impl Fixture {
 
 /// The endpoints of each side; `endpoints` are those of both, one side after the other.
 fn sides(ab: &[Deployment; 2], endpoints: &Endpoints) -> Result<[Side; 2], EndpointError> {
-    let first = ab[0].endpoints.len();
+    let first = ab[0].endpoints().len();
     let side = |deployment: &Deployment, place: Range<usize>| {
         let list = endpoints.as_slice()[place.clone()].to_vec();
         Ok(Side {
@@ -283,42 +357,6 @@ pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
             Some(MetricsInterval::new(seconds, before.clone(), after.clone()))
         })
         .collect()
-}
-
-/// Boots the embedded engine on free ports.
-pub(crate) fn embedded(seed: u64) -> Result<(Option<Engine>, Vec<EndpointUrl>), FixtureError> {
-    let preset = Preset::named(EMBEDDED_PRESET)?;
-    let engine = Engine::start(EngineOptions {
-        replicas: EMBEDDED_REPLICAS,
-        seed,
-        ..EngineOptions::new(preset, Arc::new(shipped_tokenizer()?))
-    })?;
-    let urls = engine
-        .urls()
-        .iter()
-        .map(|url| EndpointUrl::parse(url.as_str()))
-        .collect::<Result<_, _>>()?;
-    Ok((Some(engine), urls))
-}
-
-/// Waits for the endpoints, showing which are still awaited.
-async fn ready(
-    asking: &Http,
-    config: &Config,
-    urls: &[EndpointUrl],
-    model: Option<&str>,
-) -> Result<Endpoints, EndpointError> {
-    let spinner = Spinner::start("waiting for endpoints");
-    endpoint::connect(asking, urls, model, config.ready_timeout, |state| {
-        spinner.say(format!(
-            "waiting for endpoints: {} of {} ready after {:.0} of at most {:.0} s",
-            state.ready(),
-            state.endpoints.len(),
-            state.elapsed.as_secs_f64(),
-            state.limit.as_secs_f64()
-        ));
-    })
-    .await
 }
 
 /// Finds the tokenizer of the servers' model.

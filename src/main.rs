@@ -49,6 +49,8 @@ enum Command {
     Gate(command::gate::Arguments),
     /// Serve a simulated vLLM: its protocol on real sockets, a model of its scheduling, no GPU.
     Engine(Box<command::engine::Arguments>),
+    /// Say which layouts of a model over GPUs fit, which to try first, and how to run each.
+    Plan(command::plan::Arguments),
     /// Derive an engine preset from run records of a real server.
     Fit(command::fit::Arguments),
     /// Print a shell's completions of this command.
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => command::compare::run(arguments),
         Command::Gate(arguments) => command::gate::run(arguments),
         Command::Engine(arguments) => command::engine::run(*arguments),
+        Command::Plan(arguments) => command::plan::run(arguments),
         Command::Fit(arguments) => command::fit::run(arguments),
         Command::Completions(arguments) => command::completions::run(arguments, Cli::command()),
         Command::Man(arguments) => command::man::run(arguments, Cli::command()),

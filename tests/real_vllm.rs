@@ -108,3 +108,58 @@ fn rates_agree_with_the_servers_own_counters() {
         agrees("pretrained_throughput", "output_tok_s", shape, &endpoints);
     }
 }
+
+/// Another server's KV cache than the plan's is a wrong formula. `SERVEMARK_REAL_VLLM_PLAN` has the options of
+/// `servemark plan` that describe the server, such as
+/// `--config DIR --dtype fp32 --gpus 1 --gpu-memory 4GiB --kv-cache-memory 1GiB` for one on CPU with
+/// `VLLM_CPU_KVCACHE_SPACE=1`.
+#[test]
+fn the_plans_kv_cache_is_the_servers_own() {
+    let (Some(endpoints), Ok(options)) = (endpoints(), std::env::var("SERVEMARK_REAL_VLLM_PLAN"))
+    else {
+        eprintln!("not run: SERVEMARK_REAL_VLLM and SERVEMARK_REAL_VLLM_PLAN are not both set");
+        return;
+    };
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_servemark"))
+        .arg("plan")
+        .args(options.split_whitespace())
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let row = text.lines().find(|line| line.starts_with("| 1 × 1 "));
+    let cell = row
+        .and_then(|row| row.split('|').nth(5))
+        .expect("a layout of one GPU");
+    let planned: f64 = cell.trim().replace(',', "").parse().expect("tokens");
+    let url = format!(
+        "{}/metrics",
+        endpoints
+            .split(',')
+            .next()
+            .expect("a server")
+            .trim_end_matches('/')
+    );
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let metrics = runtime.block_on(async { reqwest::get(url).await?.text().await });
+    let metrics = metrics.expect("/metrics");
+    let info = metrics
+        .lines()
+        .find(|line| line.starts_with("vllm:cache_config_info{"));
+    let info = info.expect("vllm:cache_config_info");
+    let label = |name: &str| -> f64 {
+        let (_, rest) = info.split_once(&format!("{name}=\"")).expect("a label");
+        rest.split('"')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .expect("a number")
+    };
+    let served = label("num_gpu_blocks") * label("block_size");
+    println!(
+        "KV cache: planned {planned} tokens, the server's {served} ({:+.2} %)",
+        100.0 * (planned / served - 1.0)
+    );
+    assert!(
+        (planned / served - 1.0).abs() <= 0.01,
+        "{planned} planned, {served} served"
+    );
+}

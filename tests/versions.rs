@@ -2,13 +2,12 @@
 
 mod cargo_bench;
 mod records;
-
-use std::sync::Arc;
+mod slowed;
 
 use cargo_bench::CargoBench;
 use records::servemark;
-use servemark::engine::{Engine, EngineOptions, Preset, Slowdown};
-use servemark::prompt::shipped_tokenizer;
+use servemark::engine::Engine;
+use slowed::slowed;
 
 const SHORT: [&str; 6] = [
     "--sample-size",
@@ -19,15 +18,6 @@ const SHORT: [&str; 6] = [
     "0.2",
 ];
 
-/// A server whose steps take `factor` as long.
-fn version(factor: f64) -> Engine {
-    let preset = Preset::named("sim-small").expect("a shipped preset");
-    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
-    let mut options = EngineOptions::new(preset, tokenizer);
-    options.slowdown = Slowdown::uniform(factor);
-    Engine::start(options).expect("an engine")
-}
-
 #[test]
 fn a_slower_version_is_found_out_and_its_baseline_carried() {
     let mut bench = CargoBench::one_point();
@@ -37,7 +27,7 @@ fn a_slower_version_is_found_out_and_its_baseline_carried() {
         assert!(ran.succeeded, "{}", ran.text);
         ran
     };
-    let before = version(1.0);
+    let before = slowed(1.0);
     let ran = measure(&before, &[]);
     let name = "vllm-0.32.0+servemark.simulated";
     let offer = format!("Keep this run: cargo run --release -- baseline save {name}");
@@ -49,7 +39,7 @@ fn a_slower_version_is_found_out_and_its_baseline_carried() {
         text
     };
     succeed(&["baseline", "save"]);
-    let latest = measure(&version(1.4), &["--baseline", name]);
+    let latest = measure(&slowed(1.4), &["--baseline", name]);
     assert!(
         latest.text.contains("Performance has regressed"),
         "{}",

@@ -8,7 +8,7 @@ use crate::load::Sampling;
 /// What servemark itself must know of Criterion's command line; Criterion parses it again for itself.
 ///
 /// The options that are only passed over stand here so that their values are not taken for the filter.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
     filter: Option<String>,

@@ -10,6 +10,7 @@
 //! ```
 
 mod args;
+mod deployments;
 mod driven;
 mod feed;
 mod interrupt;
@@ -43,6 +44,8 @@ pub struct Bench {
     name: String,
     workload: Workload,
     configure: Box<dyn FnOnce(&mut Config)>,
+    /// Whether it measures `DEPLOYMENTS`, and not the endpoints.
+    of_deployments: bool,
 }
 
 /// Exit code for a run that could not begin: configuration, endpoints, tokenizer.
@@ -55,6 +58,17 @@ impl Bench {
             name: name.into(),
             workload,
             configure: Box::new(|_| {}),
+            of_deployments: false,
+        }
+    }
+
+    /// A benchmark called `name` of every deployment in `DEPLOYMENTS`, one after another: each is booted,
+    /// measured and stopped. At the end stands which of them is best. Without `DEPLOYMENTS` it measures
+    /// the embedded engines of [`LAYOUTS`](crate::deployment::layouts::LAYOUTS).
+    pub fn deployments(name: impl Into<String>, workload: Workload) -> Bench {
+        Bench {
+            of_deployments: true,
+            ..Bench::new(name, workload)
         }
     }
 
@@ -68,6 +82,9 @@ impl Bench {
     ///
     /// Exits with 0 when every point was measured, 1 when a point failed, 2 when nothing could run.
     pub fn run(self) -> ExitCode {
+        if self.of_deployments {
+            return deployments::run(self).unwrap_or_else(|error| cannot_run(&*error));
+        }
         match self.session() {
             Ok(Some(session)) => session.run(),
             Ok(None) => ExitCode::SUCCESS,

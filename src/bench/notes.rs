@@ -39,7 +39,7 @@ pub(super) fn client_bound(row: &Row) -> Option<String> {
 
 /// Criterion compares with whatever ran before; say so where that was another kind of server.
 pub(super) fn changed(point: &Point<'_>, row: &Row) -> Option<String> {
-    let before = std::fs::read(record::path(point, "new")).ok()?;
+    let before = std::fs::read(record::path(point, point.session.record_name())).ok()?;
     let before: serde_json::Value = serde_json::from_slice(&before).ok()?;
     let kind = |simulated: bool| {
         if simulated {

@@ -19,7 +19,7 @@ use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay};
 use super::workload::NamedPrompt;
 use crate::client::{Client, FailureCause, PayloadTemplate};
 use crate::config::{FixedOutput, Metric};
-use crate::endpoint::{Endpoints, RoundRobin};
+use crate::endpoint::{Balance, Endpoints};
 use crate::fixture::{self, Fixture, FixtureError};
 use crate::load::{Load, Window};
 use crate::measurement::Phase;
@@ -80,7 +80,7 @@ impl Point<'_> {
         results: &mut Results,
     ) -> Result<Vec<Window>, &'static FixtureError> {
         let (config, args) = (&self.session.config, &self.session.args);
-        let fixture = Fixture::shared(config, true)?;
+        let fixture = self.session.fixture()?;
         progress.announce(self, &fixture.describe());
         let started = self
             .prompt
@@ -168,7 +168,11 @@ impl Point<'_> {
         results: &mut Results,
         mut sample: impl FnMut(u64, &Phase) -> f64,
     ) {
-        let id = BenchmarkId::from_parameter(format!("c={}", self.concurrency));
+        let level = format!("c={}", self.concurrency);
+        let id = match self.session.deployment_record() {
+            Some(deployment) => BenchmarkId::new(&*deployment.name, level),
+            None => BenchmarkId::from_parameter(level),
+        };
         let (group, phase) = (&mut track.group, &track.phase);
         let run = catch_unwind(AssertUnwindSafe(|| {
             group.bench_function(id, |b| b.iter_custom(|iters| sample(iters, phase)));
@@ -206,7 +210,7 @@ impl Point<'_> {
             feed: Feed::start(Arc::new(source), template, indices, depth)?,
             request_id_prefix: self.request_id_prefix(fixture),
             urls: endpoints.iter().map(|e| e.url.api(api)).collect(),
-            balance: RoundRobin::after(share.before, endpoints.count()),
+            balance: Balance::new(config.balancing, share.before, endpoints.count()),
             safety: match &config.safety {
                 Some(safety) => Some(SafetyCheck::new(safety, fixture.seed)?),
                 None => None,
@@ -256,7 +260,9 @@ impl Point<'_> {
     pub fn name(&self) -> String {
         format!(
             "{}/{} c={}",
-            self.session.name, self.prompt.key, self.concurrency
+            self.session.title(),
+            self.prompt.key,
+            self.concurrency
         )
     }
 }

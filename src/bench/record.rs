@@ -44,6 +44,7 @@ pub(super) fn record(
         server_metrics: server_metrics.to_vec(),
         self_check: row.self_check.clone(),
         interleaved: None,
+        deployment: point.session.deployment_record().cloned(),
         part: None,
         ranks: Vec::new(),
         windows,

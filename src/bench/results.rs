@@ -141,7 +141,7 @@ impl Results {
     pub fn add(&mut self, point: &Point<'_>, fixture: &Fixture, measured: Measured<'_>) {
         let bench = match &measured.origin {
             Origin::InTurns { side, .. } => format!("{} · {side}", point.session.name),
-            _ => point.session.name.clone(),
+            _ => point.session.title(),
         };
         let mut row = row(point, measured.endpoints, measured.prompt_tokens, bench);
         let name = row.name();
@@ -188,8 +188,8 @@ impl Results {
     }
 
     fn write(&mut self, point: &Point<'_>, mut record: RunRecord, origin: Origin<'_>) {
-        let mut names = vec!["new"];
-        names.extend(point.session.args.save_baseline());
+        let names = point.session.record_names();
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         match origin {
             Origin::Alone => {}
             Origin::Ranks {
@@ -228,14 +228,14 @@ impl Results {
                 failures,
                 blocked: Vec::new(),
             },
-            ..row(point, &fixture.endpoints, 0, point.session.name.clone())
+            ..row(point, &fixture.endpoints, 0, point.session.title())
         };
         if point.session.args.mode() == Mode::Bench {
             // What an earlier run left is not of this one; a comparison must find the point missing.
             let sides = point.session.config.ab.iter().flatten();
             let mut names: Vec<&str> = sides.map(|side| side.name.as_str()).collect();
             if names.is_empty() {
-                names.push("new");
+                names.push(point.session.record_name());
             }
             for name in names {
                 let _ = std::fs::remove_file(record::path(point, name));
@@ -339,6 +339,8 @@ impl Results {
             println!(
                 "Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}"
             );
+        } else if let [first, second, ..] = &session.deployments[..] {
+            println!("Compare two:   cargo run --release -- compare {first} {second}");
         } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");

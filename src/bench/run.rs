@@ -135,6 +135,8 @@ impl Run {
             metrics: vec![Metric::OutputTokS],
             meeting: None,
             interrupt: Interrupt::listen(fixture.runtime.handle()),
+            deployed: None,
+            deployments: Vec::new(),
             config: self.config,
         };
         conclude(&session, &run(&session, fixture))

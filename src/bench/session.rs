@@ -9,6 +9,7 @@ use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throug
 
 use super::CANNOT_RUN;
 use super::args::{BenchArgs, Mode};
+use super::deployments::Deployed;
 use super::interrupt::Interrupt;
 use super::point::Point;
 use super::progress::Progress;
@@ -19,6 +20,7 @@ use crate::fixture::{Fixture, FixtureError};
 use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
 use crate::ranks::{Meeting, MeetingError};
+use crate::results::DeploymentRecord;
 
 /// Criterion's bootstrap resamples; at ten samples more of them change no figure that is shown.
 const RESAMPLES: usize = 10_000;
@@ -34,6 +36,10 @@ pub(super) struct Session {
     pub meeting: Option<Meeting>,
     /// Whether somebody wants it to end early.
     pub interrupt: Interrupt,
+    /// Which deployment it is of, where several are measured one after another.
+    pub deployed: Option<Deployed>,
+    /// Of a bench of several deployments: their names.
+    pub deployments: Vec<String>,
 }
 
 /// The run cannot go on.
@@ -56,7 +62,7 @@ pub(super) struct Track<'a> {
 }
 
 /// A metric with the Criterion that holds its groups.
-struct Instrument {
+pub(super) struct Instrument {
     metric: Metric,
     phase: Phase,
     criterion: Criterion<ServingMeasurement>,
@@ -79,7 +85,50 @@ impl Session {
             metrics,
             meeting,
             interrupt: Interrupt::default(),
+            deployed: None,
+            deployments: Vec::new(),
         }
+    }
+
+    /// What the points are measured on, booted if it is not yet.
+    pub fn fixture(&self) -> Result<&Fixture, &'static FixtureError> {
+        match self.deployed.as_ref().and_then(Deployed::fixture) {
+            Some(fixture) => Ok(fixture),
+            None => Fixture::shared(&self.config, true),
+        }
+    }
+
+    /// The bench's name, and that of the deployment where there are several.
+    pub fn title(&self) -> String {
+        match self.deployment_record() {
+            Some(deployment) => format!("{} · {}", self.name, deployment.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Which of several deployments it is of.
+    pub fn deployment_record(&self) -> Option<&DeploymentRecord> {
+        self.deployed.as_ref().map(|deployed| &deployed.record)
+    }
+
+    /// What the records of the latest run are called.
+    pub fn record_name(&self) -> &str {
+        self.deployment_record()
+            .map_or("new", |deployment| &deployment.name)
+    }
+
+    /// What a run's records are called: the latest, and the baseline if it is saved as one.
+    pub fn record_names(&self) -> Vec<String> {
+        let saved = self
+            .args
+            .save_baseline()
+            .map(|name| match self.deployment_record() {
+                Some(deployment) => format!("{name}-{}", deployment.name),
+                None => name.to_owned(),
+            });
+        std::iter::once(self.record_name().to_owned())
+            .chain(saved)
+            .collect()
     }
 
     /// Runs every point that the command line selects; the exit code says whether all were measured.
@@ -99,7 +148,7 @@ impl Session {
 
     /// Measures and reports: the whole work of a process of its own, and that of rank 0.
     fn measure(&self) -> u8 {
-        let mut instruments: Vec<_> = self.metrics.iter().map(|m| Instrument::new(*m)).collect();
+        let mut instruments = self.instruments();
         let mut results = Results::default();
         let ran = match self.config.ab.is_some() && self.args.drives_load() {
             true => self.run_points_in_turns(&mut results),
@@ -112,13 +161,25 @@ impl Session {
             }
             results.fail();
         }
-        if let Some(instrument) = instruments.last()
-            && self.args.mode() == Mode::Bench
-            && self.config.ab.is_none()
-        {
-            instrument.criterion.final_summary();
+        if self.config.ab.is_none() {
+            self.summarise(instruments.last());
         }
         results.conclude(self)
+    }
+
+    /// One for each metric.
+    pub fn instruments(&self) -> Vec<Instrument> {
+        self.metrics
+            .iter()
+            .map(|metric| Instrument::new(*metric))
+            .collect()
+    }
+
+    /// Lets Criterion write the page that links all others, once no group is open any more.
+    pub fn summarise(&self, instrument: Option<&Instrument>) {
+        if let (Some(instrument), Mode::Bench) = (instrument, self.args.mode()) {
+            instrument.criterion.final_summary();
+        }
     }
 
     fn run_points(
@@ -126,8 +187,7 @@ impl Session {
         instruments: &mut [Instrument],
         results: &mut Results,
     ) -> Result<(), Ended> {
-        let passes = self.config.runs.get();
-        let points = self.count_points() * passes;
+        let points = self.count_points() * self.config.runs.get();
         let mut progress = Progress::new(points, self.args.point_time(), Progress::CRITERION);
         for (at, prompt) in self.prompts.iter().enumerate() {
             let mut tracks = self.open_tracks(instruments, prompt);
@@ -135,13 +195,23 @@ impl Session {
                 point.run(&mut tracks, &mut progress, results)?;
             }
         }
+        self.run_points_again(&mut progress, results)
+    }
+
+    /// The passes after the first.
+    pub fn run_points_again(
+        &self,
+        progress: &mut Progress,
+        results: &mut Results,
+    ) -> Result<(), Ended> {
+        let passes = self.config.runs.get();
         if passes == 1 || !self.args.drives_load() {
             return Ok(());
         }
-        let fixture = Fixture::shared(&self.config, true)?;
+        let fixture = self.fixture()?;
         for run in 1..passes {
             for point in self.selected() {
-                point.run_alone(fixture, run, &mut progress, results);
+                point.run_alone(fixture, run, progress, results);
             }
         }
         Ok(())
@@ -194,7 +264,7 @@ impl Session {
     }
 
     /// The points of a prompt, selected or not.
-    fn points_of(&self, at: usize) -> impl Iterator<Item = Point<'_>> {
+    pub fn points_of(&self, at: usize) -> impl Iterator<Item = Point<'_>> {
         let levels = &self.config.concurrent_levels;
         let point = move |(level, concurrency): (usize, &NonZeroUsize)| Point {
             session: self,
@@ -205,7 +275,7 @@ impl Session {
         levels.iter().enumerate().map(point)
     }
 
-    fn open_tracks<'a>(
+    pub fn open_tracks<'a>(
         &self,
         instruments: &'a mut [Instrument],
         prompt: &NamedPrompt,
@@ -233,8 +303,11 @@ impl Session {
     }
 
     pub fn selects(&self, prompt: &NamedPrompt, metric: Metric, level: NonZeroUsize) -> bool {
-        self.args
-            .selects(&format!("{}/c={level}", self.group_name(prompt, metric)))
+        let group = self.group_name(prompt, metric);
+        self.args.selects(&match self.deployment_record() {
+            Some(deployment) => format!("{group}/{}/c={level}", deployment.name),
+            None => format!("{group}/c={level}"),
+        })
     }
 
     /// Points with a metric that the command line selects.

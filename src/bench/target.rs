@@ -1,4 +1,4 @@
-//! What a load sends to: the endpoints in turn, with a prompt each, between safety checks.
+//! What a load sends to: the endpoints as they are balanced, with a prompt each, between safety checks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +9,7 @@ use crate::client::{
     Block, BlockStage, Client, Clock, Completion, Failure, FailureCause, Outcome, Prepared,
     RequestRecord,
 };
-use crate::endpoint::RoundRobin;
+use crate::endpoint::Balance;
 use crate::load::Target;
 use crate::safety::{self, SafetyCheck};
 
@@ -21,7 +21,7 @@ pub(super) struct Serving {
     pub client: Client,
     pub feed: Feed,
     pub urls: Vec<Url>,
-    pub balance: RoundRobin,
+    pub balance: Balance,
     pub safety: Option<SafetyCheck>,
     pub keep_texts: KeepTexts,
     /// Begin of the requests' ids, where they get one.
@@ -68,9 +68,10 @@ impl Serving {
         self.client.clock()
     }
 
-    /// Sends one request to the endpoint whose turn it is.
+    /// Sends one request to the endpoint that the balancing policy names.
     async fn exchange(&self, index: u64, ready: Ready, events: &AtomicU32) -> RequestRecord {
-        let endpoint = self.balance.pick();
+        let turn = self.balance.pick();
+        let endpoint = turn.endpoint();
         let prepared = Prepared {
             url: self.urls[endpoint].clone(),
             body: ready.body,
@@ -82,6 +83,7 @@ impl Serving {
                 .map(|prefix| format!("{prefix}{index:x}")),
         };
         let exchange = self.client.send(prepared, events).await;
+        drop(turn);
         RequestRecord {
             index,
             endpoint,

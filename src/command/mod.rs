@@ -9,6 +9,7 @@ pub mod fit;
 pub mod gate;
 pub mod man;
 mod output;
+pub mod plan;
 pub mod results;
 pub mod run;
 mod servers;

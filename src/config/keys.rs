@@ -84,6 +84,11 @@ keys! {
     MODEL_ENDPOINTS Strings "[]",
         "a list of http:// or https:// addresses, or [] for the embedded simulated engine",
         "[\"http://localhost:8000/v1/chat/completions\"]";
+    BALANCING Single "\"round_robin\"", "\"round_robin\" or \"least_outstanding\"",
+        "\"least_outstanding\"";
+    DEPLOYMENTS Single "[]",
+        "a list of objects, each with a name and either a command or endpoints (docs/deployments.md)",
+        "[{\"name\": \"2x4\", \"replicas\": 2, \"gpus_per_replica\": 4, \"command\": \"vllm serve {model} --tensor-parallel-size {tp} --port {port}\"}]";
     TOKENIZER_PATH Single "null",
         "the path of a tokenizer.json or of a directory that holds one, or \"\"",
         "\"../tokenizer\"";

@@ -8,6 +8,7 @@
 //! module checks a setting again. All faults of a configuration are reported together, each with
 //! the file (or variable), the key, what was found, what is expected and an example.
 
+mod ab;
 mod api_key;
 mod deployment;
 mod endpoint_url;
@@ -21,6 +22,7 @@ mod reader;
 mod safety;
 mod sampling;
 mod slo;
+mod template;
 mod value;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -30,13 +32,14 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 pub use api_key::{ApiKey, NotAKey};
-pub use deployment::Deployment;
+pub use deployment::{Deployment, Launch, Servers};
 pub use endpoint_url::{Api, EndpointUrl, EndpointUrlError};
 pub use error::{ConfigError, Origin, Problem};
 pub use flags::Flag;
 pub use safety::{SafetyBackend, SafetyConfig};
 pub use sampling::Precision;
 pub use slo::Slo;
+pub use template::{Blanks, Template};
 
 /// The `parameters.json` this crate ships, used where no file is found.
 pub const BUILT_IN: &str = include_str!("../../fixtures/parameters.json");
@@ -79,6 +82,13 @@ pub struct Config {
     pub top_p: f64,
     /// `MODEL_ENDPOINTS`: the servers under load; empty boots the embedded simulated engine.
     pub model_endpoints: Vec<EndpointUrl>,
+    /// `BALANCING`: which endpoint gets the next request.
+    pub balancing: Balancing,
+    /// `DEPLOYMENTS`: what the bench `deployments` measures, in this order; no name twice. Empty
+    /// measures embedded engines.
+    pub deployments: Vec<Deployment>,
+    /// How deployments with `"safe_check": true` are checked; `Some` where there is one.
+    pub deployment_safety: Option<SafetyConfig>,
     /// `TOKENIZER_PATH`: a tokenizer file, or a directory that holds `tokenizer.json`. Not yet
     /// known to exist.
     pub tokenizer_path: Option<PathBuf>,
@@ -166,6 +176,28 @@ impl LoadShape {
     }
 }
 
+/// Which endpoint gets the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Balancing {
+    /// Each in turn: equal counts.
+    RoundRobin,
+    /// The one with the fewest requests under way: a slow one gets fewer.
+    LeastOutstanding,
+}
+
+impl Balancing {
+    /// Every policy.
+    pub const ALL: [Balancing; 2] = [Balancing::RoundRobin, Balancing::LeastOutstanding];
+
+    /// The value of `BALANCING` that names it.
+    pub fn id(self) -> &'static str {
+        match self {
+            Balancing::RoundRobin => "round_robin",
+            Balancing::LeastOutstanding => "least_outstanding",
+        }
+    }
+}
+
 /// How much of a prompt the server may answer from its prefix cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PrefixCache {
@@ -237,7 +269,7 @@ impl Config {
         match &self.ab {
             Some(sides) => sides
                 .iter()
-                .flat_map(|side| side.endpoints.clone())
+                .flat_map(|side| side.endpoints().to_vec())
                 .collect(),
             None => self.model_endpoints.clone(),
         }

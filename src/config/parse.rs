@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::error::{ConfigError, Origin, Problem};
 use super::reader::Reader;
 use super::{
-    ApiKey, BUILT_IN, Config, ConfigSource, Flag, Precision, deployment, env, flags, keys, safety,
-    sampling, slo, value,
+    ApiKey, BUILT_IN, Config, ConfigSource, Deployment, Flag, Precision, ab, deployment, env,
+    flags, keys, safety, sampling, slo, value,
 };
 
 /// Where a configuration is looked for, from the current directory.
@@ -97,7 +97,10 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
     });
     let model_path = reader.optional(&keys::MODEL_PATH, value::text);
     let model_headers = reader.value(&keys::MODEL_HEADERS, value::headers);
-    let safety = safety::read(reader);
+    let deployments = deployment::read_all(reader, model_path.as_ref());
+    let checked = |d: &Deployment| d.safe_check == Some(true);
+    let by_deployments = deployments.iter().flatten().any(checked);
+    let safety = safety::read(reader, by_deployments);
     let threshold_tps = reader.value(&keys::THRESHOLD_TPS, |v| {
         value::number(v, |rate| (0.0..=1e6).contains(&rate))
     });
@@ -110,6 +113,7 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
         value::number(v, |mass| mass > 0.0 && mass <= 1.0)
     });
     let model_endpoints = reader.value(&keys::MODEL_ENDPOINTS, value::endpoints);
+    let balancing = reader.value(&keys::BALANCING, value::balancing);
     let tokenizer_path = reader.path(&keys::TOKENIZER_PATH);
     let num_gpu = reader.optional(&keys::NUM_GPU, |v| value::count_u32(v, 100_000));
     let input_file = reader.path(&keys::INPUT_FILE);
@@ -127,20 +131,24 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
     let runs = reader.value(&keys::RUNS, |v| value::count_u32(v, 100));
     let half_width = reader.optional(&keys::PRECISION, sampling::share);
     let budget = reader.value(&keys::PRECISION_BUDGET, value::seconds);
-    let ab = deployment::read(reader);
+    let ab = ab::read(reader);
     let api_key = api_key(reader);
     let (half_width, budget) = (half_width?, budget?);
+    let (safe_check, safety) = safety?;
     Some(Config {
         max_new_tokens: max_new_tokens?,
         concurrent_levels: concurrent_levels?,
         model_path: model_path?,
         model_headers: model_headers?,
-        safety: safety?,
+        safety: safety.clone().filter(|_| safe_check),
         threshold_tps: threshold_tps?,
         random_prompt_length: random_prompt_length?,
         temperature: temperature?,
         top_p: top_p?,
         model_endpoints: model_endpoints?,
+        balancing: balancing?,
+        deployments: deployments?,
+        deployment_safety: safety.filter(|_| by_deployments),
         tokenizer_path: tokenizer_path?,
         num_gpu: num_gpu?,
         input_file: input_file?.or_else(|| questions_beside(&source)),

@@ -27,6 +27,8 @@ impl Config {
             "TEMPERATURE": self.temperature,
             "TOP_P": self.top_p,
             "MODEL_ENDPOINTS": texts(&self.model_endpoints),
+            "BALANCING": self.balancing.id(),
+            "DEPLOYMENTS": self.deployments.iter().map(|d| &d.name).collect::<Vec<_>>(),
             "TOKENIZER_PATH": self.tokenizer_path.as_ref().map(|path| path.to_string_lossy()),
             "NUM_GPU": self.num_gpu,
             "INPUT_FILE": self.input_file.as_ref().map(|path| path.to_string_lossy()),

@@ -48,8 +48,12 @@ enum Choice {
     Azure,
 }
 
-/// The outer `None` is a fault, which is reported.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<SafetyConfig>> {
+/// `SAFE_CHECK`, and how texts are checked where it is on or some deployment has them checked. The
+/// outer `None` is a fault, which is reported.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    by_deployments: bool,
+) -> Option<(bool, Option<SafetyConfig>)> {
     let on = reader.value(&keys::SAFE_CHECK, value::flag);
     let choice = reader.value(&keys::SAFETY_BACKEND, |value| match value.as_str() {
         Some("auto") => Ok(Choice::Auto),
@@ -61,8 +65,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<SafetyConfig>> {
     });
     let delay_ms = reader.value(&keys::SAFETY_DELAY_MS, value::delay_ms);
     let threshold = reader.value(&keys::SAFETY_SEVERITY, |value| value::whole(value, 1, 6));
-    if on == Some(false) {
-        return Some(None);
+    if on == Some(false) && !by_deployments {
+        return Some((false, None));
     }
     let (choice, delay_ms, threshold) = (choice?, delay_ms?, threshold?);
     let backend = match chosen(reader, choice) {
@@ -76,7 +80,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<SafetyConfig>> {
         }
         _ => SafetyBackend::Simulated { delay_ms },
     };
-    on.map(|_| Some(SafetyConfig { backend }))
+    on.map(|on| (on, Some(SafetyConfig { backend })))
 }
 
 /// `auto` is Azure as soon as one of its variables is set: with the other one forgotten, a

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use serde_json::{Map, Value};
 
-use super::{EndpointUrl, FixedOutput, LoadShape, Metric, PrefixCache, keys};
+use super::{Balancing, EndpointUrl, FixedOutput, LoadShape, Metric, PrefixCache, keys};
 
 /// What is wrong with a value: what was found, fit to be shown, and a hint if there is more to say
 /// than what is expected.
@@ -30,7 +30,7 @@ impl Fault {
         }
     }
 
-    fn saying(found: impl Into<String>) -> Fault {
+    pub(super) fn saying(found: impl Into<String>) -> Fault {
         Fault {
             found: found.into(),
         }
@@ -50,7 +50,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// The value's type in words, for values that must not be shown.
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a true/false value",
@@ -264,6 +264,13 @@ pub(super) fn load_shape(value: &Value) -> Parsed<LoadShape> {
     LoadShape::ALL
         .into_iter()
         .find(|shape| value.as_str() == Some(shape.id()))
+        .ok_or_else(|| Fault::found(value))
+}
+
+pub(super) fn balancing(value: &Value) -> Parsed<Balancing> {
+    Balancing::ALL
+        .into_iter()
+        .find(|policy| value.as_str() == Some(policy.id()))
         .ok_or_else(|| Fault::found(value))
 }
 

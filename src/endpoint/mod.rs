@@ -16,7 +16,7 @@ pub mod server_metrics;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub use balance::RoundRobin;
+pub use balance::{Balance, LeastOutstanding, RoundRobin, Turn};
 pub use failure::{Failure, FailureKind};
 pub use http::Http;
 pub use identity::{Identity, Missing, Probe, ServedModel, probe};
@@ -109,7 +109,7 @@ impl Endpoints {
         self.count
     }
 
-    /// The endpoints in the order they were given; a [`RoundRobin`] picks positions in it.
+    /// The endpoints in the order they were given; a [`Balance`] picks positions in it.
     pub fn as_slice(&self) -> &[Endpoint] {
         &self.list
     }

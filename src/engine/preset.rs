@@ -10,7 +10,7 @@ use super::scheduler::SchedulerLimits;
 use super::step_time::StepTime;
 
 /// The shipped presets, the default first.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 8] = [
     (
         "sim-small",
         include_str!("../../fixtures/engine/sim-small.json"),
@@ -28,8 +28,16 @@ const SHIPPED: [(&str, &str); 6] = [
         include_str!("../../fixtures/engine/llama3-8b-h100.json"),
     ),
     (
+        "llama3-70b-h100-tp2",
+        include_str!("../../fixtures/engine/llama3-70b-h100-tp2.json"),
+    ),
+    (
         "llama3-70b-h100-tp4",
         include_str!("../../fixtures/engine/llama3-70b-h100-tp4.json"),
+    ),
+    (
+        "llama3-70b-h100-tp8",
+        include_str!("../../fixtures/engine/llama3-70b-h100-tp8.json"),
     ),
     (
         "tiny-llama-cpu",

@@ -85,8 +85,8 @@ impl GroupPages<'_> {
 
     fn plot(&self, svg: &str) -> String {
         // Criterion cuts off labels as long as ours; the group's name stands in the title.
-        let label = format!("\n{}/c=", self.name);
-        let mut svg = svg.replace(&label, "\nc=");
+        let label = format!("\n{}/", self.name);
+        let mut svg = svg.replace(&label, "\n");
         if self.metric.is_rate() {
             svg = AXES
                 .iter()

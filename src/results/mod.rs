@@ -2,6 +2,7 @@
 
 pub mod baseline;
 mod columns;
+mod deployment;
 mod point;
 mod rank_part;
 mod record;
@@ -9,6 +10,7 @@ mod store;
 
 pub use baseline::{BaselineName, Baselines};
 pub use columns::RequestColumns;
+pub use deployment::DeploymentRecord;
 pub use point::PointKey;
 pub(crate) use point::criterion_file_name;
 pub use rank_part::RankPart;

@@ -8,9 +8,9 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::PointKey;
 use super::columns::RequestColumns;
 use super::rank_part::RankPart;
+use super::{DeploymentRecord, PointKey};
 use crate::endpoint::{Identity, MetricsInterval};
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
@@ -70,6 +70,9 @@ pub struct RunRecord {
     /// Window i of the one was measured beside window i of the other.
     #[serde(default)]
     pub interleaved: Option<String>,
+    /// On which of several deployments it was measured; null where there was but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentRecord>,
     /// In the record of one rank's part: whose. Such a record has one window with all that the rank sent,
     /// warm-up and drain included.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -50,6 +50,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         server_metrics: Vec::new(),
         self_check: None,
         interleaved: None,
+        deployment: None,
         part: None,
         ranks: Vec::new(),
         windows: columns,

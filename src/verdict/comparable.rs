@@ -72,11 +72,12 @@ const WORKLOAD: [&str; 12] = [
 ];
 
 /// Keys that say where and how long was measured, not what: their difference is not worth a word.
-const INCIDENTAL: [&str; 13] = [
+const INCIDENTAL: [&str; 14] = [
     "CONFIG",
     "CONCURRENT_LEVELS",
     "MODEL_PATH",
     "MODEL_ENDPOINTS",
+    "DEPLOYMENTS",
     "TOKENIZER_PATH",
     "INPUT_FILE",
     "PROMPT_KEYS",

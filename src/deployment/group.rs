@@ -1,0 +1,91 @@
+//! A process group of its own for each server, so that what it starts is stopped with it.
+
+use std::process::{Child, Command};
+
+/// The group of a process that was started with [`Group::lead`].
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group(nix::unistd::Pid);
+
+#[cfg(unix)]
+impl Group {
+    /// Lets the process that `command` starts lead a group. On Linux it gets SIGTERM when the thread that
+    /// starts it ends before it does, as when the harness is killed.
+    pub fn lead(command: &mut Command) {
+        use std::os::unix::process::CommandExt;
+        command.process_group(0);
+        #[cfg(target_os = "linux")]
+        end_with_parent(command);
+    }
+
+    /// The group that `child` leads.
+    pub fn of(child: &Child) -> Group {
+        // A process id is a positive pid_t.
+        Group(nix::unistd::Pid::from_raw(child.id() as i32))
+    }
+
+    /// Asks the whole group to end.
+    pub fn terminate(self, _: &mut Child) {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+    }
+
+    /// Ends the whole group.
+    pub fn kill(self, _: &mut Child) {
+        self.signal(nix::sys::signal::Signal::SIGKILL);
+    }
+
+    /// Whether no process of the group is left.
+    pub fn is_empty(self) -> bool {
+        nix::sys::signal::killpg(self.0, None) == Err(nix::errno::Errno::ESRCH)
+    }
+
+    fn signal(self, signal: nix::sys::signal::Signal) {
+        // An error is a group that is gone.
+        let _ = nix::sys::signal::killpg(self.0, signal);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn end_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = nix::unistd::getpid();
+    let ask = move || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+        match nix::unistd::getppid() == parent {
+            true => Ok(()),
+            // The harness has died in between, and would not be noticed any more.
+            false => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
+        }
+    };
+    // SAFETY: between fork and exec only prctl and getppid run, which are async-signal-safe, and nothing
+    // is allocated: both errors are plain codes.
+    unsafe {
+        command.pre_exec(ask);
+    }
+}
+
+/// Without process groups the process itself is all that can be stopped.
+#[cfg(not(unix))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group;
+
+#[cfg(not(unix))]
+impl Group {
+    pub fn lead(_: &mut Command) {}
+
+    pub fn of(_: &Child) -> Group {
+        Group
+    }
+
+    pub fn terminate(self, child: &mut Child) {
+        let _ = child.kill();
+    }
+
+    pub fn kill(self, child: &mut Child) {
+        let _ = child.kill();
+    }
+
+    pub fn is_empty(self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,208 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::ports::{self, Port};
+use super::supervisor::{self, Supervised, lock};
+use super::{DeploymentError, gpus, log};
+use crate::config::{Blanks, Deployment, EndpointUrl, Launch, Servers};
+use crate::endpoint::EndpointError;
+
+/// How often a server is looked at while it is waited for.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A server whose port was taken by somebody else is started again, so often.
+const MOST_STARTS: u32 = 3;
+
+/// The servers of a deployment that were started; dropping it stops them.
+#[derive(Debug)]
+pub struct Running {
+    deployment: Deployment,
+    launch: Launch,
+    model: String,
+    gpus: Vec<String>,
+    logs: PathBuf,
+    replicas: Vec<Replica>,
+}
+
+#[derive(Debug)]
+struct Replica {
+    server: Supervised,
+    port: u16,
+    starts: u32,
+}
+
+impl Running {
+    /// Starts every replica of `deployment`; `None` where its servers run already. `model` is
+    /// `MODEL_PATH`; `logs` is the directory of their logs, `<deployment>-<replica>.log`.
+    ///
+    /// Must be called from a thread that outlives the servers: on Linux they end with it.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] for a program that cannot be run, and what it needs before.
+    pub fn start(
+        deployment: &Deployment,
+        model: Option<&str>,
+        logs: &Path,
+    ) -> Result<Option<Running>, DeploymentError> {
+        let Servers::Launched(launch) = &deployment.servers else {
+            return Ok(None);
+        };
+        let count = launch.replicas.get();
+        let per_replica = deployment.gpus_per_replica.map_or(0, |n| n.get() as usize);
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+        let mut running = Running {
+            gpus: gpus::assign(&deployment.name, count, per_replica, visible.as_deref())?,
+            deployment: deployment.clone(),
+            launch: launch.clone(),
+            model: model.unwrap_or_default().to_owned(),
+            logs: logs.to_owned(),
+            replicas: Vec::with_capacity(count),
+        };
+        let ports = (0..count).map(|_| Port::reserve());
+        let ports: Vec<Port> = ports
+            .collect::<Result<_, _>>()
+            .map_err(DeploymentError::Port)?;
+        for (at, port) in ports.into_iter().enumerate() {
+            let replica = running.start_replica(at, port, 1)?;
+            running.replicas.push(replica);
+        }
+        Ok(Some(running))
+    }
+
+    fn start_replica(
+        &self,
+        at: usize,
+        port: Port,
+        starts: u32,
+    ) -> Result<Replica, DeploymentError> {
+        let gpus_per_replica = self.deployment.gpus_per_replica;
+        let blanks = Blanks {
+            model: &self.model,
+            port: port.number(),
+            tp: gpus_per_replica.map_or(1, |n| n.get()),
+            gpus: &self.gpus[at],
+            replica: at,
+            name: &self.deployment.name,
+        };
+        let words: Vec<String> = self
+            .launch
+            .command
+            .iter()
+            .map(|w| w.fill(&blanks))
+            .collect();
+        // A command has a first word, or it would not have been read.
+        let program = words.first().cloned().unwrap_or_default();
+        let mut command = Command::new(&program);
+        command.args(words.iter().skip(1));
+        let variables = self.launch.env.iter();
+        command.envs(variables.map(|(name, value)| (name, value.fill(&blanks))));
+        let path = log::path(&self.logs, &self.deployment.name, at);
+        let file = log::create(&path).map_err(|source| DeploymentError::Log {
+            path: path.display().to_string(),
+            source,
+        })?;
+        let failed = |source: std::io::Error| DeploymentError::Spawn {
+            deployment: self.deployment.name.clone(),
+            program,
+            mend: match source.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "Give the path of a program, or one that is in PATH; no shell is asked"
+                }
+                _ => "Is it a program that may be run?",
+            },
+            source,
+        };
+        let port = port.release();
+        let server = supervisor::start(command, &path, file, failed)?;
+        Ok(Replica {
+            server,
+            port,
+            starts,
+        })
+    }
+
+    /// The addresses of the replicas, in their order.
+    pub fn urls(&self) -> Vec<EndpointUrl> {
+        let url = |replica: &Replica| {
+            let url = EndpointUrl::parse(&format!("http://127.0.0.1:{}", replica.port));
+            url.expect("an address and a port are a URL")
+        };
+        self.replicas.iter().map(url).collect()
+    }
+
+    /// Waits until a server has ended, which none should; the position of the first.
+    pub async fn death(&self) -> usize {
+        loop {
+            if let Some(dead) = self.dead() {
+                return dead;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// A server that has ended, and how; `None` while all live.
+    pub fn died(&self) -> Option<DeploymentError> {
+        self.dead().map(|at| self.report_death(at))
+    }
+
+    fn dead(&self) -> Option<usize> {
+        let ended = |replica: &Replica| lock(&replica.server).ended().is_some();
+        self.replicas.iter().position(ended)
+    }
+
+    /// Starts a server again that has ended as another had taken its port meanwhile.
+    ///
+    /// # Errors
+    /// [`DeploymentError::Died`] where that is not why, or too often.
+    pub(crate) fn restart(&mut self, at: usize) -> Result<(), DeploymentError> {
+        let Replica { port, starts, .. } = self.replicas[at];
+        if starts >= MOST_STARTS || !ports::is_taken(port) {
+            return Err(self.report_death(at));
+        }
+        let port = Port::reserve().map_err(DeploymentError::Port)?;
+        self.replicas[at] = self.start_replica(at, port, starts + 1)?;
+        Ok(())
+    }
+
+    fn report_death(&self, at: usize) -> DeploymentError {
+        let mut server = lock(&self.replicas[at].server);
+        DeploymentError::Died {
+            server: self.server_name(at),
+            status: match server.ended() {
+                Some(status) => status.to_string(),
+                None => "no status".to_owned(),
+            },
+            log: server.log().display().to_string(),
+            tail: log::tail(server.log()),
+        }
+    }
+
+    fn server_name(&self, at: usize) -> String {
+        format!("deployment {}, replica {at}", self.deployment.name)
+    }
+
+    /// Why its servers cannot be used although they run, with the ends of their logs.
+    pub(crate) fn not_ready(&self, error: EndpointError) -> DeploymentError {
+        let each = self.replicas.iter().enumerate().map(|(at, replica)| {
+            let server = lock(&replica.server);
+            let (name, path) = (self.server_name(at), server.log().display());
+            format!(
+                "{name}: the end of its log {path}:\n{}",
+                log::tail(server.log())
+            )
+        });
+        DeploymentError::NotReady {
+            deployment: self.deployment.name.clone(),
+            error: Box::new(error),
+            logs: Vec::from_iter(each).join("\n"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let servers = self.replicas.iter().map(|replica| replica.server.clone());
+        supervisor::stop(&Vec::from_iter(servers));
+    }
+}

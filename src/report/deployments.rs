@@ -1,0 +1,426 @@
+//! Several deployments side by side, and which of them is best.
+
+use std::collections::BTreeSet;
+
+use super::change::{percent, value};
+use super::columns::NOT_AVAILABLE;
+use super::grid::grid;
+use super::label;
+use crate::config::Slo;
+use crate::metrics::{Distribution, Summary};
+use crate::results::RunRecord;
+use crate::verdict::{Contender, Figure, Ranking, RunSet, Standing, rank};
+
+/// Differences below this share are ties.
+const THRESHOLD: f64 = 0.03;
+
+/// A table of all deployments at every point, and for each prompt which is best: in throughput, per GPU,
+/// within `SLO`, and at each load. `sides` are the deployments in their order.
+pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
+    let records = || sides.iter().flat_map(RunSet::records);
+    let presets: BTreeSet<&str> = records().filter_map(|r| r.simulated.as_deref()).collect();
+    let presets = Vec::from_iter(presets).join(", ");
+    let simulated = (!presets.is_empty()).then_some(presets.as_str());
+    let mut text = format!(
+        "## {bench}: which deployment{}\n\n",
+        label::simulated(simulated)
+    );
+    let prompts: BTreeSet<&str> = records().map(|record| &*record.prompt).collect();
+    for prompt in prompts {
+        let of_prompt = of_prompt(sides, prompt);
+        let rows = of_prompt
+            .iter()
+            .map(|record| row(record, &of_prompt).to_vec());
+        let table = grid(HEAD.map(String::from).to_vec(), rows, 3);
+        text.push_str(&format!("{table}\n\n"));
+        let tokens = of_prompt.first().map_or(0, |record| record.prompt_tokens);
+        text.push_str(&format!("Best for prompt {prompt} ({tokens} tokens):\n"));
+        for line in best(&of_prompt) {
+            text.push_str(&format!("- {line}\n"));
+        }
+        text.push('\n');
+    }
+    for side in sides.iter().filter(|side| side.records().next().is_none()) {
+        text.push_str(&format!("- {}: not measured\n", side.name));
+    }
+    text.push_str(&format!(
+        "\nTied: the whole interval is within {} %. Tied within noise: its estimate is, or it is not significant (false \
+         discovery rate 5 % in each line): measure longer.\n\
+         Scaling: tok/s ÷ (replicas × tok/s of one replica under the same load of its own); it needs a deployment of \
+         one such replica, measured at that load.\n\
+         Balance: least and greatest share of the requests at one server, as a multiple of an even share.\n",
+        100.0 * THRESHOLD
+    ));
+    text
+}
+
+/// The records of a prompt by concurrency, and in the order of the deployments.
+fn of_prompt<'a>(sides: &'a [RunSet], prompt: &str) -> Vec<&'a RunRecord> {
+    let records = sides.iter().flat_map(RunSet::records);
+    let mut records: Vec<_> = records.filter(|record| record.prompt == prompt).collect();
+    records.sort_by_key(|record| record.concurrency);
+    records
+}
+
+const HEAD: [&str; 13] = [
+    "Prompt",
+    "Deployment",
+    "Servers × GPUs",
+    "c",
+    "tok/s",
+    "tok/s per GPU",
+    "RPS",
+    "TTFT P99 (ms)",
+    "TPOT P99 (ms)",
+    "Goodput (req/s)",
+    "In SLO",
+    "Scaling",
+    "Balance",
+];
+
+fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
+    let summary = record.summary.as_ref();
+    let shown = |figure: Option<f64>| figure.map_or(NOT_AVAILABLE.to_owned(), value);
+    let tok_s = summary.and_then(|s| s.output_tok_s);
+    let p99 = |of: fn(&Summary) -> Option<Distribution>| summary.and_then(of).map(|d| d.p99);
+    [
+        record.prompt.clone(),
+        named(record),
+        layout(record),
+        record.concurrency.to_string(),
+        shown(tok_s),
+        shown(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
+        shown(summary.map(|s| s.rps)),
+        shown(p99(|s| s.ttft_ms)),
+        shown(p99(|s| s.tpot_ms)),
+        shown(summary.and_then(|s| s.goodput)),
+        match in_slo(record) {
+            None => NOT_AVAILABLE,
+            Some(true) => "yes",
+            Some(false) => "no",
+        }
+        .to_owned(),
+        scaling(record, all).map_or(NOT_AVAILABLE.to_owned(), |s| format!("{:.0} %", 100.0 * s)),
+        balance(record),
+    ]
+}
+
+/// The deployment's name, with the user's label.
+fn named(record: &RunRecord) -> String {
+    let Some(deployment) = &record.deployment else {
+        return record.server();
+    };
+    match &deployment.version {
+        Some(version) => format!("{} ({version})", deployment.name),
+        None => deployment.name.clone(),
+    }
+}
+
+fn layout(record: &RunRecord) -> String {
+    let deployment = record.deployment.as_ref();
+    match deployment.and_then(|d| d.gpus_per_replica) {
+        Some(gpus) => format!("{} × {gpus}", record.endpoints.len()),
+        None => format!("{} × ?", record.endpoints.len()),
+    }
+}
+
+fn gpus(record: &RunRecord) -> Option<f64> {
+    // `NUM_GPU` of the record is that of its deployment.
+    record.config["NUM_GPU"].as_f64()
+}
+
+/// The limits of `SLO` with the P99 that each is of.
+fn limits(record: &RunRecord) -> Vec<(&'static str, f64, Option<f64>)> {
+    let slo: Slo = serde_json::from_value(record.config["SLO"].clone()).unwrap_or_default();
+    let p99 = |of: fn(&Summary) -> Option<Distribution>| {
+        record.summary.as_ref().and_then(of).map(|d| d.p99)
+    };
+    let all = [
+        ("TTFT", slo.ttft, p99(|s| s.ttft_ms)),
+        ("TPOT", slo.tpot, p99(|s| s.tpot_ms)),
+        ("ITL", slo.itl, p99(|s| s.itl_ms)),
+        ("E2EL", slo.e2el, p99(|s| s.e2el_ms)),
+    ];
+    let set = all
+        .into_iter()
+        .filter_map(|(name, limit, p99)| Some((name, limit?, p99)));
+    set.collect()
+}
+
+/// Whether the P99 of every latency that `SLO` limits is within; `None` without limits.
+fn in_slo(record: &RunRecord) -> Option<bool> {
+    let limits = limits(record);
+    let within = |(_, limit, p99): &(_, f64, Option<f64>)| p99.is_some_and(|p99| p99 <= *limit);
+    (!limits.is_empty()).then(|| limits.iter().all(within))
+}
+
+/// tok/s ÷ (replicas × one replica's), where one such replica was measured under the same load of its own.
+fn scaling(record: &RunRecord, all: &[&RunRecord]) -> Option<f64> {
+    let deployment = record.deployment.as_ref()?;
+    let replicas = deployment.replicas;
+    if replicas < 2 || !record.concurrency.is_multiple_of(replicas) {
+        return None;
+    }
+    let is_one = |other: &&&RunRecord| {
+        other.concurrency == record.concurrency / replicas
+            && other.deployment.as_ref().is_some_and(|d| {
+                d.replicas == 1
+                    && d.gpus_per_replica == deployment.gpus_per_replica
+                    && d.version == deployment.version
+            })
+    };
+    let one = all.iter().find(is_one)?;
+    let tok_s = |record: &RunRecord| record.summary.as_ref()?.output_tok_s;
+    Some(tok_s(record)? / (replicas as f64 * tok_s(one)?))
+}
+
+fn balance(record: &RunRecord) -> String {
+    let shares = record.summary.iter().flat_map(|summary| &summary.endpoints);
+    let requests: Vec<f64> = shares.map(|share| share.requests as f64).collect();
+    let even = requests.iter().sum::<f64>() / requests.len() as f64;
+    let least = requests.iter().copied().reduce(f64::min);
+    let most = requests.iter().copied().reduce(f64::max);
+    match (least, most) {
+        (Some(least), Some(most)) if requests.len() > 1 && even > 0.0 => {
+            format!("{:.2}–{:.2}", least / even, most / even)
+        }
+        (Some(_), _) => "one server".to_owned(),
+        _ => NOT_AVAILABLE.to_owned(),
+    }
+}
+
+/// Which deployments are best, one line for each question.
+fn best(records: &[&RunRecord]) -> Vec<String> {
+    let mut lines = vec![
+        answer("throughput", &best_points(records, |_| true), false),
+        per_gpu(records),
+        within_slo(records),
+    ];
+    let mut levels: Vec<usize> = records.iter().map(|record| record.concurrency).collect();
+    levels.dedup();
+    // Of one load all has been said.
+    for level in levels.iter().copied().filter(|_| levels.len() > 1) {
+        let at = best_points(records, |record| record.concurrency == level);
+        lines.push(answer(&format!("throughput at c={level}"), &at, false));
+    }
+    lines
+}
+
+/// Of each deployment the record with the most tok/s among those that count.
+fn best_points<'a>(
+    records: &[&'a RunRecord],
+    counts: impl Fn(&RunRecord) -> bool,
+) -> Vec<&'a RunRecord> {
+    let tok_s = |record: &RunRecord| record.summary.as_ref().and_then(|s| s.output_tok_s);
+    let mut best: Vec<&RunRecord> = Vec::new();
+    for record in records.iter().filter(|record| counts(record)) {
+        match best.iter_mut().find(|known| named(known) == named(record)) {
+            Some(known) if tok_s(record) > tok_s(known) => *known = record,
+            Some(_) => {}
+            None => best.push(record),
+        }
+    }
+    best
+}
+
+fn per_gpu(records: &[&RunRecord]) -> String {
+    let best = best_points(records, |_| true);
+    let counts: Option<Vec<u32>> = best
+        .iter()
+        .map(|record| Some(gpus(record)? as u32))
+        .collect();
+    match counts.as_deref() {
+        None => {
+            "throughput per GPU: n/a, as the GPUs of a deployment are not known (gpus_per_replica)"
+                .to_owned()
+        }
+        Some([first, others @ ..]) if others.iter().all(|count| count == first) => {
+            format!("throughput per GPU: the same, as each deployment has {first} GPUs")
+        }
+        Some(_) => answer("throughput per GPU", &best, true),
+    }
+}
+
+fn within_slo(records: &[&RunRecord]) -> String {
+    let limits = records
+        .first()
+        .map(|record| limits(record))
+        .unwrap_or_default();
+    if limits.is_empty() {
+        return "throughput within SLO: n/a, as SLO is not set".to_owned();
+    }
+    let limits = limits
+        .iter()
+        .map(|(name, limit, _)| format!("{name} ≤ {limit} ms"));
+    let question = format!(
+        "throughput with P99 of {}",
+        Vec::from_iter(limits).join(", ")
+    );
+    let within = best_points(records, |record| in_slo(record) == Some(true));
+    match within.is_empty() {
+        true => format!("{question}: none, no point meets it"),
+        false => answer(&question, &within, false),
+    }
+}
+
+/// A client that did not keep up makes a figure doubtful.
+fn doubt(record: &RunRecord) -> &'static str {
+    match &record.self_check {
+        Some(check) if !check.client_bound.is_empty() => ", client-bound",
+        _ => "",
+    }
+}
+
+/// `throughput: **4x2** with 11300 tok/s at c=512; behind it: 2x4 (10600 at c=512, −6.2 %, …)`.
+fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
+    let names: Vec<String> = records.iter().map(|record| named(record)).collect();
+    let contenders = records.iter().zip(&names).map(|(record, name)| Contender {
+        name,
+        record,
+        divisor: match per_gpu {
+            true => gpus(record).unwrap_or(1.0),
+            false => 1.0,
+        },
+    });
+    let Ranking(ranked) = rank(Figure::TokS, contenders, THRESHOLD);
+    let unit = match per_gpu {
+        true => "tok/s per GPU",
+        false => "tok/s",
+    };
+    let (mut best, mut tied, mut unsure) = (String::new(), vec![], vec![]);
+    let (mut behind, mut apart) = (vec![], vec![]);
+    for (contender, figure, standing) in &ranked {
+        let figure = figure.map(value).unwrap_or_default();
+        let at = format!(
+            "at c={}{}",
+            contender.record.concurrency,
+            doubt(contender.record)
+        );
+        let name = contender.name;
+        let change = |change: &crate::verdict::Change| {
+            let (low, high) = change.interval;
+            let (change, low, high) = (percent(change.relative), percent(low), percent(high));
+            format!("{name} ({figure} {at}, {change}, 95 %: {low} … {high})")
+        };
+        match standing {
+            Standing::Best => best = format!("**{name}** with {figure} {unit} {at}"),
+            Standing::Tied(c) if c.interval.0 > -THRESHOLD => tied.push(change(c)),
+            Standing::Tied(c) => unsure.push(change(c)),
+            Standing::Behind(c) => behind.push(change(c)),
+            Standing::Unclear(why) => apart.push(format!("{name}: {why}")),
+            Standing::Incomparable(why) => apart.push(format!("{name} is not compared: {why}")),
+        }
+    }
+    if best.is_empty() {
+        best = NOT_AVAILABLE.to_owned();
+    }
+    let lists = [
+        ("tied with it", tied),
+        ("tied within noise", unsure),
+        ("behind it", behind),
+    ];
+    for (words, list) in lists {
+        if !list.is_empty() {
+            best.push_str(&format!("; {words}: {}", list.join(", ")));
+        }
+    }
+    for note in apart {
+        best.push_str(&format!("; {note}"));
+    }
+    format!("{question}: {best}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::Preset;
+    use crate::results::DeploymentRecord;
+    use crate::simulation::{self, VirtualLoad, VirtualSetup};
+
+    /// A deployment of the quick preset on so many replicas of two GPUs each.
+    fn side(name: &str, replicas: usize, levels: &[usize], slo: Slo) -> RunSet {
+        let record = |concurrency: &usize| {
+            let setup = VirtualSetup {
+                replicas: NonZeroUsize::new(replicas).unwrap(),
+                concurrency: NonZeroUsize::new(*concurrency).unwrap(),
+                noise: "step=0.02".parse().unwrap(),
+                ..VirtualSetup::new(Preset::named("sim-small").unwrap())
+            };
+            let mut load = VirtualLoad::start(setup.clone()).unwrap();
+            load.window(2);
+            let windows = (0..10).map(|_| load.window(4)).collect();
+            let mut record = simulation::record(&setup, "deployments", &[windows]);
+            record.deployment = Some(DeploymentRecord {
+                name: name.to_owned(),
+                replicas,
+                gpus_per_replica: Some(2),
+                version: None,
+            });
+            record.config["NUM_GPU"] = json!(2 * replicas);
+            record.config["SLO"] = json!(slo);
+            record
+        };
+        RunSet::new(name, levels.iter().map(record).collect::<Vec<_>>())
+    }
+
+    fn line<'a>(text: &'a str, begin: &str) -> &'a str {
+        let found = text.lines().find(|line| line.starts_with(begin));
+        found.unwrap_or_else(|| panic!("no line {begin}: {text}"))
+    }
+
+    #[test]
+    fn the_table_has_scaling_and_balance_and_the_answers_name_the_best() {
+        let none = Slo::default();
+        let sides = [side("1x2", 1, &[8], none), side("2x2", 2, &[8, 16], none)];
+        let text = deployments("deployments", &sides);
+        assert!(text.contains("which deployment — **simulated**"), "{text}");
+        let two = text
+            .lines()
+            .find(|line| line.contains("| 2x2 ") && line.contains("| 16 |"));
+        let cells: Vec<&str> = two.unwrap().split('|').map(str::trim).collect();
+        let scaling: f64 = cells[12].trim_end_matches(" %").parse().unwrap();
+        assert!((95.0..105.0).contains(&scaling), "{cells:?}");
+        assert_eq!(cells[13], "1.00–1.00");
+        let throughput = line(&text, "- throughput: ");
+        assert!(
+            throughput.contains("**2x2**") && throughput.contains("behind it: 1x2"),
+            "{throughput}"
+        );
+        let per_gpu = line(&text, "- throughput per GPU: ");
+        assert!(
+            per_gpu.contains("1x2") && per_gpu.contains("tok/s per GPU"),
+            "{per_gpu}"
+        );
+        assert!(line(&text, "- throughput within SLO").contains("SLO is not set"));
+        assert!(line(&text, "- throughput at c=8").contains("**2x2**"));
+    }
+
+    #[test]
+    fn points_beyond_the_slo_do_not_count_and_equals_are_tied() {
+        // Between the TPOT of 8 and of 32 requests at one server.
+        let slo = Slo {
+            tpot: Some(5.5),
+            ..Slo::default()
+        };
+        let sides = [side("a", 1, &[8, 32], slo), side("b", 1, &[8, 32], slo)];
+        let text = deployments("deployments", &sides);
+        let within = line(&text, "- throughput with P99 of TPOT ≤ 5.5 ms: ");
+        assert!(
+            within.contains("at c=8") && !within.contains("at c=32"),
+            "{text}"
+        );
+        assert!(within.contains("; tied with"), "{within}");
+        let tight = Slo {
+            tpot: Some(0.001),
+            ..Slo::default()
+        };
+        let text = deployments("deployments", &[side("a", 1, &[8], tight)]);
+        assert!(text.contains("none, no point meets it"), "{text}");
+        let text = deployments("deployments", &[RunSet::new("gone", [])]);
+        assert!(text.contains("- gone: not measured"), "{text}");
+    }
+}

@@ -1,0 +1,201 @@
+//! Which of several sides is best in a figure, and which cannot be told from it.
+
+use super::change::between;
+use super::comparable::check;
+use super::family::adjusted;
+use super::series::{Estimate, Series};
+use super::{Change, Figure, Unclear, Verdict};
+use crate::config::Slo;
+use crate::load::Window;
+use crate::results::RunRecord;
+
+/// A side in one figure.
+#[derive(Clone, Copy, Debug)]
+pub struct Contender<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its measurement, at whatever load.
+    pub record: &'a RunRecord,
+    /// What the figure is divided by: 1, or the number of GPUs.
+    pub divisor: f64,
+}
+
+/// How a contender stands to the best.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// It is the best.
+    Best,
+    /// It cannot be told from the best: the difference is not significant, or below the threshold.
+    Tied(Change),
+    /// It is worse.
+    Behind(Change),
+    /// It has no such figure.
+    Unclear(Unclear),
+    /// It did other work, as said.
+    Incomparable(String),
+}
+
+/// The contenders, the best first, each with its figure in its unit; those without one come last.
+#[derive(Clone, Debug)]
+pub struct Ranking<'a>(pub Vec<(Contender<'a>, Option<f64>, Standing)>);
+
+/// Ranks contenders by a figure. Each is compared with the best as two sides are; the p-values of the
+/// ranking are adjusted together, and differences below `threshold` (a share) are ties.
+pub fn rank<'a>(
+    figure: Figure,
+    contenders: impl IntoIterator<Item = Contender<'a>>,
+    threshold: f64,
+) -> Ranking<'a> {
+    let mut measured = Vec::new();
+    let mut last = Vec::new();
+    for contender in contenders {
+        match estimates(figure, &contender) {
+            Ok(estimates) => measured.push((contender, estimates)),
+            Err(unclear) => last.push((contender, None, Standing::Unclear(unclear))),
+        }
+    }
+    let sign = match figure.larger_is_better() {
+        true => -1.0,
+        false => 1.0,
+    };
+    measured.sort_by(|(_, a), (_, b)| (sign * mean_log(a)).total_cmp(&(sign * mean_log(b))));
+    let mut measured = measured.into_iter();
+    let Some((best, of_best)) = measured.next() else {
+        return Ranking(last);
+    };
+    let mut changes = Vec::new();
+    for (contender, estimates) in measured {
+        match check(&contender.record.point(), best.record, contender.record) {
+            Ok(()) => {
+                let assumed = figure.assumed_between_runs();
+                changes.push((contender, between(&of_best, &estimates, assumed)));
+            }
+            Err(why) => {
+                let value = Some(mean_log(&estimates).exp());
+                last.push((contender, value, Standing::Incomparable(why.to_string())));
+            }
+        }
+    }
+    let p_values: Vec<f64> = changes.iter().map(|(_, change)| change.p_value).collect();
+    let judged = changes.into_iter().zip(adjusted(&p_values));
+    let judged = judged.map(|((contender, change), p)| {
+        let verdict = Verdict::of(&change, p, threshold, figure.larger_is_better());
+        let standing = match verdict {
+            Verdict::Regressed => Standing::Behind(change),
+            _ => Standing::Tied(change),
+        };
+        (contender, Some(change.after), standing)
+    });
+    let best = (best, Some(mean_log(&of_best).exp()), Standing::Best);
+    Ranking(std::iter::once(best).chain(judged).chain(last).collect())
+}
+
+/// One for each run.
+fn estimates(figure: Figure, contender: &Contender<'_>) -> Result<Vec<Estimate>, Unclear> {
+    let record = contender.record;
+    let slo: Slo = serde_json::from_value(record.config["SLO"].clone()).unwrap_or_default();
+    let estimate = |windows: &Vec<Window>| {
+        let estimate = Series::of(figure, windows, &slo)?.estimate();
+        Ok(Estimate {
+            log_value: estimate.log_value - contender.divisor.ln(),
+            ..estimate
+        })
+    };
+    let runs = record.runs();
+    match runs.is_empty() {
+        true => Err(Unclear::NotMeasured),
+        false => runs.iter().map(estimate).collect(),
+    }
+}
+
+fn mean_log(runs: &[Estimate]) -> f64 {
+    runs.iter().map(|run| run.log_value).sum::<f64>() / runs.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Preset;
+    use crate::simulation::{VirtualLoad, VirtualSetup, record};
+
+    /// A run whose steps take longer by `slowdown`.
+    fn run(seed: u64, slowdown: &str) -> RunRecord {
+        let setup = VirtualSetup {
+            seeds: seed.into(),
+            noise: "step=0.03".parse().unwrap(),
+            slowdown: slowdown.parse().unwrap(),
+            ..VirtualSetup::new(Preset::named("sim-small").unwrap())
+        };
+        let mut load = VirtualLoad::start(setup.clone()).unwrap();
+        load.window(2);
+        let windows = (0..10).map(|_| load.window(4)).collect();
+        record(&setup, "deployments", &[windows])
+    }
+
+    fn contender<'a>(name: &'a str, record: &'a RunRecord) -> Contender<'a> {
+        Contender {
+            name,
+            record,
+            divisor: 1.0,
+        }
+    }
+
+    #[test]
+    fn the_best_comes_first_equals_are_tied_and_the_slow_are_behind() {
+        let [slow, quick, same] = [run(1, "20%"), run(2, "0%"), run(3, "0%")];
+        let contenders = [
+            contender("slow", &slow),
+            contender("quick", &quick),
+            contender("same", &same),
+        ];
+        for figure in [Figure::TokS, Figure::E2elP50] {
+            let Ranking(ranked) = rank(figure, contenders, 0.03);
+            assert_eq!(ranked[0].2, Standing::Best);
+            assert!(matches!(ranked[1].2, Standing::Tied(_)), "{ranked:?}");
+            assert_eq!(ranked[2].0.name, "slow", "{figure:?}");
+            assert!(matches!(ranked[2].2, Standing::Behind(_)), "{ranked:?}");
+        }
+    }
+
+    #[test]
+    fn a_divisor_turns_the_order_round() {
+        let [quick, slow] = [run(1, "0%"), run(2, "20%")];
+        let per_gpu = [
+            Contender {
+                divisor: 8.0,
+                ..contender("quick", &quick)
+            },
+            Contender {
+                divisor: 4.0,
+                ..contender("slow", &slow)
+            },
+        ];
+        let Ranking(ranked) = rank(Figure::TokS, per_gpu, 0.03);
+        assert_eq!(ranked[0].0.name, "slow");
+        let rate = slow.summary.as_ref().unwrap().output_tok_s.unwrap() / 4.0;
+        assert!(
+            (ranked[0].1.unwrap() / rate - 1.0).abs() < 0.01,
+            "{ranked:?}"
+        );
+    }
+
+    #[test]
+    fn other_work_and_missing_figures_are_not_ranked() {
+        let [one, mut other, mut failed] = [run(1, "10%"), run(2, "20%"), run(3, "0%")];
+        other.config["MAX_NEW_TOKENS"] = 7.into();
+        failed.windows.clear();
+        let contenders = [
+            contender("failed", &failed),
+            contender("other", &other),
+            contender("one", &one),
+        ];
+        let Ranking(ranked) = rank(Figure::TokS, contenders, 0.03);
+        let names: Vec<&str> = ranked.iter().map(|(c, _, _)| c.name).collect();
+        assert_eq!(names, ["one", "failed", "other"]);
+        assert_eq!(ranked[1].2, Standing::Unclear(Unclear::NotMeasured));
+        let Standing::Incomparable(why) = &ranked[2].2 else {
+            panic!("{ranked:?}")
+        };
+        assert!(why.contains("MAX_NEW_TOKENS"), "{why}");
+    }
+}
