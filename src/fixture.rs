@@ -1,5 +1,7 @@
 //! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
 
+mod sampler;
+
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::client::{Clock, HttpClientError, REQUEST_ID, http_client};
 use crate::config::{Config, Deployment, EndpointUrl, EndpointUrlError};
 use crate::endpoint::{self, EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
 use crate::engine::{Engine, EngineError, EngineOptions, Preset, raise_file_limit};
+pub use sampler::Sampler;
+
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
     TokenizerSource, shipped_tokenizer,

@@ -8,12 +8,12 @@ use rand::rngs::StdRng;
 use super::point::Point;
 use super::progress::Progress;
 use super::record;
-use super::results::{Measured, Origin, Results};
+use super::results::{Measured, Origin, Results, ServersSaid};
 use super::target::Serving;
 use super::windows::{count_missing_tokens, succeeding_window};
 use crate::client::FailureCause;
 use crate::endpoint::Endpoints;
-use crate::fixture::{self, Fixture, LOAD_THREADS, Scrape, Side};
+use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler, Scrape, Side};
 use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Window};
 use crate::prompt::PromptSource;
 use crate::ranks::Share;
@@ -40,6 +40,7 @@ impl Rounds for Patient<'_> {
 struct Around {
     before: Vec<Scrape>,
     watch: Watch,
+    sampler: Sampler,
 }
 
 impl Around {
@@ -47,6 +48,7 @@ impl Around {
         Around {
             before: fixture.scrape(),
             watch: Watch::start(fixture.runtime.handle(), LOAD_THREADS),
+            sampler: fixture.sample(),
         }
     }
 
@@ -54,14 +56,17 @@ impl Around {
         let watched = self.watch.stop();
         Seen {
             self_check: watched.check(windows),
-            scrapes: vec![self.before, fixture.scrape()],
+            servers: ServersSaid {
+                timeline: self.sampler.stop(),
+                intervals: fixture::intervals(&[self.before, fixture.scrape()]),
+            },
         }
     }
 }
 
 struct Seen {
     self_check: SelfCheck,
-    scrapes: Vec<Vec<Scrape>>,
+    servers: ServersSaid,
 }
 
 impl Point<'_> {
@@ -105,7 +110,7 @@ impl Point<'_> {
             prompt_tokens,
             endpoints: &fixture.endpoints,
             windows: &windows,
-            server_metrics: fixture::intervals(&seen.scrapes),
+            servers: seen.servers,
             self_check: Some(seen.self_check),
             origin: Origin::Alone,
         };
@@ -155,7 +160,6 @@ impl Point<'_> {
         });
         let seen = around.end(fixture, &both.concat());
         progress.point_done();
-        let intervals = fixture::intervals(&seen.scrapes);
         let [first, second] = both.map(|windows| self.succeeded(windows, results));
         let (Some(first), Some(second)) = (first, second) else {
             return;
@@ -165,10 +169,7 @@ impl Point<'_> {
                 prompt_tokens,
                 endpoints: &side.endpoints,
                 windows: &windows,
-                server_metrics: intervals
-                    .get(side.place.clone())
-                    .unwrap_or_default()
-                    .to_vec(),
+                servers: seen.servers.of(side.place.clone()),
                 self_check: Some(seen.self_check.clone()),
                 origin: Origin::InTurns {
                     side: &side.name,

@@ -1,6 +1,7 @@
 //! What a session keeps of its points, and what it leaves behind at its end.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
 use super::args::Mode;
@@ -10,7 +11,7 @@ use super::record;
 use super::session::Session;
 use super::workload::NamedPrompt;
 use crate::config::{Deployment, Metric};
-use crate::endpoint::{Endpoints, MetricsInterval};
+use crate::endpoint::{Endpoints, MetricsInterval, ServerSample};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
 use crate::measurement::GroupPages;
@@ -29,10 +30,29 @@ pub(super) struct Measured<'a> {
     /// Who answered.
     pub endpoints: &'a Endpoints,
     pub windows: &'a [Window],
-    /// What the servers counted meanwhile, for each endpoint.
-    pub server_metrics: Vec<Option<MetricsInterval>>,
+    pub servers: ServersSaid,
     pub self_check: Option<SelfCheck>,
     pub origin: Origin<'a>,
+}
+
+/// What the servers said of themselves during a run of a point's load, for each endpoint.
+#[derive(Clone, Default)]
+pub(super) struct ServersSaid {
+    /// What they counted.
+    pub intervals: Vec<Option<MetricsInterval>>,
+    /// How busy they were, time after time.
+    pub timeline: Vec<Vec<ServerSample>>,
+}
+
+impl ServersSaid {
+    /// What those at these places of the endpoint list said.
+    pub fn of(&self, place: Range<usize>) -> ServersSaid {
+        let timeline = self.timeline.get(place.clone()).unwrap_or_default();
+        ServersSaid {
+            intervals: self.intervals.get(place).unwrap_or_default().to_vec(),
+            timeline: timeline.to_vec(),
+        }
+    }
 }
 
 /// Who drove a load, and what of.
@@ -67,7 +87,7 @@ struct Entry {
     /// Kept only where further runs are to come.
     runs: Vec<Vec<Window>>,
     /// Of the first run.
-    server_metrics: Vec<Option<MetricsInterval>>,
+    servers: ServersSaid,
 }
 
 impl Results {
@@ -145,20 +165,20 @@ impl Results {
         let runs: Vec<&[Window]> = earlier.chain([measured.windows]).collect();
         row.result = result(point, measured.endpoints, &runs);
         row.self_check = worst(before.as_ref(), measured.self_check, runs.len());
-        let server_metrics = match &before {
-            Some(entry) => entry.server_metrics.clone(),
-            None => measured.server_metrics,
+        let servers = match &before {
+            Some(entry) => entry.servers.clone(),
+            None => measured.servers,
         };
-        let mut notes = Vec::from_iter(notes::prefix_cache(&row, &server_metrics));
+        let mut notes = Vec::from_iter(notes::prefix_cache(&row, &servers.intervals));
         if let Origin::Alone | Origin::Ranks { .. } = measured.origin {
             notes.extend(notes::changed(point, &row));
         }
         notes.extend(notes::client_bound(&row));
-        let servers = measured.endpoints.iter().map(|e| &e.identity);
-        self.name = BaselineName::of_servers(servers).ok();
+        let identities = measured.endpoints.iter().map(|e| &e.identity);
+        self.name = BaselineName::of_servers(identities).ok();
         if point.session.args.mode() == Mode::Bench {
             let endpoints = measured.endpoints;
-            let record = record::record(point, fixture, &row, endpoints, &runs, &server_metrics);
+            let record = record::record(point, fixture, &row, endpoints, &runs, &servers);
             self.write(point, record, measured.origin);
         }
         let further = runs.len() < point.session.config.runs.get() as usize;
@@ -170,7 +190,7 @@ impl Results {
             },
             row,
             notes,
-            server_metrics,
+            servers,
         };
         self.push(entry, known);
     }
@@ -234,7 +254,7 @@ impl Results {
             notes: Vec::new(),
             recount: None,
             runs: Vec::new(),
-            server_metrics: Vec::new(),
+            servers: ServersSaid::default(),
         };
         self.push(entry, None);
     }
@@ -310,7 +330,9 @@ impl Results {
     fn say_what_next(&self, session: &Session) {
         if let Some([before, after]) = &session.config.ab {
             let (before, after) = (&before.name, &after.name);
-            println!("Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}");
+            println!(
+                "Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}"
+            );
         } else if session.args.save_baseline().is_none() {
             let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
             println!("Keep this run: cargo run --release -- baseline save {name}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::PointKey;
 use super::columns::RequestColumns;
 use super::rank_part::RankPart;
-use crate::endpoint::{Identity, MetricsInterval};
+use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
 
@@ -58,6 +58,10 @@ pub struct RunRecord {
     pub blocked: Vec<Blocked>,
     /// The server's own counters over about the same interval, for each endpoint.
     pub server_metrics: Vec<Option<MetricsInterval>>,
+    /// The servers' own state while the load ran, for each endpoint, in the order of time; of the first run
+    /// where there are several. Empty where nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_timeline: Vec<Vec<ServerSample>>,
     /// Whether the client kept up; null where it was not watched.
     pub self_check: Option<SelfCheck>,
     /// Names the session in which this side and another ran in turns; null for a run of its own.
