@@ -28,6 +28,8 @@ enum Command {
     Compare(command::compare::Arguments),
     /// Answer in an exit code whether a version became slower: for CI.
     Gate(command::gate::Arguments),
+    /// Write the report as pages with plots, or as one file.
+    Report(command::report::Arguments),
     /// Serve a simulated vLLM: its protocol on real sockets, a model of its scheduling, no GPU.
     Engine(Box<command::engine::Arguments>),
     /// Derive an engine preset from run records of a real server.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Baseline(arguments) => command::baseline::run(arguments),
         Command::Compare(arguments) => command::compare::run(arguments),
         Command::Gate(arguments) => command::gate::run(arguments),
+        Command::Report(arguments) => command::report::run(arguments),
         Command::Engine(arguments) => command::engine::run(*arguments),
         Command::Fit(arguments) => command::fit::run(arguments),
     };

@@ -105,6 +105,12 @@ impl BenchArgs {
         self.save_baseline.as_deref()
     }
 
+    /// The baseline that the run is to be compared with, if one is named.
+    pub fn baseline(&self) -> Option<&str> {
+        let named = self.baseline.as_deref();
+        named.or(self.baseline_lenient.as_deref())
+    }
+
     /// Samples per point, where that is fixed beforehand.
     pub fn sample_size(&self) -> Option<usize> {
         match self.mode() {

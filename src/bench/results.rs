@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::Mode;
 use super::notes;
@@ -14,10 +14,12 @@ use crate::config::{Deployment, Metric};
 use crate::endpoint::{Endpoints, MetricsInterval, ServerSample};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
-use crate::measurement::GroupPages;
+use crate::measurement::{GroupPages, link_criterion_to_report};
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
-use crate::report::{self, PointResult, Row};
-use crate::results::{self, BaselineName, RankPart, RecordError, RunRecord, criterion_file_name};
+use crate::report::{self, PointResult, ReportSource, Row};
+use crate::results::{
+    self, BaselineName, Baselines, RankPart, RecordError, RunRecord, criterion_file_name,
+};
 use crate::verdict::{self, RunSet, Thresholds};
 
 /// Exit code when a point failed.
@@ -309,20 +311,19 @@ impl Results {
         report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
         self.say_what_next(session);
-        if session.config.ab.is_some() {
-            // Criterion had no part in it.
-            return Ok(());
-        }
         let criterion = results::criterion_directory();
-        for prompt in &session.prompts {
+        // Criterion has no part in a run of two deployments in turns.
+        for prompt in session
+            .prompts
+            .iter()
+            .filter(|_| session.config.ab.is_none())
+        {
             for metric in &session.metrics {
                 self.reword(session, prompt, *metric, &criterion)?;
             }
         }
-        let index = criterion.join("report/index.html");
-        if index.exists() {
-            println!("HTML report:   {}", index.display());
-        }
+        let pages = write_pages(session, &criterion)?;
+        println!("HTML report:   {}", pages.display());
         Ok(())
     }
 
@@ -371,6 +372,24 @@ fn said(result: Result<(), Box<dyn std::error::Error>>) -> bool {
         eprintln!("error: {error}");
         true
     })
+}
+
+/// Writes the report's pages, and links Criterion's to them; the path of the first.
+fn write_pages(session: &Session, criterion: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let results = Baselines::beneath(criterion);
+    let named = session.args.baseline();
+    let (latest, baseline) = match &session.config.ab {
+        Some([before, after]) => (BaselineName::or_latest(&after.name)?, Some(&*before.name)),
+        None => (BaselineName::latest(), named),
+    };
+    // Criterion has said so where there is none of the name.
+    let baseline = baseline
+        .and_then(|name| BaselineName::or_latest(name).ok())
+        .filter(|name| results.find(name).is_ok());
+    let source = ReportSource::read(&results, &latest, baseline.as_ref())?;
+    let has_pages = link_criterion_to_report(&criterion.join("report/index.html"))?;
+    let link = has_pages.then_some("../report/index.html");
+    Ok(report::write_pages(&source, &results::directory(), link)?)
 }
 
 /// The verdicts on two deployments that were measured in turns, from the records of both.

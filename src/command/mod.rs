@@ -6,6 +6,7 @@ pub mod compare;
 pub mod engine;
 pub mod fit;
 pub mod gate;
+pub mod report;
 mod side;
 
 /// An error with its causes, in one line; a cause that is part of the text already is not repeated.

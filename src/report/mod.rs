@@ -1,4 +1,5 @@
-//! What a person reads at the end: Markdown tables, the CSV file, verdicts; and what a CI service reads.
+//! What a person reads at the end: Markdown tables, the CSV file, verdicts, pages with plots; and what a CI service
+//! reads.
 
 mod baselines;
 mod change;
@@ -7,8 +8,10 @@ mod csv;
 mod gate;
 mod gate_markdown;
 mod grid;
+mod html;
 mod junit;
 mod label;
+mod plot;
 mod row;
 mod sides;
 mod table;
@@ -19,6 +22,7 @@ pub use baselines::{baseline, baselines};
 pub use csv::write_csv;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
+pub use html::{ReportSource, single_page, write_pages};
 pub use junit::{junit, junit_refused};
 pub use row::{PointResult, Row};
 pub use table::{markdown, markdown_by_bench, notes};

@@ -1,5 +1,7 @@
+use crate::config::LoadShape;
 use crate::load::SelfCheck;
 use crate::metrics::{Blocked, FailureCount, Summary};
+use crate::results::RunRecord;
 
 /// One benchmark point, ready to be shown: a row of the table and of the CSV file.
 #[derive(Clone, Debug)]
@@ -41,6 +43,30 @@ pub enum PointResult {
 }
 
 impl Row {
+    /// A point as its record tells it.
+    pub fn of(record: &RunRecord) -> Row {
+        let shape = record.config["LOAD_SHAPE"].as_str();
+        let mut shapes = LoadShape::ALL.iter().map(|known| known.id());
+        Row {
+            bench: record.bench.clone(),
+            prompt: record.prompt.clone(),
+            prompt_tokens: record.prompt_tokens,
+            concurrency: record.concurrency,
+            load_shape: shapes.find(|id| Some(*id) == shape).unwrap_or("unknown"),
+            endpoints: record.endpoints.len(),
+            num_gpu: record.num_gpu(),
+            simulated: record.simulated.clone(),
+            self_check: record.self_check.clone(),
+            result: match &record.summary {
+                Some(summary) => PointResult::Measured(Box::new(summary.clone())),
+                None => PointResult::Failed {
+                    failures: record.failures.clone(),
+                    blocked: record.blocked.clone(),
+                },
+            },
+        }
+    }
+
     /// The figures, if there are any.
     pub fn summary(&self) -> Option<&Summary> {
         match &self.result {

@@ -1,0 +1,126 @@
+//! Figures from version to version.
+
+use maud::html;
+
+use super::comparison::legend;
+use super::frame::{Body, plots, table};
+use super::links::Page;
+use super::view::View;
+use crate::report::plot::{Curve, CurveAt, Plot, Table, over_names};
+use crate::report::trend::{head, rows_by_bench};
+use crate::report::{change, sides};
+use crate::results::{PointKey, RunRecord};
+use crate::verdict::{Figure, RunSet, Thresholds, known};
+
+/// Figures of the trend: those that people follow over versions.
+const FIGURES: [Figure; 5] = [
+    Figure::TokS,
+    Figure::TtftP50,
+    Figure::TpotMean,
+    Figure::E2elP50,
+    Figure::E2elP99,
+];
+
+pub(super) fn thresholds() -> Thresholds {
+    Thresholds::of(FIGURES)
+}
+
+/// `None` where there is one version only.
+pub(super) fn body(view: &View<'_>) -> Option<Body> {
+    let trend = view.trend.as_ref()?;
+    let versions = &view.source.versions;
+    let letters: Vec<String> = (0..versions.len()).map(sides::letter).collect();
+    let legend_rows: Vec<(&str, &RunSet)> =
+        letters.iter().map(String::as_str).zip(versions).collect();
+    let title = format!("Trend over {}", sides::count(versions.len(), "version"));
+    let content = html! {
+        h1 { (title) }
+        (legend(&legend_rows))
+        @for (bench, prompt) in prompts(versions) {
+            h2 { (bench) " / " (prompt) }
+            (plots(FIGURES.map(|figure| plot(versions, &bench, &prompt, figure))))
+        }
+        h2 { "Changes from version to version" }
+        @match trend {
+            Err(why) => p { "The versions cannot be compared one after another: " (why) },
+            Ok(trend) => {
+                @for (bench, rows) in rows_by_bench(trend, versions, &thresholds()) {
+                    h3 { (bench) }
+                    (table(&Table { head: head(versions), rows, words: 2 }, &format!("Changes of {bench}")))
+                }
+                p { "Each change is against the version before: ▼ regressed, ▲ improved, = unchanged, ? inconclusive; changes below "
+                    (change::thresholds(&thresholds())) " do not matter." }
+            }
+        }
+    };
+    Some(Body {
+        page: Page::Trend,
+        title,
+        content,
+    })
+}
+
+/// Benches and prompts that any version has, short prompts first.
+fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
+    let records = versions.iter().flat_map(RunSet::records);
+    let mut prompts: Vec<(&String, usize, &String)> = records
+        .map(|record| (&record.bench, record.prompt_tokens, &record.prompt))
+        .collect();
+    prompts.sort_unstable();
+    let mut names: Vec<(String, String)> = prompts
+        .into_iter()
+        .map(|(bench, _, prompt)| (bench.clone(), prompt.clone()))
+        .collect();
+    names.dedup();
+    names
+}
+
+/// A figure over the versions, a curve for each level.
+fn plot(versions: &[RunSet], bench: &str, prompt: &str, figure: Figure) -> Plot {
+    let of = |key: &&PointKey| key.bench == bench && key.prompt == prompt;
+    let mut levels: Vec<usize> = versions
+        .iter()
+        .flat_map(|side| side.points().keys().filter(of))
+        .map(|key| key.concurrency)
+        .collect();
+    levels.sort_unstable();
+    levels.dedup();
+    let curve = |(series, level): (usize, &usize)| {
+        let key = PointKey {
+            bench: bench.to_owned(),
+            prompt: prompt.to_owned(),
+            concurrency: *level,
+        };
+        let at = |(at, side): (usize, &RunSet)| {
+            let records = side.points().get(&key)?;
+            let runs: Vec<_> = records.iter().flat_map(RunRecord::runs).collect();
+            let slo = records.first()?.slo();
+            let known = known(figure, &runs, &slo).ok()?;
+            Some(CurveAt {
+                interval: Some(known.interval),
+                ..CurveAt::sure(at as f64, known.value)
+            })
+        };
+        Curve {
+            points: versions.iter().enumerate().filter_map(at).collect(),
+            ..Curve::new(format!("c={level}"), series)
+        }
+    };
+    let curves: Vec<Curve> = levels.iter().enumerate().map(curve).collect();
+    let curves = curves.into_iter().filter(|curve| !curve.points.is_empty());
+    let better = if figure.larger_is_better() {
+        "Higher"
+    } else {
+        "Lower"
+    };
+    let names: Vec<String> = versions.iter().map(|side| side.name.clone()).collect();
+    over_names(
+        &format!("{} from version to version", figure.title()),
+        &format!(
+            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by more."
+        ),
+        figure.title(),
+        &names,
+        curves.collect(),
+    )
+}
