@@ -29,8 +29,9 @@ pub(super) fn body(view: &View<'_>) -> Body {
             p { "There is no record of a point. Measure first: " code { "cargo bench --bench chat_throughput" } }
         }
         (frame::list(&view.source.notes))
+        @for points in &benches { (measured(view, points)) }
         (verdicts(view))
-        @for points in &benches { (bench(view, points, benches.len() > 1)) }
+        @for points in &benches { (figures(view, points)) }
     };
     Body {
         page: Page::Overview,
@@ -39,13 +40,11 @@ pub(super) fn body(view: &View<'_>) -> Body {
     }
 }
 
-fn bench(view: &View<'_>, points: &[PointView<'_>], several: bool) -> Markup {
+/// What a bench measured, and its best points.
+fn measured(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     let all: Vec<&PointView<'_>> = points.iter().collect();
-    let rows: Vec<_> = points.iter().map(|point| point.row.clone()).collect();
     html! {
-        @if several { h2 { (points[0].key.bench) } }
-        (cards(view, points))
-        h3 { "What was measured" }
+        h2 { "What " (points[0].key.bench) " measured" }
         (frame::facts(&facts::measured(&all)))
         @if let Some(point) = points.last() {
             details {
@@ -53,7 +52,15 @@ fn bench(view: &View<'_>, points: &[PointView<'_>], several: bool) -> Markup {
                 (table(&configuration(point.record), "Configuration"))
             }
         }
-        h3 { "All points" }
+        (cards(view, points))
+    }
+}
+
+/// The points of a bench, and the plots of its prompts.
+fn figures(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
+    let rows: Vec<_> = points.iter().map(|point| point.row.clone()).collect();
+    html! {
+        h2 { "All points of " (points[0].key.bench) }
         (point_table(view, points))
         (frame::list(&notes(&rows)))
         @for points in points.chunk_by(|a, b| a.key.prompt == b.key.prompt) {
@@ -136,11 +143,19 @@ fn cards(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
 
 /// Every point with its figures, and the interval of tok/s.
 fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
-    let figures: Vec<&Column> = columns::ORIGINAL[1..6]
-        .iter()
-        .chain([&columns::LATENCY[0][1], &columns::LATENCY[1][1]])
-        .chain(&columns::CONTEXT[..3])
-        .collect();
+    let (original, latency) = (&columns::ORIGINAL, &columns::LATENCY);
+    let figures: [(&str, &Column); 9] = [
+        ("tok/s per GPU", &original[5]),
+        ("RPS (req/s)", &original[3]),
+        ("Goodput (req/s)", &columns::CONTEXT[0]),
+        ("TTFT P50 (ms)", &latency[0][1]),
+        ("TTFT P99 (ms)", &latency[0][3]),
+        ("TPOT P50 (ms)", &latency[1][1]),
+        ("E2EL P50 (ms)", &original[1]),
+        ("E2EL P99 (ms)", &original[2]),
+        ("Failed", &columns::CONTEXT[2]),
+    ];
+    let name = |point: &PointView<'_>| format!("{} c={}", point.key.prompt, point.key.concurrency);
     html! {
         div.scroll tabindex="0" role="region" aria-label="All points" {
             table {
@@ -148,23 +163,26 @@ fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
                     tr {
                         th.w scope="col" { "Point" }
                         th.w scope="col" { "Remarks" }
-                        th scope="col" { "Output tok/s, 95 % interval" }
-                        @for column in &figures { th scope="col" { (column.name) } }
-                        th scope="col" { "Ended" }
+                        th scope="col" { "Output tok/s" }
+                        th scope="col" { "95 % interval" }
+                        @for (head, _) in &figures { th scope="col" { (head) } }
                     }
                 }
                 tbody {
                     @for point in points {
                         tr {
-                            td.w { (point_link(view, &Page::Overview, point, &format!("{} c={}", point.key.prompt, point.key.concurrency))) }
+                            td.w { (point_link(view, &Page::Overview, point, &name(point))) }
                             td.w { @for mark in marks(point) { span.mark { (mark) } " " } }
+                            td { (original[4].cell(&point.row)) }
                             td { (interval(&point.tok_s)) }
-                            @for column in &figures { td { (column.cell(&point.row)) } }
-                            td { (facts::date(point.record.ended())) }
+                            @for (_, column) in &figures { td { (column.cell(&point.row)) } }
                         }
                     }
                 }
             }
+        }
+        @if points.iter().any(|point| point.is_older) {
+            p.note { "“older run”: the last run of this bench did not measure the point again; each point's page has its date." }
         }
     }
 }
@@ -189,6 +207,9 @@ pub(super) fn interval(known: &Result<Known, Unclear>) -> String {
             ..
         }) => {
             format!("{} … {}", change::value(*low), change::value(*high))
+        }
+        Err(Unclear::TooFewWindows { windows, needed }) => {
+            format!("{NOT_AVAILABLE}: {windows} of {needed} windows")
         }
         Err(unclear) => format!("{NOT_AVAILABLE}: {unclear}"),
     }

@@ -12,9 +12,10 @@ use super::view::{PointView, View};
 use crate::client::{Completion, RequestRecord};
 use crate::load::Window;
 use crate::metrics::latency;
-use crate::report::columns;
+use crate::report::columns::{self, Column};
 use crate::report::notes;
 use crate::report::plot::Table;
+use crate::report::sides::count;
 
 /// Requests of the table of slow ones.
 const SLOWEST: usize = 20;
@@ -69,7 +70,9 @@ fn neighbours(view: &View<'_>, at: usize, page: &Page) -> Markup {
 fn measured(point: &PointView<'_>) -> Markup {
     html! {
         h2 { "Figures" }
-        (table(&figures(point), "Figures of the point"))
+        (table(&throughput(point), "Throughput"))
+        (table(&latencies(point), "Latencies"))
+        (frame::facts(&context(point)))
         h2 { "How latencies are distributed" }
         (plots(point_plots::distributions(point)))
         h2 { "Over time" }
@@ -84,49 +87,76 @@ fn measured(point: &PointView<'_>) -> Markup {
     }
 }
 
-/// Each figure with its value, its interval, and the reason where there is none.
-fn figures(point: &PointView<'_>) -> Table {
-    let missing = |value: String| match value.as_str() {
-        NOT_AVAILABLE => why_no_tokens(point.record).to_owned(),
-        _ => value,
+/// Rates with their intervals, and the reason where there is none.
+fn throughput(point: &PointView<'_>) -> Table {
+    let cell = |column: &Column, why: &str| match column.cell(&point.row) {
+        value if value == NOT_AVAILABLE => format!("{NOT_AVAILABLE}: {why}"),
+        value => value,
     };
-    let row = |name: &str, value: String, interval: String| vec![name.to_owned(), value, interval];
-    let summary = point.row.summary();
-    let tok_s = summary
-        .and_then(|s| s.output_tok_s)
-        .map_or("n/a: nobody counted the output tokens".to_owned(), |rate| {
-            format!("{rate:.2}")
-        });
-    let rps = summary.map_or(NOT_AVAILABLE.to_owned(), |s| format!("{:.3}", s.rps));
-    let mut rows = vec![
-        row("Output tok/s", tok_s, interval(&point.tok_s)),
-        row("RPS (req/s)", rps, interval(&point.rps)),
+    let original = &columns::ORIGINAL;
+    let uncounted = "nobody counted the output tokens";
+    let rows = [
+        (
+            "Output tok/s",
+            cell(&original[4], uncounted),
+            interval(&point.tok_s),
+        ),
+        (
+            "Output tok/s per GPU",
+            cell(&original[5], "NUM_GPU is not set"),
+            String::new(),
+        ),
+        (
+            "Output tok/s per request",
+            cell(&original[8], uncounted),
+            String::new(),
+        ),
+        ("Input tok/s", cell(&original[6], ""), String::new()),
+        ("RPS (req/s)", cell(&original[3], ""), interval(&point.rps)),
+        (
+            "Goodput (req/s)",
+            cell(&columns::CONTEXT[0], "no SLO is set"),
+            String::new(),
+        ),
     ];
-    let per_gpu = match columns::ORIGINAL[5].cell(&point.row) {
-        value if value == NOT_AVAILABLE => "n/a: NUM_GPU is not set".to_owned(),
-        value => value,
-    };
-    rows.push(row("Output tok/s per GPU", per_gpu, String::new()));
-    let goodput = match columns::CONTEXT[0].cell(&point.row) {
-        value if value == NOT_AVAILABLE => "n/a: no SLO is set".to_owned(),
-        value => value,
-    };
-    rows.push(row("Goodput (req/s)", goodput, String::new()));
-    let plain = [6, 8, 9].map(|at| &columns::ORIGINAL[at]);
-    rows.extend(plain.map(|column| row(column.name, column.cell(&point.row), String::new())));
-    let latencies = columns::LATENCY[..4].iter().flatten();
-    rows.extend(latencies.map(|c| row(c.name, missing(c.cell(&point.row)), String::new())));
-    if summary.is_some_and(|summary| summary.safety_ms.is_some()) {
-        let safety = &columns::LATENCY[4];
-        rows.extend(
-            safety
-                .iter()
-                .map(|c| row(c.name, c.cell(&point.row), String::new())),
-        );
-    }
-    let context = columns::CONTEXT[1..].iter().chain(&columns::CLIENT);
-    rows.extend(context.map(|c| row(c.name, c.cell(&point.row), String::new())));
-    Table::new(1, &["Figure", "Value", "95 % interval"]).with(rows)
+    let rows = rows.map(|(name, value, interval)| vec![name.to_owned(), value, interval]);
+    Table::new(1, &["Throughput", "Value", "95 % interval"]).with(rows)
+}
+
+/// Mean and percentiles of each latency.
+fn latencies(point: &PointView<'_>) -> Table {
+    let names = ["TTFT", "TPOT", "ITL", "E2EL", "Safety check"];
+    let rows = names
+        .iter()
+        .zip(&columns::LATENCY)
+        .filter_map(|(name, columns)| {
+            let cells = columns.iter().map(|column| column.cell(&point.row));
+            let mut row: Vec<String> = [(*name).to_owned()].into_iter().chain(cells).collect();
+            let missing = row[1] == NOT_AVAILABLE;
+            if missing {
+                row[1] = why_no_tokens(point.record).to_owned();
+            }
+            (!missing || *name != "Safety check").then_some(row)
+        });
+    Table::new(1, &["Latency (ms)", "Mean", "P50", "P90", "P99"]).with(rows)
+}
+
+/// How the figures came about.
+fn context(point: &PointView<'_>) -> Vec<(&'static str, String)> {
+    let below = &columns::ORIGINAL[9];
+    let columns = columns::CONTEXT[1..]
+        .iter()
+        .chain([below])
+        .chain(&columns::CLIENT);
+    let mut facts: Vec<(&'static str, String)> = columns
+        .map(|column| (column.name, column.cell(&point.row)))
+        .collect();
+    let windows = point.runs.iter().map(Vec::len).sum::<usize>();
+    facts.push((
+        "Windows",
+        format!("{windows} in {}", count(point.runs.len(), "run")),
+    ));
+    facts
 }
 
 /// The requests that took longest.

@@ -31,6 +31,9 @@ const LINE: i32 = 34;
 /// Units that a letter is wide, about.
 const LETTER: usize = 14;
 
+/// Units that a letter is wide at most, on a narrow screen, too.
+const WIDE_LETTER: usize = 19;
+
 /// Longest name on an axis, in letters; the data table has the whole name.
 const LONGEST_NAME: usize = 24;
 
@@ -138,7 +141,7 @@ impl Frame {
             Some(axis) => letters(axis) as i32 + 26,
             None => 30,
         };
-        let top = LINE + 16;
+        let top = LINE + 22;
         let bottom = self.height as i32 - 2 * LINE - 16;
         (left..WIDTH as i32 - right, top..bottom)
     }
@@ -315,7 +318,7 @@ impl Panel<'_, '_> {
     /// Words beside a mark, above it and to its right.
     pub fn label(&self, at: (f64, f64), text: &str) -> Result<(), DrawError> {
         let (x, y) = self.at(at);
-        let fits = x + 14 + (text.chars().count() * LETTER) as i32 <= WIDTH as i32;
+        let fits = x + 14 + (text.chars().count() * WIDE_LETTER) as i32 <= WIDTH as i32;
         let (x, h) = match fits {
             true => (x + 14, HPos::Left),
             false => (x - 14, HPos::Right),

@@ -40,7 +40,7 @@ pub(in crate::report) struct CurveAt {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::report) enum Scale {
     FromZero,
-    /// Zero to one, shown as 0 to 100 %.
+    /// Shares of one, shown as 0 to 100 %.
     Percent,
 }
 
@@ -244,9 +244,10 @@ pub(in crate::report) fn over_time(
     };
     let mut y = Axis::from_zero(unit, tops(&curves));
     if let Scale::Percent = scale {
-        y = Axis::linear(unit, 0.0, 1.0);
+        let top = tops(&curves).fold(0.01, f64::max);
+        y = Axis::linear(unit, 0.0, (1.06 * top).min(1.0));
         for (at, label) in &mut y.ticks {
-            *label = format!("{:.0} %", 100.0 * *at);
+            *label = format!("{} %", (1e3 * *at).round() / 10.0);
         }
     }
     let frame = Frame {
