@@ -19,7 +19,7 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
         (legend(&[("Before", before), ("After", &view.source.latest)]))
         @match comparison {
             Err(why) => p { "These cannot be compared: " (why) },
-            Ok(comparison) => { (compared(comparison)) }
+            Ok(comparison) => { (compared(&ordered(view, comparison))) }
         }
     };
     Some(Body {
@@ -27,6 +27,14 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
         title,
         content,
     })
+}
+
+/// With the points in the order of the overview: short prompts first.
+fn ordered(view: &View<'_>, comparison: &Comparison) -> Comparison {
+    let mut ordered = comparison.clone();
+    let place = |point: &PointComparison| view.points.iter().position(|p| *p.key == point.point);
+    ordered.points.sort_by_key(place);
+    ordered
 }
 
 /// What each side is.

@@ -259,7 +259,7 @@ fn changed(comparison: &Comparison) -> Markup {
             change::sentence(finding),
         ]
     });
-    let rows = Table::new(4, &["Point", "Figure", "Verdict", "Change"]).with(rows);
+    let rows = Table::new(3, &["Point", "Figure", "Verdict", "Change"]).with(rows);
     html! {
         @if !found.is_empty() { (table(&rows, "What regressed or improved")) }
         @if more > 0 { p.soft { (more) " more changes are on the comparison page." } }

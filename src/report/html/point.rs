@@ -70,9 +70,8 @@ fn neighbours(view: &View<'_>, at: usize, page: &Page) -> Markup {
 fn measured(point: &PointView<'_>) -> Markup {
     html! {
         h2 { "Figures" }
-        (table(&throughput(point), "Throughput"))
-        (table(&latencies(point), "Latencies"))
-        (frame::facts(&context(point)))
+        div.tables { (table(&throughput(point), "Throughput")) (table(&latencies(point), "Latencies")) }
+        div.wide { (frame::facts(&context(point))) }
         h2 { "How latencies are distributed" }
         (plots(point_plots::distributions(point)))
         h2 { "Over time" }
@@ -144,10 +143,9 @@ fn latencies(point: &PointView<'_>) -> Table {
 /// How the figures came about.
 fn context(point: &PointView<'_>) -> Vec<(&'static str, String)> {
     let below = &columns::ORIGINAL[9];
-    let columns = columns::CONTEXT[1..]
-        .iter()
-        .chain([below])
-        .chain(&columns::CLIENT);
+    let context = &columns::CONTEXT;
+    let columns = [&context[1], &context[2], &context[3], below, &context[6]];
+    let columns = columns.into_iter().chain(&columns::CLIENT[1..]);
     let mut facts: Vec<(&'static str, String)> = columns
         .map(|column| (column.name, column.cell(&point.row)))
         .collect();

@@ -75,6 +75,23 @@ fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
     names
 }
 
+/// The figure as the record's summary has it.
+fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
+    let summary = record.summary.as_ref()?;
+    match figure {
+        Figure::TokS => summary.output_tok_s,
+        Figure::Rps => Some(summary.rps),
+        Figure::Goodput => summary.goodput,
+        Figure::TtftMean => summary.ttft_ms.map(|d| d.mean),
+        Figure::TtftP50 => summary.ttft_ms.map(|d| d.p50),
+        Figure::TtftP99 => summary.ttft_ms.map(|d| d.p99),
+        Figure::TpotMean => summary.tpot_ms.map(|d| d.mean),
+        Figure::ItlP99 => summary.itl_ms.map(|d| d.p99),
+        Figure::E2elP50 => summary.e2el_ms.map(|d| d.p50),
+        Figure::E2elP99 => summary.e2el_ms.map(|d| d.p99),
+    }
+}
+
 /// A figure over the versions, a curve for each level.
 fn plot(versions: &[RunSet], bench: &str, prompt: &str, figure: Figure) -> Plot {
     let of = |key: &&PointKey| key.bench == bench && key.prompt == prompt;
@@ -95,11 +112,17 @@ fn plot(versions: &[RunSet], bench: &str, prompt: &str, figure: Figure) -> Plot 
             let records = side.points().get(&key)?;
             let runs: Vec<_> = records.iter().flat_map(RunRecord::runs).collect();
             let slo = records.first()?.slo();
-            let known = known(figure, &runs, &slo).ok()?;
-            Some(CurveAt {
-                interval: Some(known.interval),
-                ..CurveAt::sure(at as f64, known.value)
-            })
+            match known(figure, &runs, &slo) {
+                Ok(known) => Some(CurveAt {
+                    interval: Some(known.interval),
+                    ..CurveAt::sure(at as f64, known.value)
+                }),
+                // Too few values or windows for an interval.
+                Err(_) => Some(CurveAt::sure(
+                    at as f64,
+                    in_summary(figure, records.last()?)?,
+                )),
+            }
         };
         Curve {
             points: versions.iter().enumerate().filter_map(at).collect(),
@@ -115,9 +138,9 @@ fn plot(versions: &[RunSet], bench: &str, prompt: &str, figure: Figure) -> Plot 
     };
     let names: Vec<String> = versions.iter().map(|side| side.name.clone()).collect();
     over_names(
-        &format!("{} from version to version", figure.title()),
+        &format!("Trend of {}", figure.title()),
         &format!(
-            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by more."
+            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by more. A marker without one has too few windows or values for it."
         ),
         figure.title(),
         &names,

@@ -41,6 +41,19 @@ impl Axis {
         }
     }
 
+    /// Shares from zero to `high`, written in percent.
+    pub fn percent(label: impl Into<String>, high: f64) -> Axis {
+        let percent = Axis::linear(label, 0.0, 100.0 * high);
+        let ticks = percent.ticks.into_iter();
+        Axis {
+            label: percent.label,
+            range: 0.0..high,
+            ticks: ticks
+                .map(|(at, label)| (at / 100.0, label + " %"))
+                .collect(),
+        }
+    }
+
     /// Numbers of requests in flight, each doubling as far from the next: a label for each level that
     /// there is, unless it stands too near to another.
     pub fn levels(label: impl Into<String>, levels: &[usize]) -> Axis {
@@ -151,6 +164,10 @@ mod tests {
         assert_eq!(
             labels(&Axis::linear("", -10.0, 10.0)),
             ["−10", "−5", "0", "5", "10"]
+        );
+        assert_eq!(
+            labels(&Axis::percent("", 0.01)),
+            ["0.0 %", "0.2 %", "0.4 %", "0.6 %", "0.8 %", "1.0 %"]
         );
         assert_eq!(labels(&Axis::levels("", &[1, 8, 32])), ["1", "8", "32"]);
         let many: Vec<usize> = (1..=100).collect();

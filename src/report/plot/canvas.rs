@@ -141,7 +141,8 @@ impl Frame {
             Some(axis) => letters(axis) as i32 + 26,
             None => 30,
         };
-        let top = LINE + 22;
+        let labelled = !self.y.label.is_empty() || self.right.is_some();
+        let top = if labelled { LINE + 22 } else { 14 };
         let bottom = self.height as i32 - 2 * LINE - 16;
         (left..WIDTH as i32 - right, top..bottom)
     }

@@ -51,7 +51,7 @@ pub(in crate::report) fn changes(
     let (low, high) = (1.05 * low.max(-1.0), 1.05 * high.min(FARTHEST));
     let mut x = Axis::linear("change", low, high);
     for (at, label) in &mut x.ticks {
-        *label = percent(*at);
+        *label = percent(*at).replace(".0 %", " %");
     }
     let names = rows.iter().map(|row| row.name.clone());
     let frame = Frame {

@@ -193,7 +193,9 @@ pub(in crate::report) fn against_concurrency(
         Vec::from_iter(levels_said).join("; ")
     );
     let svg = draw(&frame, &alt, |panel| {
-        drawn.iter().try_for_each(|curve| curve.draw(panel, true))
+        // The first curve is what the plot is about: it lies on the others.
+        let mut curves = drawn.iter().rev();
+        curves.try_for_each(|curve| curve.draw(panel, true))
     });
     Plot {
         title: title.to_owned(),
@@ -245,10 +247,7 @@ pub(in crate::report) fn over_time(
     let mut y = Axis::from_zero(unit, tops(&curves));
     if let Scale::Percent = scale {
         let top = tops(&curves).fold(0.01, f64::max);
-        y = Axis::linear(unit, 0.0, (1.06 * top).min(1.0));
-        for (at, label) in &mut y.ticks {
-            *label = format!("{} %", (1e3 * *at).round() / 10.0);
-        }
+        y = Axis::percent(unit, (1.06 * top).min(1.0));
     }
     let frame = Frame {
         height: 430,

@@ -27,10 +27,7 @@ pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &[f64]) -> Plot {
     let Some(end) = visible_end(sorted) else {
         return Plot::nothing(title, format!("There is no {what}."));
     };
-    let mut share = Axis::linear("share of values up to it", 0.0, 1.0);
-    for (at, label) in &mut share.ticks {
-        *label = format!("{:.0} %", 100.0 * *at);
-    }
+    let share = Axis::percent("share of values up to it", 1.0);
     let frame = Frame::new(
         Axis::linear(format!("{what} (ms)"), start(sorted), end),
         share,
