@@ -386,13 +386,13 @@ fn large_report(points: usize, requests: usize) -> f64 {
     results.succeed(&["report"]);
     let seconds = begin.elapsed().as_secs_f64();
     let written = pages(&results.path().join("servemark"));
-    assert_eq!(written.len(), points + 3);
+    assert_eq!(written.len(), points + 2);
     let sizes = written
         .iter()
         .map(|page| fs::metadata(page).expect("a page").len());
     let bytes: u64 = sizes.sum();
     println!("{points} points × {requests} requests and a baseline: {seconds:.2} s, {bytes} bytes");
-    assert!(bytes < 250_000 * (points as u64 + 3), "{bytes}");
+    assert!(bytes < 250_000 * points as u64, "{bytes}");
     assert!(seconds < 60.0, "{seconds} s");
     seconds
 }

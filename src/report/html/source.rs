@@ -10,8 +10,7 @@ pub struct ReportSource {
     pub(super) latest: RunSet,
     /// What the latest run is held against.
     pub(super) baseline: Option<RunSet>,
-    /// All comparable sides in the order of their versions, the latest run among them; one of them where
-    /// there is nothing to compare.
+    /// All comparable sides in the order of their versions, the latest run among them.
     pub(super) versions: Vec<RunSet>,
     /// What could not be read or taken in, and why.
     pub(super) notes: Vec<String>,

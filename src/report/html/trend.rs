@@ -1,5 +1,7 @@
 //! Figures from version to version.
 
+use std::collections::BTreeMap;
+
 use maud::html;
 
 use super::comparison::legend;
@@ -25,7 +27,7 @@ pub(super) fn thresholds() -> Thresholds {
     Thresholds::of(FIGURES)
 }
 
-/// `None` where there is one version only.
+/// `None` where there are no three versions: two have the comparison.
 pub(super) fn body(view: &View<'_>) -> Option<Body> {
     let trend = view.trend.as_ref()?;
     let versions = &view.source.versions;
@@ -33,12 +35,13 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
     let legend_rows: Vec<(&str, &RunSet)> =
         letters.iter().map(String::as_str).zip(versions).collect();
     let title = format!("Trend over {}", sides::count(versions.len(), "version"));
+    let all = all_figures(versions);
     let content = html! {
         h1 { (title) }
         (legend(&legend_rows))
         @for (bench, prompt) in prompts(versions) {
             h2 { (bench) " / " (prompt) }
-            (plots(FIGURES.map(|figure| plot(versions, &bench, &prompt, figure))))
+            (plots((0..FIGURES.len()).map(|figure| plot(versions, &all, (&bench, &prompt), figure))))
         }
         h2 { "Changes from version to version" }
         @match trend {
@@ -92,45 +95,54 @@ fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
     }
 }
 
-/// A figure over the versions, a curve for each level.
-fn plot(versions: &[RunSet], bench: &str, prompt: &str, figure: Figure) -> Plot {
-    let of = |key: &&PointKey| key.bench == bench && key.prompt == prompt;
-    let mut levels: Vec<usize> = versions
-        .iter()
-        .flat_map(|side| side.points().keys().filter(of))
-        .map(|key| key.concurrency)
-        .collect();
-    levels.sort_unstable();
-    levels.dedup();
-    let curve = |(series, level): (usize, &usize)| {
-        let key = PointKey {
-            bench: bench.to_owned(),
-            prompt: prompt.to_owned(),
-            concurrency: *level,
-        };
-        let at = |(at, side): (usize, &RunSet)| {
-            let records = side.points().get(&key)?;
+/// The figures of a point in the order of [`FIGURES`], at the place of its version.
+type Figures = [Option<CurveAt>; FIGURES.len()];
+
+/// The figures of every point of every version.
+fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), Figures> {
+    let mut all = BTreeMap::new();
+    for (at, side) in versions.iter().enumerate() {
+        for (key, records) in side.points() {
             let runs: Vec<_> = records.iter().flat_map(RunRecord::runs).collect();
-            let slo = records.first()?.slo();
-            match known(figure, &runs, &slo) {
+            // A side of a report has one record of each point.
+            let Some(record) = records.last() else {
+                continue;
+            };
+            let figure = |figure| match known(figure, &runs, &record.slo()) {
                 Ok(known) => Some(CurveAt {
                     interval: Some(known.interval),
                     ..CurveAt::sure(at as f64, known.value)
                 }),
                 // Too few values or windows for an interval.
-                Err(_) => Some(CurveAt::sure(
-                    at as f64,
-                    in_summary(figure, records.last()?)?,
-                )),
-            }
-        };
-        Curve {
-            points: versions.iter().enumerate().filter_map(at).collect(),
-            ..Curve::new(format!("c={level}"), series)
+                Err(_) => in_summary(figure, record).map(|value| CurveAt::sure(at as f64, value)),
+            };
+            all.insert((key, at), FIGURES.map(figure));
         }
-    };
-    let curves: Vec<Curve> = levels.iter().enumerate().map(curve).collect();
-    let curves = curves.into_iter().filter(|curve| !curve.points.is_empty());
+    }
+    all
+}
+
+/// A figure over the versions, a curve for each level.
+fn plot(
+    versions: &[RunSet],
+    all: &BTreeMap<(&PointKey, usize), Figures>,
+    (bench, prompt): (&str, &str),
+    figure: usize,
+) -> Plot {
+    let mut curves: BTreeMap<usize, Curve> = BTreeMap::new();
+    let of = |(key, _): &&(&PointKey, usize)| key.bench == bench && key.prompt == prompt;
+    for place @ (key, _) in all.keys().filter(of) {
+        let named = || Curve::new(format!("c={}", key.concurrency), 0);
+        let curve = curves.entry(key.concurrency).or_insert_with(named);
+        curve.points.extend(all[place][figure]);
+    }
+    let curves = curves
+        .into_values()
+        .filter(|curve| !curve.points.is_empty());
+    let curves = curves
+        .enumerate()
+        .map(|(series, curve)| Curve { series, ..curve });
+    let figure = FIGURES[figure];
     let better = if figure.larger_is_better() {
         "Higher"
     } else {
@@ -140,7 +152,8 @@ fn plot(versions: &[RunSet], bench: &str, prompt: &str, figure: Figure) -> Plot 
     over_names(
         &format!("Trend of {}", figure.title()),
         &format!(
-            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by more. A marker without one has too few windows or values for it."
+            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by \
+             more. A marker without one has too few windows or values for it."
         ),
         figure.title(),
         &names,

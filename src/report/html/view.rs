@@ -20,7 +20,7 @@ pub(super) struct View<'a> {
     pub before: Vec<PointView<'a>>,
     /// `None` without a baseline; else the verdicts, or why there are none.
     pub comparison: Option<Result<Comparison, String>>,
-    /// `None` without a second version; else the changes, or why there are none.
+    /// `None` without a third version; else the changes, or why there are none.
     pub trend: Option<Result<Trend, String>>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> View<'a> {
         let latest = &source.latest;
         let compared = |before: &RunSet| compare(before, latest, &thresholds);
         let comparison = baseline.map(|before| compared(before).map_err(|e| e.to_string()));
-        let trend = (source.versions.len() > 1)
+        let trend = (source.versions.len() > 2)
             .then(|| Trend::of(&source.versions, &super::trend::thresholds()))
             .map(|trend| trend.map_err(|error| error.to_string()));
         View {
