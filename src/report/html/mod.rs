@@ -16,6 +16,7 @@ mod prompt_plots;
 mod source;
 mod trend;
 mod view;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::io;

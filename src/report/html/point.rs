@@ -9,6 +9,7 @@ use super::overview::{interval, marks, point_link};
 use super::point_plots;
 use super::point_times;
 use super::view::{PointView, View};
+use super::workers;
 use crate::client::{Completion, RequestRecord};
 use crate::load::Window;
 use crate::metrics::latency;
@@ -21,7 +22,8 @@ use crate::report::sides::count;
 const SLOWEST: usize = 20;
 
 pub(super) fn bodies(view: &View<'_>) -> Vec<Body> {
-    (0..view.points.len()).map(|at| body(view, at)).collect()
+    let places: Vec<usize> = (0..view.points.len()).collect();
+    workers::each(&places, |at| body(view, *at))
 }
 
 fn body(view: &View<'_>, at: usize) -> Body {

@@ -1,5 +1,8 @@
 //! What the pages are of: the latest run, and the baselines beside it.
 
+use std::path::PathBuf;
+
+use super::workers;
 use crate::results::baseline::{Baseline, BaselineError};
 use crate::results::{BaselineName, Baselines, RunRecord};
 use crate::verdict::{RunSet, Thresholds, by_version, compare};
@@ -61,9 +64,10 @@ impl ReportSource {
 
 /// The records of a baseline that can be read.
 fn side(baseline: &Baseline, notes: &mut Vec<String>) -> RunSet {
+    let paths: Vec<PathBuf> = baseline.record_paths().collect();
     let mut records = Vec::new();
-    for path in baseline.record_paths() {
-        match RunRecord::read(&path) {
+    for read in workers::each(&paths, |path| RunRecord::read(path)) {
+        match read {
             Ok(record) => records.push(record),
             Err(error) => notes.push(format!("left out: {error}")),
         }

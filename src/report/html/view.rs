@@ -2,6 +2,7 @@
 
 use super::links::Form;
 use super::source::ReportSource;
+use super::workers;
 use crate::load::Window;
 use crate::report::Row;
 
@@ -78,10 +79,9 @@ fn points(side: &RunSet) -> Vec<PointView<'_>> {
         .collect();
     records.sort_by_key(|(key, r)| (&key.bench, r.prompt_tokens, &key.prompt, key.concurrency));
     let all = || records.iter().map(|(_, record)| *record);
-    records
-        .iter()
-        .map(|(key, record)| PointView::of(key, record, is_older(record, all())))
-        .collect()
+    workers::each(&records, |(key, record)| {
+        PointView::of(key, record, is_older(record, all()))
+    })
 }
 
 impl<'a> PointView<'a> {

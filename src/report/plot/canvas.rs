@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use plotters::backend::SVGBackend;
 use plotters::coord::CoordTranslate;
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
@@ -16,7 +17,7 @@ use plotters::style::{Color, IntoFont, ShapeStyle};
 use super::axis::Axis;
 use super::ink::{Ink, classes};
 
-type Sheet<'a> = DrawingArea<plotters::backend::SVGBackend<'a>, Shift>;
+type Sheet<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Why something could not be drawn.
 pub(super) type DrawError = DrawingAreaErrorKind<io::Error>;
@@ -71,61 +72,64 @@ pub(super) fn draw(
     alt: &str,
     marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
 ) -> Result<String, DrawError> {
-    let mut svg = String::new();
-    let sheet = plotters::backend::SVGBackend::with_string(&mut svg, (WIDTH, frame.height))
-        .into_drawing_area();
     let (x, y) = frame.inner();
-    let panel = Panel {
-        sheet: &sheet,
-        coordinates: Cartesian2d::new(
-            frame.x.range.clone(),
-            frame.y.range.clone(),
-            (x.clone(), y.end..y.start),
-        ),
-    };
-    panel.axes(frame, &x, &y)?;
-    marks(&panel)?;
-    sheet.present()?;
-    drop(panel);
-    drop(sheet);
-    Ok(finished(&svg, alt))
+    let ranges = (frame.x.range.clone(), frame.y.range.clone());
+    let svg = draw_on(
+        (WIDTH, frame.height),
+        ranges,
+        (x.clone(), y.clone()),
+        |panel| {
+            panel.axes(frame, &x, &y)?;
+            marks(panel)
+        },
+    )?;
+    Ok(finished(&svg, frame.height, alt))
 }
 
 /// A small picture of a mark, for a legend.
 pub(super) fn key(
     marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
 ) -> Result<String, DrawError> {
-    let mut svg = String::new();
-    let sheet = plotters::backend::SVGBackend::with_string(&mut svg, (72, 30)).into_drawing_area();
-    let panel = Panel {
-        sheet: &sheet,
-        coordinates: Cartesian2d::new(0.0..1.0, 0.0..1.0, (0..72, 30..0)),
-    };
-    marks(&panel)?;
-    sheet.present()?;
-    drop(panel);
-    drop(sheet);
-    let start = svg.find('>').map_or(0, |at| at + 1);
-    let inner = classes(&svg[start..]);
+    let svg = draw_on((72, 30), (0.0..1.0, 0.0..1.0), (0..72, 0..30), marks)?;
     Ok(format!(
         "<svg class=\"key\" viewBox=\"0 0 72 30\" aria-hidden=\"true\">{}",
-        inner.trim()
+        inner(&svg)
     ))
 }
 
-/// The SVG with classes for colours, made to scale with its page, and its meaning in words.
-fn finished(svg: &str, alt: &str) -> String {
-    let end = svg.find('>').map_or(0, |at| at + 1);
-    let height = svg
-        .split("height=\"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next())
-        .unwrap_or("540");
+/// Draws on a sheet, between these pixels; `ranges` are from left to right and from the bottom upwards.
+fn draw_on(
+    size: (u32, u32),
+    ranges: (Range<f64>, Range<f64>),
+    (x, y): (Range<i32>, Range<i32>),
+    marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
+) -> Result<String, DrawError> {
+    let mut svg = String::new();
+    {
+        let sheet = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let panel = Panel {
+            sheet: &sheet,
+            coordinates: Cartesian2d::new(ranges.0, ranges.1, (x, y.end..y.start)),
+        };
+        marks(&panel)?;
+        sheet.present()?;
+    }
+    Ok(svg)
+}
+
+/// What is in an `svg` element, and its end, with classes for colours.
+fn inner(svg: &str) -> String {
+    let start = svg.find('>').map_or(0, |at| at + 1);
+    let inner = classes(&svg[start..]);
+    inner.replace(">\n", ">").replace("\n<", "<")
+}
+
+/// The plot made to scale with its page, and its meaning in words.
+fn finished(svg: &str, height: u32, alt: &str) -> String {
     let alt = maud::html! { (alt) }.into_string();
-    let inner = classes(&svg[end..]).replace(">\n", ">").replace("\n<", "<");
     format!(
         "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{alt}\">{}",
-        inner.trim()
+        inner(svg)
     )
 }
 
