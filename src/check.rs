@@ -117,9 +117,10 @@ struct Checker<'a> {
 pub fn check(config: &Config) -> Result<Report, FixtureError> {
     let http = http_client(config)?;
     let runtime = Runtime::new()?;
-    let (engine, urls) = match config.model_endpoints.is_empty() {
+    let urls = config.endpoints();
+    let (engine, urls) = match urls.is_empty() {
         true => embedded(config.seed.unwrap_or_default())?,
-        false => (None, config.model_endpoints.clone()),
+        false => (None, urls),
     };
     let checker = Checker {
         config,

@@ -5,9 +5,7 @@ mod sampler;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
@@ -21,6 +19,7 @@ use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
     TokenizerSource, shipped_tokenizer,
 };
+use crate::terminal::Spinner;
 
 /// Replicas of the embedded engine: more than one, so that balancing can be seen.
 const EMBEDDED_REPLICAS: usize = 2;
@@ -116,13 +115,13 @@ impl Fixture {
             eprintln!("warning: {error}");
         }
         let seed = config.seed.unwrap_or_else(rand::random);
-        let (engine, urls) = match &config.ab {
-            Some(sides) => (
-                None,
-                sides.iter().flat_map(|s| s.endpoints.clone()).collect(),
-            ),
-            None if config.model_endpoints.is_empty() => embedded(seed)?,
-            None => (None, config.model_endpoints.clone()),
+        let urls = config.endpoints();
+        let (engine, urls) = match urls.is_empty() {
+            true => {
+                let _spinner = Spinner::start("booting the embedded simulated engine");
+                embedded(seed)?
+            }
+            false => (None, urls),
         };
         let asking = Http::new(http.clone(), config.request_headers());
         if engine.is_none() && aloud {
@@ -133,6 +132,7 @@ impl Fixture {
         // MODEL_PATH names the model of the user's servers; the embedded engine serves its own.
         let model = config.model_path.as_deref().filter(|_| engine.is_none());
         let endpoints = runtime.block_on(ready(&asking, config, &urls, model))?;
+        let spinner = Spinner::start("looking for the tokenizer");
         let loaded = match engine {
             // The embedded engine counts with the shipped tokenizer: it is the model's own.
             Some(_) => Loaded {
@@ -141,6 +141,7 @@ impl Fixture {
             },
             None => tokenizer(config, &endpoints, &http, &runtime)?,
         };
+        drop(spinner);
         let fixture = Fixture {
             runtime,
             http,
@@ -311,22 +312,17 @@ async fn ready(
     urls: &[EndpointUrl],
     model: Option<&str>,
 ) -> Result<Endpoints, EndpointError> {
-    let style = ProgressStyle::with_template("{spinner} waiting for endpoints: {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let endpoints = endpoint::connect(asking, urls, model, config.ready_timeout, |state| {
-        bar.set_message(format!(
-            "{} of {} ready after {:.0} of at most {:.0} s",
+    let spinner = Spinner::start("waiting for endpoints");
+    endpoint::connect(asking, urls, model, config.ready_timeout, |state| {
+        spinner.say(format!(
+            "waiting for endpoints: {} of {} ready after {:.0} of at most {:.0} s",
             state.ready(),
             state.endpoints.len(),
             state.elapsed.as_secs_f64(),
             state.limit.as_secs_f64()
         ));
     })
-    .await;
-    bar.finish_and_clear();
-    endpoints
+    .await
 }
 
 /// Finds the tokenizer of the servers' model.

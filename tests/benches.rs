@@ -1,47 +1,22 @@
 //! The shipped benches as a user runs them, against engines on real sockets.
 
 mod cargo_bench;
+mod engines;
 
 use std::fs;
-use std::sync::Arc;
 
 use cargo_bench::CargoBench;
-use servemark::config::EndpointUrl;
-use servemark::endpoint::{Http, ServerMetrics};
-use servemark::engine::{Engine, EngineOptions, Faults, Preset, Slowdown};
+use engines::{engine, faults, wait_for_successes};
+use servemark::engine::{Engine, Slowdown};
 use servemark::metrics::Summary;
-use servemark::prompt::shipped_tokenizer;
 use servemark::results::RunRecord;
 
 /// Short, but long enough for some windows.
 const SHORT: [&str; 4] = ["--warm-up-time", "0.2", "--measurement-time", "1"];
 
-fn engine(change: impl FnOnce(&mut EngineOptions)) -> Engine {
-    let preset = Preset::named("sim-small").expect("a shipped preset");
-    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
-    let mut options = EngineOptions::new(preset, tokenizer);
-    change(&mut options);
-    Engine::start(options).expect("an engine")
-}
-
-fn faults(faults: &str) -> Engine {
-    let faults: Faults = faults.parse().expect("faults");
-    engine(|options| options.faults = faults)
-}
-
 fn endpoints(engines: &[&Engine]) -> String {
     let urls = engines.iter().flat_map(|e| e.urls());
     urls.map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// A bench of the 25-token question with short answers.
-fn chat() -> CargoBench {
-    let mut bench = CargoBench::new("chat_throughput");
-    bench
-        .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_MAX_NEW_TOKENS", "16")
-        .env("SERVEMARK_CONCURRENT_LEVELS", "4");
-    bench
 }
 
 #[test]
@@ -162,7 +137,7 @@ fn a_run_reports_rates_everywhere_and_says_that_it_is_simulated() {
 
 #[test]
 fn a_slower_version_is_a_regression_of_every_metric() {
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_METRICS", "output_tok_s,rps,ttft,tpot,e2el");
     let before = engine(|_| {});
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&before]));
@@ -220,7 +195,7 @@ fn random_prompts_have_their_exact_length_as_the_server_counts_it() {
 
 #[test]
 fn without_streaming_there_is_no_ttft_and_all_else_holds() {
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_STREAM", "false")
         .env("SERVEMARK_METRICS", "output_tok_s,ttft")
         .run(&SHORT);
@@ -238,7 +213,7 @@ fn without_streaming_there_is_no_ttft_and_all_else_holds() {
 #[test]
 fn some_failures_are_counted_by_cause_and_the_run_goes_on() {
     let flaky = faults("http_503=0.1,cut=0.1,malformed_sse=0.1,reset=0.1");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&flaky]))
         .env("SERVEMARK_CONCURRENT_LEVELS", "8")
         .run(&["--warm-up-time", "0.5", "--measurement-time", "4"]);
@@ -260,7 +235,7 @@ fn some_failures_are_counted_by_cause_and_the_run_goes_on() {
 #[test]
 fn usage_that_the_server_keeps_to_itself_is_counted_by_the_tokenizer() {
     let silent = faults("no_usage=1");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&silent]))
         .run(&SHORT);
     assert!(ran.succeeded, "{}", ran.text);
@@ -277,7 +252,7 @@ fn usage_that_the_server_keeps_to_itself_is_counted_by_the_tokenizer() {
 fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
     for mode in [&["--test"][..], &SHORT] {
         let broken = faults("http_500=1");
-        let ran = chat()
+        let ran = CargoBench::one_point()
             .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&broken]))
             .run(mode);
         assert!(!ran.succeeded, "{}", ran.text);
@@ -291,27 +266,10 @@ fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
     }
 }
 
-/// Waits until the engine has answered `requests` requests.
-fn wait_for_successes(engine: &Engine, requests: f64) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let http = Http::new(reqwest::Client::new(), Default::default());
-    let url = EndpointUrl::parse(engine.urls()[0].as_str()).expect("the engine's address");
-    runtime.block_on(async {
-        loop {
-            let metrics = ServerMetrics::scrape(&http, &url).await;
-            let counters = metrics.expect("the engine's /metrics").counters;
-            if counters.request_success_total.unwrap_or(0.0) >= requests {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-}
-
 #[test]
 fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
     let engine = engine(|_| {});
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&engine]));
     let killer = std::thread::spawn(move || wait_for_successes(&engine, 100.0));
     let ran = bench.run(&["--warm-up-time", "0.1", "--measurement-time", "60"]);
@@ -326,7 +284,7 @@ fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
 #[test]
 fn a_time_out_is_a_failure_of_its_own() {
     let stalling = faults("stall=1:60000");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&stalling]))
         .env("SERVEMARK_REQUEST_TIMEOUT", "0.5")
         .run(&["--test"]);
@@ -340,13 +298,13 @@ fn a_time_out_is_a_failure_of_its_own() {
 
 #[test]
 fn a_safety_check_counts_in_the_latency_and_is_shown() {
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_SAFE_CHECK", "true")
         .env("SERVEMARK_SAFETY_BACKEND", "simulated")
         .env("SERVEMARK_SAFETY_DELAY_MS", "[100, 120]")
         .run(&SHORT);
     assert!(ran.succeeded, "{}", ran.text);
-    assert!(ran.text.contains("Safety Check Mean (ms)"), "{}", ran.text);
+    assert!(ran.text.contains("| safety ms |"), "{}", ran.text);
     let summary = &ran.record()["summary"];
     let mean = |name: &str| summary[name]["mean"].as_f64().expect("a figure");
     // Twice 100 to 120 ms, and whatever a busy machine adds.
@@ -359,7 +317,7 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("parameters.json");
     fs::write(&file, r#"{"MAX_NEW_TOKEN": 5}"#).expect("a writable directory");
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_CONFIG", file.to_str().expect("a path in UTF-8"))
         .run(&SHORT);
     assert!(!ran.succeeded, "{}", ran.text);
@@ -370,7 +328,7 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
     );
 
     // Port 1 of loopback: nothing listens there.
-    let ran = chat()
+    let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", "http://127.0.0.1:1")
         .env("SERVEMARK_READY_TIMEOUT", "1")
         .run(&SHORT);
@@ -385,7 +343,7 @@ fn what_cannot_run_says_where_and_how_to_mend_it() {
 #[test]
 fn every_request_is_known_to_the_server_by_the_id_in_the_record() {
     let engine = engine(|_| {});
-    let mut bench = chat();
+    let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&engine]));
     let ran = bench.run(&[&["output_tok_s"][..], &SHORT].concat());
     assert!(ran.succeeded, "{}", ran.text);
@@ -414,7 +372,7 @@ fn every_request_is_known_to_the_server_by_the_id_in_the_record() {
 
 #[test]
 fn a_record_is_read_again_and_gives_its_own_figures() {
-    let ran = chat().run(&[&["output_tok_s"][..], &SHORT].concat());
+    let ran = CargoBench::one_point().run(&[&["output_tok_s"][..], &SHORT].concat());
     assert!(ran.succeeded, "{}", ran.text);
     let record = RunRecord::read(&ran.record_path()).expect("a record");
     let written = record.summary.as_ref().expect("figures");

@@ -75,7 +75,7 @@ fn misspelt_variables_are_told_together_with_wrong_values() {
         &[
             ("SERVEMARK_MODEL_ENDPOINT", text("http://a:8000")),
             ("SERVEMARK_TOP_P", text("2")),
-            ("SERVEMARK_AB", text("1")),
+            ("SERVEMARK_AB", text("old=http://a,new=http://b")),
             ("SERVEMARK_UNRELATED", text("1")),
         ],
     );

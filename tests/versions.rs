@@ -30,11 +30,7 @@ fn version(factor: f64) -> Engine {
 
 #[test]
 fn a_slower_version_is_found_out_and_its_baseline_carried() {
-    let mut bench = CargoBench::new("chat_throughput");
-    bench
-        .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_MAX_NEW_TOKENS", "16")
-        .env("SERVEMARK_CONCURRENT_LEVELS", "4");
+    let mut bench = CargoBench::one_point();
     let mut measure = |engine: &Engine, args: &[&str]| {
         bench.env("SERVEMARK_MODEL_ENDPOINTS", engine.urls()[0].as_str());
         let ran = bench.run(&[&SHORT[..], args].concat());

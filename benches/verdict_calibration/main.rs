@@ -15,6 +15,7 @@ mod virtual_runs;
 
 use std::error::Error;
 use std::fmt::Write;
+use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, Table, presets};
 use servemark::config::Metric;
@@ -62,17 +63,18 @@ const UNEQUAL: u64 = 500;
 const EQUAL_BY_CRITERION: u64 = 500;
 const UNEQUAL_BY_CRITERION: u64 = 200;
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     if let Ok(trials) = std::env::var(criterion_alone::VARIABLE) {
-        return criterion_alone::run(&trials);
+        criterion_alone::run(&trials)?;
+        return Ok(ExitCode::SUCCESS);
     }
     if std::env::var_os(sockets::VARIABLE).is_some() {
-        std::process::exit(sockets::run());
+        return Ok(sockets::run());
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let given = |option: &str| arguments.iter().any(|argument| argument == option);
     if given("--list") {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let small = given("--test") || !given("--bench");
     let count = |full: u64| if small { 1 } else { full };
@@ -82,7 +84,7 @@ fn main() -> Result<()> {
         println!("\n{table}");
         writeln!(text, "{table}\n")?;
     }
-    let table = sockets::compare(CONDITIONS[0], small)?;
+    let table = sockets::compare_samples(CONDITIONS[0], small)?;
     println!("\n{table}");
     writeln!(text, "{table}")?;
     if !small {
@@ -90,7 +92,7 @@ fn main() -> Result<()> {
         results::write_atomically(&path, text.as_bytes())?;
         println!("\nTables:  {}", path.display());
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The table of one kind of machine.

@@ -14,14 +14,42 @@ use servemark::verdict::RunSet;
 
 use crate::Result;
 
-/// The default `CONCURRENT_LEVELS`: three points make a family.
-pub const LEVELS: [usize; 3] = [1, 8, 32];
-
 /// From the start of one point to that of the next (s): its load, and Criterion's analysis.
 const POINT_S: u64 = 5;
 
 /// From the start of a run to that of the next on a server that was started anew (s).
 const RUN_S: u64 = 600;
+
+/// What is measured of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    /// The default `CONCURRENT_LEVELS` on two replicas.
+    Default,
+    /// Eight requests in flight on one replica, each with a prompt of so many tokens.
+    OnePoint { prompt_tokens: usize },
+}
+
+impl Family {
+    fn levels(self) -> &'static [usize] {
+        match self {
+            Family::Default => &[1, 8, 32],
+            Family::OnePoint { .. } => &[8],
+        }
+    }
+
+    fn apply(self, setup: VirtualSetup) -> Result<VirtualSetup> {
+        Ok(match self {
+            Family::Default => VirtualSetup {
+                replicas: 2.try_into()?,
+                ..setup
+            },
+            Family::OnePoint { prompt_tokens } => VirtualSetup {
+                prompt_tokens,
+                ..setup
+            },
+        })
+    }
+}
 
 /// How the two sides are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +76,7 @@ pub struct Conditions {
 pub struct Trial {
     noise: Noise,
     method: Method,
+    family: Family,
     /// By how much the steps of the side after are longer (0.05: 5 %).
     slowdown: f64,
     /// Names all noise of the comparison.
@@ -70,10 +99,16 @@ impl Trial {
         Ok(Trial {
             noise: conditions.noise()?,
             method,
+            family: Family::Default,
             slowdown,
             // Another slow-down, other noise.
             seed: slowdown.to_bits(),
         })
+    }
+
+    /// The same of other points.
+    pub fn of_family(self, family: Family) -> Trial {
+        Trial { family, ..self }
     }
 
     /// Another one like it, with noise of its own.
@@ -96,7 +131,7 @@ impl Trial {
 
     fn saved(&self, side: u64, runs: u64) -> Result<Vec<RunRecord>> {
         let mut records = Vec::new();
-        for (point, level) in LEVELS.into_iter().enumerate() {
+        for (point, level) in self.levels() {
             let each = (0..runs).map(|run| {
                 let seeds = self.seeds(&[side, run], &[side, run, point as u64]);
                 let begin = Duration::from_secs(run * RUN_S + point as u64 * POINT_S);
@@ -114,7 +149,7 @@ impl Trial {
         let mut records = [Vec::new(), Vec::new()];
         let mut order = StdRng::seed_from_u64(self.seed);
         let mut begin_ns = 0;
-        for (point, level) in LEVELS.into_iter().enumerate() {
+        for (point, level) in self.levels() {
             let mut turn = 0;
             let start = |side: usize, at_ns: u64| -> Result<VirtualLoad> {
                 turn += 1;
@@ -134,6 +169,11 @@ impl Trial {
             }
         }
         Ok(records)
+    }
+
+    /// The points with their numbers.
+    fn levels(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.family.levels().iter().copied().enumerate()
     }
 
     /// Seeds that nothing else of all trials has.
@@ -162,7 +202,7 @@ impl Trial {
         let mut process = StdRng::seed_from_u64(self.seeds(&[2, side, run], &[]).machine);
         let offset = LogNormal::new(0.0, half)?.sample(&mut process);
         let slower = if side == 1 { 1.0 + self.slowdown } else { 1.0 };
-        Ok(VirtualSetup {
+        self.family.apply(VirtualSetup {
             seeds,
             begin,
             noise: Noise {
@@ -170,7 +210,6 @@ impl Trial {
                 ..self.noise
             },
             slowdown: Slowdown::uniform(slower * offset),
-            replicas: 2.try_into()?,
             concurrency: level.try_into()?,
             ..VirtualSetup::new(preset()?)
         })

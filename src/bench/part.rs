@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::meter::Meter;
 use super::point::Point;
 use super::record;
 use super::results::{ServersSaid, row};
@@ -45,12 +46,13 @@ struct MeasuredShare {
 }
 
 impl Point<'_> {
-    /// Drives this rank's part and leaves its record for rank 0.
+    /// Drives this rank's part and leaves its record for rank 0. Only rank 0's own part is shown meanwhile.
     pub(super) fn drive(
         &self,
         meeting: &Meeting,
         fixture: &Fixture,
         assignment: Assignment,
+        meter: &Meter,
     ) -> Result<(Part, Driven), MeetingError> {
         let Assignment {
             share,
@@ -63,9 +65,12 @@ impl Point<'_> {
         wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
         let began_ns = clock.now_ns();
         let load = self.start(fixture, target, &share);
+        meter.follow(load.gauge());
+        meter.show("rank 0");
         let patience = self.patience();
         let mut sending = Sending::new(load, clock, share.concurrency.get(), patience);
         let measured = self.measure_share(meeting, fixture, &mut sending, began_ns);
+        meter.hide();
         let mut requests = sending.requests;
         count_missing_tokens(&mut requests, fixture);
         let lag_ns = i128::from(clock_unix_ns + began_ns) - i128::from(at_unix_ns);

@@ -31,7 +31,7 @@ use crate::safety::SafetyCheck;
 const TEXTS_COUNTED_AGAIN: u32 = 16;
 
 /// Requests of a turn or a run, as a power of two: further ones would repeat prompts of the next.
-const TURN_BITS: u32 = 20;
+const TURN_BITS: u32 = 18;
 
 /// A prompt at a concurrency.
 pub(super) struct Point<'a> {
@@ -107,7 +107,7 @@ impl Point<'_> {
             precision: config.precision.filter(|_| args.mode() == Mode::Bench),
             patience: self.patience(),
         };
-        let mut live = Live::new(load, fixture, limits, || {
+        let mut live = Live::new(load, fixture, limits, progress.meter(), || {
             snapshots.borrow_mut().push(fixture.scrape())
         });
         track.group.warm_up_time(args.warm_up());

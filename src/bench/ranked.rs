@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::args::Mode;
+use super::meter::Meter;
 use super::part::{Assignment, Driven};
 use super::point::Point;
 use super::progress::Progress;
@@ -157,7 +158,7 @@ impl Point<'_> {
             Agreed::Idle => return Ok(Vec::new()),
         };
         let measured = self
-            .drive(meeting, fixture, assignment)
+            .drive(meeting, fixture, assignment, &progress.meter())
             .and_then(|(own, driven)| Ok((driven, self.gather(meeting, own)?)));
         let (driven, parts) = measured.inspect_err(|error| {
             results.add_unmeasured(self, fixture, "part missing", error.to_string());
@@ -221,7 +222,7 @@ impl Point<'_> {
             Agreed::Not(why) => format!("not started: {why}"),
             Agreed::Idle => "more ranks than requests in flight, nothing to do".to_owned(),
             Agreed::Go(assignment) => {
-                let (part, _) = self.drive(meeting, fixture, *assignment)?;
+                let (part, _) = self.drive(meeting, fixture, *assignment, &Meter::NONE)?;
                 let Part { rank, requests, .. } = &part;
                 format!(
                     "{} of {} in flight, {} requests, began {:.1} ms after the common instant",

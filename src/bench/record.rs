@@ -32,6 +32,7 @@ pub(super) fn record(
         prompt: row.prompt.clone(),
         prompt_tokens: row.prompt_tokens,
         tokenizer: fixture.counter.source().to_string(),
+        api: Some(point.prompt.kind.api().id().to_owned()),
         concurrency: row.concurrency,
         seed: fixture.seed,
         request_id_prefix: point.request_id_prefix(fixture),

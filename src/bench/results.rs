@@ -116,25 +116,37 @@ impl Results {
         ));
     }
 
+    /// The run was interrupted while the point was measured: it has so many windows.
+    pub fn interrupted(&mut self, point: &str, windows: usize) {
+        self.failed = true;
+        self.notes.push(match windows {
+            0 => format!("{point}: not measured, as Ctrl-C ended the run"),
+            _ => format!(
+                "{point}: Ctrl-C ended the run; figures are of what was measured until then"
+            ),
+        });
+    }
+
     /// A further run could not be started; those before it stay.
     pub fn cannot_run_again(&mut self, point: &str, why: &str) {
         self.failed = true;
         self.notes.push(format!("{point}: a run is missing: {why}"));
     }
 
-    /// A run had a window without any success, and is left out.
-    pub fn run_failed(&mut self, point: &str, window: Option<&Window>) {
-        let requests = window.iter().flat_map(|window| &window.requests);
-        let causes = count_failures(requests).into_iter().map(|failure| {
-            let (count, cause, first) = (failure.count, failure.cause, failure.first_message);
-            format!("{count} × {cause}, first: {first}")
-        });
+    /// A run ended with a window without any success; what was measured before it stays.
+    pub fn run_failed(&mut self, point: &str, window: &Window) {
+        let causes = count_failures(window.requests.iter())
+            .into_iter()
+            .map(|failure| {
+                let (count, cause, first) = (failure.count, failure.cause, failure.first_message);
+                format!("{count} × {cause}, first: {first}")
+            });
         let causes = Vec::from_iter(causes).join("; ");
         eprintln!("\n{point} FAILED: no request of a window succeeded: {causes}");
-        self.cannot_run_again(
-            point,
-            &format!("no request of a window succeeded: {causes}"),
-        );
+        self.failed = true;
+        self.notes.push(format!(
+            "{point}: a run ended early, as no request of a window succeeded: {causes}"
+        ));
     }
 
     /// Windows of the point's first run and the rounds of each; `None` where it has measured nothing.
@@ -280,15 +292,8 @@ impl Results {
     pub fn conclude(self, session: &Session) -> u8 {
         let mut failed = self.failed;
         if session.args.mode() == Mode::Bench && !self.entries.is_empty() {
-            let rows: Vec<Row> = self.entries.iter().map(|entry| entry.row.clone()).collect();
-            for table in report::markdown_by_bench(&rows) {
-                print!("{table}");
-            }
-            let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
-            let notes = self.entries.iter().flat_map(|entry| &entry.notes);
-            for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
-                println!("- {note}");
-            }
+            let rows = self.rows();
+            anstream::print!("{}", report::painted(&self.figures(&rows)));
             if let Some(sides) = &session.config.ab {
                 failed |= said(print_verdicts(session, sides));
             }
@@ -325,6 +330,27 @@ impl Results {
         let pages = write_pages(session, &criterion)?;
         println!("HTML report:   {}", pages.display());
         Ok(())
+    }
+
+    /// A row for each point, failed ones included.
+    pub fn rows(&self) -> Vec<Row> {
+        self.entries.iter().map(|entry| entry.row.clone()).collect()
+    }
+
+    /// Whether a point failed, or something else went wrong.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The tables of these rows and what must be known beside them.
+    pub fn figures(&self, rows: &[Row]) -> String {
+        let mut text = report::by_bench(rows, report::table).concat();
+        let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
+        let notes = self.entries.iter().flat_map(|entry| &entry.notes);
+        for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
+            text.push_str(&format!("- {note}\n"));
+        }
+        text
     }
 
     /// How to keep the run, or to compare the sides of one.
@@ -410,10 +436,8 @@ fn print_verdicts(
     };
     let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
     let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
-    print!(
-        "\n{}",
-        report::verdicts(&comparison, &sides, &thresholds, false)
-    );
+    let verdicts = report::verdicts(&comparison, &sides, &thresholds, false);
+    anstream::print!("\n{}", report::painted(&verdicts));
     Ok(())
 }
 
@@ -430,7 +454,7 @@ pub(super) fn row(
         prompt: point.prompt.key.clone(),
         prompt_tokens,
         concurrency: point.concurrency.get(),
-        load_shape: config.load_shape.id(),
+        load_shape: config.load_shape.id().to_owned(),
         endpoints: endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
         simulated: endpoints.simulated().map(str::to_owned),

@@ -2,12 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput};
 
 use super::CANNOT_RUN;
 use super::args::{BenchArgs, Mode};
+use super::interrupt::Interrupt;
 use super::point::Point;
 use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
@@ -30,6 +32,8 @@ pub(super) struct Session {
     pub metrics: Vec<Metric>,
     /// With whom the load is shared, if it is.
     pub meeting: Option<Meeting>,
+    /// Whether somebody wants it to end early.
+    pub interrupt: Interrupt,
 }
 
 /// The run cannot go on.
@@ -74,6 +78,7 @@ impl Session {
             args,
             metrics,
             meeting,
+            interrupt: Interrupt::default(),
         }
     }
 
@@ -122,7 +127,8 @@ impl Session {
         results: &mut Results,
     ) -> Result<(), Ended> {
         let passes = self.config.runs.get();
-        let mut progress = Progress::new(self.count_points() * passes, self.args.point_time());
+        let points = self.count_points() * passes;
+        let mut progress = Progress::new(points, self.args.point_time(), Progress::CRITERION);
         for (at, prompt) in self.prompts.iter().enumerate() {
             let mut tracks = self.open_tracks(instruments, prompt);
             for point in self.points_of(at) {
@@ -135,7 +141,7 @@ impl Session {
         let fixture = Fixture::shared(&self.config, true)?;
         for run in 1..passes {
             for point in self.selected() {
-                point.run_again(fixture, run, &mut progress, results);
+                point.run_alone(fixture, run, &mut progress, results);
             }
         }
         Ok(())
@@ -150,7 +156,8 @@ impl Session {
         let passes = self.config.runs.get();
         let sampling = self.args.sampling();
         let turns = 2 * sampling.windows as u32 * sampling.warm_up + 2 * sampling.measurement;
-        let mut progress = Progress::new(self.count_points() * passes, turns);
+        let points = self.count_points() * passes;
+        let mut progress = Progress::new(points, turns, Duration::ZERO);
         let session = format!("{:016x}", rand::random::<u64>());
         for run in 0..passes {
             for point in self.selected() {
@@ -231,7 +238,7 @@ impl Session {
     }
 
     /// Points with a metric that the command line selects.
-    fn count_points(&self) -> u32 {
+    pub fn count_points(&self) -> u32 {
         u32::try_from(self.selected().count()).unwrap_or(u32::MAX)
     }
 }

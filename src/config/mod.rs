@@ -13,6 +13,7 @@ mod deployment;
 mod endpoint_url;
 mod env;
 mod error;
+mod flags;
 pub mod keys;
 mod parse;
 mod public;
@@ -32,6 +33,7 @@ pub use api_key::{ApiKey, NotAKey};
 pub use deployment::Deployment;
 pub use endpoint_url::{Api, EndpointUrl, EndpointUrlError};
 pub use error::{ConfigError, Origin, Problem};
+pub use flags::Flag;
 pub use safety::{SafetyBackend, SafetyConfig};
 pub use sampling::Precision;
 pub use slo::Slo;
@@ -229,6 +231,18 @@ impl Metric {
 }
 
 impl Config {
+    /// The servers under load: those of both deployments of an A/B run, else
+    /// [`Config::model_endpoints`]; none boots the embedded simulated engine.
+    pub fn endpoints(&self) -> Vec<EndpointUrl> {
+        match &self.ab {
+            Some(sides) => sides
+                .iter()
+                .flat_map(|side| side.endpoints.clone())
+                .collect(),
+            None => self.model_endpoints.clone(),
+        }
+    }
+
     /// The headers of every request to an endpoint: [`Config::model_headers`] and, from
     /// `OPENAI_API_KEY`, `Authorization: Bearer …` marked sensitive.
     ///

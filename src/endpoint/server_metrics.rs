@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use prometheus_parse::{Sample, Scrape, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::Http;
@@ -13,7 +14,7 @@ use super::{Failure, failure::excerpt};
 use crate::config::EndpointUrl;
 
 /// What a server counts since it started.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerCounters {
     /// Prompt tokens processed.
@@ -45,7 +46,7 @@ pub struct ServerCounters {
 }
 
 /// One reading of a server's `/metrics`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerMetrics {
     /// What it counts since it started.

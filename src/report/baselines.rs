@@ -1,5 +1,5 @@
 use super::columns::NOT_AVAILABLE;
-use super::grid::{grid, narrow_grid};
+use super::grid::grid;
 use super::label;
 use super::sides::{count, measured};
 use crate::metrics::Summary;
@@ -41,7 +41,7 @@ pub fn baselines(mut baselines: Vec<(BaselineName, RunSet)>) -> String {
             all(|r| r.simulated.clone().unwrap_or_else(|| "no".to_owned())),
         ]
     });
-    narrow_grid(head.map(String::from), rows, 2).to_string() + "\n"
+    grid(head.map(String::from), rows, 2).to_string() + "\n"
 }
 
 /// The figures of a baseline's points.

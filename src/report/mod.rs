@@ -5,12 +5,14 @@ mod baselines;
 mod change;
 mod columns;
 mod csv;
+pub mod export;
 mod gate;
 mod gate_markdown;
 mod grid;
 mod html;
 mod junit;
 mod label;
+mod paint;
 mod plot;
 mod row;
 mod sides;
@@ -19,13 +21,14 @@ mod trend;
 mod verdicts;
 
 pub use baselines::{baseline, baselines};
-pub use csv::write_csv;
+pub use csv::{csv, write_csv};
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
 pub use html::{ReportSource, single_page, write_pages};
 pub use junit::{junit, junit_refused};
+pub use paint::painted;
 pub use row::{PointResult, Row};
-pub use table::{markdown, markdown_by_bench, notes};
+pub use table::{by_bench, markdown, notes, table};
 pub use trend::trend;
 pub use verdicts::verdicts;
 
@@ -41,7 +44,7 @@ pub(crate) mod row_tests {
             prompt: "25".into(),
             prompt_tokens: 25,
             concurrency: 8,
-            load_shape: "steady",
+            load_shape: "steady".into(),
             endpoints: 2,
             num_gpu: None,
             simulated: Some("sim-small".into()),

@@ -1,4 +1,3 @@
-use crate::config::LoadShape;
 use crate::load::SelfCheck;
 use crate::metrics::{Blocked, FailureCount, Summary};
 use crate::results::RunRecord;
@@ -15,7 +14,7 @@ pub struct Row {
     /// Requests in flight.
     pub concurrency: usize,
     /// `steady` or `wave`.
-    pub load_shape: &'static str,
+    pub load_shape: String,
     /// Length of the endpoint list.
     pub endpoints: usize,
     /// GPUs behind the endpoints, where known.
@@ -43,16 +42,16 @@ pub enum PointResult {
 }
 
 impl Row {
-    /// A point as its record tells it.
+    /// The row of a point that has been kept.
     pub fn of(record: &RunRecord) -> Row {
-        let shape = record.config["LOAD_SHAPE"].as_str();
-        let mut shapes = LoadShape::ALL.iter().map(|known| known.id());
+        let config = |key: &str| record.config.get(key);
+        let shape = config("LOAD_SHAPE").and_then(|shape| shape.as_str());
         Row {
             bench: record.bench.clone(),
             prompt: record.prompt.clone(),
             prompt_tokens: record.prompt_tokens,
             concurrency: record.concurrency,
-            load_shape: shapes.find(|id| Some(*id) == shape).unwrap_or("unknown"),
+            load_shape: shape.unwrap_or("unknown").to_owned(),
             endpoints: record.endpoints.len(),
             num_gpu: record.num_gpu(),
             simulated: record.simulated.clone(),

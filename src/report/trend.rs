@@ -18,7 +18,8 @@ pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String
         let heading = format!("What differs from {} to {}:", step.before, step.after);
         text.push_str(&section(&heading, &sides::differences(step)));
     }
-    let mut warnings: Vec<String> = trend.steps.iter().flat_map(sides::warnings).collect();
+    let pairs = trend.steps.iter().chain([&trend.whole]);
+    let mut warnings: Vec<String> = pairs.flat_map(sides::warnings).collect();
     // A side is in two steps.
     warnings.sort_unstable();
     warnings.dedup();

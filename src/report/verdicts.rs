@@ -72,7 +72,7 @@ fn row(point: &PointComparison, finding: &Finding, first: bool) -> [String; 7] {
         false => String::new(),
     };
     let [before, after, relative] = change::cells(finding);
-    let doubt = match point.doubtful {
+    let doubt = match point.doubtful && finding.verdict != Verdict::Inconclusive {
         true => " (doubtful)",
         false => "",
     };
@@ -115,7 +115,7 @@ fn remedies(comparison: &Comparison) -> Vec<String> {
     let remedies = [
         (
             wide,
-            "with too wide an interval: compare several runs of each side (NAME1,NAME2,NAME3)",
+            "with too wide an interval: measure several runs of each side (RUNS, or NAME1,NAME2,NAME3)",
         ),
         (
             unclear(|u| matches!(u, Unclear::TooFewValues { .. })),

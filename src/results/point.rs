@@ -1,10 +1,13 @@
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Metric;
 
 /// A benchmark point: what is measured in one go, and compared with itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Points are in the order of their benches, the lengths of their prompts and their concurrencies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PointKey {
     /// Name of the benchmark (`chat_throughput`).
     pub bench: String,
@@ -12,6 +15,34 @@ pub struct PointKey {
     pub prompt: String,
     /// Requests in flight.
     pub concurrency: usize,
+}
+
+impl Ord for PointKey {
+    fn cmp(&self, other: &PointKey) -> Ordering {
+        let benches = self.bench.cmp(&other.bench);
+        let prompts = || length(&self.prompt).cmp(&length(&other.prompt));
+        let named = || self.prompt.cmp(&other.prompt);
+        benches
+            .then_with(prompts)
+            .then_with(named)
+            .then_with(|| self.concurrency.cmp(&other.concurrency))
+    }
+}
+
+impl PartialOrd for PointKey {
+    fn partial_cmp(&self, other: &PointKey) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The number in a prompt's name (`25`, `1k`, `random-1000`), by which people sort prompts.
+fn length(prompt: &str) -> Option<u64> {
+    let (prompt, times) = match prompt.strip_suffix('k') {
+        Some(prompt) => (prompt, 1000),
+        None => (prompt, 1),
+    };
+    let digits = prompt.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.parse::<u64>().ok()?.checked_mul(times)
 }
 
 impl fmt::Display for PointKey {
@@ -82,6 +113,24 @@ mod tests {
             "chat_throughput_5_rps"
         );
         assert_eq!(criterion_file_name(&"x/".repeat(50)).len(), 64);
+    }
+
+    #[test]
+    fn points_are_in_the_order_of_their_prompts_lengths() {
+        let point = |prompt: &str, concurrency| PointKey {
+            bench: "chat_throughput".into(),
+            prompt: prompt.into(),
+            concurrency,
+        };
+        let order = [
+            point("cat", 2),
+            point("25", 2),
+            point("25", 16),
+            point("100", 2),
+            point("1k", 2),
+            point("random-2000", 2),
+        ];
+        assert!(order.is_sorted());
     }
 
     #[test]

@@ -2,6 +2,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,9 +22,9 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// Everything known of one point of one run; the input of reports and comparisons.
 ///
 /// Times are nanoseconds of the run's monotonic clock. Secrets are never part of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the record's form.
     pub schema_version: u32,
     /// Version of servemark that wrote it.
     pub servemark_version: String,
@@ -38,6 +41,9 @@ pub struct RunRecord {
     pub prompt_tokens: usize,
     /// Who counts prompts: the tokenizer in use.
     pub tokenizer: String,
+    /// What was asked: `chat_completions` or `completions`; null in records older than the field.
+    #[serde(default)]
+    pub api: Option<String>,
     /// Requests in flight.
     pub concurrency: usize,
     /// The seed of prompts.
@@ -83,7 +89,7 @@ pub struct RunRecord {
 }
 
 /// A window without its requests.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WindowRecord {
     /// Which run of the point's `RUNS` it is of, from 0 on.
     #[serde(default)]
@@ -166,6 +172,22 @@ impl RunRecord {
             });
         }
         serde_json::from_slice(&text).map_err(no_record)
+    }
+
+    /// The JSON Schema (draft 2020-12) of the records that this version writes; `docs/record.schema.json`
+    /// is a copy of it.
+    pub fn json_schema() -> Value {
+        let settings = SchemaSettings::draft2020_12()
+            .for_serialize()
+            .with_transform(RecursiveTransform(demand_no_defaults));
+        let mut schema = settings
+            .into_generator()
+            .into_root_schema_for::<RunRecord>();
+        let version = schema.pointer_mut("/properties/schema_version");
+        if let Some(version) = version.and_then(Value::as_object_mut) {
+            version.insert("const".to_owned(), SCHEMA_VERSION.into());
+        }
+        schema.to_value()
     }
 
     /// Windows and requests of one or several runs in the record's form.
@@ -264,6 +286,18 @@ impl RunRecord {
             carried_out: w.carried_out,
         };
         self.windows.iter().map(window).collect()
+    }
+}
+
+/// A field that has a default is younger than the form: records of earlier versions may lack it.
+fn demand_no_defaults(schema: &mut Schema) {
+    let properties = schema.get("properties").cloned().unwrap_or_default();
+    let young = |name: &Value| {
+        let name = name.as_str().unwrap_or_default();
+        properties[name].get("default").is_some()
+    };
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !young(name));
     }
 }
 

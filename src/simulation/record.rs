@@ -34,6 +34,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         prompt: setup.prompt_tokens.to_string(),
         prompt_tokens: setup.prompt_tokens,
         tokenizer: "none: prompts are token numbers".to_owned(),
+        api: None,
         concurrency: setup.concurrency.get(),
         seed: setup.seeds.steps,
         request_id_prefix: None,

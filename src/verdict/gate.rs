@@ -128,7 +128,8 @@ impl Gate {
         self.doubt(point).or_else(|| self.unknown.iter().find(own))
     }
 
-    /// The largest regression that an inconclusive figure may still hide, as a share, and where.
+    /// The largest regression that an inconclusive figure may still hide, as a share, and where; but for
+    /// points that could not be told anyway.
     pub fn hidden(&self) -> Option<(f64, &PointComparison, &Finding)> {
         let inconclusive = self.comparison.findings().filter_map(|(point, finding)| {
             let change = finding.change.as_ref().ok()?;
@@ -136,7 +137,9 @@ impl Gate {
                 true => -change.interval.0,
                 false => change.interval.1,
             };
-            let hides = finding.verdict == Verdict::Inconclusive && worst > finding.threshold;
+            let hides = finding.verdict == Verdict::Inconclusive
+                && worst > finding.threshold
+                && self.doubt(&point.point).is_none();
             hides.then_some((worst, point, finding))
         });
         inconclusive.max_by(|a, b| a.0.total_cmp(&b.0))

@@ -65,6 +65,16 @@ impl CargoBench {
         }
     }
 
+    /// The chat bench with one point: the 25-token question, four in flight, short answers.
+    pub fn one_point() -> CargoBench {
+        let mut bench = CargoBench::new("chat_throughput");
+        bench
+            .env("SERVEMARK_PROMPT_KEYS", "25")
+            .env("SERVEMARK_MAX_NEW_TOKENS", "16")
+            .env("SERVEMARK_CONCURRENT_LEVELS", "4");
+        bench
+    }
+
     /// Sets a variable of the run's environment.
     pub fn env(&mut self, key: &str, value: &str) -> &mut CargoBench {
         self.command.env(key, value);
