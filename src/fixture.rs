@@ -1,5 +1,6 @@
 //! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
 
+mod sampler;
 mod servers;
 
 use std::num::NonZeroUsize;
@@ -16,6 +17,8 @@ use crate::deployment::layouts::{Layout, LayoutError};
 use crate::deployment::{DeploymentError, Running};
 use crate::endpoint::{EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
 use crate::engine::{EngineError, raise_file_limit};
+pub use sampler::Sampler;
+
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
     TokenizerSource,

@@ -47,6 +47,8 @@ enum Command {
     Compare(command::compare::Arguments),
     /// Answer in an exit code whether a version became slower: for CI.
     Gate(command::gate::Arguments),
+    /// Write the report as pages with plots, or as one file.
+    Report(command::report::Arguments),
     /// Serve a simulated vLLM: its protocol on real sockets, a model of its scheduling, no GPU.
     Engine(Box<command::engine::Arguments>),
     /// Say which layouts of a model over GPUs fit, which to try first, and how to run each.
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Command::Baseline(arguments) => command::baseline::run(arguments),
         Command::Compare(arguments) => command::compare::run(arguments),
         Command::Gate(arguments) => command::gate::run(arguments),
+        Command::Report(arguments) => command::report::run(arguments),
         Command::Engine(arguments) => command::engine::run(*arguments),
         Command::Plan(arguments) => command::plan::run(arguments),
         Command::Fit(arguments) => command::fit::run(arguments),

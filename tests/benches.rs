@@ -114,6 +114,25 @@ fn a_run_reports_rates_everywhere_and_says_that_it_is_simulated() {
             "{group}: words"
         );
     }
+
+    let timeline = record["server_timeline"].as_array().expect("a timeline");
+    let readings = |endpoint: &serde_json::Value| endpoint.as_array().map_or(0, Vec::len);
+    assert!(
+        timeline.len() == 2 && timeline.iter().all(|e| readings(e) > 1),
+        "{timeline:?}"
+    );
+    for (page, words) in [
+        ("report/index.html", "../servemark/index.html"),
+        ("servemark/index.html", "../report/index.html"),
+        ("servemark/index.html", "pages/chat_throughput/25/c=8.html"),
+        (
+            "servemark/pages/chat_throughput/25/c=8.html",
+            "running, endpoint 1",
+        ),
+    ] {
+        let html = fs::read_to_string(bench.results().join(page)).expect("a page");
+        assert!(html.contains(words), "{page}: {words}");
+    }
 }
 
 #[test]
@@ -135,6 +154,9 @@ fn a_slower_version_is_a_regression_of_every_metric() {
         "{}",
         compared.text
     );
+    let overview = bench.results().join("servemark/index.html");
+    let overview = fs::read_to_string(overview).expect("the report");
+    assert!(overview.contains("Against <b>v1</b>: "), "{overview}");
 
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&before]));
     let missing = bench.run(&[&["--baseline", "v0"][..], &SHORT].concat());

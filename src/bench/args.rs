@@ -117,6 +117,12 @@ impl BenchArgs {
         self.save_baseline.as_deref()
     }
 
+    /// The baseline that the run is to be compared with, if one is named.
+    pub fn baseline(&self) -> Option<&str> {
+        let named = self.baseline.as_deref();
+        named.or(self.baseline_lenient.as_deref())
+    }
+
     /// Whether what is printed has colours: as for Criterion, whose option it is.
     pub fn color(&self) -> ColorChoice {
         match self.color.as_deref() {

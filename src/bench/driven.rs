@@ -11,12 +11,12 @@ use super::meter::Meter;
 use super::point::Point;
 use super::progress::Progress;
 use super::record;
-use super::results::{Measured, Origin, Results};
+use super::results::{Measured, Origin, Results, ServersSaid};
 use super::target::Serving;
 use super::windows::{Reached, count_missing_tokens, succeeding_window};
 use crate::client::FailureCause;
 use crate::endpoint::Endpoints;
-use crate::fixture::{self, Fixture, LOAD_THREADS, Scrape, Side};
+use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler, Scrape, Side};
 use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Window};
 use crate::prompt::PromptSource;
 use crate::ranks::Share;
@@ -70,6 +70,7 @@ impl Rounds for RoundByRound<'_> {
 struct Around {
     before: Vec<Scrape>,
     watch: Watch,
+    sampler: Sampler,
 }
 
 impl Around {
@@ -77,6 +78,7 @@ impl Around {
         Around {
             before: fixture.scrape(),
             watch: Watch::start(fixture.runtime.handle(), LOAD_THREADS),
+            sampler: fixture.sample(),
         }
     }
 
@@ -84,14 +86,17 @@ impl Around {
         let watched = self.watch.stop();
         Seen {
             self_check: watched.check(windows),
-            scrapes: vec![self.before, fixture.scrape()],
+            servers: ServersSaid {
+                timeline: self.sampler.stop(),
+                intervals: fixture::intervals(&[self.before, fixture.scrape()]),
+            },
         }
     }
 }
 
 struct Seen {
     self_check: SelfCheck,
-    scrapes: Vec<Vec<Scrape>>,
+    servers: ServersSaid,
 }
 
 impl Point<'_> {
@@ -147,7 +152,7 @@ impl Point<'_> {
             prompt_tokens,
             endpoints: &fixture.endpoints,
             windows: &windows,
-            server_metrics: fixture::intervals(&seen.scrapes),
+            servers: seen.servers,
             self_check: Some(seen.self_check),
             origin: Origin::Alone,
         };
@@ -269,7 +274,6 @@ impl Point<'_> {
         };
         let seen = around.end(fixture, &both.concat());
         progress.point_done();
-        let intervals = fixture::intervals(&seen.scrapes);
         let mut both = both.map(|windows| self.succeeded(windows, results));
         // A window without its pair says nothing.
         let pairs = both[0].len().min(both[1].len());
@@ -279,10 +283,7 @@ impl Point<'_> {
                 prompt_tokens,
                 endpoints: &side.endpoints,
                 windows: &windows,
-                server_metrics: intervals
-                    .get(side.place.clone())
-                    .unwrap_or_default()
-                    .to_vec(),
+                servers: seen.servers.of(side.place.clone()),
                 self_check: Some(seen.self_check.clone()),
                 origin: Origin::InTurns {
                     side: &side.name,

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::meter::Meter;
 use super::point::Point;
 use super::record;
-use super::results::row;
+use super::results::{ServersSaid, row};
 use super::target::Serving;
 use super::windows::{FAILURES_IN_A_ROW, count_missing_tokens};
 use crate::client::{Clock, Outcome, RequestRecord};
-use crate::fixture::{Fixture, LOAD_THREADS, Scrape};
+use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler};
 use crate::load::{Load, Watch, Watched, Window};
 use crate::metrics::{count_blocked, count_failures};
 use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
@@ -30,8 +30,8 @@ pub(super) struct Assignment {
 /// What rank 0 must know of a point beside the parts.
 pub(super) struct Driven {
     pub prompt_tokens: usize,
-    /// The servers' counters before and after the measured time; rank 0 asks for them.
-    pub scrapes: Vec<Vec<Scrape>>,
+    /// What the servers said meanwhile; rank 0 asks them.
+    pub servers: ServersSaid,
     /// An instant before which no rank has stopped sending (ns since 1970).
     pub stop_unix_ns: u64,
 }
@@ -41,7 +41,7 @@ struct MeasuredShare {
     watched: Watched,
     /// Which of the requests ended meanwhile.
     requests: Range<usize>,
-    scrapes: Vec<Vec<Scrape>>,
+    servers: ServersSaid,
     stop_unix_ns: Result<u64, MeetingError>,
 }
 
@@ -96,7 +96,7 @@ impl Point<'_> {
         self.leave(meeting, fixture, prompt_tokens, &mut part)?;
         let driven = Driven {
             prompt_tokens,
-            scrapes: measured.scrapes,
+            servers: measured.servers,
             stop_unix_ns: measured.stop_unix_ns?,
         };
         Ok((part, driven))
@@ -116,6 +116,7 @@ impl Point<'_> {
         sending.until(from_ns);
         let scrape = || meeting.ranks().leads().then(|| fixture.scrape());
         let before = scrape();
+        let sampler = meeting.ranks().leads().then(|| fixture.sample());
         let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
         let first = sending.requests.len();
         sending.until(from_ns + sampling.measurement.as_nanos() as u64);
@@ -125,12 +126,16 @@ impl Point<'_> {
         let stop_unix_ns = meeting.enough(self.ordinal, sharers, || sending.collect());
         let watched = watch.stop();
         let requests = first..sending.requests.len();
-        let after = scrape();
+        let timeline = sampler.map(Sampler::stop).unwrap_or_default();
+        let scrapes: Vec<_> = before.into_iter().chain(scrape()).collect();
         sending.drain();
         MeasuredShare {
             watched,
             requests,
-            scrapes: before.into_iter().chain(after).collect(),
+            servers: ServersSaid {
+                intervals: fixture::intervals(&scrapes),
+                timeline,
+            },
             stop_unix_ns,
         }
     }
@@ -161,7 +166,14 @@ impl Point<'_> {
             carried_in: 0,
             carried_out: 0,
         }];
-        let mut record = record::record(self, fixture, &row, &fixture.endpoints, &[&whole], &[]);
+        let mut record = record::record(
+            self,
+            fixture,
+            &row,
+            &fixture.endpoints,
+            &[&whole],
+            &ServersSaid::default(),
+        );
         record.clock_unix_ns = part.clock_unix_ns;
         record.part = Some(part.rank.clone());
         let [whole] = whole;

@@ -14,7 +14,7 @@ use super::results::{Measured, Origin, Results};
 use super::session::Ended;
 use super::workload::NamedPrompt;
 use crate::config::{Config, LoadShape};
-use crate::fixture::{self, Fixture};
+use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::ranks::{Decided, Meeting, MeetingError, Part, Ranks, Share, Span, Start, Together};
 use crate::results::{self, RunRecord, criterion_file_name};
@@ -200,7 +200,7 @@ impl Point<'_> {
             prompt_tokens: driven.prompt_tokens,
             windows: &together.windows,
             endpoints: &fixture.endpoints,
-            server_metrics: fixture::intervals(&driven.scrapes),
+            servers: driven.servers,
             self_check: together.self_check,
             origin: Origin::Ranks {
                 ranks: together.ranks,

@@ -7,7 +7,8 @@ use super::meter::Meter;
 use super::target::Serving;
 use crate::client::{Outcome, RequestRecord};
 use crate::config::{Metric, Precision};
-use crate::fixture::{Fixture, LOAD_THREADS};
+use crate::endpoint::ServerSample;
+use crate::fixture::{Fixture, LOAD_THREADS, Sampler};
 use crate::load::{Load, Rounds, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 use crate::verdict;
@@ -34,6 +35,9 @@ pub struct Live<'a> {
     /// Set while samples are taken.
     watch: Option<Watch>,
     watched: Option<Watched>,
+    /// Set while samples are taken.
+    sampler: Option<Sampler>,
+    server_timeline: Vec<Vec<ServerSample>>,
     precision: Option<Reached>,
     meter: Meter,
     on_boundary: Box<dyn FnMut() + 'a>,
@@ -57,6 +61,8 @@ pub struct Given {
     pub self_check: Option<SelfCheck>,
     /// What became of the precision asked for.
     pub precision: Option<Reached>,
+    /// How busy the servers were meanwhile.
+    pub server_timeline: Vec<Vec<ServerSample>>,
 }
 
 impl<'a> Live<'a> {
@@ -80,6 +86,8 @@ impl<'a> Live<'a> {
             warm_up: None,
             watch: None,
             watched: None,
+            sampler: None,
+            server_timeline: Vec::new(),
             precision: None,
             meter,
             on_boundary: Box::new(on_boundary),
@@ -95,6 +103,7 @@ impl<'a> Live<'a> {
             self.warm_up = Some(self.windows.len());
             (self.on_boundary)();
             self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
+            self.sampler = Some(self.fixture.sample());
             if let Some(samples) = self.limits.sample_size {
                 self.meter.plan(samples);
             }
@@ -155,6 +164,9 @@ impl<'a> Live<'a> {
     /// Stops the load; the server is idle when the next point begins.
     fn stop(&mut self) {
         self.watched = self.watch.take().map(Watch::stop).or(self.watched);
+        if let Some(sampler) = self.sampler.take() {
+            self.server_timeline = sampler.stop();
+        }
         if self.load.take().is_some() {
             (self.on_boundary)();
         }
@@ -168,6 +180,7 @@ impl<'a> Live<'a> {
         Given {
             self_check: self.watched.map(|watched| watched.check(&windows)),
             precision: self.precision,
+            server_timeline: self.server_timeline,
             windows,
         }
     }

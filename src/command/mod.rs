@@ -10,6 +10,7 @@ pub mod gate;
 pub mod man;
 mod output;
 pub mod plan;
+pub mod report;
 pub mod results;
 pub mod run;
 mod servers;

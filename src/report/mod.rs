@@ -1,4 +1,5 @@
-//! What a person reads at the end: Markdown tables, the CSV file, verdicts; and what a CI service reads.
+//! What a person reads at the end: Markdown tables, the CSV file, verdicts, pages with plots; and what a CI service
+//! reads.
 
 mod baselines;
 mod change;
@@ -9,10 +10,12 @@ pub mod export;
 mod gate;
 mod gate_markdown;
 mod grid;
+mod html;
 mod junit;
 mod label;
 mod paint;
 mod plan;
+mod plot;
 mod row;
 mod sides;
 mod table;
@@ -24,6 +27,7 @@ pub use csv::{csv, write_csv};
 pub use deployments::deployments;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
+pub use html::{ReportSource, single_page, write_pages};
 pub use junit::{junit, junit_refused};
 pub use paint::painted;
 pub use plan::plan;

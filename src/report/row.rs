@@ -45,7 +45,6 @@ impl Row {
     /// The row of a point that has been kept.
     pub fn of(record: &RunRecord) -> Row {
         let config = |key: &str| record.config.get(key);
-        let num_gpu = config("NUM_GPU").and_then(|gpus| u32::try_from(gpus.as_u64()?).ok());
         let shape = config("LOAD_SHAPE").and_then(|shape| shape.as_str());
         Row {
             bench: record.bench.clone(),
@@ -54,7 +53,7 @@ impl Row {
             concurrency: record.concurrency,
             load_shape: shape.unwrap_or("unknown").to_owned(),
             endpoints: record.endpoints.len(),
-            num_gpu,
+            num_gpu: record.num_gpu(),
             simulated: record.simulated.clone(),
             self_check: record.self_check.clone(),
             result: match &record.summary {

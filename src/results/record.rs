@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::columns::RequestColumns;
 use super::rank_part::RankPart;
 use super::{DeploymentRecord, PointKey};
-use crate::endpoint::{Identity, MetricsInterval};
+use crate::config::Slo;
+use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
 
@@ -64,6 +65,10 @@ pub struct RunRecord {
     pub blocked: Vec<Blocked>,
     /// The server's own counters over about the same interval, for each endpoint.
     pub server_metrics: Vec<Option<MetricsInterval>>,
+    /// The servers' own state while the load ran, for each endpoint, in the order of time; of the first run
+    /// where there are several. Empty where nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_timeline: Vec<Vec<ServerSample>>,
     /// Whether the client kept up; null where it was not watched.
     pub self_check: Option<SelfCheck>,
     /// Names the session in which this side and another ran in turns; null for a run of its own.
@@ -236,6 +241,24 @@ impl RunRecord {
         let fact = |endpoint| fact(endpoint).unwrap_or_else(|| "unknown".to_owned());
         let facts: BTreeSet<String> = self.endpoints.iter().map(fact).collect();
         Vec::from_iter(facts).join(", ")
+    }
+
+    /// What a request had to meet to count for goodput; nothing where no objective was set.
+    pub fn slo(&self) -> Slo {
+        // A record of before the key has none.
+        serde_json::from_value(self.config["SLO"].clone()).unwrap_or_default()
+    }
+
+    /// GPUs behind all endpoints together, where the configuration said how many.
+    pub fn num_gpu(&self) -> Option<u32> {
+        let gpus = self.config["NUM_GPU"].as_u64()?;
+        u32::try_from(gpus).ok().filter(|gpus| *gpus > 0)
+    }
+
+    /// Whether two records, one perhaps a copy of the other, were taken at the same moment.
+    pub fn is_same_run(&self, other: &RunRecord) -> bool {
+        let moment = |r: &RunRecord| (r.ended_unix_s.to_bits(), r.clock_unix_ns, r.seed);
+        moment(self) == moment(other)
     }
 
     /// The measured windows of each run, in order.

@@ -48,6 +48,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         failures: count_failures(windows.iter().flat_map(|window| &window.requests)),
         blocked: Vec::new(),
         server_metrics: Vec::new(),
+        server_timeline: Vec::new(),
         self_check: None,
         interleaved: None,
         deployment: None,
