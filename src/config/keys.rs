@@ -88,7 +88,7 @@ keys! {
         "\"least_outstanding\"";
     DEPLOYMENTS Single "[]",
         "a list of objects, each with a name and either a command or endpoints (docs/deployments.md)",
-        "[{\"name\": \"2x4\", \"replicas\": 2, \"gpus_per_replica\": 4, \"command\": \"vllm serve {model} --tensor-parallel-size {tp} --port {port}\"}]";
+        "[{\"name\": \"2x4\", \"replicas\": 2, \"gpus_per_replica\": 4, \"command\": \"vllm serve meta-llama/Llama-3.1-70B-Instruct --tensor-parallel-size {tp} --port {port}\"}]";
     TOKENIZER_PATH Single "null",
         "the path of a tokenizer.json or of a directory that holds one, or \"\"",
         "\"../tokenizer\"";

@@ -38,6 +38,19 @@ fn a_server_that_dies_shows_the_end_of_its_log() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_dies_under_load_is_reported() {
+    // Ends by itself long before the measurement would.
+    let engine = format!("timeout 5 {}", engine(""));
+    let mut bench = bench(json!([{"name": "mortal", "command": engine}]));
+    let ran = bench.run(&["--warm-up-time", "1", "--measurement-time", "60"]);
+    assert!(!ran.succeeded, "{}", ran.text);
+    let death = "deployment mortal, replica 0 ended with exit status: 124";
+    assert!(ran.text.contains(death), "{}", ran.text);
+    assert!(ran.text.contains("mortal-0.log:\n  "), "{}", ran.text);
+}
+
 #[test]
 fn the_others_are_measured_where_one_cannot_be_started() {
     let mut bench = bench(json!([
