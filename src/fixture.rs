@@ -1,5 +1,6 @@
 //! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
 
+mod sampler;
 mod servers;
 
 use std::num::NonZeroUsize;
@@ -16,10 +17,13 @@ use crate::deployment::layouts::{Layout, LayoutError};
 use crate::deployment::{DeploymentError, Running};
 use crate::endpoint::{EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
 use crate::engine::{EngineError, raise_file_limit};
+pub use sampler::Sampler;
+
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
     TokenizerSource,
 };
+use crate::terminal::Spinner;
 
 pub(crate) use servers::embedded;
 use servers::{Servers, addresses, ready, ready_launched};
@@ -150,6 +154,7 @@ impl Fixture {
         let urls = config.endpoints();
         let (servers, urls) = match urls.is_empty() {
             true => {
+                let _spinner = Spinner::start("booting the embedded simulated engine");
                 let (engine, urls) = embedded(seed)?;
                 (Servers::Embedded(engine), urls)
             }
@@ -200,6 +205,7 @@ impl Fixture {
             ))?,
             _ => runtime.block_on(ready(&asking, &urls, model, config.ready_timeout))?,
         };
+        let spinner = Spinner::start("looking for the tokenizer");
         let loaded = match is_embedded {
             // The embedded engine counts with the shipped tokenizer: it is the model's own.
             true => Loaded {
@@ -208,6 +214,7 @@ impl Fixture {
             },
             false => tokenizer(config, &endpoints, &http, &runtime)?,
         };
+        drop(spinner);
         let fixture = Fixture {
             runtime,
             http,

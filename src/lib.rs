@@ -35,6 +35,7 @@ pub mod report;
 pub mod results;
 pub mod safety;
 pub mod simulation;
+mod terminal;
 pub mod verdict;
 
-pub use bench::{Bench, Workload};
+pub use bench::{Bench, Ran, Run, RunError, Workload, WorkloadError};

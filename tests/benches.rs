@@ -1,33 +1,18 @@
 //! The shipped benches as a user runs them, against engines on real sockets.
 
 mod cargo_bench;
+mod engines;
 
 use std::fs;
-use std::sync::Arc;
 
 use cargo_bench::CargoBench;
-use servemark::config::EndpointUrl;
-use servemark::endpoint::{Http, ServerMetrics};
-use servemark::engine::{Engine, EngineOptions, Faults, Preset, Slowdown};
+use engines::{engine, faults, wait_for_successes};
+use servemark::engine::{Engine, Slowdown};
 use servemark::metrics::Summary;
-use servemark::prompt::shipped_tokenizer;
 use servemark::results::RunRecord;
 
 /// Short, but long enough for some windows.
 const SHORT: [&str; 4] = ["--warm-up-time", "0.2", "--measurement-time", "1"];
-
-fn engine(change: impl FnOnce(&mut EngineOptions)) -> Engine {
-    let preset = Preset::named("sim-small").expect("a shipped preset");
-    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
-    let mut options = EngineOptions::new(preset, tokenizer);
-    change(&mut options);
-    Engine::start(options).expect("an engine")
-}
-
-fn faults(faults: &str) -> Engine {
-    let faults: Faults = faults.parse().expect("faults");
-    engine(|options| options.faults = faults)
-}
 
 fn endpoints(engines: &[&Engine]) -> String {
     let urls = engines.iter().flat_map(|e| e.urls());
@@ -129,6 +114,25 @@ fn a_run_reports_rates_everywhere_and_says_that_it_is_simulated() {
             "{group}: words"
         );
     }
+
+    let timeline = record["server_timeline"].as_array().expect("a timeline");
+    let readings = |endpoint: &serde_json::Value| endpoint.as_array().map_or(0, Vec::len);
+    assert!(
+        timeline.len() == 2 && timeline.iter().all(|e| readings(e) > 1),
+        "{timeline:?}"
+    );
+    for (page, words) in [
+        ("report/index.html", "../servemark/index.html"),
+        ("servemark/index.html", "../report/index.html"),
+        ("servemark/index.html", "pages/chat_throughput/25/c=8.html"),
+        (
+            "servemark/pages/chat_throughput/25/c=8.html",
+            "running, endpoint 1",
+        ),
+    ] {
+        let html = fs::read_to_string(bench.results().join(page)).expect("a page");
+        assert!(html.contains(words), "{page}: {words}");
+    }
 }
 
 #[test]
@@ -150,6 +154,9 @@ fn a_slower_version_is_a_regression_of_every_metric() {
         "{}",
         compared.text
     );
+    let overview = bench.results().join("servemark/index.html");
+    let overview = fs::read_to_string(overview).expect("the report");
+    assert!(overview.contains("Against <b>v1</b>: "), "{overview}");
 
     bench.env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&before]));
     let missing = bench.run(&[&["--baseline", "v0"][..], &SHORT].concat());
@@ -259,23 +266,6 @@ fn a_point_whose_requests_all_fail_is_reported_and_fails_the_run() {
     }
 }
 
-/// Waits until the engine has answered `requests` requests.
-fn wait_for_successes(engine: &Engine, requests: f64) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let http = Http::new(reqwest::Client::new(), Default::default());
-    let url = EndpointUrl::parse(engine.urls()[0].as_str()).expect("the engine's address");
-    runtime.block_on(async {
-        loop {
-            let metrics = ServerMetrics::scrape(&http, &url).await;
-            let counters = metrics.expect("the engine's /metrics").counters;
-            if counters.request_success_total.unwrap_or(0.0) >= requests {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-}
-
 #[test]
 fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
     let engine = engine(|_| {});
@@ -314,7 +304,7 @@ fn a_safety_check_counts_in_the_latency_and_is_shown() {
         .env("SERVEMARK_SAFETY_DELAY_MS", "[100, 120]")
         .run(&SHORT);
     assert!(ran.succeeded, "{}", ran.text);
-    assert!(ran.text.contains("Safety Check Mean (ms)"), "{}", ran.text);
+    assert!(ran.text.contains("| safety ms |"), "{}", ran.text);
     let summary = &ran.record()["summary"];
     let mean = |name: &str| summary[name]["mean"].as_f64().expect("a figure");
     // Twice 100 to 120 ms, and whatever a busy machine adds.

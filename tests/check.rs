@@ -49,3 +49,17 @@ fn what_is_not_ready_is_told_apart_and_explained() {
     assert!(text.contains("connection refused"), "{text}");
     assert!(text.contains("HTTP 500"), "{text}");
 }
+
+#[test]
+fn an_endpoint_may_be_given_as_an_option() {
+    let good = engine(Faults::default());
+    let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+        .args(["check", "--endpoint", good.urls()[0].as_str()])
+        .env("SERVEMARK_MODEL_ENDPOINTS", "http://127.0.0.1:1")
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(text.matches("| yes ").count(), 1, "{text}");
+    assert!(!text.contains('\u{1b}'), "no colours in a pipe: {text}");
+}

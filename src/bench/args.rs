@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use anstream::ColorChoice;
 use clap::Parser;
 
 use crate::load::Sampling;
@@ -7,7 +8,7 @@ use crate::load::Sampling;
 /// What servemark itself must know of Criterion's command line; Criterion parses it again for itself.
 ///
 /// The options that are only passed over stand here so that their values are not taken for the filter.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
     filter: Option<String>,
@@ -72,6 +73,17 @@ impl BenchArgs {
         BenchArgs::read(std::env::args())
     }
 
+    /// Those of a run that measures every point so, without Criterion.
+    pub fn alone(sampling: &Sampling) -> BenchArgs {
+        BenchArgs {
+            bench: true,
+            sample_size: Some(sampling.windows),
+            warm_up_time: Some(sampling.warm_up.as_secs_f64()),
+            measurement_time: Some(sampling.measurement.as_secs_f64()),
+            ..BenchArgs::default()
+        }
+    }
+
     fn read(args: impl IntoIterator<Item = String>) -> BenchArgs {
         use clap::{CommandFactory, FromArgMatches};
         let command = BenchArgs::command().ignore_errors(true);
@@ -103,6 +115,21 @@ impl BenchArgs {
     /// Name under which the run is kept, if it is.
     pub fn save_baseline(&self) -> Option<&str> {
         self.save_baseline.as_deref()
+    }
+
+    /// The baseline that the run is to be compared with, if one is named.
+    pub fn baseline(&self) -> Option<&str> {
+        let named = self.baseline.as_deref();
+        named.or(self.baseline_lenient.as_deref())
+    }
+
+    /// Whether what is printed has colours: as for Criterion, whose option it is.
+    pub fn color(&self) -> ColorChoice {
+        match self.color.as_deref() {
+            Some("always") => ColorChoice::Always,
+            Some("never") => ColorChoice::Never,
+            _ => ColorChoice::Auto,
+        }
     }
 
     /// Samples per point, where that is fixed beforehand.
@@ -174,6 +201,7 @@ mod tests {
         assert!(!args.selects("chat_throughput/5/rps/c=8"));
         assert_eq!(args.save_baseline(), Some("v0.31"));
         assert_eq!(args.sample_size(), Some(20));
+        assert_eq!(args.color(), ColorChoice::Never);
         assert_eq!(args.mode(), Mode::Bench);
     }
 

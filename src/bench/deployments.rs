@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{BenchArgs, Mode};
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
 use super::session::{Session, Track};
@@ -160,6 +161,7 @@ fn of(whole: &Session, config: Config, deployed: Deployed) -> Session {
         args: whole.args.clone(),
         metrics: whole.metrics.clone(),
         meeting: None,
+        interrupt: Interrupt::default(),
         deployed: Some(deployed),
         deployments: Vec::new(),
     }
@@ -170,7 +172,7 @@ fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
     let mut results = Results::default();
     let points: u32 = sessions.iter().map(Session::count_points).sum();
     let points = points * whole.config.runs.get();
-    let mut progress = Progress::new(points, whole.args.point_time());
+    let mut progress = Progress::new(points, whole.args.point_time(), Progress::CRITERION);
     // One Criterion for each group, as all groups stay open: each compares all deployments.
     let mut instruments: Vec<_> = whole.prompts.iter().map(|_| whole.instruments()).collect();
     let open = |(instruments, prompt): (_, &NamedPrompt)| whole.open_tracks(instruments, prompt);

@@ -1,18 +1,22 @@
-//! A point's load driven without Criterion: its further runs, and two deployments in turns.
+//! A point's load driven without Criterion: `servemark run`, a bench's further runs, and two deployments in
+//! turns.
 
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::interrupt::Interrupt;
+use super::meter::Meter;
 use super::point::Point;
 use super::progress::Progress;
 use super::record;
-use super::results::{Measured, Origin, Results};
+use super::results::{Measured, Origin, Results, ServersSaid};
 use super::target::Serving;
-use super::windows::{count_missing_tokens, succeeding_window};
+use super::windows::{Reached, count_missing_tokens, succeeding_window};
+use crate::client::FailureCause;
 use crate::endpoint::Endpoints;
-use crate::fixture::{self, Fixture, LOAD_THREADS, Scrape, Side};
+use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler, Scrape, Side};
 use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Window};
 use crate::prompt::PromptSource;
 use crate::ranks::Share;
@@ -20,17 +24,44 @@ use crate::ranks::Share;
 /// Turns between the prompts of one run and those of the next.
 const TURNS_PER_RUN: u64 = 160;
 
-/// A load whose windows have a success, if the servers give any.
+/// A load whose windows have a success, if the servers give any; it is over when the run is interrupted.
 struct Patient<'a> {
     load: Load<Serving>,
     fixture: &'a Fixture,
     patience: Duration,
+    interrupt: &'a Interrupt,
+    meter: &'a Meter,
 }
 
 impl Rounds for Patient<'_> {
     fn window(&mut self, iterations: u64) -> Window {
-        let mut window = succeeding_window(&mut self.load, iterations, self.patience);
+        let mut rounds = RoundByRound {
+            load: &mut self.load,
+            interrupt: self.interrupt,
+        };
+        let mut window = succeeding_window(&mut rounds, iterations, self.patience);
         count_missing_tokens(&mut window.requests, self.fixture);
+        self.meter.window_done();
+        window
+    }
+
+    fn is_over(&self) -> bool {
+        self.interrupt.came()
+    }
+}
+
+/// A load whose windows end with the round under way when the run is interrupted.
+struct RoundByRound<'a> {
+    load: &'a mut Load<Serving>,
+    interrupt: &'a Interrupt,
+}
+
+impl Rounds for RoundByRound<'_> {
+    fn window(&mut self, iterations: u64) -> Window {
+        let mut window = self.load.window(1);
+        while window.iterations < iterations && !self.interrupt.came() {
+            window.extend(self.load.window(1));
+        }
         window
     }
 }
@@ -39,6 +70,7 @@ impl Rounds for Patient<'_> {
 struct Around {
     before: Vec<Scrape>,
     watch: Watch,
+    sampler: Sampler,
 }
 
 impl Around {
@@ -46,6 +78,7 @@ impl Around {
         Around {
             before: fixture.scrape(),
             watch: Watch::start(fixture.runtime.handle(), LOAD_THREADS),
+            sampler: fixture.sample(),
         }
     }
 
@@ -53,51 +86,65 @@ impl Around {
         let watched = self.watch.stop();
         Seen {
             self_check: watched.check(windows),
-            scrapes: vec![self.before, fixture.scrape()],
+            servers: ServersSaid {
+                timeline: self.sampler.stop(),
+                intervals: fixture::intervals(&[self.before, fixture.scrape()]),
+            },
         }
     }
 }
 
 struct Seen {
     self_check: SelfCheck,
-    scrapes: Vec<Vec<Scrape>>,
+    servers: ServersSaid,
 }
 
 impl Point<'_> {
-    /// Runs the load once more, as long as in the first run, which Criterion has planned.
-    pub(super) fn run_again(
+    /// Runs the load without Criterion. The first run of a point plans itself; a further one is as long as
+    /// the first.
+    pub(super) fn run_alone(
         &self,
         fixture: &Fixture,
         run: u32,
         progress: &mut Progress,
         results: &mut Results,
     ) {
+        let plan = results.plan_of(self);
         // What failed in the first run was reported then.
-        let Some((windows, iterations)) = results.plan_of(self) else {
+        if run > 0 && plan.is_none() {
             return;
+        }
+        let plan = plan.filter(|_| run > 0);
+        let against = match self.session.config.runs.get() {
+            1 => fixture.describe(),
+            _ => format!("run {} · {}", run + 1, fixture.describe()),
         };
-        progress.announce(self, &format!("run {} · {}", run + 1, fixture.describe()));
-        let sampling = Sampling {
-            windows,
-            ..self.session.args.sampling()
-        };
+        progress.announce(self, &against);
+        let meter = progress.meter();
         let started = self.source(fixture).and_then(|source| {
             let tokens = source.tokens();
             let turn = u64::from(run) * TURNS_PER_RUN;
-            let load = self.patient(fixture, &fixture.endpoints, source, turn)?;
+            let load = self.patient(fixture, &fixture.endpoints, source, turn, &meter)?;
             Ok((tokens, load))
         });
-        let (prompt_tokens, mut load) = match started {
+        let (prompt_tokens, load) = match started {
             Ok(started) => started,
-            Err(message) => return results.cannot_run_again(&self.name(), &message),
+            Err(message) if run > 0 => return results.cannot_run_again(&self.name(), &message),
+            Err(message) => {
+                let cause = FailureCause::Prompt.to_string();
+                return results.add_unmeasured(self, fixture, &cause, message);
+            }
         };
-        sampling.warm_up(&mut load);
-        let around = Around::begin(fixture);
-        let windows = sampling.windows(&mut load, iterations);
-        let seen = around.end(fixture, &windows);
-        drop(load);
+        let (windows, seen) = self.measure_alone(fixture, load, plan, results);
         progress.point_done();
-        let windows = self.succeeded(windows, results);
+        let Some(windows) = self.uninterrupted(windows, results) else {
+            return;
+        };
+        let windows = match windows.len() {
+            // A first run without any success is a point that failed, which its row says.
+            1 if run == 0 => windows,
+            _ => self.succeeded(windows, results),
+        };
         if windows.is_empty() {
             return;
         }
@@ -105,11 +152,82 @@ impl Point<'_> {
             prompt_tokens,
             endpoints: &fixture.endpoints,
             windows: &windows,
-            server_metrics: fixture::intervals(&seen.scrapes),
+            servers: seen.servers,
             self_check: Some(seen.self_check),
             origin: Origin::Alone,
         };
         results.add(self, fixture, measured);
+    }
+
+    /// Warms the load up, takes its windows and stops it. `plan` is how many windows and the rounds of each,
+    /// where an earlier run has shown.
+    fn measure_alone(
+        &self,
+        fixture: &Fixture,
+        mut load: Patient<'_>,
+        plan: Option<(usize, u64)>,
+        results: &mut Results,
+    ) -> (Vec<Window>, Seen) {
+        let (sampling, meter) = (self.session.args.sampling(), load.meter);
+        meter.show("warm-up");
+        let warm_up = sampling.warm_up(&mut load);
+        meter.show("measuring");
+        meter.plan(plan.map_or(sampling.windows, |(windows, _)| windows));
+        let around = Around::begin(fixture);
+        let windows = match plan {
+            Some((windows, rounds)) => Sampling {
+                windows,
+                ..sampling
+            }
+            .windows(&mut load, rounds),
+            None if warm_up.completed().next().is_none() => vec![warm_up],
+            None => {
+                let rounds = sampling.iterations(&warm_up);
+                let mut windows = sampling.windows(&mut load, rounds);
+                self.extend(&mut windows, &mut load, rounds, results);
+                windows
+            }
+        };
+        meter.hide();
+        let seen = around.end(fixture, &windows);
+        (windows, seen)
+    }
+
+    /// Goes on sampling until tok/s is known as well as `PRECISION` asks, if it does.
+    fn extend(
+        &self,
+        windows: &mut Vec<Window>,
+        load: &mut Patient<'_>,
+        rounds: u64,
+        results: &mut Results,
+    ) {
+        let Some(wanted) = &self.session.config.precision else {
+            return;
+        };
+        let mut reached = Reached::of(windows);
+        while !reached.suffices(wanted)
+            && !load.is_over()
+            && windows.last().is_some_and(has_success)
+        {
+            windows.push(load.window(rounds));
+            reached = Reached::of(windows);
+        }
+        results.note(&self.name(), &reached.describe(wanted));
+    }
+
+    /// The windows without one that Ctrl-C has cut short, unless it is the only one; `None` where Ctrl-C
+    /// came before any.
+    fn uninterrupted(
+        &self,
+        mut windows: Vec<Window>,
+        results: &mut Results,
+    ) -> Option<Vec<Window>> {
+        if self.session.interrupt.came() {
+            results.interrupted(&self.name(), windows.len());
+            let whole = windows.first()?.iterations;
+            windows.pop_if(|last| last.iterations < whole);
+        }
+        Some(windows)
     }
 
     /// Measures both deployments of an A/B run in turns.
@@ -138,22 +256,24 @@ impl Point<'_> {
         progress.announce(self, &what);
         let mut order = StdRng::seed_from_u64(fixture.seed ^ (self.ordinal << 8) ^ u64::from(run));
         let (mut turns, mut prompt_tokens) = (0, 0);
+        let meter = progress.meter();
+        meter.show("measuring");
         let around = Around::begin(fixture);
         let start = |side: usize, _| {
             let turn = u64::from(run) * TURNS_PER_RUN + turns;
             turns += 1;
             let source = self.source(fixture)?;
             prompt_tokens = source.tokens();
-            self.patient(fixture, &sides[side].endpoints, source, turn)
+            self.patient(fixture, &sides[side].endpoints, source, turn, &meter)
         };
         let both = self.session.args.sampling().in_turns(&mut order, start);
+        meter.hide();
         let both = match both {
             Ok(both) => both,
             Err(message) => return results.cannot_run_again(&self.name(), &message),
         };
         let seen = around.end(fixture, &both.concat());
         progress.point_done();
-        let intervals = fixture::intervals(&seen.scrapes);
         let mut both = both.map(|windows| self.succeeded(windows, results));
         // A window without its pair says nothing.
         let pairs = both[0].len().min(both[1].len());
@@ -163,10 +283,7 @@ impl Point<'_> {
                 prompt_tokens,
                 endpoints: &side.endpoints,
                 windows: &windows,
-                server_metrics: intervals
-                    .get(side.place.clone())
-                    .unwrap_or_default()
-                    .to_vec(),
+                servers: seen.servers.of(side.place.clone()),
                 self_check: Some(seen.self_check.clone()),
                 origin: Origin::InTurns {
                     side: &side.name,
@@ -179,8 +296,7 @@ impl Point<'_> {
 
     /// The windows up to one without any success, if there is one, which is said.
     fn succeeded(&self, mut windows: Vec<Window>, results: &mut Results) -> Vec<Window> {
-        let failed = |window: &Window| window.completed().next().is_none();
-        if let Some(last) = windows.pop_if(|window| failed(window)) {
+        if let Some(last) = windows.pop_if(|window| !has_success(window)) {
             results.run_failed(&self.name(), &last);
         }
         windows
@@ -192,19 +308,28 @@ impl Point<'_> {
     }
 
     fn patient<'a>(
-        &self,
+        &'a self,
         fixture: &'a Fixture,
         endpoints: &Endpoints,
         source: PromptSource,
         turn: u64,
+        meter: &'a Meter,
     ) -> Result<Patient<'a>, String> {
         let share = Share::whole(self.concurrency);
         let target = self.target(fixture, endpoints, source, &share, turn);
         let target = target.map_err(|error| error.to_string())?;
+        let load = self.start(fixture, target, &share);
+        meter.follow(load.gauge());
         Ok(Patient {
-            load: self.start(fixture, target, &share),
+            load,
             fixture,
             patience: self.patience(),
+            interrupt: &self.session.interrupt,
+            meter,
         })
     }
+}
+
+fn has_success(window: &Window) -> bool {
+    window.completed().next().is_some()
 }

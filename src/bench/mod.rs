@@ -13,6 +13,8 @@ mod args;
 mod deployments;
 mod driven;
 mod feed;
+mod interrupt;
+mod meter;
 mod notes;
 mod part;
 mod point;
@@ -20,6 +22,7 @@ mod progress;
 mod ranked;
 mod record;
 mod results;
+mod run;
 mod session;
 mod target;
 mod windows;
@@ -30,7 +33,8 @@ use std::process::ExitCode;
 use crate::config::Config;
 use crate::ranks::Ranks;
 
-pub use workload::Workload;
+pub use run::{Ran, Run, RunError};
+pub use workload::{Workload, WorkloadError};
 
 use args::BenchArgs;
 use session::Session;
@@ -92,6 +96,7 @@ impl Bench {
     fn session(self) -> Result<Option<Session>, Box<dyn std::error::Error>> {
         // Criterion answers --help and --version, and ends the process.
         let args = BenchArgs::from_env();
+        args.color().write_global();
         let _ = criterion::Criterion::default().configure_from_args();
         let ranks = Ranks::from_env()?;
         let mut config = Config::load()?;

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::meter::Meter;
 use super::point::Point;
 use super::record;
-use super::results::row;
+use super::results::{ServersSaid, row};
 use super::target::Serving;
 use super::windows::{FAILURES_IN_A_ROW, count_missing_tokens};
 use crate::client::{Clock, Outcome, RequestRecord};
-use crate::fixture::{Fixture, LOAD_THREADS, Scrape};
+use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler};
 use crate::load::{Load, Watch, Watched, Window};
 use crate::metrics::{count_blocked, count_failures};
 use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
@@ -29,8 +30,8 @@ pub(super) struct Assignment {
 /// What rank 0 must know of a point beside the parts.
 pub(super) struct Driven {
     pub prompt_tokens: usize,
-    /// The servers' counters before and after the measured time; rank 0 asks for them.
-    pub scrapes: Vec<Vec<Scrape>>,
+    /// What the servers said meanwhile; rank 0 asks them.
+    pub servers: ServersSaid,
     /// An instant before which no rank has stopped sending (ns since 1970).
     pub stop_unix_ns: u64,
 }
@@ -40,17 +41,18 @@ struct MeasuredShare {
     watched: Watched,
     /// Which of the requests ended meanwhile.
     requests: Range<usize>,
-    scrapes: Vec<Vec<Scrape>>,
+    servers: ServersSaid,
     stop_unix_ns: Result<u64, MeetingError>,
 }
 
 impl Point<'_> {
-    /// Drives this rank's part and leaves its record for rank 0.
+    /// Drives this rank's part and leaves its record for rank 0. Only rank 0's own part is shown meanwhile.
     pub(super) fn drive(
         &self,
         meeting: &Meeting,
         fixture: &Fixture,
         assignment: Assignment,
+        meter: &Meter,
     ) -> Result<(Part, Driven), MeetingError> {
         let Assignment {
             share,
@@ -63,9 +65,12 @@ impl Point<'_> {
         wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
         let began_ns = clock.now_ns();
         let load = self.start(fixture, target, &share);
+        meter.follow(load.gauge());
+        meter.show("rank 0");
         let patience = self.patience();
         let mut sending = Sending::new(load, clock, share.concurrency.get(), patience);
         let measured = self.measure_share(meeting, fixture, &mut sending, began_ns);
+        meter.hide();
         let mut requests = sending.requests;
         count_missing_tokens(&mut requests, fixture);
         let lag_ns = i128::from(clock_unix_ns + began_ns) - i128::from(at_unix_ns);
@@ -91,7 +96,7 @@ impl Point<'_> {
         self.leave(meeting, fixture, prompt_tokens, &mut part)?;
         let driven = Driven {
             prompt_tokens,
-            scrapes: measured.scrapes,
+            servers: measured.servers,
             stop_unix_ns: measured.stop_unix_ns?,
         };
         Ok((part, driven))
@@ -111,6 +116,7 @@ impl Point<'_> {
         sending.until(from_ns);
         let scrape = || meeting.ranks().leads().then(|| fixture.scrape());
         let before = scrape();
+        let sampler = meeting.ranks().leads().then(|| fixture.sample());
         let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
         let first = sending.requests.len();
         sending.until(from_ns + sampling.measurement.as_nanos() as u64);
@@ -120,12 +126,16 @@ impl Point<'_> {
         let stop_unix_ns = meeting.enough(self.ordinal, sharers, || sending.collect());
         let watched = watch.stop();
         let requests = first..sending.requests.len();
-        let after = scrape();
+        let timeline = sampler.map(Sampler::stop).unwrap_or_default();
+        let scrapes: Vec<_> = before.into_iter().chain(scrape()).collect();
         sending.drain();
         MeasuredShare {
             watched,
             requests,
-            scrapes: before.into_iter().chain(after).collect(),
+            servers: ServersSaid {
+                intervals: fixture::intervals(&scrapes),
+                timeline,
+            },
             stop_unix_ns,
         }
     }
@@ -156,7 +166,14 @@ impl Point<'_> {
             carried_in: 0,
             carried_out: 0,
         }];
-        let mut record = record::record(self, fixture, &row, &fixture.endpoints, &[&whole], &[]);
+        let mut record = record::record(
+            self,
+            fixture,
+            &row,
+            &fixture.endpoints,
+            &[&whole],
+            &ServersSaid::default(),
+        );
         record.clock_unix_ns = part.clock_unix_ns;
         record.part = Some(part.rank.clone());
         let [whole] = whole;

@@ -12,7 +12,7 @@ use criterion::BenchmarkId;
 use super::args::Mode;
 use super::feed::Feed;
 use super::progress::Progress;
-use super::results::{Measured, Origin, Results};
+use super::results::{Measured, Origin, Results, ServersSaid};
 use super::session::{Ended, Session, Track};
 use super::target::{KeepTexts, Serving};
 use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay};
@@ -107,7 +107,7 @@ impl Point<'_> {
             precision: config.precision.filter(|_| args.mode() == Mode::Bench),
             patience: self.patience(),
         };
-        let mut live = Live::new(load, fixture, limits, || {
+        let mut live = Live::new(load, fixture, limits, progress.meter(), || {
             snapshots.borrow_mut().push(fixture.scrape())
         });
         track.group.warm_up_time(args.warm_up());
@@ -120,6 +120,7 @@ impl Point<'_> {
             mut windows,
             self_check,
             precision,
+            server_timeline,
         } = live.finish();
         if let Some((wanted, reached)) = config.precision.zip(precision) {
             results.note(&self.name(), &reached.describe(&wanted));
@@ -130,7 +131,10 @@ impl Point<'_> {
             prompt_tokens: tokens,
             endpoints: &fixture.endpoints,
             windows: &windows,
-            server_metrics: fixture::intervals(&snapshots),
+            servers: ServersSaid {
+                intervals: fixture::intervals(&snapshots),
+                timeline: server_timeline,
+            },
             self_check,
             origin: Origin::Alone,
         };

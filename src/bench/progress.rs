@@ -1,25 +1,35 @@
 use std::time::{Duration, Instant};
 
+use super::meter::Meter;
 use super::point::Point;
+use crate::terminal::minutes;
 
 /// Where a run stands: which point of how many, and how long it still takes.
 pub(super) struct Progress {
     begun: Option<Instant>,
     done: u32,
     points: u32,
-    /// What a point is expected to take, before one has been seen.
-    expected: Duration,
+    /// How long the load of a point runs.
+    load_time: Duration,
+    /// What follows it.
+    analysis: Duration,
+    /// When the run will be over, as far as is known.
+    over: Option<Instant>,
 }
 
 impl Progress {
-    /// For a run of `points` points whose loads run for `load_time` each.
-    pub fn new(points: u32, load_time: Duration) -> Progress {
+    /// Criterion's analysis and plots of a point, about.
+    pub const CRITERION: Duration = Duration::from_secs(1);
+
+    /// For a run of `points` points whose loads run for `load_time` each, with `analysis` after each.
+    pub fn new(points: u32, load_time: Duration, analysis: Duration) -> Progress {
         Progress {
             begun: None,
             done: 0,
             points,
-            // Criterion analyses and plots after each load.
-            expected: load_time + Duration::from_secs(1),
+            load_time,
+            analysis,
+            over: None,
         }
     }
 
@@ -28,10 +38,11 @@ impl Progress {
         // Booting is not part of the pace.
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let each = match self.done {
-            0 => self.expected,
+            0 => self.load_time + self.analysis,
             done => begun.elapsed() / done,
         };
         let left = each * self.points.saturating_sub(self.done);
+        self.over = Some(Instant::now() + left);
         eprintln!(
             "\n[{}/{}] {} · {} · {} load · about {} left",
             self.done + 1,
@@ -43,28 +54,14 @@ impl Progress {
         );
     }
 
+    /// What shows the load of the point that was announced, while it runs.
+    pub fn meter(&self) -> Meter {
+        let now = Instant::now();
+        Meter::start(now + self.load_time, self.over.unwrap_or(now))
+    }
+
     /// A point has been measured.
     pub fn point_done(&mut self) {
         self.done += 1;
-    }
-}
-
-/// `2 min 05 s`, `40 s`.
-fn minutes(time: Duration) -> String {
-    let seconds = time.as_secs_f64().ceil() as u64;
-    match seconds / 60 {
-        0 => format!("{seconds} s"),
-        minutes => format!("{minutes} min {:02} s", seconds % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_left_are_rounded_up_to_seconds() {
-        assert_eq!(minutes(Duration::from_millis(39_100)), "40 s");
-        assert_eq!(minutes(Duration::from_secs(125)), "2 min 05 s");
     }
 }

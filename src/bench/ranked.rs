@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::args::Mode;
+use super::meter::Meter;
 use super::part::{Assignment, Driven};
 use super::point::Point;
 use super::progress::Progress;
@@ -13,7 +14,7 @@ use super::results::{Measured, Origin, Results};
 use super::session::Ended;
 use super::workload::NamedPrompt;
 use crate::config::{Config, LoadShape};
-use crate::fixture::{self, Fixture};
+use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::ranks::{Decided, Meeting, MeetingError, Part, Ranks, Share, Span, Start, Together};
 use crate::results::{self, RunRecord, criterion_file_name};
@@ -157,7 +158,7 @@ impl Point<'_> {
             Agreed::Idle => return Ok(Vec::new()),
         };
         let measured = self
-            .drive(meeting, fixture, assignment)
+            .drive(meeting, fixture, assignment, &progress.meter())
             .and_then(|(own, driven)| Ok((driven, self.gather(meeting, own)?)));
         let (driven, parts) = measured.inspect_err(|error| {
             results.add_unmeasured(self, fixture, "part missing", error.to_string());
@@ -199,7 +200,7 @@ impl Point<'_> {
             prompt_tokens: driven.prompt_tokens,
             windows: &together.windows,
             endpoints: &fixture.endpoints,
-            server_metrics: fixture::intervals(&driven.scrapes),
+            servers: driven.servers,
             self_check: together.self_check,
             origin: Origin::Ranks {
                 ranks: together.ranks,
@@ -221,7 +222,7 @@ impl Point<'_> {
             Agreed::Not(why) => format!("not started: {why}"),
             Agreed::Idle => "more ranks than requests in flight, nothing to do".to_owned(),
             Agreed::Go(assignment) => {
-                let (part, _) = self.drive(meeting, fixture, *assignment)?;
+                let (part, _) = self.drive(meeting, fixture, *assignment, &Meter::NONE)?;
                 let Part { rank, requests, .. } = &part;
                 format!(
                     "{} of {} in flight, {} requests, began {:.1} ms after the common instant",

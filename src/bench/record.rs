@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::point::Point;
-use crate::endpoint::{Endpoints, MetricsInterval};
+use super::results::ServersSaid;
+use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::report::Row;
@@ -18,7 +19,7 @@ pub(super) fn record(
     row: &Row,
     endpoints: &Endpoints,
     runs: &[&[Window]],
-    server_metrics: &[Option<MetricsInterval>],
+    servers: &ServersSaid,
 ) -> RunRecord {
     let (windows, requests) = RunRecord::columns(runs);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -31,6 +32,7 @@ pub(super) fn record(
         prompt: row.prompt.clone(),
         prompt_tokens: row.prompt_tokens,
         tokenizer: fixture.counter.source().to_string(),
+        api: Some(point.prompt.kind.api().id().to_owned()),
         concurrency: row.concurrency,
         seed: fixture.seed,
         request_id_prefix: point.request_id_prefix(fixture),
@@ -40,7 +42,8 @@ pub(super) fn record(
         summary: row.summary().cloned(),
         failures: row.failures().to_vec(),
         blocked: row.blocked().to_vec(),
-        server_metrics: server_metrics.to_vec(),
+        server_metrics: servers.intervals.clone(),
+        server_timeline: servers.timeline.clone(),
         self_check: row.self_check.clone(),
         interleaved: None,
         deployment: point.session.deployment_record().cloned(),

@@ -1,7 +1,8 @@
 //! What a session keeps of its points, and what it leaves behind at its end.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::args::Mode;
 use super::notes;
@@ -10,13 +11,15 @@ use super::record;
 use super::session::Session;
 use super::workload::NamedPrompt;
 use crate::config::{Deployment, Metric};
-use crate::endpoint::{Endpoints, MetricsInterval};
+use crate::endpoint::{Endpoints, MetricsInterval, ServerSample};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
-use crate::measurement::GroupPages;
+use crate::measurement::{GroupPages, link_criterion_to_report};
 use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
-use crate::report::{self, PointResult, Row};
-use crate::results::{self, BaselineName, RankPart, RecordError, RunRecord, criterion_file_name};
+use crate::report::{self, PointResult, ReportSource, Row};
+use crate::results::{
+    self, BaselineName, Baselines, RankPart, RecordError, RunRecord, criterion_file_name,
+};
 use crate::verdict::{self, RunSet, Thresholds};
 
 /// Exit code when a point failed.
@@ -29,10 +32,29 @@ pub(super) struct Measured<'a> {
     /// Who answered.
     pub endpoints: &'a Endpoints,
     pub windows: &'a [Window],
-    /// What the servers counted meanwhile, for each endpoint.
-    pub server_metrics: Vec<Option<MetricsInterval>>,
+    pub servers: ServersSaid,
     pub self_check: Option<SelfCheck>,
     pub origin: Origin<'a>,
+}
+
+/// What the servers said of themselves during a run of a point's load, for each endpoint.
+#[derive(Clone, Default)]
+pub(super) struct ServersSaid {
+    /// What they counted.
+    pub intervals: Vec<Option<MetricsInterval>>,
+    /// How busy they were, time after time.
+    pub timeline: Vec<Vec<ServerSample>>,
+}
+
+impl ServersSaid {
+    /// What those at these places of the endpoint list said.
+    pub fn of(&self, place: Range<usize>) -> ServersSaid {
+        let timeline = self.timeline.get(place.clone()).unwrap_or_default();
+        ServersSaid {
+            intervals: self.intervals.get(place).unwrap_or_default().to_vec(),
+            timeline: timeline.to_vec(),
+        }
+    }
 }
 
 /// Who drove a load, and what of.
@@ -67,7 +89,7 @@ struct Entry {
     /// Kept only where further runs are to come.
     runs: Vec<Vec<Window>>,
     /// Of the first run.
-    server_metrics: Vec<Option<MetricsInterval>>,
+    servers: ServersSaid,
 }
 
 impl Results {
@@ -92,6 +114,17 @@ impl Results {
         self.notes.push(format!(
             "{point}: ended early, as a whole window had no success; figures are of the windows before it"
         ));
+    }
+
+    /// The run was interrupted while the point was measured: it has so many windows.
+    pub fn interrupted(&mut self, point: &str, windows: usize) {
+        self.failed = true;
+        self.notes.push(match windows {
+            0 => format!("{point}: not measured, as Ctrl-C ended the run"),
+            _ => format!(
+                "{point}: Ctrl-C ended the run; figures are of what was measured until then"
+            ),
+        });
     }
 
     /// A further run could not be started; those before it stay.
@@ -146,20 +179,20 @@ impl Results {
         let runs: Vec<&[Window]> = earlier.chain([measured.windows]).collect();
         row.result = result(point, measured.endpoints, &runs);
         row.self_check = worst(before.as_ref(), measured.self_check, runs.len());
-        let server_metrics = match &before {
-            Some(entry) => entry.server_metrics.clone(),
-            None => measured.server_metrics,
+        let servers = match &before {
+            Some(entry) => entry.servers.clone(),
+            None => measured.servers,
         };
-        let mut notes = Vec::from_iter(notes::prefix_cache(&row, &server_metrics));
+        let mut notes = Vec::from_iter(notes::prefix_cache(&row, &servers.intervals));
         if let Origin::Alone | Origin::Ranks { .. } = measured.origin {
             notes.extend(notes::changed(point, &row));
         }
         notes.extend(notes::client_bound(&row));
-        let servers = measured.endpoints.iter().map(|e| &e.identity);
-        self.name = BaselineName::of_servers(servers).ok();
+        let identities = measured.endpoints.iter().map(|e| &e.identity);
+        self.name = BaselineName::of_servers(identities).ok();
         if point.session.args.mode() == Mode::Bench {
             let endpoints = measured.endpoints;
-            let record = record::record(point, fixture, &row, endpoints, &runs, &server_metrics);
+            let record = record::record(point, fixture, &row, endpoints, &runs, &servers);
             self.write(point, record, measured.origin);
         }
         let further = runs.len() < point.session.config.runs.get() as usize;
@@ -171,7 +204,7 @@ impl Results {
             },
             row,
             notes,
-            server_metrics,
+            servers,
         };
         self.push(entry, known);
     }
@@ -235,7 +268,7 @@ impl Results {
             notes: Vec::new(),
             recount: None,
             runs: Vec::new(),
-            server_metrics: Vec::new(),
+            servers: ServersSaid::default(),
         };
         self.push(entry, None);
     }
@@ -259,15 +292,8 @@ impl Results {
     pub fn conclude(self, session: &Session) -> u8 {
         let mut failed = self.failed;
         if session.args.mode() == Mode::Bench && !self.entries.is_empty() {
-            let rows: Vec<Row> = self.entries.iter().map(|entry| entry.row.clone()).collect();
-            for table in report::markdown_by_bench(&rows) {
-                print!("{table}");
-            }
-            let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
-            let notes = self.entries.iter().flat_map(|entry| &entry.notes);
-            for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
-                println!("- {note}");
-            }
+            let rows = self.rows();
+            anstream::print!("{}", report::painted(&self.figures(&rows)));
             if let Some(sides) = &session.config.ab {
                 failed |= said(print_verdicts(session, sides));
             }
@@ -290,21 +316,41 @@ impl Results {
         report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
         self.say_what_next(session);
-        if session.config.ab.is_some() {
-            // Criterion had no part in it.
-            return Ok(());
-        }
         let criterion = results::criterion_directory();
-        for prompt in &session.prompts {
+        // Criterion has no part in a run of two deployments in turns.
+        for prompt in session
+            .prompts
+            .iter()
+            .filter(|_| session.config.ab.is_none())
+        {
             for metric in &session.metrics {
                 self.reword(session, prompt, *metric, &criterion)?;
             }
         }
-        let index = criterion.join("report/index.html");
-        if index.exists() {
-            println!("HTML report:   {}", index.display());
-        }
+        let pages = write_pages(session, &criterion)?;
+        println!("HTML report:   {}", pages.display());
         Ok(())
+    }
+
+    /// A row for each point, failed ones included.
+    pub fn rows(&self) -> Vec<Row> {
+        self.entries.iter().map(|entry| entry.row.clone()).collect()
+    }
+
+    /// Whether a point failed, or something else went wrong.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The tables of these rows and what must be known beside them.
+    pub fn figures(&self, rows: &[Row]) -> String {
+        let mut text = report::by_bench(rows, report::table).concat();
+        let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
+        let notes = self.entries.iter().flat_map(|entry| &entry.notes);
+        for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
+            text.push_str(&format!("- {note}\n"));
+        }
+        text
     }
 
     /// How to keep the run, or to compare the sides of one.
@@ -356,6 +402,24 @@ fn said(result: Result<(), Box<dyn std::error::Error>>) -> bool {
     })
 }
 
+/// Writes the report's pages, and links Criterion's to them; the path of the first.
+fn write_pages(session: &Session, criterion: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let results = Baselines::beneath(criterion);
+    let named = session.args.baseline();
+    let (latest, baseline) = match &session.config.ab {
+        Some([before, after]) => (BaselineName::or_latest(&after.name)?, Some(&*before.name)),
+        None => (BaselineName::latest(), named),
+    };
+    // Criterion has said so where there is none of the name.
+    let baseline = baseline
+        .and_then(|name| BaselineName::or_latest(name).ok())
+        .filter(|name| results.find(name).is_ok());
+    let source = ReportSource::read(&results, &latest, baseline.as_ref())?;
+    let has_pages = link_criterion_to_report(&criterion.join("report/index.html"))?;
+    let link = has_pages.then_some("../report/index.html");
+    Ok(report::write_pages(&source, &results::directory(), link)?)
+}
+
 /// The verdicts on two deployments that were measured in turns, from the records of both.
 fn print_verdicts(
     session: &Session,
@@ -374,10 +438,8 @@ fn print_verdicts(
     };
     let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
     let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
-    print!(
-        "\n{}",
-        report::verdicts(&comparison, &sides, &thresholds, false)
-    );
+    let verdicts = report::verdicts(&comparison, &sides, &thresholds, false);
+    anstream::print!("\n{}", report::painted(&verdicts));
     Ok(())
 }
 
@@ -394,7 +456,7 @@ pub(super) fn row(
         prompt: point.prompt.key.clone(),
         prompt_tokens,
         concurrency: point.concurrency.get(),
-        load_shape: config.load_shape.id(),
+        load_shape: config.load_shape.id().to_owned(),
         endpoints: endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
         simulated: endpoints.simulated().map(str::to_owned),

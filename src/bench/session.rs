@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput};
@@ -9,6 +10,7 @@ use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throug
 use super::CANNOT_RUN;
 use super::args::{BenchArgs, Mode};
 use super::deployments::Deployed;
+use super::interrupt::Interrupt;
 use super::point::Point;
 use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
@@ -32,6 +34,8 @@ pub(super) struct Session {
     pub metrics: Vec<Metric>,
     /// With whom the load is shared, if it is.
     pub meeting: Option<Meeting>,
+    /// Whether somebody wants it to end early.
+    pub interrupt: Interrupt,
     /// Which deployment it is of, where several are measured one after another.
     pub deployed: Option<Deployed>,
     /// Of a bench of several deployments: their names.
@@ -80,6 +84,7 @@ impl Session {
             args,
             metrics,
             meeting,
+            interrupt: Interrupt::default(),
             deployed: None,
             deployments: Vec::new(),
         }
@@ -183,7 +188,7 @@ impl Session {
         results: &mut Results,
     ) -> Result<(), Ended> {
         let points = self.count_points() * self.config.runs.get();
-        let mut progress = Progress::new(points, self.args.point_time());
+        let mut progress = Progress::new(points, self.args.point_time(), Progress::CRITERION);
         for (at, prompt) in self.prompts.iter().enumerate() {
             let mut tracks = self.open_tracks(instruments, prompt);
             for point in self.points_of(at) {
@@ -206,7 +211,7 @@ impl Session {
         let fixture = self.fixture()?;
         for run in 1..passes {
             for point in self.selected() {
-                point.run_again(fixture, run, progress, results);
+                point.run_alone(fixture, run, progress, results);
             }
         }
         Ok(())
@@ -221,7 +226,8 @@ impl Session {
         let passes = self.config.runs.get();
         let sampling = self.args.sampling();
         let turns = 2 * sampling.windows as u32 * sampling.warm_up + 2 * sampling.measurement;
-        let mut progress = Progress::new(self.count_points() * passes, turns);
+        let points = self.count_points() * passes;
+        let mut progress = Progress::new(points, turns, Duration::ZERO);
         let session = format!("{:016x}", rand::random::<u64>());
         for run in 0..passes {
             for point in self.selected() {

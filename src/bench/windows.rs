@@ -3,11 +3,13 @@
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
+use super::meter::Meter;
 use super::target::Serving;
 use crate::client::{Outcome, RequestRecord};
 use crate::config::{Metric, Precision};
-use crate::fixture::{Fixture, LOAD_THREADS};
-use crate::load::{Load, SelfCheck, Watch, Watched, Window};
+use crate::endpoint::ServerSample;
+use crate::fixture::{Fixture, LOAD_THREADS, Sampler};
+use crate::load::{Load, Rounds, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 use crate::verdict;
 
@@ -33,7 +35,11 @@ pub struct Live<'a> {
     /// Set while samples are taken.
     watch: Option<Watch>,
     watched: Option<Watched>,
+    /// Set while samples are taken.
+    sampler: Option<Sampler>,
+    server_timeline: Vec<Vec<ServerSample>>,
     precision: Option<Reached>,
+    meter: Meter,
     on_boundary: Box<dyn FnMut() + 'a>,
 }
 
@@ -55,6 +61,8 @@ pub struct Given {
     pub self_check: Option<SelfCheck>,
     /// What became of the precision asked for.
     pub precision: Option<Reached>,
+    /// How busy the servers were meanwhile.
+    pub server_timeline: Vec<Vec<ServerSample>>,
 }
 
 impl<'a> Live<'a> {
@@ -65,8 +73,10 @@ impl<'a> Live<'a> {
         load: Load<Serving>,
         fixture: &'a Fixture,
         limits: Limits,
+        meter: Meter,
         on_boundary: impl FnMut() + 'a,
     ) -> Live<'a> {
+        meter.follow(load.gauge());
         Live {
             load: Some(load),
             fixture,
@@ -76,7 +86,10 @@ impl<'a> Live<'a> {
             warm_up: None,
             watch: None,
             watched: None,
+            sampler: None,
+            server_timeline: Vec::new(),
             precision: None,
+            meter,
             on_boundary: Box::new(on_boundary),
         }
     }
@@ -90,8 +103,17 @@ impl<'a> Live<'a> {
             self.warm_up = Some(self.windows.len());
             (self.on_boundary)();
             self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
+            self.sampler = Some(self.fixture.sample());
+            if let Some(samples) = self.limits.sample_size {
+                self.meter.plan(samples);
+            }
         }
-        let Some(value) = self.take(iterations).map(|w| measurement::value(metric, w)) else {
+        self.meter.show(match self.warm_up {
+            None => "warm-up",
+            Some(_) => "measuring",
+        });
+        let value = self.take(iterations).map(|w| measurement::value(metric, w));
+        let Some(value) = value else {
             resume_unwind(Box::new(PointFailed));
         };
         if value.is_some() && Some(self.samples().len()) == self.limits.sample_size {
@@ -100,6 +122,8 @@ impl<'a> Live<'a> {
             }
             self.stop();
         }
+        // Criterion writes to the terminal next.
+        self.meter.hide();
         match value {
             Some(value) => value * iterations as f64,
             None => resume_unwind(Box::new(PointFailed)),
@@ -112,6 +136,7 @@ impl<'a> Live<'a> {
         let mut window = succeeding_window(load, iterations, self.limits.patience);
         count_missing_tokens(&mut window.requests, self.fixture);
         self.windows.push(window);
+        self.meter.window_done();
         self.windows.last()
     }
 
@@ -125,12 +150,8 @@ impl<'a> Live<'a> {
     fn extend(&mut self, iterations: u64, precision: Precision) {
         loop {
             let reached = Reached::of(self.samples());
-            let enough = reached
-                .half_width
-                .is_some_and(|w| w <= precision.half_width);
-            let spent = reached.sampled >= precision.budget;
             self.precision = Some(reached);
-            if enough || spent {
+            if reached.suffices(&precision) {
                 return;
             }
             match self.take(iterations) {
@@ -143,6 +164,9 @@ impl<'a> Live<'a> {
     /// Stops the load; the server is idle when the next point begins.
     fn stop(&mut self) {
         self.watched = self.watch.take().map(Watch::stop).or(self.watched);
+        if let Some(sampler) = self.sampler.take() {
+            self.server_timeline = sampler.stop();
+        }
         if self.load.take().is_some() {
             (self.on_boundary)();
         }
@@ -156,6 +180,7 @@ impl<'a> Live<'a> {
         Given {
             self_check: self.watched.map(|watched| watched.check(&windows)),
             precision: self.precision,
+            server_timeline: self.server_timeline,
             windows,
         }
     }
@@ -172,13 +197,20 @@ pub struct Reached {
 }
 
 impl Reached {
-    fn of(windows: &[Window]) -> Reached {
+    /// After these windows.
+    pub fn of(windows: &[Window]) -> Reached {
         let sampled_ns = windows.iter().map(Window::wall_ns).sum();
         Reached {
             half_width: verdict::relative_half_width(windows).ok(),
             sampled: Duration::from_nanos(sampled_ns),
             windows: windows.len(),
         }
+    }
+
+    /// Whether no further window need be taken for `wanted`: it is reached, or its budget is spent.
+    pub fn suffices(&self, wanted: &Precision) -> bool {
+        let enough = self.half_width.is_some_and(|w| w <= wanted.half_width);
+        enough || self.sampled >= wanted.budget
     }
 
     /// Whether `wanted` was reached, in words.
@@ -202,7 +234,7 @@ impl Reached {
 }
 
 /// A window with at least one success, or what there is after many failures.
-pub fn succeeding_window(load: &mut Load<Serving>, iterations: u64, patience: Duration) -> Window {
+pub fn succeeding_window(load: &mut impl Rounds, iterations: u64, patience: Duration) -> Window {
     let begin = Instant::now();
     let mut window = load.window(iterations);
     while window.completed().next().is_none()

@@ -17,7 +17,7 @@ enum Kind {
 
 /// The workload gives nothing to run.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WorkloadError {
+pub enum WorkloadError {
     /// The questions cannot be read.
     #[error(transparent)]
     Questions(#[from] QuestionsError),

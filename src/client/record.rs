@@ -1,5 +1,6 @@
 //! What one request left behind: timestamps, token counts, or the cause of its failure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamps;
@@ -78,7 +79,7 @@ impl Completion {
 }
 
 /// Who counted the tokens of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenSource {
     /// The server's `usage` object.
@@ -160,7 +161,7 @@ impl std::fmt::Display for FailureCause {
 }
 
 /// A request that the safety check stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Block {
     /// Whether the prompt or the answer was refused.
     pub stage: BlockStage,
@@ -171,7 +172,7 @@ pub struct Block {
 }
 
 /// Which text the safety check refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BlockStage {
     /// The prompt; the request was not sent.

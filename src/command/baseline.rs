@@ -30,6 +30,10 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Keep the latest run
+    #[command(after_long_help = "\
+Examples:
+  servemark baseline save
+  servemark baseline save before-the-upgrade")]
     Save {
         /// Name to keep it under [default: after the server's version, vllm-0.31.0]
         name: Option<BaselineName>,
@@ -38,14 +42,27 @@ enum Action {
         force: bool,
     },
     /// Say which baselines there are
+    #[command(after_long_help = "\
+Example:
+  servemark baseline list
+      a line for each, the newest first")]
     List,
     /// Show the figures of a baseline's points
+    #[command(after_long_help = "\
+Example:
+  servemark baseline show vllm-0.31.0
+      servemark results has the same figures in other forms")]
     Show {
         /// Its name, or new: the latest run
         #[arg(value_parser = BaselineName::or_latest)]
         name: BaselineName,
     },
     /// Write a baseline to one file, to keep or to carry
+    #[command(after_long_help = "\
+Examples:
+  servemark baseline export latest.tar.gz
+  servemark baseline export vllm-0.31.0.tar.gz --name vllm-0.31.0
+      for figures in CSV, Markdown or JSON: servemark results")]
     Export {
         /// The file; NAME.tar.gz, say
         file: PathBuf,
@@ -54,6 +71,10 @@ enum Action {
         name: BaselineName,
     },
     /// Take in a baseline that was exported
+    #[command(after_long_help = "\
+Examples:
+  servemark baseline import vllm-0.31.0.tar.gz
+  servemark baseline import vllm-0.31.0.tar.gz --as before")]
     Import {
         /// The file
         file: PathBuf,
@@ -65,6 +86,9 @@ enum Action {
         force: bool,
     },
     /// Give a baseline another name
+    #[command(after_long_help = "\
+Example:
+  servemark baseline rename before vllm-0.31.0")]
     Rename {
         /// Its name
         old: BaselineName,
@@ -72,6 +96,9 @@ enum Action {
         new: BaselineName,
     },
     /// Delete a baseline: its run records, and Criterion's files of that name
+    #[command(after_long_help = "\
+Example:
+  servemark baseline delete vllm-0.31.0")]
     Delete {
         /// Its name
         name: BaselineName,
@@ -85,10 +112,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Action::List => list(&baselines),
         Action::Show { name } => {
             let records = baselines.find(&name)?.records()?;
-            print!(
-                "{}",
-                report::baseline(&name, &RunSet::new(name.as_str(), records))
-            );
+            let text = report::baseline(&name, &RunSet::new(name.as_str(), records));
+            anstream::print!("{}", report::painted(&text));
         }
         Action::Export { file, name } => export(&baselines.find(&name)?, &file)?,
         Action::Import { file, name, force } => {

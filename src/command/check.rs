@@ -2,11 +2,29 @@ use std::process::ExitCode;
 
 use servemark::config::Config;
 
-pub fn run() -> anyhow::Result<ExitCode> {
-    let config = Config::load()?;
+use super::servers::Servers;
+
+const EXAMPLES: &str = "\
+Examples:
+  servemark check
+      what fixtures/parameters.json and SERVEMARK_<KEY> name, else the embedded simulated engine
+  servemark check --endpoint http://a:8000 --endpoint http://b:8000
+  servemark check && cargo bench --bench chat_throughput
+
+Exit codes: 0 all are ready, 1 one is not, 2 the check could not be made.";
+
+#[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    servers: Servers,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load_with(&arguments.servers.flags())?;
     println!("configuration: {}\n", config.source);
     let report = servemark::check::check(&config)?;
-    print!("{report}");
+    anstream::print!("{}", servemark::report::painted(&report.to_string()));
     Ok(match report.is_ready() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),

@@ -66,7 +66,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             report::trend(&trend, &sides, &thresholds)
         }
     };
-    print!("{text}");
+    anstream::print!("{}", report::painted(&text));
     Ok(ExitCode::SUCCESS)
 }
 

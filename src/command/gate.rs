@@ -63,7 +63,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Err(error);
         }
     };
-    print!("{}", report::gate(&gate));
+    anstream::print!("{}", report::painted(&report::gate(&gate)));
     if let Some(path) = &arguments.junit {
         write_atomically(path, report::junit(&gate)?.as_bytes())?;
     }

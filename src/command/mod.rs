@@ -3,10 +3,17 @@
 pub mod baseline;
 pub mod check;
 pub mod compare;
+pub mod completions;
 pub mod engine;
 pub mod fit;
 pub mod gate;
+pub mod man;
+mod output;
 pub mod plan;
+pub mod report;
+pub mod results;
+pub mod run;
+mod servers;
 mod side;
 
 /// An error with its causes, in one line; a cause that is part of the text already is not repeated.

@@ -13,6 +13,16 @@ pub enum Api {
     Completions,
 }
 
+impl Api {
+    /// The name in run records.
+    pub fn id(self) -> &'static str {
+        match self {
+            Api::ChatCompletions => "chat_completions",
+            Api::Completions => "completions",
+        }
+    }
+}
+
 /// The address of one OpenAI-compatible server.
 ///
 /// Users give the server (`http://host:8000`), the API root (`…/v1`) or a whole API path

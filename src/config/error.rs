@@ -58,6 +58,8 @@ pub enum Origin {
     File(String),
     /// An environment variable.
     Variable(String),
+    /// An option of a command.
+    Option(String),
 }
 
 impl fmt::Display for Origin {
@@ -65,6 +67,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::File(name) => f.write_str(name),
             Origin::Variable(name) => write!(f, "environment variable {name}"),
+            Origin::Option(name) => write!(f, "option {name}"),
         }
     }
 }
@@ -73,7 +76,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Origin::File(name) => write!(f, "{name}, key {}", self.key)?,
-            variable => write!(f, "{variable}")?,
+            other => write!(f, "{other}")?,
         }
         let Problem {
             found,

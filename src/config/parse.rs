@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::error::{ConfigError, Origin, Problem};
 use super::reader::Reader;
 use super::{
-    ApiKey, BUILT_IN, Config, ConfigSource, Deployment, Precision, ab, deployment, env, keys,
-    safety, sampling, slo, value,
+    ApiKey, BUILT_IN, Config, ConfigSource, Deployment, Flag, Precision, ab, deployment, env,
+    flags, keys, safety, sampling, slo, value,
 };
 
 /// Where a configuration is looked for, from the current directory.
@@ -20,7 +20,15 @@ const FILE_VARIABLE: &str = "SERVEMARK_CONFIG";
 const KEY_VARIABLE: &str = "OPENAI_API_KEY";
 
 impl Config {
-    /// Reads the configuration of this process.
+    /// Reads the configuration of this process: [`Config::load_with`] no flags.
+    ///
+    /// # Errors
+    /// Those of [`Config::load_with`].
+    pub fn load() -> Result<Config, ConfigError> {
+        Config::load_with(&[])
+    }
+
+    /// Reads the configuration of this process, with the keys that its command line gives.
     ///
     /// The file is the one named by `SERVEMARK_CONFIG`, else `fixtures/parameters.json` under the
     /// current directory, else the built-in settings.
@@ -28,7 +36,7 @@ impl Config {
     /// # Errors
     /// See [`Config::from_parts`]; also a file that cannot be read, a variable that looks like a
     /// misspelt `SERVEMARK_<KEY>`, or one of these that is not UTF-8.
-    pub fn load() -> Result<Config, ConfigError> {
+    pub fn load_with(flags: &[Flag]) -> Result<Config, ConfigError> {
         let (source, text) = find_file(var_os(FILE_VARIABLE), Path::new(USUAL_FILE))?;
         let mut names = Vec::new();
         let mut unreadable = Vec::new();
@@ -45,7 +53,13 @@ impl Config {
         names.sort_unstable();
         let mut problems = env::misspelt(names.iter().map(String::as_str));
         problems.extend(unreadable);
-        match Config::from_parts(source, &text, &|name| std::env::var(name).ok()) {
+        let given = |name: &str| {
+            let flag = flags.iter().find(|flag| flag.key.variable() == name);
+            let value = flag.map(|flag| flag.value.clone());
+            value.or_else(|| std::env::var(name).ok())
+        };
+        let config = Config::from_parts(source, &text, &given);
+        match config.map_err(|error| flags::blame(flags, error)) {
             Err(ConfigError::Invalid { problems: more }) => problems.extend(more),
             Ok(config) if problems.is_empty() => return Ok(config),
             Ok(_) => {}

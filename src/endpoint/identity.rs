@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::Http;
@@ -9,7 +10,7 @@ use super::{Failure, ServerMetrics};
 use crate::config::EndpointUrl;
 
 /// What a server said about itself, for run records and reports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// The address as configured, without the values of its query.
     pub url: String,
@@ -30,7 +31,7 @@ pub struct Identity {
 }
 
 /// A piece of an [`Identity`] that is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
     /// The field of [`Identity`].
     pub what: String,

@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ServerCounters, ServerMetrics, server_metrics};
 
 /// What a server counted while a point was measured, by its own account.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MetricsInterval {
     /// Time between the two readings (s).
     pub seconds: f64,

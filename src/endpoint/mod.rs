@@ -11,6 +11,7 @@ pub mod identity;
 mod interval;
 pub mod model;
 pub mod ready;
+mod sample;
 pub mod server_metrics;
 
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ pub use http::Http;
 pub use identity::{Identity, Missing, Probe, ServedModel, probe};
 pub use interval::MetricsInterval;
 pub use ready::{Readiness, ReadyState};
+pub use sample::ServerSample;
 pub use server_metrics::{CountersReset, ServerCounters, ServerMetrics};
 
 use crate::config::EndpointUrl;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use prometheus_parse::{Sample, Scrape, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::Http;
@@ -13,7 +14,7 @@ use super::{Failure, failure::excerpt};
 use crate::config::EndpointUrl;
 
 /// What a server counts since it started.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerCounters {
     /// Prompt tokens processed.
@@ -45,7 +46,7 @@ pub struct ServerCounters {
 }
 
 /// One reading of a server's `/metrics`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerMetrics {
     /// What it counts since it started.
@@ -74,13 +75,17 @@ const VLLM: &str = "vllm:";
 const PROCESS_START: &str = "process_start_time_seconds";
 
 impl ServerMetrics {
-    /// Reads `/metrics` of an endpoint.
+    /// Reads `/metrics` of an endpoint. The page is parsed on a thread of its own: those of the runtime
+    /// may carry a load.
     ///
     /// # Errors
     /// The server does not answer, or not with a Prometheus page.
     pub async fn scrape(http: &Http, url: &EndpointUrl) -> Result<ServerMetrics, Failure> {
         let body = http.get(url.at("/metrics"), LIMIT).await.outcome?;
-        ServerMetrics::from_body(&body)
+        let parsed = tokio::task::spawn_blocking(move || ServerMetrics::from_body(&body));
+        parsed
+            .await
+            .unwrap_or_else(|_| Err(Failure::malformed("its /metrics could not be parsed")))
     }
 
     pub(super) fn from_body(body: &[u8]) -> Result<ServerMetrics, Failure> {

@@ -3,6 +3,7 @@
 //! A load drives a [`Target`] at a fixed concurrency *C* and is asked for one [`Window`] after another.
 //! One *iteration* is one round of C finished requests; a window is `iterations` consecutive rounds.
 
+mod gauge;
 mod sampling;
 mod self_check;
 mod steady;
@@ -16,9 +17,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::runtime::Handle;
 
-use crate::client::{Clock, RequestRecord};
+use crate::client::{Clock, Outcome, RequestRecord};
 use crate::config::LoadShape;
 
+pub use gauge::{Gauge, Reading};
 pub use sampling::{Rounds, Sampling};
 pub use self_check::{
     Lag, MOST_BUSY_SHARE, MOST_LOOP_LAG_MS, MOST_SEND_LAG_MS, MOST_STARVED_SHARE, SelfCheck, Watch,
@@ -29,6 +31,7 @@ pub use window::Window;
 pub(crate) use window::tests as window_tests;
 pub(crate) use window::{Boundary, Finished};
 
+use gauge::Tally;
 use steady::Steady;
 use wave::Wave;
 
@@ -41,7 +44,10 @@ pub trait Target: Send + Sync + 'static {
 }
 
 /// A running load at one concurrency; dropping it stops it and abandons what is in flight.
-pub struct Load<T: Target>(Shape<T>);
+pub struct Load<T: Target> {
+    shape: Shape<T>,
+    slots: Arc<Slots>,
+}
 
 enum Shape<T: Target> {
     Steady(Steady),
@@ -58,10 +64,17 @@ impl<T: Target> Load<T> {
         clock: Clock,
     ) -> Load<T> {
         let slots = Slots::new(concurrency);
-        Load(match shape {
-            LoadShape::Steady => Shape::Steady(Steady::start(&runtime, target, slots, clock)),
-            LoadShape::Wave => Shape::Wave(Wave::new(runtime, target, slots, clock)),
-        })
+        let own = Arc::clone(&slots);
+        let shape = match shape {
+            LoadShape::Steady => Shape::Steady(Steady::start(&runtime, target, own, clock)),
+            LoadShape::Wave => Shape::Wave(Wave::new(runtime, target, own, clock)),
+        };
+        Load { shape, slots }
+    }
+
+    /// What can be read of the load while it runs, from any thread.
+    pub fn gauge(&self) -> Gauge {
+        Gauge::new(Arc::clone(&self.slots))
     }
 
     /// Waits until `iterations` more rounds have finished and returns them as a window.
@@ -69,7 +82,7 @@ impl<T: Target> Load<T> {
     /// Steady windows are contiguous: each begins at the completion that ended the one before, and the
     /// load is not drained in between. Must not be called from within the runtime.
     pub fn window(&mut self, iterations: u64) -> Window {
-        match &mut self.0 {
+        match &mut self.shape {
             Shape::Steady(steady) => steady.window(iterations),
             Shape::Wave(wave) => wave.window(iterations),
         }
@@ -79,7 +92,7 @@ impl<T: Target> Load<T> {
     /// their ends; does not wait. They are in no window. Nothing for a wave, which runs only while a
     /// window is waited for.
     pub fn ended(&mut self) -> Vec<RequestRecord> {
-        match &mut self.0 {
+        match &mut self.shape {
             Shape::Steady(steady) => steady.ended().collect(),
             Shape::Wave(_) => Vec::new(),
         }
@@ -88,15 +101,19 @@ impl<T: Target> Load<T> {
     /// Sends no further request and waits for those in flight; returns what has ended since it was last
     /// asked for. Must not be called from within the runtime.
     pub fn drain(mut self) -> Vec<RequestRecord> {
-        match &mut self.0 {
+        match &mut self.shape {
             Shape::Steady(steady) => steady.drain().collect(),
             Shape::Wave(_) => Vec::new(),
         }
     }
 }
 
-/// Content events of the requests in flight, one slot for each place of the concurrency.
-struct Slots(Box<[Slot]>);
+/// Content events of the requests in flight, one slot for each place of the concurrency, and what has
+/// come of the requests so far.
+struct Slots {
+    slots: Box<[Slot]>,
+    tally: Tally,
+}
 
 /// A counter on a cache line of its own, as each is written by another worker.
 #[derive(Default)]
@@ -105,25 +122,36 @@ struct Slot(AtomicU32);
 
 impl Slots {
     fn new(concurrency: NonZeroUsize) -> Arc<Slots> {
-        Arc::new(Slots(
-            (0..concurrency.get()).map(|_| Slot::default()).collect(),
-        ))
+        Arc::new(Slots {
+            slots: (0..concurrency.get()).map(|_| Slot::default()).collect(),
+            tally: Tally::default(),
+        })
     }
 
     fn concurrency(&self) -> usize {
-        self.0.len()
+        self.slots.len()
     }
 
-    fn counter(&self, slot: usize) -> &AtomicU32 {
-        &self.0[slot].0
+    /// Counts a request that begins; returns the counter of its events.
+    fn begin(&self, slot: usize) -> &AtomicU32 {
+        self.tally.begin();
+        &self.slots[slot].0
     }
 
-    /// Frees a slot and returns the events that the other requests in flight have received.
-    fn release(&self, slot: usize) -> u64 {
-        self.counter(slot).store(0, Ordering::Relaxed);
-        self.0
-            .iter()
-            .map(|s| u64::from(s.0.load(Ordering::Relaxed)))
-            .sum()
+    /// Counts a request that has ended, and frees its slot.
+    fn end(&self, slot: usize, record: &RequestRecord) {
+        let events = self.slots[slot].0.swap(0, Ordering::Relaxed);
+        let counted = match &record.outcome {
+            Outcome::Completed(completion) => completion.usage_output,
+            Outcome::Failed(_) | Outcome::Blocked(_) => None,
+        };
+        self.tally
+            .end(&record.outcome, u64::from(counted.unwrap_or(events)));
+    }
+
+    /// The events that the requests in flight have received.
+    fn in_flight_events(&self) -> u64 {
+        let events = self.slots.iter().map(|s| s.0.load(Ordering::Relaxed));
+        events.map(u64::from).sum()
     }
 }

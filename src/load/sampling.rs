@@ -11,6 +11,11 @@ use super::{Load, Target, Window};
 pub trait Rounds {
     /// The window of the next `iterations` rounds.
     fn window(&mut self, iterations: u64) -> Window;
+
+    /// Whether no further window is wanted: sampling ends with those that it has.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Target> Rounds for Load<T> {
@@ -48,10 +53,11 @@ impl Sampling {
         self.windows(load, self.iterations(&warm_up))
     }
 
-    /// Takes the windows, of `iterations` rounds each; one without any success is the last.
+    /// Takes the windows, of `iterations` rounds each; one without any success is the last. None where the
+    /// load is over already.
     pub fn windows(&self, load: &mut impl Rounds, iterations: u64) -> Vec<Window> {
         let mut windows = Vec::with_capacity(self.windows);
-        while windows.len() < self.windows {
+        while windows.len() < self.windows && !load.is_over() {
             windows.push(load.window(iterations));
             if failed(&windows) {
                 break;
@@ -101,6 +107,7 @@ impl Sampling {
         let mut warm_up = load.window(1);
         while u128::from(warm_up.wall_ns()) < self.warm_up.as_nanos()
             && warm_up.completed().next().is_some()
+            && !load.is_over()
         {
             warm_up.extend(load.window(1));
         }
@@ -108,7 +115,7 @@ impl Sampling {
     }
 
     /// Rounds of a window such that all windows take about [`Sampling::measurement`].
-    fn iterations(&self, warm_up: &Window) -> u64 {
+    pub fn iterations(&self, warm_up: &Window) -> u64 {
         let round_ns = warm_up.wall_ns() as f64 / warm_up.iterations.max(1) as f64;
         let window_ns = self.measurement.as_nanos() as f64 / self.windows.max(1) as f64;
         // At most what a u64 holds: the cast saturates.
@@ -191,6 +198,33 @@ mod tests {
                 ..window(requests, 0, 0)
             }
         }
+    }
+
+    /// A load that is over after some windows.
+    struct Ending(usize);
+
+    impl Rounds for Ending {
+        fn window(&mut self, iterations: u64) -> Window {
+            self.0 -= 1;
+            Window {
+                end_ns: 100_000_000,
+                iterations,
+                ..window(vec![completed(0, 1, 100_000_000, 2)], 0, 0)
+            }
+        }
+
+        fn is_over(&self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    #[test]
+    fn a_load_that_is_over_gives_no_further_window() {
+        let sampling = Sampling::DEFAULT;
+        assert_eq!(sampling.windows(&mut Ending(3), 1).len(), 3);
+        assert_eq!(sampling.windows(&mut Ending(0), 1).len(), 0);
+        let warm_up = sampling.warm_up(&mut Ending(2));
+        assert_eq!(warm_up.iterations, 2, "of five that 500 ms would have");
     }
 
     #[test]

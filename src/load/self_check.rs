@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -34,7 +35,7 @@ pub const MOST_LOOP_LAG_MS: f64 = 10.0;
 pub const MOST_SEND_LAG_MS: f64 = 10.0;
 
 /// How late something came (ms).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lag {
     /// 99th percentile.
     pub p99: f64,
@@ -53,7 +54,7 @@ impl Lag {
 }
 
 /// What the watch over a load saw.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfCheck {
     /// Share of their time that the load's threads ran, 0 to 1; `None` where the system does
     /// not tell.

@@ -88,9 +88,10 @@ async fn work<T: Target>(
 ) {
     while !stopped.load(Ordering::Relaxed) {
         let intended_ns = clock.now_ns();
-        let mut record = target.request(slots.counter(slot)).await;
+        let mut record = target.request(slots.begin(slot)).await;
         record.intended_ns = intended_ns;
-        let in_flight_events = slots.release(slot);
+        slots.end(slot, &record);
+        let in_flight_events = slots.in_flight_events();
         let finished = Finished {
             record,
             in_flight_events,

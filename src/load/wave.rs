@@ -38,8 +38,9 @@ impl<T: Target> Wave<T> {
         for slot in 0..self.slots.concurrency() {
             let (target, slots) = (Arc::clone(&self.target), Arc::clone(&self.slots));
             wave.spawn(async move {
-                let mut record = target.request(slots.counter(slot)).await;
+                let mut record = target.request(slots.begin(slot)).await;
                 record.intended_ns = intended_ns;
+                slots.end(slot, &record);
                 record
             });
         }

@@ -125,6 +125,24 @@ impl GroupPages<'_> {
     }
 }
 
+/// Puts a link to servemark's own pages into Criterion's page of all benchmarks, at `path`, unless it is
+/// there. Returns whether there is such a page.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn link_criterion_to_report(path: &Path) -> io::Result<bool> {
+    const LINK: &str = "<p><a href=\"../servemark/index.html\">servemark's report: throughput, latencies and \
+                        requests of every point</a></p>";
+    if !path.is_file() {
+        return Ok(false);
+    }
+    rewrite(path, |html| match html.contains(LINK) {
+        true => html.to_owned(),
+        false => html.replacen("<body>", &format!("<body>\n{LINK}"), 1),
+    })?;
+    Ok(true)
+}
+
 fn files_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -219,6 +237,23 @@ mod tests {
         );
         assert_eq!(read("SD.svg"), None);
         assert!(read("change/SD.svg").is_some());
+    }
+
+    #[test]
+    fn the_page_of_all_benchmarks_links_to_the_report_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index.html");
+        assert!(!link_criterion_to_report(&path).unwrap(), "no page");
+        fs::write(&path, "<body>\n<div>").unwrap();
+        for _ in 0..2 {
+            assert!(link_criterion_to_report(&path).unwrap());
+        }
+        let page = fs::read_to_string(&path).unwrap();
+        assert_eq!(page.matches("../servemark/index.html").count(), 1);
+        assert!(
+            page.starts_with("<body>\n<p>") && page.ends_with("<div>"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::config::Metric;
 use crate::load::Window;
 use crate::metrics::latency;
 
-pub use criterion_pages::GroupPages;
+pub use criterion_pages::{GroupPages, link_criterion_to_report};
 pub use formatter::MetricFormatter;
 
 /// One serving metric as a Criterion [`Measurement`].

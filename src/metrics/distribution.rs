@@ -1,7 +1,9 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use statrs::statistics::Statistics;
 
 /// Mean and percentiles of raw values, in the values' own unit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Distribution {
     /// Arithmetic mean.
     pub mean: f64,
@@ -41,9 +43,24 @@ pub fn percentile(sorted: &[f64], p: f64) -> f64 {
     below + (above - below) * rank.fract()
 }
 
+/// Standard deviation of `values` taken for the whole population, which is numpy's default (`ddof=0`), in
+/// their own unit; `None` of none.
+pub fn population_std(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.population_std_dev())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_standard_deviation_is_numpys() {
+        // numpy.std([15, 20, 35, 40, 50])
+        let std = population_std(&[15.0, 20.0, 35.0, 40.0, 50.0]).unwrap();
+        assert!((std - 12.884_098_726_725_126).abs() < 1e-12, "{std}");
+        assert_eq!(population_std(&[7.0]), Some(0.0));
+        assert_eq!(population_std(&[]), None);
+    }
 
     #[test]
     fn percentiles_agree_with_numpy() {

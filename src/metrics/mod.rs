@@ -3,10 +3,12 @@
 mod distribution;
 mod goodput;
 pub mod latency;
+mod peak;
 mod summary;
 
-pub use distribution::{Distribution, percentile};
+pub use distribution::{Distribution, percentile, population_std};
 pub use goodput::{good_requests, goodput, meets};
+pub use peak::{most_in_flight, most_tokens_in_a_second};
 pub use summary::{
     Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,
 };

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Distribution, goodput, latency};
@@ -10,7 +11,7 @@ use crate::load::Window;
 const MS_PER_NS: f64 = 1e-6;
 
 /// The figures of one benchmark point, over all its measured windows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Wall time of the measured windows (s).
     pub duration_s: f64,
@@ -50,7 +51,7 @@ pub struct Summary {
 }
 
 /// Failed requests of one cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureCount {
     /// The cause, as shown.
     pub cause: String,
@@ -61,7 +62,7 @@ pub struct FailureCount {
 }
 
 /// Requests stopped by the safety check in one category and stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blocked {
     /// `prompt` or `answer`.
     pub stage: String,
@@ -76,7 +77,7 @@ pub struct Blocked {
 }
 
 /// Token totals of the completed requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenCounts {
     /// Input tokens.
     pub input: u64,
@@ -105,7 +106,7 @@ impl TokenCounts {
 }
 
 /// One endpoint's part of a point.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointShare {
     /// Requests that ended there, successful or not.
     pub requests: usize,

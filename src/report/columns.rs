@@ -1,6 +1,6 @@
 //! What the table and the CSV file show, defined once.
 
-use super::Row;
+use super::{Row, change};
 use crate::load::SelfCheck;
 use crate::metrics::{Distribution, Summary};
 
@@ -14,6 +14,8 @@ pub struct Column {
 enum Cell {
     /// A figure and its decimals; `n/a` where it is unknown.
     Figure(usize, fn(&Row, &Summary) -> Option<f64>),
+    /// A figure with the four digits that matter to a person.
+    Short(fn(&Row, &Summary) -> Option<f64>),
     /// A figure of the client itself.
     Checked(usize, fn(&SelfCheck) -> Option<f64>),
     /// Something that is known of failed points, too.
@@ -32,6 +34,10 @@ impl Column {
                 decimals,
                 row.summary().and_then(|summary| figure(row, summary)),
             ),
+            Cell::Short(figure) => {
+                let value = row.summary().and_then(|summary| figure(row, summary));
+                return value.map_or(NOT_AVAILABLE.to_owned(), change::value);
+            }
             Cell::Checked(decimals, figure) => (decimals, row.self_check.as_ref().and_then(figure)),
         };
         value.map_or(NOT_AVAILABLE.to_owned(), |v| format!("{v:.decimals$}"))
@@ -46,6 +52,13 @@ const fn figure(
     Column {
         name,
         cell: Cell::Figure(decimals, value),
+    }
+}
+
+const fn short(name: &'static str, value: fn(&Row, &Summary) -> Option<f64>) -> Column {
+    Column {
+        name,
+        cell: Cell::Short(value),
     }
 }
 
@@ -130,19 +143,59 @@ pub const LATENCY: [[Column; 4]; 5] = [
     distribution!("Safety Check", safety_ms),
 ];
 
+/// Which point a row of a terminal's table is of.
+pub const SHORT_POINT: [Column; 2] = [
+    text("prompt", |r| r.prompt.clone()),
+    text("c", |r| r.concurrency.to_string()),
+];
+
+/// What a person at a terminal looks for first.
+pub const SHORT_THROUGHPUT: [Column; 8] = [
+    text("prompt tokens", |r| r.prompt_tokens.to_string()),
+    short("tok/s", |_, s| s.output_tok_s),
+    short("tok/s per GPU", |r, s| per_gpu(r, s.output_tok_s)),
+    short("req/s", |_, s| Some(s.rps)),
+    short("goodput req/s", |_, s| s.goodput),
+    text("requests", |r| {
+        r.summary().map_or(0, |s| s.completed).to_string()
+    }),
+    text("failed", failed),
+    text("client", client),
+];
+
+/// The latencies that a person looks for first.
+pub const SHORT_LATENCY: [Column; 7] = [
+    short("TTFT p50 ms", |_, s| Some(s.ttft_ms?.p50)),
+    short("TTFT p99 ms", |_, s| Some(s.ttft_ms?.p99)),
+    short("TPOT mean ms", |_, s| Some(s.tpot_ms?.mean)),
+    short("ITL p99 ms", |_, s| Some(s.itl_ms?.p99)),
+    short("E2EL p50 ms", |_, s| Some(s.e2el_ms?.p50)),
+    short("E2EL p99 ms", |_, s| Some(s.e2el_ms?.p99)),
+    short("safety ms", |_, s| Some(s.safety_ms?.mean)),
+];
+
+fn failed(row: &Row) -> String {
+    let failures = row.failures().iter().map(|f| f.count);
+    failures.sum::<usize>().to_string()
+}
+
+fn client(row: &Row) -> String {
+    let kept_up = row.self_check.as_ref().map(|c| c.client_bound.is_empty());
+    match kept_up {
+        Some(true) => "kept up",
+        Some(false) => "client-bound",
+        None => NOT_AVAILABLE,
+    }
+    .to_owned()
+}
+
 /// How the figures came about.
 pub const CONTEXT: [Column; 8] = [
     figure("Goodput (req/s)", 3, |_, s| s.goodput),
     text("Completed Requests", |r| {
         r.summary().map_or(0, |s| s.completed).to_string()
     }),
-    text("Failed Requests", |r| {
-        r.failures()
-            .iter()
-            .map(|f| f.count)
-            .sum::<usize>()
-            .to_string()
-    }),
+    text("Failed Requests", failed),
     text("Blocked Requests", |r| {
         r.blocked()
             .iter()
@@ -151,7 +204,7 @@ pub const CONTEXT: [Column; 8] = [
             .to_string()
     }),
     text("Endpoints", |r| r.endpoints.to_string()),
-    text("Load Shape", |r| r.load_shape.to_owned()),
+    text("Load Shape", |r| r.load_shape.clone()),
     text("Token Count Source", |r| {
         r.summary()
             .map_or(NOT_AVAILABLE, |s| s.tokens.source())
@@ -165,15 +218,7 @@ pub const CONTEXT: [Column; 8] = [
 
 /// Whether the client kept up.
 pub const CLIENT: [Column; 5] = [
-    text("Client", |r| {
-        let state = r.self_check.as_ref().map(|c| c.client_bound.is_empty());
-        match state {
-            Some(true) => "kept up",
-            Some(false) => "client-bound",
-            None => NOT_AVAILABLE,
-        }
-        .to_owned()
-    }),
+    text("Client", client),
     checked("Client Busy Share", 3, |c| c.busy_share),
     checked("Client Starved Share", 3, |c| c.starved_share),
     checked("Event-Loop Lag P99 (ms)", 2, |c| Some(c.loop_lag_ms?.p99)),

@@ -2,21 +2,26 @@ use std::path::Path;
 
 use super::{Row, columns};
 
-/// Writes `performance_metrics.csv`: a head, then one line per row.
-///
-/// The file appears whole or not at all.
+/// Writes `performance_metrics.csv`: what [`csv()`] gives. The file appears whole or not at all.
 ///
 /// # Errors
 /// When the directory or the file cannot be written.
 pub fn write_csv(path: &Path, rows: &[Row]) -> Result<(), csv::Error> {
+    crate::results::write_atomically(path, &csv(rows)?)?;
+    Ok(())
+}
+
+/// All columns as CSV: a head, then one line per row.
+///
+/// # Errors
+/// When memory gives out; values of any kind can be written.
+pub fn csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns::all().map(|c| c.name))?;
     for row in rows {
         writer.write_record(columns::all().map(|c| c.cell(row)))?;
     }
-    let bytes = writer.into_inner().map_err(|e| e.into_error())?;
-    crate::results::write_atomically(path, &bytes)?;
-    Ok(())
+    Ok(writer.into_inner().map_err(|e| e.into_error())?)
 }
 
 #[cfg(test)]

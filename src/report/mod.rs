@@ -1,16 +1,21 @@
-//! What a person reads at the end: Markdown tables, the CSV file, verdicts; and what a CI service reads.
+//! What a person reads at the end: Markdown tables, the CSV file, verdicts, pages with plots; and what a CI service
+//! reads.
 
 mod baselines;
 mod change;
 mod columns;
 mod csv;
 mod deployments;
+pub mod export;
 mod gate;
 mod gate_markdown;
 mod grid;
+mod html;
 mod junit;
 mod label;
+mod paint;
 mod plan;
+mod plot;
 mod row;
 mod sides;
 mod table;
@@ -18,14 +23,16 @@ mod trend;
 mod verdicts;
 
 pub use baselines::{baseline, baselines};
-pub use csv::write_csv;
+pub use csv::{csv, write_csv};
 pub use deployments::deployments;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
+pub use html::{ReportSource, single_page, write_pages};
 pub use junit::{junit, junit_refused};
+pub use paint::painted;
 pub use plan::plan;
 pub use row::{PointResult, Row};
-pub use table::{markdown, markdown_by_bench, notes};
+pub use table::{by_bench, markdown, notes, table};
 pub use trend::trend;
 pub use verdicts::verdicts;
 
@@ -41,7 +48,7 @@ pub(crate) mod row_tests {
             prompt: "25".into(),
             prompt_tokens: 25,
             concurrency: 8,
-            load_shape: "steady",
+            load_shape: "steady".into(),
             endpoints: 2,
             num_gpu: None,
             simulated: Some("sim-small".into()),

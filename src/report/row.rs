@@ -1,5 +1,6 @@
 use crate::load::SelfCheck;
 use crate::metrics::{Blocked, FailureCount, Summary};
+use crate::results::RunRecord;
 
 /// One benchmark point, ready to be shown: a row of the table and of the CSV file.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ pub struct Row {
     /// Requests in flight.
     pub concurrency: usize,
     /// `steady` or `wave`.
-    pub load_shape: &'static str,
+    pub load_shape: String,
     /// Length of the endpoint list.
     pub endpoints: usize,
     /// GPUs behind the endpoints, where known.
@@ -41,6 +42,30 @@ pub enum PointResult {
 }
 
 impl Row {
+    /// The row of a point that has been kept.
+    pub fn of(record: &RunRecord) -> Row {
+        let config = |key: &str| record.config.get(key);
+        let shape = config("LOAD_SHAPE").and_then(|shape| shape.as_str());
+        Row {
+            bench: record.bench.clone(),
+            prompt: record.prompt.clone(),
+            prompt_tokens: record.prompt_tokens,
+            concurrency: record.concurrency,
+            load_shape: shape.unwrap_or("unknown").to_owned(),
+            endpoints: record.endpoints.len(),
+            num_gpu: record.num_gpu(),
+            simulated: record.simulated.clone(),
+            self_check: record.self_check.clone(),
+            result: match &record.summary {
+                Some(summary) => PointResult::Measured(Box::new(summary.clone())),
+                None => PointResult::Failed {
+                    failures: record.failures.clone(),
+                    blocked: record.blocked.clone(),
+                },
+            },
+        }
+    }
+
     /// The figures, if there are any.
     pub fn summary(&self) -> Option<&Summary> {
         match &self.result {

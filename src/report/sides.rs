@@ -33,7 +33,7 @@ pub(super) fn legend(sides: &[RunSet]) -> String {
     sides.iter().enumerate().map(line).collect()
 }
 
-fn models(side: &RunSet) -> String {
+pub(super) fn models(side: &RunSet) -> String {
     let models: BTreeSet<String> = side.records().map(RunRecord::model).collect();
     Vec::from_iter(models).join(", ")
 }

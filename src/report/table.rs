@@ -1,34 +1,59 @@
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 
 use super::columns::{self, Column};
+use super::grid::{grid, narrow_grid};
 use super::{PointResult, Row, label};
 
-/// The Markdown tables printed at the end of a run, and the notes below them.
+/// The table that a run ends with, at most 120 columns wide, and the notes below it: what a person looks
+/// for first. It has the rows of the CSV file, which has all columns.
+///
+/// It is Markdown, so that it can be pasted into an issue.
+pub fn table(rows: &[Row]) -> String {
+    let told = |column: &&Column| {
+        let optional = ["tok/s per GPU", "goodput req/s", "client"].contains(&column.name);
+        !optional || known(rows, column)
+    };
+    let throughput = columns::SHORT_POINT
+        .iter()
+        .chain(columns::SHORT_THROUGHPUT.iter().filter(told));
+    let latency = columns::SHORT_LATENCY.iter().filter(|c| known(rows, c));
+    let latency = columns::SHORT_POINT.iter().chain(latency);
+    let tables = [throughput.collect::<Vec<_>>(), latency.collect()];
+    with_notes(rows, tables.map(|columns| fitting(rows, &columns)))
+}
+
+/// All columns of the CSV file as Markdown tables, however wide, and the notes below them.
 ///
 /// The first table has the ten original columns first, the second the latencies, the third how the
-/// figures came about: together the columns of the CSV file.
+/// figures came about.
 pub fn markdown(rows: &[Row]) -> String {
     let [_, prompt, prompt_tokens] = &columns::POINT;
     let concurrency = &columns::ORIGINAL[0];
     let throughput = columns::ORIGINAL.iter().chain([prompt]);
-    // A column of nothing but n/a says less than its absence.
-    let latency = columns::LATENCY
-        .iter()
-        .flatten()
-        .filter(|c| rows.iter().any(|row| c.cell(row) != columns::NOT_AVAILABLE));
+    let latency = columns::LATENCY.iter().flatten().filter(|c| known(rows, c));
     let latency = [prompt, concurrency].into_iter().chain(latency);
     let context = [prompt, prompt_tokens, concurrency]
         .into_iter()
         .chain(&columns::CONTEXT)
         .chain(&columns::CLIENT);
-    let mut text = format!("## {}\n\n", title(rows));
-    for columns in [
+    let tables = [
         throughput.collect::<Vec<_>>(),
         latency.collect(),
         context.collect(),
-    ] {
-        text.push_str(&table(rows, &columns));
-        text.push_str("\n\n");
+    ];
+    with_notes(rows, tables.map(|columns| whole(rows, &columns)))
+}
+
+/// Whether any row has a value: a column of nothing but n/a says less than its absence.
+fn known(rows: &[Row], column: &Column) -> bool {
+    let mut cells = rows.iter().map(|row| column.cell(row));
+    cells.any(|cell| cell != columns::NOT_AVAILABLE)
+}
+
+fn with_notes<const N: usize>(rows: &[Row], tables: [Table; N]) -> String {
+    let mut text = format!("## {}\n\n", title(rows));
+    for table in tables {
+        text.push_str(&format!("{table}\n\n"));
     }
     for note in notes(rows) {
         text.push_str(&format!("- {note}\n"));
@@ -36,8 +61,8 @@ pub fn markdown(rows: &[Row]) -> String {
     text
 }
 
-/// [`markdown`] for each benchmark, in the order of their first rows.
-pub fn markdown_by_bench(rows: &[Row]) -> Vec<String> {
+/// `text` of each benchmark's rows, in the order of their first rows.
+pub fn by_bench(rows: &[Row], text: fn(&[Row]) -> String) -> Vec<String> {
     let mut benches: Vec<&str> = rows.iter().map(|row| &*row.bench).collect();
     let mut seen = std::collections::HashSet::new();
     benches.retain(|bench| seen.insert(*bench));
@@ -45,10 +70,7 @@ pub fn markdown_by_bench(rows: &[Row]) -> Vec<String> {
         let rows = rows.iter().filter(|row| row.bench == bench);
         rows.cloned().collect()
     };
-    benches
-        .into_iter()
-        .map(|bench| markdown(&of(bench)))
-        .collect()
+    benches.into_iter().map(|bench| text(&of(bench))).collect()
 }
 
 fn title(rows: &[Row]) -> String {
@@ -58,17 +80,25 @@ fn title(rows: &[Row]) -> String {
     row.bench.clone() + &label::simulated(row.simulated.as_deref())
 }
 
-fn table(rows: &[Row], columns: &[&Column]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(columns.iter().map(|c| c.name));
-    for row in rows {
-        table.add_row(columns.iter().map(|c| c.cell(row)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table.to_string()
+fn cells<'a>(
+    rows: &'a [Row],
+    columns: &'a [&Column],
+) -> (Vec<String>, impl Iterator<Item = Vec<String>> + 'a) {
+    let head = columns.iter().map(|c| c.name.to_owned()).collect();
+    let rows = rows
+        .iter()
+        .map(|row| columns.iter().map(|c| c.cell(row)).collect());
+    (head, rows)
+}
+
+fn whole(rows: &[Row], columns: &[&Column]) -> Table {
+    let (head, rows) = cells(rows, columns);
+    grid(head, rows, 0)
+}
+
+fn fitting(rows: &[Row], columns: &[&Column]) -> Table {
+    let (head, rows) = cells(rows, columns);
+    narrow_grid(head, rows, 1)
 }
 
 /// What a reader must know beside the figures: failures by cause, blocked prompts, reasons of `n/a`.
@@ -157,21 +187,88 @@ mod tests {
 
     #[test]
     fn simulated_figures_say_so_and_failures_are_named() {
+        for text in [table, markdown].map(|form| form(&[measured(), failed()])) {
+            assert!(
+                text.starts_with("## chat_throughput — **simulated**"),
+                "{text}"
+            );
+            assert!(text.contains("chat_throughput/25 c=8: FAILED"), "{text}");
+            assert!(text.contains("3 × HTTP 503, first: busy"), "{text}");
+            assert!(text.contains("set NUM_GPU"), "{text}");
+            assert!(
+                !text.to_lowercase().contains("safety"),
+                "no check, no column: {text}"
+            );
+        }
         let text = markdown(&[measured(), failed()]);
-        assert!(
-            text.starts_with("## chat_throughput — **simulated**"),
-            "{text}"
-        );
         assert!(
             text.contains("| Number of Concurrent Requests | P50 Latency (ms) |"),
             "{text}"
         );
-        assert!(text.contains("chat_throughput/25 c=8: FAILED"), "{text}");
-        assert!(text.contains("3 × HTTP 503, first: busy"), "{text}");
-        assert!(text.contains("set NUM_GPU"), "{text}");
-        assert!(
-            !text.contains("Safety Check"),
-            "no check, no column: {text}"
+    }
+
+    /// With everything that makes a table wide.
+    fn wide() -> Row {
+        let mut row = Row {
+            prompt: "a-prompt-whose-name-is-longer-than-anyone-would-like-to-read-in-a-table"
+                .repeat(2),
+            prompt_tokens: 1_000_000,
+            concurrency: 100_000,
+            num_gpu: Some(8),
+            ..measured()
+        };
+        if let PointResult::Measured(summary) = &mut row.result {
+            summary.goodput = Some(123_456.7);
+            summary.output_tok_s = Some(123_456_789.0);
+            let latencies = [
+                &mut summary.ttft_ms,
+                &mut summary.tpot_ms,
+                &mut summary.itl_ms,
+                &mut summary.e2el_ms,
+            ];
+            for figures in latencies.into_iter().flatten() {
+                (figures.mean, figures.p50, figures.p99) = (1e6, 1e7, 1e8);
+            }
+            summary.safety_ms = summary.e2el_ms;
+        }
+        row
+    }
+
+    #[test]
+    fn the_terminals_table_fits_120_columns_and_has_every_row() {
+        for rows in [vec![measured(), failed()], vec![wide(), measured()]] {
+            let text = table(&rows);
+            for line in text.lines().filter(|line| line.starts_with('|')) {
+                assert!(line.chars().count() <= 120, "{line}");
+            }
+            for head in ["tok/s", "req/s", "failed", "TTFT p99 ms", "E2EL p50 ms"] {
+                assert!(text.contains(&format!("{head} |")), "{head}: {text}");
+            }
+            assert_eq!(text.contains("tok/s per GPU"), rows[0].num_gpu.is_some());
+        }
+        let text = table(&[wide()]);
+        assert!(text.contains(" 15432099 |"), "per GPU: {text}");
+        let text = table(&[measured(), failed()]);
+        assert_eq!(
+            text.matches("|     25 |").count(),
+            0,
+            "words are left-aligned: {text}"
         );
+        assert_eq!(
+            text.matches("| 25     |").count(),
+            4,
+            "two tables of two rows: {text}"
+        );
+    }
+
+    #[test]
+    fn each_bench_has_a_table_of_its_own() {
+        let other = Row {
+            bench: "pretrained_throughput".into(),
+            ..measured()
+        };
+        let tables = by_bench(&[measured(), other, failed()], table);
+        assert_eq!(tables.len(), 2);
+        assert!(tables[0].contains("FAILED") && !tables[1].contains("FAILED"));
     }
 }

@@ -24,18 +24,33 @@ pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String
     warnings.sort_unstable();
     warnings.dedup();
     text.push_str(&section("Warnings:", &warnings));
-    for points in points(sides).chunk_by(|a, b| a.bench == b.bench) {
+    for (bench, rows) in rows_by_bench(trend, sides, thresholds) {
+        let table = narrow_grid(head(sides), rows, 2);
+        text.push_str(&format!("## {bench}\n\n{table}\n\n"));
+    }
+    text.push_str(&summary(trend, thresholds));
+    text
+}
+
+/// Each bench with its rows, a figure each.
+pub(super) fn rows_by_bench<'a>(
+    trend: &Trend,
+    sides: &'a [RunSet],
+    thresholds: &Thresholds,
+) -> Vec<(&'a str, Vec<Vec<String>>)> {
+    let of_bench = |points: &[&'a PointKey]| {
         let rows = points.iter().flat_map(|point| {
             let figures = thresholds.iter().map(|(figure, _)| figure);
             figures.filter_map(|figure| row(trend, sides, point, figure))
         });
         let mut rows: Vec<Vec<String>> = rows.collect();
         blank_repeated(&mut rows);
-        let table = narrow_grid(head(sides), rows, 2);
-        text.push_str(&format!("## {}\n\n{table}\n\n", points[0].bench));
-    }
-    text.push_str(&summary(trend, thresholds));
-    text
+        (points[0].bench.as_str(), rows)
+    };
+    points(sides)
+        .chunk_by(|a, b| a.bench == b.bench)
+        .map(of_bench)
+        .collect()
 }
 
 /// Points that any side has.
@@ -46,7 +61,8 @@ fn points(sides: &[RunSet]) -> Vec<&PointKey> {
     points
 }
 
-fn head(sides: &[RunSet]) -> Vec<String> {
+/// The head of such rows.
+pub(super) fn head(sides: &[RunSet]) -> Vec<String> {
     let last = letter(sides.len().saturating_sub(1));
     let letters = (0..sides.len()).map(letter);
     ["Point".to_owned(), "Figure".to_owned()]

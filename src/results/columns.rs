@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{
@@ -7,7 +8,7 @@ use crate::client::{
 };
 
 /// One array per field; position i is request i. `null` where a request has no such value.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestColumns {
     /// Position in the run.
     index: Vec<u64>,
@@ -77,6 +78,16 @@ impl RequestColumns {
             .push(completion.and_then(|c| c.finish_reason.clone()));
         self.content_us
             .push(completion.map_or(Vec::new(), |c| deltas_us(record.sent_ns, c)));
+    }
+
+    /// How many requests there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
     }
 
     /// The requests again, without texts and messages of failures.

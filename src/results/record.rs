@@ -2,13 +2,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::columns::RequestColumns;
 use super::rank_part::RankPart;
 use super::{DeploymentRecord, PointKey};
-use crate::endpoint::{Identity, MetricsInterval};
+use crate::config::Slo;
+use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
 
@@ -18,9 +22,9 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// Everything known of one point of one run; the input of reports and comparisons.
 ///
 /// Times are nanoseconds of the run's monotonic clock. Secrets are never part of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the record's form.
     pub schema_version: u32,
     /// Version of servemark that wrote it.
     pub servemark_version: String,
@@ -37,6 +41,9 @@ pub struct RunRecord {
     pub prompt_tokens: usize,
     /// Who counts prompts: the tokenizer in use.
     pub tokenizer: String,
+    /// What was asked: `chat_completions` or `completions`; null in records older than the field.
+    #[serde(default)]
+    pub api: Option<String>,
     /// Requests in flight.
     pub concurrency: usize,
     /// The seed of prompts.
@@ -58,6 +65,10 @@ pub struct RunRecord {
     pub blocked: Vec<Blocked>,
     /// The server's own counters over about the same interval, for each endpoint.
     pub server_metrics: Vec<Option<MetricsInterval>>,
+    /// The servers' own state while the load ran, for each endpoint, in the order of time; of the first run
+    /// where there are several. Empty where nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_timeline: Vec<Vec<ServerSample>>,
     /// Whether the client kept up; null where it was not watched.
     pub self_check: Option<SelfCheck>,
     /// Names the session in which this side and another ran in turns; null for a run of its own.
@@ -81,7 +92,7 @@ pub struct RunRecord {
 }
 
 /// A window without its requests.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WindowRecord {
     /// Which run of the point's `RUNS` it is of, from 0 on.
     #[serde(default)]
@@ -166,6 +177,22 @@ impl RunRecord {
         serde_json::from_slice(&text).map_err(no_record)
     }
 
+    /// The JSON Schema (draft 2020-12) of the records that this version writes; `docs/record.schema.json`
+    /// is a copy of it.
+    pub fn json_schema() -> Value {
+        let settings = SchemaSettings::draft2020_12()
+            .for_serialize()
+            .with_transform(RecursiveTransform(demand_no_defaults));
+        let mut schema = settings
+            .into_generator()
+            .into_root_schema_for::<RunRecord>();
+        let version = schema.pointer_mut("/properties/schema_version");
+        if let Some(version) = version.and_then(Value::as_object_mut) {
+            version.insert("const".to_owned(), SCHEMA_VERSION.into());
+        }
+        schema.to_value()
+    }
+
     /// Windows and requests of one or several runs in the record's form.
     pub fn columns<W: AsRef<[Window]>>(runs: &[W]) -> (Vec<WindowRecord>, RequestColumns) {
         let windows = || runs.iter().flat_map(AsRef::as_ref);
@@ -216,6 +243,24 @@ impl RunRecord {
         Vec::from_iter(facts).join(", ")
     }
 
+    /// What a request had to meet to count for goodput; nothing where no objective was set.
+    pub fn slo(&self) -> Slo {
+        // A record of before the key has none.
+        serde_json::from_value(self.config["SLO"].clone()).unwrap_or_default()
+    }
+
+    /// GPUs behind all endpoints together, where the configuration said how many.
+    pub fn num_gpu(&self) -> Option<u32> {
+        let gpus = self.config["NUM_GPU"].as_u64()?;
+        u32::try_from(gpus).ok().filter(|gpus| *gpus > 0)
+    }
+
+    /// Whether two records, one perhaps a copy of the other, were taken at the same moment.
+    pub fn is_same_run(&self, other: &RunRecord) -> bool {
+        let moment = |r: &RunRecord| (r.ended_unix_s.to_bits(), r.clock_unix_ns, r.seed);
+        moment(self) == moment(other)
+    }
+
     /// The measured windows of each run, in order.
     pub fn runs(&self) -> Vec<Vec<Window>> {
         let windows = self.windows.iter().zip(self.measured_windows());
@@ -244,6 +289,18 @@ impl RunRecord {
             carried_out: w.carried_out,
         };
         self.windows.iter().map(window).collect()
+    }
+}
+
+/// A field that has a default is younger than the form: records of earlier versions may lack it.
+fn demand_no_defaults(schema: &mut Schema) {
+    let properties = schema.get("properties").cloned().unwrap_or_default();
+    let young = |name: &Value| {
+        let name = name.as_str().unwrap_or_default();
+        properties[name].get("default").is_some()
+    };
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !young(name));
     }
 }
 

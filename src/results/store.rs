@@ -40,7 +40,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory).map_err(named)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(named)?;
+    let mut builder = tempfile::Builder::new();
+    // As any other new file, whom the user's umask lets read it: a report is for others, too.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory).map_err(named)?;
     file.write_all(bytes).map_err(named)?;
     file.persist(path).map_err(|e| named(e.error))?;
     Ok(())

@@ -182,6 +182,22 @@ fn student(parts: &[Part]) -> (f64, StudentsT) {
     (variance.sqrt(), student.expect("a t-distribution"))
 }
 
+/// The figure of one side, of several runs their geometric mean, and its 95 % interval. One run knows
+/// only itself; several show by how much runs differ, moderated by `assumed`.
+pub(super) fn of_one_side(runs: &[Estimate], assumed: f64) -> (f64, (f64, f64)) {
+    let mut parts = vec![within_runs(runs)];
+    if runs.len() > 1 {
+        let run = between_runs(&[runs], assumed);
+        parts.push(Part {
+            variance: run.variance / runs.len() as f64,
+            ..run
+        });
+    }
+    let (log_value, half) = (mean_log(runs), half_width(&parts));
+    let interval = ((log_value - half).exp(), (log_value + half).exp());
+    (log_value.exp(), interval)
+}
+
 /// Half of the 95 % interval of one run's figure, relative to it; runs may differ by more.
 pub(super) fn half_width_within(run: &Estimate) -> f64 {
     half_width(&[within_runs(std::slice::from_ref(run))]).exp_m1()
@@ -231,6 +247,17 @@ mod tests {
         assert_eq!(change.relative, 0.0);
         assert!((change.p_value - 1.0).abs() < 1e-9);
         assert!((change.after - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_side_has_its_mean_and_runs_that_differ_widen_its_interval() {
+        let (value, (low, high)) = of_one_side(&[run(10.0, 0.01)], 0.01);
+        assert!((value - 10.0).abs() < 1e-9);
+        assert!((high / 10.0 - 0.022622_f64.exp()).abs() < 1e-5, "{high}");
+        assert!((low * high / 100.0 - 1.0).abs() < 1e-9, "{low}");
+        let several = of_one_side(&[run(8.0, 0.01), run(12.5, 0.01)], 0.01);
+        assert!((several.0 - 10.0).abs() < 1e-9);
+        assert!(several.1.1 > 1.1 * high, "{several:?}");
     }
 
     #[test]

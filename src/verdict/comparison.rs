@@ -178,11 +178,8 @@ fn compare_point(
         records.iter().flat_map(RunRecord::runs).collect()
     };
     let interleaved = interleaves(before, after);
-    let slo = slo(&before[0]);
-    let same_slo = before
-        .iter()
-        .chain(after)
-        .all(|record| self::slo(record) == slo);
+    let slo = before[0].slo();
+    let same_slo = before.iter().chain(after).all(|record| record.slo() == slo);
     let (before, after) = (runs(before), runs(after));
     let finding = |(figure, threshold): (Figure, f64)| {
         let change = match figure {
@@ -213,11 +210,6 @@ fn compare_point(
             .map(finding)
             .collect(),
     }
-}
-
-fn slo(record: &RunRecord) -> Slo {
-    // A record of before the key has none.
-    serde_json::from_value(record.config["SLO"].clone()).unwrap_or_default()
 }
 
 /// Whether the records of both sides were taken in turns by one process.
@@ -317,18 +309,12 @@ fn warnings(sides: [(&String, &[RunRecord]); 2]) -> (Vec<String>, bool) {
     let [(_, before), (_, after)] = sides;
     if before
         .iter()
-        .any(|one| after.iter().any(|other| is_same_run(one, other)))
+        .any(|one| after.iter().any(|other| one.is_same_run(other)))
     {
         doubtful = true;
         warnings.push("both sides are the same run: nothing was measured in between".to_owned());
     }
     (warnings, doubtful)
-}
-
-/// Whether two records, one perhaps a copy of the other, were taken at the same moment.
-fn is_same_run(one: &RunRecord, other: &RunRecord) -> bool {
-    let moment = |r: &RunRecord| (r.ended_unix_s.to_bits(), r.clock_unix_ns, r.seed);
-    moment(one) == moment(other)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use comparison::{Comparison, Finding, PointComparison, compare, compare_pair
 pub use family::{FALSE_DISCOVERY_RATE, Verdict};
 pub use figure::Figure;
 pub use gate::{Gate, Outcome, Unknown};
-pub use precision::relative_half_width;
+pub use precision::{Known, known, relative_half_width};
 pub use ranking::{Contender, Ranking, Standing, rank};
 pub use run_set::RunSet;
 pub use thresholds::{Thresholds, ThresholdsError};

@@ -172,7 +172,7 @@ fn four_processes_of_mpirun_have_the_figures_of_one() {
     let ran = shared.ran(&output);
     assert!(ran.succeeded, "{}", ran.text);
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(printed.matches("P50 Latency (ms)").count(), 1, "{printed}");
+    assert_eq!(printed.matches("E2EL p50 ms").count(), 1, "{printed}");
     for rank in 1..RANKS {
         let line = format!("rank {rank} of 4: chat_throughput/25 c=16: 4 of 16 in flight");
         assert!(ran.text.contains(&line), "{line} is missing:\n{}", ran.text);

@@ -34,6 +34,11 @@ impl Run {
 
     /// The record of it, as of a server of this version.
     pub fn record(&self, version: &str) -> RunRecord {
+        self.record_of(4, version)
+    }
+
+    /// The same, with so many rounds in each window.
+    pub fn record_of(&self, rounds: u64, version: &str) -> RunRecord {
         let setup = VirtualSetup {
             seeds: self.seed.into(),
             noise: "step=0.03".parse().expect("valid"),
@@ -43,7 +48,7 @@ impl Run {
         };
         let mut load = VirtualLoad::start(setup.clone()).expect("sound");
         load.window(2);
-        let windows = (0..self.windows).map(|_| load.window(4)).collect();
+        let windows = (0..self.windows).map(|_| load.window(rounds)).collect();
         let mut record = simulation::record(&setup, "chat_throughput", &[windows]);
         for endpoint in &mut record.endpoints {
             endpoint.server = Some(format!("vLLM {version}"));

@@ -1,0 +1,192 @@
+//! A run without Criterion: for quick looks, and for programs that measure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::BenchArgs;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::record;
+use super::results::Results;
+use super::session::Session;
+use super::workload::{NamedPrompt, Workload, WorkloadError};
+use crate::config::{Config, Metric};
+use crate::fixture::{Fixture, FixtureError};
+use crate::load::Sampling;
+use crate::ranks::Ranks;
+use crate::report::{self, Row};
+use crate::results::{self, RecordError, RunRecord};
+
+/// Name of the benchmark under which a [`Run`] keeps its records.
+const NAME: &str = "run";
+
+/// The question that a run asks where none is chosen.
+const USUAL_PROMPT: &str = "100";
+
+/// Measures a workload as a [`Bench`](crate::Bench) does, but without Criterion: no analysis, no plots, no
+/// command line.
+///
+/// The load, the windows, the figures and the records are the bench's; the records are those of a benchmark
+/// called `run`. The first Ctrl-C ends the point under way and the run, and what was measured stays.
+///
+/// ```no_run
+/// use servemark::config::Config;
+/// use servemark::{Run, Workload};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ran = Run::new(Workload::chat(), Config::load()?).measure()?;
+/// print!("{}", ran.figures);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Run {
+    workload: Workload,
+    config: Config,
+    sampling: Sampling,
+}
+
+/// What a [`Run`] has measured.
+#[derive(Debug)]
+pub struct Ran {
+    /// A row for each point that was begun, failed ones included.
+    pub rows: Vec<Row>,
+    /// The record of each point that has one.
+    pub records: Vec<RunRecord>,
+    /// The table and the notes, for a person.
+    pub figures: String,
+    /// The rows as a CSV file.
+    pub csv: PathBuf,
+    /// Whether every point was measured to its end.
+    pub complete: bool,
+}
+
+/// Nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is nothing to ask.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// Nothing could be booted.
+    #[error(transparent)]
+    Fixture(#[from] &'static FixtureError),
+    /// The configuration wants what only a bench does.
+    #[error(
+        "SERVEMARK_AB measures two deployments in turns, which a bench does: cargo bench --bench chat_throughput"
+    )]
+    Ab,
+    /// Several processes were started to share a load.
+    #[error(
+        "this is one of several ranks, which share the load of a bench: cargo bench --bench chat_throughput"
+    )]
+    Ranks,
+    /// It is not clear whether there are ranks.
+    #[error("{0}")]
+    UnclearRanks(String),
+    /// The CSV file.
+    #[error("the CSV file cannot be written: {0}")]
+    Csv(#[from] csv::Error),
+    /// A record that was just written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Run {
+    /// A run of `workload` with [`Sampling::DEFAULT`]. [`Workload::chat`] asks the question of 100 tokens
+    /// where `PROMPT_KEYS` chooses none, or every question of a file that has no such key.
+    pub fn new(workload: Workload, config: Config) -> Run {
+        Run {
+            workload,
+            config,
+            sampling: Sampling::DEFAULT,
+        }
+    }
+
+    /// Measures each point so long.
+    pub fn sampling(mut self, sampling: Sampling) -> Run {
+        self.sampling = sampling;
+        self
+    }
+
+    /// Measures every prompt at every concurrency; says on stderr what runs.
+    ///
+    /// Must not be called from within a runtime, and uses the process's one [`Fixture`].
+    ///
+    /// # Errors
+    /// [`RunError`]; points that fail are no error but stand in [`Ran`].
+    pub fn measure(self) -> Result<Ran, RunError> {
+        if self.config.ab.is_some() {
+            return Err(RunError::Ab);
+        }
+        match Ranks::from_env() {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(RunError::Ranks),
+            Err(error) => return Err(RunError::UnclearRanks(error.to_string())),
+        }
+        let mut prompts = self.workload.prompts(&self.config)?;
+        if self.config.prompt_keys.is_none() {
+            only_the_usual(&mut prompts);
+        }
+        let fixture = Fixture::shared(&self.config, true)?;
+        let session = Session {
+            name: NAME.to_owned(),
+            prompts,
+            args: BenchArgs::alone(&self.sampling),
+            // One selects the point; the load gives them all.
+            metrics: vec![Metric::OutputTokS],
+            meeting: None,
+            interrupt: Interrupt::listen(fixture.runtime.handle()),
+            deployed: None,
+            deployments: Vec::new(),
+            config: self.config,
+        };
+        conclude(&session, &run(&session, fixture))
+    }
+}
+
+/// Leaves the usual question, if it is among several.
+fn only_the_usual(prompts: &mut Vec<NamedPrompt>) {
+    if prompts.iter().any(|prompt| prompt.key == USUAL_PROMPT) {
+        prompts.retain(|prompt| prompt.key == USUAL_PROMPT);
+    }
+}
+
+fn run(session: &Session, fixture: &Fixture) -> Results {
+    let runs = session.config.runs.get();
+    let mut results = Results::default();
+    let points = session.count_points() * runs;
+    let mut progress = Progress::new(points, session.args.point_time(), Duration::ZERO);
+    for run in 0..runs {
+        for point in session.selected() {
+            if session.interrupt.came() {
+                return results;
+            }
+            point.run_alone(fixture, run, &mut progress, &mut results);
+        }
+    }
+    results
+}
+
+/// Writes the CSV file and gathers what was measured.
+fn conclude(session: &Session, results: &Results) -> Result<Ran, RunError> {
+    let rows = results.rows();
+    let csv = results::directory()
+        .join(NAME)
+        .join("performance_metrics.csv");
+    report::write_csv(&csv, &rows)?;
+    // Records of points that were not begun are those of an earlier run.
+    let begun = |name: &str| rows.iter().any(|row| row.name() == name);
+    let paths = session
+        .selected()
+        .filter(|point| begun(&point.name()))
+        .map(|point| record::path(&point, "new"));
+    let records = paths
+        .filter(|path| path.exists())
+        .map(|path| RunRecord::read(&path));
+    Ok(Ran {
+        records: records.collect::<Result<_, _>>()?,
+        figures: results.figures(&rows),
+        complete: !results.failed() && !session.interrupt.came(),
+        rows,
+        csv,
+    })
+}

@@ -1,0 +1,63 @@
+use std::process::ExitCode;
+
+use anyhow::Context;
+use regex::Regex;
+use servemark::report::{self, Row};
+use servemark::results::RunRecord;
+
+use super::output::{FORMATS, Output};
+use super::side;
+
+const EXAMPLES: &str = "\
+Examples:
+  servemark results
+      the table of the latest run again
+  servemark results vllm-0.31.0 --point '^chat_throughput/1k '
+      some points of a baseline
+  servemark results --format csv > performance_metrics.csv
+  servemark results --format vllm --output results/
+      for dashboards that read the results of `vllm bench serve`
+  servemark results vllm-0.31.0.tar.gz --format json | jq .summary.output_tok_s";
+
+#[derive(clap::Args)]
+#[command(after_help = side::SIDES, after_long_help = format!("{}\n\n{FORMATS}\n\n{EXAMPLES}", side::SIDES))]
+pub struct Arguments {
+    /// Whose figures
+    #[arg(value_name = "SIDE", default_value = "new")]
+    side: String,
+    /// Only points whose name (chat_throughput/1k c=8) this regular expression matches
+    #[arg(long, value_name = "REGEX")]
+    point: Option<Regex>,
+    #[command(flatten)]
+    output: Output,
+    /// Print the JSON Schema of run records (--format json), and exit
+    #[arg(long)]
+    schema: bool,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.schema {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&RunRecord::json_schema())?
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let side = side::read(&arguments.side)?;
+    let wanted = |record: &&RunRecord| {
+        let point = arguments.point.as_ref();
+        point.is_none_or(|point| point.is_match(&record.point().to_string()))
+    };
+    let records: Vec<RunRecord> = side.records().filter(wanted).cloned().collect();
+    if records.is_empty() {
+        let regex = arguments.point.as_ref().map_or("", Regex::as_str);
+        return Err(anyhow::anyhow!(
+            "--point {regex} matches none of its points"
+        ))
+        .context(format!("{} has nothing to show", arguments.side));
+    }
+    let rows: Vec<Row> = records.iter().map(Row::of).collect();
+    let table = report::by_bench(&rows, report::table).join("\n");
+    arguments.output.write(&records, &table)?;
+    Ok(ExitCode::SUCCESS)
+}

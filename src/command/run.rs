@@ -1,0 +1,187 @@
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use servemark::config::{Config, Flag, keys};
+use servemark::load::Sampling;
+use servemark::{Ran, Run, Workload};
+
+use super::output::{FORMATS, Form, Output};
+use super::servers::Servers;
+
+const EXAMPLES: &str = "\
+Examples:
+  servemark run
+      a quick look at the embedded simulated engine; no figure is a GPU's
+  servemark run --endpoint http://a:8000 --endpoint http://b:8000 --concurrency 1,8,64
+  servemark run --prompt 25,1k --max-tokens 256 --duration 30
+      two questions of the input file, longer answers, about 30 s a point
+  servemark run --random-tokens 2000 --shape wave --slo ttft=200,tpot=50
+      2000 random tokens through /v1/completions, in waves; goodput within these limits (ms)
+  servemark run --format vllm --output results/
+      the results of `vllm bench serve`, a file for each point
+
+Keys of parameters.json and SERVEMARK_<KEY> hold as for the benches; an option wins over its key.
+The records are kept as those of a benchmark called run: `servemark compare OLD new` works on them.
+Exit codes: 0 all points measured, 1 a point failed or Ctrl-C ended the run, 2 nothing could run.
+Ctrl-C ends the point under way; what was measured is still shown and kept.";
+
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{FORMATS}\n\n{EXAMPLES}"))]
+pub struct Arguments {
+    #[command(flatten)]
+    servers: Servers,
+    /// Numbers of requests kept in flight, one after another [default: CONCURRENT_LEVELS, 1,8,32]
+    #[arg(long, value_name = "N,…")]
+    concurrency: Option<String>,
+    /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the one of 100 tokens]
+    #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
+    prompt: Option<String>,
+    /// Ask random tokens, so many, through /v1/completions: for pretrained models
+    #[arg(long, value_name = "N")]
+    random_tokens: Option<NonZeroUsize>,
+    /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
+    /// When a finished request is replaced: at once, or when all have finished [default: LOAD_SHAPE]
+    #[arg(long, value_name = "SHAPE", value_enum)]
+    shape: Option<Shape>,
+    /// About how long each point is measured (s)
+    #[arg(long, value_name = "SECONDS", default_value_t = Sampling::DEFAULT.measurement.as_secs_f64(), value_parser = seconds)]
+    duration: f64,
+    /// How long the load runs before (s)
+    #[arg(long, value_name = "SECONDS", default_value_t = Sampling::DEFAULT.warm_up.as_secs_f64(), value_parser = seconds)]
+    warm_up: f64,
+    /// Windows that the duration is divided into; intervals of `compare` come from them
+    #[arg(long, value_name = "N", default_value_t = WINDOWS)]
+    windows: NonZeroU32,
+    /// Makes the prompts of another run again, which printed it [default: SEED, else drawn]
+    #[arg(long, value_name = "N")]
+    seed: Option<String>,
+    /// What a request must meet to count for goodput (ms): ttft, tpot, itl, e2el [default: SLO]
+    #[arg(long, value_name = "LATENCY=MS,…", value_parser = slo)]
+    slo: Option<String>,
+    /// GPUs behind all endpoints, for figures per GPU [default: NUM_GPU]
+    #[arg(long, value_name = "N")]
+    num_gpu: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+const WINDOWS: NonZeroU32 = NonZeroU32::new(Sampling::DEFAULT.windows as u32).unwrap();
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Shape {
+    /// So many requests always in flight
+    Steady,
+    /// So many at once, and the next when all have finished
+    Wave,
+}
+
+/// A time as Criterion's options have it: seconds above 0.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() => Ok(seconds),
+        _ => Err("must be above 0".to_owned()),
+    }
+}
+
+/// `ttft=200,tpot=50` as the object that SLO is.
+fn slo(text: &str) -> Result<String, String> {
+    let limit = |entry: &str| -> Result<(String, serde_json::Value), String> {
+        let (name, limit) = entry
+            .split_once('=')
+            .ok_or_else(|| format!("{entry:?} is no LATENCY=MS such as ttft=200"))?;
+        let limit: f64 = limit
+            .trim()
+            .parse()
+            .map_err(|_| format!("{limit:?} is no number of ms"))?;
+        Ok((name.trim().to_owned(), limit.into()))
+    };
+    let limits = text.split(',').map(limit);
+    let limits: serde_json::Map<_, _> = limits.collect::<Result<_, _>>()?;
+    Ok(serde_json::Value::Object(limits).to_string())
+}
+
+impl Arguments {
+    /// The keys that were given.
+    fn flags(&self) -> Vec<Flag> {
+        let shape = self.shape.map(|shape| match shape {
+            Shape::Steady => "steady".to_owned(),
+            Shape::Wave => "wave".to_owned(),
+        });
+        let given = [
+            (
+                &keys::CONCURRENT_LEVELS,
+                "--concurrency",
+                "1,8,64",
+                &self.concurrency,
+            ),
+            (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
+            (
+                &keys::MAX_NEW_TOKENS,
+                "--max-tokens",
+                "256",
+                &self.max_tokens,
+            ),
+            (&keys::LOAD_SHAPE, "--shape", "wave", &shape),
+            (&keys::SEED, "--seed", "42", &self.seed),
+            (&keys::SLO, "--slo", "ttft=200,tpot=50", &self.slo),
+            (&keys::NUM_GPU, "--num-gpu", "8", &self.num_gpu),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(key, option, example, value)| {
+                let value = value.clone()?;
+                Some(Flag {
+                    key,
+                    option,
+                    example,
+                    value,
+                })
+            });
+        self.servers.flags().into_iter().chain(given).collect()
+    }
+
+    fn workload(&self) -> Workload {
+        match self.random_tokens {
+            Some(tokens) => Workload::random_tokens_of(tokens),
+            None => Workload::chat(),
+        }
+    }
+
+    fn sampling(&self) -> Sampling {
+        Sampling {
+            warm_up: Duration::from_secs_f64(self.warm_up),
+            measurement: Duration::from_secs_f64(self.duration),
+            windows: self.windows.get() as usize,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load_with(&arguments.flags())?;
+    let run = Run::new(arguments.workload(), config).sampling(arguments.sampling());
+    let ran = run.measure()?;
+    // From here on stdout: what follows the table must not get into what a program reads.
+    eprintln!();
+    let output = &arguments.output;
+    if output.output.is_some() && output.format != Form::Table {
+        anstream::print!("{}", servemark::report::painted(&ran.figures));
+    }
+    output.write(&ran.records, &ran.figures)?;
+    say_where(&ran);
+    Ok(match ran.complete {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    })
+}
+
+fn say_where(ran: &Ran) {
+    eprintln!("\nTable as CSV:  {}", ran.csv.display());
+    if !ran.records.is_empty() {
+        eprintln!("Keep this run: servemark baseline save NAME");
+    }
+}

@@ -1,0 +1,67 @@
+//! The busiest moments of a load, as `vllm bench serve` defines them: over the requests that succeeded.
+
+use crate::load::Window;
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// Content events of the busiest second, counted in whole seconds from the first request's start on; 0
+/// where nothing was streamed.
+pub fn most_tokens_in_a_second(windows: &[Window]) -> f64 {
+    let completed = || windows.iter().flat_map(Window::completed);
+    let Some(begin_ns) = completed().map(|(record, _)| record.start_ns).min() else {
+        return 0.0;
+    };
+    let mut seconds: Vec<u64> = Vec::new();
+    for (_, completion) in completed() {
+        for at_ns in completion.content_ns.iter() {
+            let second = (at_ns.saturating_sub(begin_ns) / NS_PER_S) as usize;
+            if seconds.len() <= second {
+                seconds.resize(second + 1, 0);
+            }
+            seconds[second] += 1;
+        }
+    }
+    seconds.into_iter().max().unwrap_or(0) as f64
+}
+
+/// Most requests that were in flight at one time; one that ends when another starts is over by then.
+pub fn most_in_flight(windows: &[Window]) -> usize {
+    let completed = windows.iter().flat_map(Window::completed);
+    let mut steps: Vec<(u64, i64)> = completed
+        .flat_map(|(record, _)| [(record.start_ns, 1), (record.end_ns, -1)])
+        .collect();
+    // Ends before starts where both are at once.
+    steps.sort_unstable();
+    let in_flight = steps.iter().scan(0, |now, (_, step)| {
+        *now += step;
+        Some(*now)
+    });
+    in_flight.max().unwrap_or(0).max(0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::window_tests::{completed, window};
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn the_busiest_second_and_moment_are_found() {
+        // 11 events over 10 s each: one a second, the last at the very end.
+        let requests = vec![
+            completed(0, 0, 10 * S, 11),
+            completed(5 * S, 5 * S, 15 * S, 11),
+            completed(10 * S, 10 * S, 20 * S, 11),
+        ];
+        let windows = [window(requests, 0, 0)];
+        assert_eq!(most_tokens_in_a_second(&windows), 3.0, "all three at 10 s");
+        assert_eq!(
+            most_in_flight(&windows),
+            2,
+            "the first ends as the third starts"
+        );
+        assert_eq!(most_tokens_in_a_second(&[]), 0.0);
+        assert_eq!(most_in_flight(&[]), 0);
+    }
+}

@@ -1,0 +1,218 @@
+//! A page for each point.
+
+use maud::{Markup, html};
+
+use super::facts::{self, NOT_AVAILABLE, why_no_tokens};
+use super::frame::{self, Body, plots, table};
+use super::links::Page;
+use super::overview::{interval, marks, point_link};
+use super::point_plots;
+use super::point_times;
+use super::view::{PointView, View};
+use super::workers;
+use crate::client::{Completion, RequestRecord};
+use crate::load::Window;
+use crate::metrics::latency;
+use crate::report::columns::{self, Column};
+use crate::report::notes;
+use crate::report::plot::Table;
+use crate::report::sides::count;
+
+/// Requests of the table of slow ones.
+const SLOWEST: usize = 20;
+
+pub(super) fn bodies(view: &View<'_>) -> Vec<Body> {
+    let places: Vec<usize> = (0..view.points.len()).collect();
+    workers::each(&places, |at| body(view, *at))
+}
+
+fn body(view: &View<'_>, at: usize) -> Body {
+    let point = &view.points[at];
+    let page = Page::Point(point.key.clone());
+    let content = html! {
+        h1 { (point.key) @for mark in marks(point) { " " span.mark { (mark) } } }
+        (neighbours(view, at, &page))
+        (frame::facts(&facts::measured(&[point])))
+        (frame::list(&notes(std::slice::from_ref(&point.row))))
+        @if let Some(check) = &point.record.self_check {
+            @if !check.client_bound.is_empty() {
+                p.banner { b { "Client-bound: " } (check.client_bound.join(", ")) ". The servers may be faster than these figures." }
+            }
+        }
+        @match point.row.summary() {
+            None => {
+                h2 { "No request succeeded" }
+                (plots([point_plots::failures(point)]))
+            }
+            Some(_) => { (measured(point)) }
+        }
+    };
+    Body {
+        page,
+        title: point.key.to_string(),
+        content,
+    }
+}
+
+/// Links to the points before and after.
+fn neighbours(view: &View<'_>, at: usize, page: &Page) -> Markup {
+    let before = at.checked_sub(1).and_then(|at| view.points.get(at));
+    let after = view.points.get(at + 1);
+    html! {
+        nav aria-label="Points" {
+            ul {
+                li { a href=(view.form.link(page, &Page::Overview)) { "All points" } }
+                @if let Some(point) = before { li { "← " (point_link(view, page, point, &point.key.to_string())) } }
+                @if let Some(point) = after { li { (point_link(view, page, point, &point.key.to_string())) " →" } }
+            }
+        }
+    }
+}
+
+fn measured(point: &PointView<'_>) -> Markup {
+    html! {
+        h2 { "Figures" }
+        div.tables { (table(&throughput(point), "Throughput")) (table(&latencies(point), "Latencies")) }
+        div.wide { (frame::facts(&context(point))) }
+        h2 { "How latencies are distributed" }
+        (plots(point_plots::distributions(point)))
+        h2 { "Over time" }
+        @if point.runs.len() > 1 { p.soft { "Of the first of " (point.runs.len()) " runs." } }
+        (plots(point_times::timelines(point)))
+        h2 { "Endpoints and failures" }
+        (plots(point_plots::endpoints(point).into_iter().chain([point_plots::failures(point)])))
+        h2 { "Requests one by one" }
+        (plots([point_plots::sample(point)]))
+        h3 { "The " (SLOWEST) " slowest requests" }
+        (table(&slowest(point), "Slowest requests"))
+    }
+}
+
+/// Rates with their intervals, and the reason where there is none.
+fn throughput(point: &PointView<'_>) -> Table {
+    let cell = |column: &Column, why: &str| match column.cell(&point.row) {
+        value if value == NOT_AVAILABLE => format!("{NOT_AVAILABLE}: {why}"),
+        value => value,
+    };
+    let original = &columns::ORIGINAL;
+    let uncounted = "nobody counted the output tokens";
+    let rows = [
+        (
+            "Output tok/s",
+            cell(&original[4], uncounted),
+            interval(&point.tok_s),
+        ),
+        (
+            "Output tok/s per GPU",
+            cell(&original[5], "NUM_GPU is not set"),
+            String::new(),
+        ),
+        (
+            "Output tok/s per request",
+            cell(&original[8], uncounted),
+            String::new(),
+        ),
+        ("Input tok/s", cell(&original[6], ""), String::new()),
+        ("RPS (req/s)", cell(&original[3], ""), interval(&point.rps)),
+        (
+            "Goodput (req/s)",
+            cell(&columns::CONTEXT[0], "no SLO is set"),
+            String::new(),
+        ),
+    ];
+    let rows = rows.map(|(name, value, interval)| vec![name.to_owned(), value, interval]);
+    Table::new(1, &["Throughput", "Value", "95 % interval"]).with(rows)
+}
+
+/// Mean and percentiles of each latency.
+fn latencies(point: &PointView<'_>) -> Table {
+    let names = ["TTFT", "TPOT", "ITL", "E2EL", "Safety check"];
+    let rows = names
+        .iter()
+        .zip(&columns::LATENCY)
+        .filter_map(|(name, columns)| {
+            let cells = columns.iter().map(|column| column.cell(&point.row));
+            let mut row: Vec<String> = [(*name).to_owned()].into_iter().chain(cells).collect();
+            let missing = row[1] == NOT_AVAILABLE;
+            if missing {
+                row[1] = why_no_tokens(point.record).to_owned();
+            }
+            (!missing || *name != "Safety check").then_some(row)
+        });
+    Table::new(1, &["Latency (ms)", "Mean", "P50", "P90", "P99"]).with(rows)
+}
+
+/// How the figures came about.
+fn context(point: &PointView<'_>) -> Vec<(&'static str, String)> {
+    let below = &columns::ORIGINAL[9];
+    let context = &columns::CONTEXT;
+    let columns = [&context[1], &context[2], &context[3], below, &context[6]];
+    let columns = columns.into_iter().chain(&columns::CLIENT[1..]);
+    let mut facts: Vec<(&'static str, String)> = columns
+        .map(|column| (column.name, column.cell(&point.row)))
+        .collect();
+    let windows = point.runs.iter().map(Vec::len).sum::<usize>();
+    facts.push((
+        "Windows",
+        format!("{windows} in {}", count(point.runs.len(), "run")),
+    ));
+    facts
+}
+
+/// The requests that took longest.
+fn slowest(point: &PointView<'_>) -> Table {
+    let head = [
+        "Request",
+        "Endpoint",
+        "Sent (s of the run)",
+        "E2EL (ms)",
+        "TTFT (ms)",
+        "TPOT (ms)",
+        "Input tokens",
+        "Output tokens",
+        "Ended by",
+    ];
+    let begin_ns = begin_ns(point);
+    let windows = point.runs.iter().flatten();
+    let mut requests: Vec<_> = windows.flat_map(Window::completed).collect();
+    requests.sort_by(|a, b| latency::e2el_ns(b.0).total_cmp(&latency::e2el_ns(a.0)));
+    let ms =
+        |ns: Option<f64>| ns.map_or(NOT_AVAILABLE.to_owned(), |ns| format!("{:.2}", ns * 1e-6));
+    let row = |(request, completion): &(&RequestRecord, &Completion)| {
+        let output = completion.output_tokens();
+        vec![
+            request_name(point, request),
+            request.endpoint.to_string(),
+            format!("{:.3}", seconds(begin_ns, request.sent_ns)),
+            ms(Some(latency::e2el_ns(request))),
+            ms(latency::ttft_ns(request, completion)),
+            ms(latency::tpot_ns(request, completion)),
+            completion.input_tokens().0.to_string(),
+            output.map_or(NOT_AVAILABLE.to_owned(), |(tokens, _)| tokens.to_string()),
+            completion
+                .finish_reason
+                .clone()
+                .unwrap_or_else(|| NOT_AVAILABLE.to_owned()),
+        ]
+    };
+    Table::new(1, &head).with(requests.iter().take(SLOWEST).map(row))
+}
+
+/// What the server's log calls a request, or its index.
+pub(super) fn request_name(point: &PointView<'_>, request: &RequestRecord) -> String {
+    match &point.record.request_id_prefix {
+        Some(prefix) => format!("{prefix}{:x}", request.index),
+        None => format!("{:x}", request.index),
+    }
+}
+
+/// When the first window begins (ns of the run's clock).
+pub(super) fn begin_ns(point: &PointView<'_>) -> u64 {
+    let windows = point.runs.first().and_then(|run| run.first());
+    windows.map_or(0, |window| window.start_ns)
+}
+
+/// Seconds from `begin_ns` on.
+pub(super) fn seconds(begin_ns: u64, at_ns: u64) -> f64 {
+    (at_ns as f64 - begin_ns as f64) * 1e-9
+}

@@ -1,0 +1,224 @@
+//! Plots of one prompt over its levels of concurrency.
+
+use super::facts::why_no_tokens;
+use super::view::PointView;
+use crate::config::Slo;
+use crate::metrics::{Distribution, Summary};
+use crate::report::plot::{Curve, CurveAt, ParetoCurve, Plot, against_concurrency, pareto};
+use crate::verdict::{Known, Unclear};
+
+/// The levels of a prompt, and those of the baseline.
+pub(super) struct Levels<'a> {
+    pub points: &'a [PointView<'a>],
+    pub before: Vec<&'a PointView<'a>>,
+    /// What the baseline is called.
+    pub baseline: String,
+}
+
+type Latency = fn(&Summary) -> Option<Distribution>;
+
+/// The latencies of a summary: name, what it is in words, where it stands.
+const LATENCIES: [(&str, &str, Latency); 3] = [
+    ("TTFT", "Time to first token (TTFT)", |s| s.ttft_ms),
+    ("TPOT", "Time per output token (TPOT)", |s| s.tpot_ms),
+    ("E2EL", "End-to-end latency (E2EL)", |s| s.e2el_ms),
+];
+
+type Percentile = fn(&Distribution) -> f64;
+
+const PERCENTILES: [(&str, Percentile); 3] =
+    [("P50", |d| d.p50), ("P90", |d| d.p90), ("P99", |d| d.p99)];
+
+/// Series of the baseline: no other curve has it.
+const BASELINE: usize = 6;
+
+impl Levels<'_> {
+    /// Throughput, latencies, and both together.
+    pub fn plots(&self) -> Vec<Plot> {
+        let mut plots = vec![self.throughput(), self.requests()];
+        plots.extend(LATENCIES.map(|(name, words, latency)| self.latency(name, words, latency)));
+        plots.extend(self.frontiers());
+        plots
+    }
+
+    fn levels(&self) -> Vec<usize> {
+        let points = self.points.iter().chain(self.before.iter().copied());
+        let mut levels: Vec<usize> = points.map(|point| point.key.concurrency).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels
+    }
+
+    fn throughput(&self) -> Plot {
+        let gpus = self
+            .points
+            .iter()
+            .filter_map(|point| point.row.num_gpu)
+            .next_back();
+        let per = gpus.map(|gpus| ("output tok/s per GPU", f64::from(gpus)));
+        let per_gpu = match gpus {
+            Some(_) => "The right axis is the same per GPU.",
+            None => "Per GPU: n/a, as NUM_GPU is not set.",
+        };
+        let curves = self.known(|point| (&point.tok_s, rate(point)));
+        let caption = format!("{INTERVALS} {per_gpu}");
+        against_concurrency(
+            "Output tokens per second against concurrency",
+            &caption,
+            "output tok/s",
+            &self.levels(),
+            curves,
+            per,
+        )
+    }
+
+    fn requests(&self) -> Plot {
+        let rps = |point: &PointView<'_>| point.row.summary().map(|s| s.rps);
+        let gpus = self
+            .points
+            .iter()
+            .filter_map(|point| point.row.num_gpu)
+            .next_back();
+        against_concurrency(
+            "Requests per second against concurrency",
+            INTERVALS,
+            "RPS (req/s)",
+            &self.levels(),
+            self.known(|point| (&point.rps, rps(point))),
+            gpus.map(|gpus| ("RPS per GPU", f64::from(gpus))),
+        )
+    }
+
+    /// A figure with its interval, of the latest run and of the baseline.
+    fn known(
+        &self,
+        figure: impl for<'p> Fn(&'p PointView<'_>) -> (&'p Result<Known, Unclear>, Option<f64>),
+    ) -> Vec<Curve> {
+        let at = |point: &PointView<'_>| {
+            let (known, value) = figure(point);
+            Some(CurveAt {
+                interval: known.as_ref().ok().map(|known| known.interval),
+                ..CurveAt::sure(point.key.concurrency as f64, value?)
+            })
+        };
+        let latest = self.points.iter().filter_map(at).collect();
+        let before = self.before.iter().filter_map(|point| at(point)).collect();
+        self.curves(
+            vec![("this run".to_owned(), latest)],
+            before,
+            &self.baseline,
+        )
+    }
+
+    /// Curves of this run, and one of the baseline if it has points.
+    fn curves(
+        &self,
+        latest: Vec<(String, Vec<CurveAt>)>,
+        before: Vec<CurveAt>,
+        name: &str,
+    ) -> Vec<Curve> {
+        let latest = latest
+            .into_iter()
+            .enumerate()
+            .map(|(series, (name, points))| Curve {
+                points,
+                ..Curve::new(name, series)
+            });
+        let before = (!before.is_empty()).then(|| Curve {
+            points: before,
+            hollow: true,
+            ..Curve::new(name, BASELINE)
+        });
+        latest
+            .filter(|curve| !curve.points.is_empty())
+            .chain(before)
+            .collect()
+    }
+
+    fn latency(&self, name: &str, words: &str, latency: Latency) -> Plot {
+        let title = format!("{words} against concurrency");
+        let at = |point: &PointView<'_>, percentile: Percentile| {
+            let figure = latency(point.row.summary()?)?;
+            let level = point.key.concurrency as f64;
+            Some(CurveAt::sure(level, percentile(&figure)))
+        };
+        let latest = PERCENTILES.map(|(name, percentile)| {
+            let points = self.points.iter().filter_map(|point| at(point, percentile));
+            (name.to_owned(), points.collect())
+        });
+        let before = self
+            .before
+            .iter()
+            .filter_map(|point| at(point, |d| d.p50))
+            .collect();
+        let baseline = format!("P50 of {}", self.baseline);
+        let curves = self.curves(latest.into(), before, &baseline);
+        match (curves.is_empty(), self.points.first()) {
+            (true, Some(point)) => Plot::nothing(title, why_no_tokens(point.record)),
+            _ => against_concurrency(
+                &title,
+                "Half of the requests waited no longer than the P50, all but one in a hundred no longer than the P99.",
+                &format!("{name} (ms)"),
+                &self.levels(),
+                curves,
+                None,
+            ),
+        }
+    }
+
+    /// Throughput against each latency that has an objective, else against the E2EL.
+    fn frontiers(&self) -> Vec<Plot> {
+        let slo = self
+            .points
+            .last()
+            .map_or(Slo::default(), |point| point.record.slo());
+        let limit = |name: &str| match name {
+            "TTFT" => slo.ttft,
+            "TPOT" => slo.tpot,
+            _ => slo.e2el,
+        };
+        let limited = LATENCIES.iter().any(|(name, _, _)| limit(name).is_some());
+        let shown = |name: &str| limit(name).is_some() || (!limited && name == "E2EL");
+        let shown = LATENCIES.iter().filter(|(name, _, _)| shown(name));
+        shown
+            .map(|(name, _, latency)| {
+                let points = |points: &mut dyn Iterator<Item = &PointView<'_>>| {
+                    let both = points.filter_map(|point| {
+                        let p99 = latency(point.row.summary()?)?.p99;
+                        Some((point.key.concurrency, p99, rate(point)?))
+                    });
+                    both.collect::<Vec<_>>()
+                };
+                let latest = ParetoCurve {
+                    name: "this run".to_owned(),
+                    series: 0,
+                    hollow: false,
+                    points: points(&mut self.points.iter()),
+                };
+                let before = ParetoCurve {
+                    name: self.baseline.clone(),
+                    series: BASELINE,
+                    hollow: true,
+                    points: points(&mut self.before.iter().copied()),
+                };
+                let curves = [latest, before]
+                    .into_iter()
+                    .filter(|c| !c.points.is_empty());
+                pareto(
+                    &format!("Throughput against {name} P99 (Pareto curve)"),
+                    &format!("{name} P99"),
+                    "output tok/s",
+                    limit(name),
+                    curves.collect(),
+                )
+            })
+            .collect()
+    }
+}
+
+const INTERVALS: &str =
+    "Upright lines are 95 % intervals over the run's windows: another run may differ by more.";
+
+fn rate(point: &PointView<'_>) -> Option<f64> {
+    point.row.summary()?.output_tok_s
+}

@@ -1,0 +1,90 @@
+//! What the pages are of: the latest run, and the baselines beside it.
+
+use std::path::PathBuf;
+
+use super::workers;
+use crate::results::baseline::{Baseline, BaselineError};
+use crate::results::{BaselineName, Baselines, RunRecord};
+use crate::verdict::{RunSet, Thresholds, by_version, compare};
+
+/// The runs that a report is of.
+#[derive(Debug)]
+pub struct ReportSource {
+    pub(super) latest: RunSet,
+    /// What the latest run is held against.
+    pub(super) baseline: Option<RunSet>,
+    /// All comparable sides in the order of their versions, the latest run among them.
+    pub(super) versions: Vec<RunSet>,
+    /// What could not be read or taken in, and why.
+    pub(super) notes: Vec<String>,
+}
+
+/// Most sides of a trend: those that ended last.
+const MOST_VERSIONS: usize = 8;
+
+impl ReportSource {
+    /// Reads the latest run (or another of the name `latest`), and the baselines that it can be compared
+    /// with. It is held against `baseline`, or else against the one that ended last.
+    ///
+    /// A record that cannot be read is left out, and the report says so.
+    ///
+    /// # Errors
+    /// [`BaselineError::Missing`] for `latest`, or a `baseline` that was asked for.
+    pub fn read(
+        results: &Baselines,
+        latest: &BaselineName,
+        baseline: Option<&BaselineName>,
+    ) -> Result<ReportSource, BaselineError> {
+        let mut notes = Vec::new();
+        let latest = side(&results.find(latest)?, &mut notes);
+        let asked = baseline.map(|name| results.find(name)).transpose()?;
+        let mut others: Vec<RunSet> = results
+            .all()
+            .iter()
+            .filter(|other| other.name.as_str() != latest.name && !other.name.is_latest())
+            .map(|other| side(other, &mut notes))
+            .filter(|other| is_comparable(other, &latest))
+            .collect();
+        others.sort_by(|a, b| ended(b).total_cmp(&ended(a)));
+        others.truncate(MOST_VERSIONS - 1);
+        let baseline = match asked {
+            Some(asked) => Some(side(&asked, &mut notes)),
+            None => others.first().cloned(),
+        };
+        notes.dedup();
+        let versions = by_version(others.into_iter().rev().chain([latest.clone()]).collect());
+        Ok(ReportSource {
+            latest,
+            baseline,
+            versions,
+            notes,
+        })
+    }
+}
+
+/// The records of a baseline that can be read.
+fn side(baseline: &Baseline, notes: &mut Vec<String>) -> RunSet {
+    let paths: Vec<PathBuf> = baseline.record_paths().collect();
+    let mut records = Vec::new();
+    for read in workers::each(&paths, |path| RunRecord::read(path)) {
+        match read {
+            Ok(record) => records.push(record),
+            Err(error) => notes.push(format!("left out: {error}")),
+        }
+    }
+    RunSet::new(baseline.name.as_str(), records)
+}
+
+/// Whether two sides can be compared, and are not copies of each other.
+fn is_comparable(other: &RunSet, latest: &RunSet) -> bool {
+    let copies = other
+        .records()
+        .any(|one| latest.records().any(|record| record.is_same_run(one)));
+    !copies && compare(other, latest, &Thresholds::of([])).is_ok()
+}
+
+fn ended(side: &RunSet) -> f64 {
+    side.records()
+        .map(|record| record.ended_unix_s)
+        .fold(0.0, f64::max)
+}

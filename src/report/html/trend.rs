@@ -1,0 +1,162 @@
+//! Figures from version to version.
+
+use std::collections::BTreeMap;
+
+use maud::html;
+
+use super::comparison::legend;
+use super::frame::{Body, plots, table};
+use super::links::Page;
+use super::view::View;
+use crate::report::plot::{Curve, CurveAt, Plot, Table, over_names};
+use crate::report::trend::{head, rows_by_bench};
+use crate::report::{change, sides};
+use crate::results::{PointKey, RunRecord};
+use crate::verdict::{Figure, RunSet, Thresholds, known};
+
+/// Figures of the trend: those that people follow over versions.
+const FIGURES: [Figure; 5] = [
+    Figure::TokS,
+    Figure::TtftP50,
+    Figure::TpotMean,
+    Figure::E2elP50,
+    Figure::E2elP99,
+];
+
+pub(super) fn thresholds() -> Thresholds {
+    Thresholds::of(FIGURES)
+}
+
+/// `None` where there are no three versions: two have the comparison.
+pub(super) fn body(view: &View<'_>) -> Option<Body> {
+    let trend = view.trend.as_ref()?;
+    let versions = &view.source.versions;
+    let letters: Vec<String> = (0..versions.len()).map(sides::letter).collect();
+    let legend_rows: Vec<(&str, &RunSet)> =
+        letters.iter().map(String::as_str).zip(versions).collect();
+    let title = format!("Trend over {}", sides::count(versions.len(), "version"));
+    let all = all_figures(versions);
+    let content = html! {
+        h1 { (title) }
+        (legend(&legend_rows))
+        @for (bench, prompt) in prompts(versions) {
+            h2 { (bench) " / " (prompt) }
+            (plots((0..FIGURES.len()).map(|figure| plot(versions, &all, (&bench, &prompt), figure))))
+        }
+        h2 { "Changes from version to version" }
+        @match trend {
+            Err(why) => p { "The versions cannot be compared one after another: " (why) },
+            Ok(trend) => {
+                @for (bench, rows) in rows_by_bench(trend, versions, &thresholds()) {
+                    h3 { (bench) }
+                    (table(&Table { head: head(versions), rows, words: 2 }, &format!("Changes of {bench}")))
+                }
+                p { "Each change is against the version before: ▼ regressed, ▲ improved, = unchanged, ? inconclusive; changes below "
+                    (change::thresholds(&thresholds())) " do not matter." }
+            }
+        }
+    };
+    Some(Body {
+        page: Page::Trend,
+        title,
+        content,
+    })
+}
+
+/// Benches and prompts that any version has, short prompts first.
+fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
+    let records = versions.iter().flat_map(RunSet::records);
+    let mut prompts: Vec<(&String, usize, &String)> = records
+        .map(|record| (&record.bench, record.prompt_tokens, &record.prompt))
+        .collect();
+    prompts.sort_unstable();
+    let mut names: Vec<(String, String)> = prompts
+        .into_iter()
+        .map(|(bench, _, prompt)| (bench.clone(), prompt.clone()))
+        .collect();
+    names.dedup();
+    names
+}
+
+/// The figure as the record's summary has it.
+fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
+    let summary = record.summary.as_ref()?;
+    match figure {
+        Figure::TokS => summary.output_tok_s,
+        Figure::Rps => Some(summary.rps),
+        Figure::Goodput => summary.goodput,
+        Figure::TtftMean => summary.ttft_ms.map(|d| d.mean),
+        Figure::TtftP50 => summary.ttft_ms.map(|d| d.p50),
+        Figure::TtftP99 => summary.ttft_ms.map(|d| d.p99),
+        Figure::TpotMean => summary.tpot_ms.map(|d| d.mean),
+        Figure::ItlP99 => summary.itl_ms.map(|d| d.p99),
+        Figure::E2elP50 => summary.e2el_ms.map(|d| d.p50),
+        Figure::E2elP99 => summary.e2el_ms.map(|d| d.p99),
+    }
+}
+
+/// The figures of a point in the order of [`FIGURES`], at the place of its version.
+type Figures = [Option<CurveAt>; FIGURES.len()];
+
+/// The figures of every point of every version.
+fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), Figures> {
+    let mut all = BTreeMap::new();
+    for (at, side) in versions.iter().enumerate() {
+        for (key, records) in side.points() {
+            let runs: Vec<_> = records.iter().flat_map(RunRecord::runs).collect();
+            // A side of a report has one record of each point.
+            let Some(record) = records.last() else {
+                continue;
+            };
+            let figure = |figure| match known(figure, &runs, &record.slo()) {
+                Ok(known) => Some(CurveAt {
+                    interval: Some(known.interval),
+                    ..CurveAt::sure(at as f64, known.value)
+                }),
+                // Too few values or windows for an interval.
+                Err(_) => in_summary(figure, record).map(|value| CurveAt::sure(at as f64, value)),
+            };
+            all.insert((key, at), FIGURES.map(figure));
+        }
+    }
+    all
+}
+
+/// A figure over the versions, a curve for each level.
+fn plot(
+    versions: &[RunSet],
+    all: &BTreeMap<(&PointKey, usize), Figures>,
+    (bench, prompt): (&str, &str),
+    figure: usize,
+) -> Plot {
+    let mut curves: BTreeMap<usize, Curve> = BTreeMap::new();
+    let of = |(key, _): &&(&PointKey, usize)| key.bench == bench && key.prompt == prompt;
+    for place @ (key, _) in all.keys().filter(of) {
+        let named = || Curve::new(format!("c={}", key.concurrency), 0);
+        let curve = curves.entry(key.concurrency).or_insert_with(named);
+        curve.points.extend(all[place][figure]);
+    }
+    let curves = curves
+        .into_values()
+        .filter(|curve| !curve.points.is_empty());
+    let curves = curves
+        .enumerate()
+        .map(|(series, curve)| Curve { series, ..curve });
+    let figure = FIGURES[figure];
+    let better = if figure.larger_is_better() {
+        "Higher"
+    } else {
+        "Lower"
+    };
+    let names: Vec<String> = versions.iter().map(|side| side.name.clone()).collect();
+    over_names(
+        &format!("Trend of {}", figure.title()),
+        &format!(
+            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by \
+             more. A marker without one has too few windows or values for it."
+        ),
+        figure.title(),
+        &names,
+        curves.collect(),
+    )
+}

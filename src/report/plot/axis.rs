@@ -1,0 +1,183 @@
+//! What an axis shows: its range, and where which label stands.
+
+use std::ops::Range;
+
+/// An axis of a plot.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    /// What it measures, with the unit.
+    pub label: String,
+    /// From where to where.
+    pub range: Range<f64>,
+    /// Labels, where they stand.
+    pub ticks: Vec<(f64, String)>,
+}
+
+/// About how many labels an axis has.
+const TICKS: f64 = 5.0;
+
+impl Axis {
+    /// From zero to a little above the greatest of `values`.
+    pub fn from_zero(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Axis {
+        let most = values
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .fold(0.0, f64::max);
+        Axis::linear(label, 0.0, if most > 0.0 { most * 1.06 } else { 1.0 })
+    }
+
+    /// Exactly from `low` to `high`.
+    pub fn linear(label: impl Into<String>, low: f64, high: f64) -> Axis {
+        let high = if high > low { high } else { low + 1.0 };
+        let step = nice_step((high - low) / TICKS);
+        let first = (low / step - 1e-9).ceil() as i64;
+        let last = (high / step + 1e-9).floor() as i64;
+        let decimals = decimals(step);
+        let tick = |at: i64| (at as f64 * step, grouped(at as f64 * step, decimals));
+        Axis {
+            label: label.into(),
+            range: low..high,
+            ticks: (first..=last).map(tick).collect(),
+        }
+    }
+
+    /// Shares from zero to `high`, written in percent.
+    pub fn percent(label: impl Into<String>, high: f64) -> Axis {
+        let percent = Axis::linear(label, 0.0, 100.0 * high);
+        let ticks = percent.ticks.into_iter();
+        Axis {
+            label: percent.label,
+            range: 0.0..high,
+            ticks: ticks
+                .map(|(at, label)| (at / 100.0, label + " %"))
+                .collect(),
+        }
+    }
+
+    /// Numbers of requests in flight, each doubling as far from the next: a label for each level that
+    /// there is, unless it stands too near to another.
+    pub fn levels(label: impl Into<String>, levels: &[usize]) -> Axis {
+        let places: Vec<f64> = levels.iter().map(|level| place(*level)).collect();
+        let (low, high) = extent(places.iter().copied()).unwrap_or((0.0, 1.0));
+        let room = 0.06 * (high - low).max(1.0);
+        let mut axis = Axis {
+            label: label.into(),
+            range: low - room..high + room,
+            ticks: Vec::new(),
+        };
+        let apart = (high - low) / 16.0;
+        let mut last = f64::NEG_INFINITY;
+        for (at, level) in places.into_iter().zip(levels) {
+            if at - last > apart {
+                axis.ticks.push((at, level.to_string()));
+                last = at;
+            }
+        }
+        axis
+    }
+
+    /// Names beside each other, at 0, 1, 2 and so on.
+    pub fn names(label: impl Into<String>, names: impl IntoIterator<Item = String>) -> Axis {
+        let ticks: Vec<(f64, String)> = names
+            .into_iter()
+            .enumerate()
+            .map(|(at, name)| (at as f64, name))
+            .collect();
+        Axis {
+            label: label.into(),
+            range: -0.6..ticks.len() as f64 - 0.4,
+            ticks,
+        }
+    }
+
+    /// The same from its end to its begin: names of rows stand from the top downwards.
+    pub fn downwards(mut self) -> Axis {
+        self.range = self.range.end..self.range.start;
+        self
+    }
+}
+
+/// Where a number of requests in flight stands on an axis of [`Axis::levels`].
+pub(super) fn place(level: usize) -> f64 {
+    (level.max(1) as f64).log2()
+}
+
+/// Least and greatest of the finite values.
+pub(super) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    let finite = values.into_iter().filter(|value| value.is_finite());
+    finite.fold(None, |extent, value| {
+        let (low, high) = extent.unwrap_or((value, value));
+        Some((low.min(value), high.max(value)))
+    })
+}
+
+/// A step of at least `least` that people count in: 1, 2, 2.5 or 5 times a power of ten.
+fn nice_step(least: f64) -> f64 {
+    let power = 10.0_f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
+    let step = steps.into_iter().find(|step| step * power >= least * 0.999);
+    step.unwrap_or(10.0) * power
+}
+
+/// Decimals that tell multiples of a step apart.
+fn decimals(step: f64) -> usize {
+    (0..6)
+        .find(|digits| {
+            let scaled = step * 10.0_f64.powi(*digits as i32);
+            (scaled - scaled.round()).abs() < 1e-6
+        })
+        .unwrap_or(6)
+}
+
+/// A number with its thousands apart: `12,500`.
+pub(crate) fn grouped(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let zero = text.chars().all(|c| c == '0' || c == '.');
+    let sign = if value < 0.0 && !zero { "−" } else { "" };
+    format!("{sign}{grouped}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, label)| label.as_str()).collect()
+    }
+
+    #[test]
+    fn labels_are_round_numbers_and_name_every_level() {
+        let axis = Axis::from_zero("tok/s", [3_000.0, f64::NAN]);
+        assert_eq!(labels(&axis), ["0", "1,000", "2,000", "3,000"]);
+        assert_eq!(
+            labels(&Axis::linear("", 0.0, 0.1)),
+            ["0.00", "0.02", "0.04", "0.06", "0.08", "0.10"]
+        );
+        assert_eq!(
+            labels(&Axis::linear("", -10.0, 10.0)),
+            ["−10", "−5", "0", "5", "10"]
+        );
+        assert_eq!(
+            labels(&Axis::percent("", 0.01)),
+            ["0.0 %", "0.2 %", "0.4 %", "0.6 %", "0.8 %", "1.0 %"]
+        );
+        assert_eq!(labels(&Axis::levels("", &[1, 8, 32])), ["1", "8", "32"]);
+        let many: Vec<usize> = (1..=100).collect();
+        assert!(Axis::levels("", &many).ticks.len() < 20);
+    }
+
+    #[test]
+    fn no_value_and_one_value_have_an_axis() {
+        assert_eq!(Axis::from_zero("", []).range, 0.0..1.0);
+        assert!(Axis::levels("", &[8]).range.start < 3.0);
+        assert_eq!(Axis::linear("", 3.0, 3.0).range, 3.0..4.0);
+    }
+}

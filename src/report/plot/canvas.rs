@@ -1,0 +1,348 @@
+//! The sheet that plots are drawn on: axes, marks, and the finished SVG.
+
+use std::io;
+use std::ops::Range;
+
+use plotters::backend::SVGBackend;
+use plotters::coord::CoordTranslate;
+use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::ranged1d::Ranged;
+use plotters::coord::types::RangedCoordf64;
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
+use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, IntoFont, ShapeStyle};
+
+use super::axis::Axis;
+use super::ink::{Ink, classes};
+
+type Sheet<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Why something could not be drawn.
+pub(super) type DrawError = DrawingAreaErrorKind<io::Error>;
+
+/// Units of a drawing across. Half of them are pixels at the size at which letters are 13 pixels high, so
+/// that curves are smooth where a screen shows them larger.
+const WIDTH: u32 = 960;
+
+/// Units that a line of text is high.
+const LINE: i32 = 34;
+
+/// Units that a letter is wide, about.
+const LETTER: usize = 14;
+
+/// Units that a letter is wide at most, on a narrow screen, too.
+const WIDE_LETTER: usize = 19;
+
+/// Longest name on an axis, in letters; the data table has the whole name.
+const LONGEST_NAME: usize = 24;
+
+/// A plot's outer parts.
+pub(super) struct Frame {
+    pub x: Axis,
+    pub y: Axis,
+    /// Labels at the right: the same in another unit.
+    pub right: Option<Axis>,
+    /// Units that the drawing is high.
+    pub height: u32,
+}
+
+impl Frame {
+    /// Of the usual height.
+    pub fn new(x: Axis, y: Axis) -> Frame {
+        Frame {
+            x,
+            y,
+            right: None,
+            height: 540,
+        }
+    }
+}
+
+/// What is within the axes.
+pub(super) struct Panel<'a, 'b> {
+    sheet: &'b Sheet<'a>,
+    coordinates: Cartesian2d<RangedCoordf64, RangedCoordf64>,
+}
+
+/// Draws a plot; `alt` says in words what it shows.
+pub(super) fn draw(
+    frame: &Frame,
+    alt: &str,
+    marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
+) -> Result<String, DrawError> {
+    let (x, y) = frame.inner();
+    let ranges = (frame.x.range.clone(), frame.y.range.clone());
+    let svg = draw_on(
+        (WIDTH, frame.height),
+        ranges,
+        (x.clone(), y.clone()),
+        |panel| {
+            panel.axes(frame, &x, &y)?;
+            marks(panel)
+        },
+    )?;
+    Ok(finished(&svg, frame.height, alt))
+}
+
+/// A small picture of a mark, for a legend.
+pub(super) fn key(
+    marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
+) -> Result<String, DrawError> {
+    let svg = draw_on((72, 30), (0.0..1.0, 0.0..1.0), (0..72, 0..30), marks)?;
+    Ok(format!(
+        "<svg class=\"key\" viewBox=\"0 0 72 30\" aria-hidden=\"true\">{}",
+        inner(&svg)
+    ))
+}
+
+/// Draws on a sheet, between these pixels; `ranges` are from left to right and from the bottom upwards.
+fn draw_on(
+    size: (u32, u32),
+    ranges: (Range<f64>, Range<f64>),
+    (x, y): (Range<i32>, Range<i32>),
+    marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
+) -> Result<String, DrawError> {
+    let mut svg = String::new();
+    {
+        let sheet = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let panel = Panel {
+            sheet: &sheet,
+            coordinates: Cartesian2d::new(ranges.0, ranges.1, (x, y.end..y.start)),
+        };
+        marks(&panel)?;
+        sheet.present()?;
+    }
+    Ok(svg)
+}
+
+/// What is in an `svg` element, and its end, with classes for colours.
+fn inner(svg: &str) -> String {
+    let start = svg.find('>').map_or(0, |at| at + 1);
+    let inner = classes(&svg[start..]);
+    inner.replace(">\n", ">").replace("\n<", "<")
+}
+
+/// The plot made to scale with its page, and its meaning in words.
+fn finished(svg: &str, height: u32, alt: &str) -> String {
+    let alt = maud::html! { (alt) }.into_string();
+    format!(
+        "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{alt}\">{}",
+        inner(svg)
+    )
+}
+
+impl Frame {
+    /// Where the panel lies on the sheet.
+    fn inner(&self) -> (Range<i32>, Range<i32>) {
+        let letters = |axis: &Axis| {
+            let names = axis.ticks.iter().map(|(_, name)| name.chars().count());
+            names.max().unwrap_or(0).min(LONGEST_NAME) * LETTER
+        };
+        let left = letters(&self.y) as i32 + 26;
+        let right = match &self.right {
+            Some(axis) => letters(axis) as i32 + 26,
+            None => 30,
+        };
+        let labelled = !self.y.label.is_empty() || self.right.is_some();
+        let top = if labelled { LINE + 22 } else { 14 };
+        let bottom = self.height as i32 - 2 * LINE - 16;
+        (left..WIDTH as i32 - right, top..bottom)
+    }
+}
+
+fn shortened(name: &str) -> String {
+    match name.chars().count() > LONGEST_NAME {
+        true => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
+}
+
+fn style(ink: Ink, filled: bool, width: u32) -> ShapeStyle {
+    ShapeStyle {
+        color: ink.stand_in().to_rgba(),
+        filled,
+        stroke_width: width,
+    }
+}
+
+impl Panel<'_, '_> {
+    fn at(&self, point: (f64, f64)) -> (i32, i32) {
+        self.coordinates.translate(&point)
+    }
+
+    fn axes(&self, frame: &Frame, x: &Range<i32>, y: &Range<i32>) -> Result<(), DrawError> {
+        for (at, label) in &frame.x.ticks {
+            let (px, _) = self.at((*at, frame.y.range.start));
+            self.stroke(&[(px, y.end), (px, y.end + 8)], Ink::Axis)?;
+            self.write(label, (px, y.end + 12), HPos::Center, VPos::Top, Ink::Text)?;
+        }
+        for (at, label) in &frame.y.ticks {
+            let (_, py) = self.at((frame.x.range.start, *at));
+            self.stroke(&[(x.start, py), (x.end, py)], Ink::Grid)?;
+            let label = shortened(label);
+            self.write(
+                &label,
+                (x.start - 12, py),
+                HPos::Right,
+                VPos::Center,
+                Ink::Text,
+            )?;
+        }
+        self.stroke(&[(x.start, y.end), (x.end, y.end)], Ink::Axis)?;
+        let below = (x.end, y.end + 12 + LINE);
+        self.write(&frame.x.label, below, HPos::Right, VPos::Top, Ink::Text)?;
+        self.write(&frame.y.label, (4, 4), HPos::Left, VPos::Top, Ink::Text)?;
+        if let Some(right) = &frame.right {
+            for (at, label) in &right.ticks {
+                let (_, py) = self.at((frame.x.range.end, *at));
+                self.write(label, (x.end + 12, py), HPos::Left, VPos::Center, Ink::Text)?;
+            }
+            let at = (WIDTH as i32 - 4, 4);
+            self.write(&right.label, at, HPos::Right, VPos::Top, Ink::Text)?;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        text: &str,
+        at: (i32, i32),
+        h: HPos,
+        v: VPos,
+        ink: Ink,
+    ) -> Result<(), DrawError> {
+        let style = ("sans-serif", 26)
+            .into_font()
+            .color(&ink.stand_in())
+            .pos(Pos::new(h, v));
+        self.sheet.draw(&Text::new(text.to_owned(), at, style))
+    }
+
+    fn stroke(&self, points: &[(i32, i32)], ink: Ink) -> Result<(), DrawError> {
+        self.sheet
+            .draw(&PathElement::new(points.to_vec(), style(ink, false, 2)))
+    }
+
+    /// A line through points; one that is not finite breaks it.
+    pub fn line(&self, points: &[(f64, f64)], ink: Ink) -> Result<(), DrawError> {
+        for piece in points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
+            let mut pixels: Vec<(i32, i32)> = piece.iter().map(|point| self.at(*point)).collect();
+            pixels.dedup();
+            if pixels.len() > 1 {
+                self.stroke(&pixels, ink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A filled shape.
+    pub fn area(&self, points: &[(f64, f64)], ink: Ink) -> Result<(), DrawError> {
+        let mut pixels: Vec<(i32, i32)> = points.iter().map(|point| self.at(*point)).collect();
+        pixels.dedup();
+        self.sheet.draw(&Polygon::new(pixels, style(ink, true, 0)))
+    }
+
+    /// A filled box between two corners, at least one unit wide.
+    pub fn bar(&self, from: (f64, f64), to: (f64, f64), ink: Ink) -> Result<(), DrawError> {
+        let (a, b) = (self.at(from), self.at(to));
+        let corners = [
+            (a.0.min(b.0), a.1.min(b.1)),
+            (a.0.max(b.0).max(a.0.min(b.0) + 1), a.1.max(b.1)),
+        ];
+        self.sheet
+            .draw(&Rectangle::new(corners, style(ink, true, 0)))
+    }
+
+    /// The interval of a value: a line with a foot at each end, upright or lying.
+    pub fn interval(&self, ends: [(f64, f64); 2], series: usize) -> Result<(), DrawError> {
+        const FOOT: i32 = 8;
+        let [a, b] = ends.map(|end| self.at(end));
+        self.stroke(&[a, b], Ink::Solid(series))?;
+        let upright = a.0 == b.0;
+        for (x, y) in [a, b] {
+            let foot = match upright {
+                true => [(x - FOOT, y), (x + FOOT, y)],
+                false => [(x, y - FOOT), (x, y + FOOT)],
+            };
+            self.stroke(&foot, Ink::Solid(series))?;
+        }
+        Ok(())
+    }
+
+    /// A marker of a series, which has a shape of its own; a hollow one lets the ground be seen.
+    pub fn marker(&self, at: (f64, f64), series: usize, hollow: bool) -> Result<(), DrawError> {
+        const R: i32 = 9;
+        let (x, y) = self.at(at);
+        let outline: Vec<(i32, i32)> = match series % 4 {
+            0 => {
+                let draw = |ink, filled, radius| {
+                    self.sheet
+                        .draw(&Circle::new((x, y), radius, style(ink, filled, 3)))
+                };
+                if !hollow {
+                    return draw(Ink::Fill(series), true, R);
+                }
+                draw(Ink::Paper, true, R)?;
+                return draw(Ink::Solid(series), false, R);
+            }
+            1 => vec![
+                (x - R, y - R),
+                (x + R, y - R),
+                (x + R, y + R),
+                (x - R, y + R),
+            ],
+            2 => vec![
+                (x, y - R - 2),
+                (x + R + 2, y + R - 1),
+                (x - R - 2, y + R - 1),
+            ],
+            _ => vec![
+                (x, y - R - 4),
+                (x + R + 4, y),
+                (x, y + R + 4),
+                (x - R - 4, y),
+            ],
+        };
+        let ink = if hollow {
+            Ink::Paper
+        } else {
+            Ink::Fill(series)
+        };
+        self.sheet
+            .draw(&Polygon::new(outline.clone(), style(ink, true, 0)))?;
+        if hollow {
+            let first = outline[0];
+            let closed: Vec<_> = outline.into_iter().chain([first]).collect();
+            self.stroke(&closed, Ink::Solid(series))?;
+        }
+        Ok(())
+    }
+
+    /// Words beside a mark, above it and to its right.
+    pub fn label(&self, at: (f64, f64), text: &str) -> Result<(), DrawError> {
+        let (x, y) = self.at(at);
+        let fits = x + 14 + (text.chars().count() * WIDE_LETTER) as i32 <= WIDTH as i32;
+        let (x, h) = match fits {
+            true => (x + 14, HPos::Left),
+            false => (x - 14, HPos::Right),
+        };
+        self.write(text, (x, y - 12), h, VPos::Bottom, Ink::Label)
+    }
+
+    /// Range of the x axis.
+    pub fn x_range(&self) -> Range<f64> {
+        self.coordinates.x_spec().range()
+    }
+
+    /// Range of the y axis.
+    pub fn y_range(&self) -> Range<f64> {
+        self.coordinates.y_spec().range()
+    }
+}
+
+/// Says in a sentence what went wrong.
+pub(super) fn explain(error: &DrawError) -> String {
+    format!("It could not be drawn: {error}.")
+}

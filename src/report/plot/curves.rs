@@ -1,0 +1,320 @@
+//! Curves: against concurrency, over time, from version to version.
+
+use super::axis::{Axis, grouped, place};
+use super::canvas::{DrawError, Frame, Panel, draw};
+use super::ink::Ink;
+use super::sampling::thinned;
+use super::{Drawing, Key, Plot, Table};
+use crate::report::change::value;
+
+/// Most points of a curve that are drawn.
+const MOST_POINTS: usize = 400;
+
+/// Most rows of a table of a curve over time.
+const MOST_ROWS: usize = 120;
+
+/// A curve of a plot.
+#[derive(Clone, Debug)]
+pub(in crate::report) struct Curve {
+    pub name: String,
+    /// Decides colour, dash and marker.
+    pub series: usize,
+    /// Whether its markers are hollow: another version's.
+    pub hollow: bool,
+    /// Whether a value holds until the next one, as a count does.
+    pub stepped: bool,
+    pub points: Vec<CurveAt>,
+}
+
+/// A point of a curve.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct CurveAt {
+    /// Requests in flight, seconds, or the place of a name.
+    pub x: f64,
+    pub y: f64,
+    /// 95 % interval of `y`.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// Where the y axis begins.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) enum Scale {
+    FromZero,
+    /// Shares of one, shown as 0 to 100 %.
+    Percent,
+}
+
+impl Curve {
+    pub fn new(name: impl Into<String>, series: usize) -> Curve {
+        Curve {
+            name: name.into(),
+            series,
+            hollow: false,
+            stepped: false,
+            points: Vec::new(),
+        }
+    }
+
+    fn key(&self, markers: bool) -> Key {
+        Key::new(&*self.name, |panel| {
+            panel.line(&[(0.02, 0.5), (0.98, 0.5)], Ink::Line(self.series))?;
+            match markers {
+                true => panel.marker((0.5, 0.5), self.series, self.hollow),
+                false => Ok(()),
+            }
+        })
+    }
+
+    fn draw(&self, panel: &Panel<'_, '_>, markers: bool) -> Result<(), DrawError> {
+        let mut points: Vec<(f64, f64)> = self.points.iter().map(|p| (p.x, p.y)).collect();
+        if !markers {
+            points = thinned(&points, MOST_POINTS);
+        }
+        if self.stepped {
+            points = stairs(&points);
+        }
+        panel.line(&points, Ink::Line(self.series))?;
+        for point in self.points.iter().filter(|p| p.y.is_finite() && markers) {
+            if let Some((low, high)) = point.interval {
+                panel.interval([(point.x, low), (point.x, high)], self.series)?;
+            }
+            panel.marker((point.x, point.y), self.series, self.hollow)?;
+        }
+        Ok(())
+    }
+}
+
+impl CurveAt {
+    /// Without an interval.
+    pub fn sure(x: f64, y: f64) -> CurveAt {
+        let interval = None;
+        CurveAt { x, y, interval }
+    }
+}
+
+/// Each value held until the next.
+fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut stairs = Vec::with_capacity(2 * points.len());
+    for (at, point) in points.iter().enumerate() {
+        if let Some(before) = at.checked_sub(1).map(|at| points[at]) {
+            stairs.push((point.0, before.1));
+        }
+        stairs.push(*point);
+    }
+    stairs
+}
+
+fn tops(curves: &[Curve]) -> impl Iterator<Item = f64> {
+    curves.iter().flat_map(|curve| {
+        let top = |p: &CurveAt| p.interval.map_or(p.y, |(_, high)| high.max(p.y));
+        curve.points.iter().map(top)
+    })
+}
+
+fn is_empty(curves: &[Curve]) -> bool {
+    curves.iter().all(|curve| curve.points.is_empty())
+}
+
+/// What the curves show, in words.
+fn alt(title: &str, unit: &str, names: &[String], curves: &[Curve]) -> String {
+    let said = curves.iter().map(|curve| {
+        let values = curve.points.iter().filter(|p| p.y.is_finite());
+        let values: Vec<String> = match names.is_empty() {
+            true => Vec::new(),
+            false => values
+                .map(|p| {
+                    let name = names.get(p.x as usize).map_or("", |name| name);
+                    format!("{} at {name}", value(p.y))
+                })
+                .collect(),
+        };
+        match values.is_empty() {
+            true => {
+                let (low, high) = super::axis::extent(curve.points.iter().map(|p| p.y))
+                    .unwrap_or((f64::NAN, f64::NAN));
+                format!("{}: {} to {}", curve.name, value(low), value(high))
+            }
+            false => format!("{}: {}", curve.name, values.join(", ")),
+        }
+    });
+    let said: Vec<String> = said.collect();
+    format!("{title} ({unit}). {}.", said.join("; "))
+}
+
+/// Values against the number of requests in flight, whose levels are `levels`. With `per` the right axis
+/// has the values divided by it: its label, and the divisor.
+pub(in crate::report) fn against_concurrency(
+    title: &str,
+    caption: &str,
+    unit: &str,
+    levels: &[usize],
+    curves: Vec<Curve>,
+    per: Option<(&str, f64)>,
+) -> Plot {
+    if is_empty(&curves) {
+        return Plot::nothing(title, "No point has it.");
+    }
+    let y = Axis::from_zero(unit, tops(&curves));
+    let right = per.map(|(label, divisor)| {
+        let axis = Axis::from_zero(label, tops(&curves).map(|top| top / divisor));
+        Axis {
+            ticks: axis
+                .ticks
+                .into_iter()
+                .map(|(at, l)| (at * divisor, l))
+                .collect(),
+            ..axis
+        }
+    });
+    let frame = Frame {
+        right,
+        ..Frame::new(Axis::levels("requests in flight", levels), y)
+    };
+    let drawn = curves.iter().map(|curve| {
+        let placed = |p: &CurveAt| CurveAt {
+            x: place(p.x as usize),
+            ..*p
+        };
+        Curve {
+            points: curve.points.iter().map(placed).collect(),
+            ..curve.clone()
+        }
+    });
+    let drawn: Vec<Curve> = drawn.collect();
+    let levels_said = curves.iter().map(|curve| {
+        let values = curve
+            .points
+            .iter()
+            .map(|p| format!("{} at {}", value(p.y), p.x));
+        format!("{}: {}", curve.name, Vec::from_iter(values).join(", "))
+    });
+    let alt = format!(
+        "{title} ({unit}). {}.",
+        Vec::from_iter(levels_said).join("; ")
+    );
+    let svg = draw(&frame, &alt, |panel| {
+        // The first curve is what the plot is about: it lies on the others.
+        let mut curves = drawn.iter().rev();
+        curves.try_for_each(|curve| curve.draw(panel, true))
+    });
+    Plot {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        drawing: Drawing::from(svg),
+        legend: curves.iter().map(|curve| curve.key(true)).collect(),
+        table: table("Requests in flight", unit, &curves, per, |x| x.to_string()),
+    }
+}
+
+/// Values from name to name, such as versions.
+pub(in crate::report) fn over_names(
+    title: &str,
+    caption: &str,
+    unit: &str,
+    names: &[String],
+    curves: Vec<Curve>,
+) -> Plot {
+    if is_empty(&curves) {
+        return Plot::nothing(title, "No side has it.");
+    }
+    let y = Axis::from_zero(unit, tops(&curves));
+    let frame = Frame::new(Axis::names("version", names.iter().cloned()), y);
+    let svg = draw(&frame, &alt(title, unit, names, &curves), |panel| {
+        curves.iter().try_for_each(|curve| curve.draw(panel, true))
+    });
+    let name = |x: f64| names.get(x as usize).cloned().unwrap_or_default();
+    Plot {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        drawing: Drawing::from(svg),
+        legend: curves.iter().map(|curve| curve.key(true)).collect(),
+        table: table("Version", unit, &curves, None, name),
+    }
+}
+
+/// Values over the seconds of a run.
+pub(in crate::report) fn over_time(
+    title: &str,
+    caption: &str,
+    unit: &str,
+    scale: Scale,
+    curves: Vec<Curve>,
+) -> Plot {
+    let times = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.x));
+    let Some((_, end)) = super::axis::extent(times()) else {
+        return Plot::nothing(title, "Nothing was recorded over time.");
+    };
+    let mut y = Axis::from_zero(unit, tops(&curves));
+    if let Scale::Percent = scale {
+        let top = tops(&curves).fold(0.01, f64::max);
+        y = Axis::percent(unit, (1.06 * top).min(1.0));
+    }
+    let frame = Frame {
+        height: 430,
+        ..Frame::new(Axis::linear("seconds of the run", 0.0, end), y)
+    };
+    let svg = draw(&frame, &alt(title, unit, &[], &curves), |panel| {
+        curves.iter().try_for_each(|curve| curve.draw(panel, false))
+    });
+    let thin = |curve: &Curve| {
+        let points: Vec<(f64, f64)> = curve.points.iter().map(|p| (p.x, p.y)).collect();
+        let points = thinned(&points, MOST_ROWS);
+        Curve {
+            points: points
+                .into_iter()
+                .map(|(x, y)| CurveAt::sure(x, y))
+                .collect(),
+            ..curve.clone()
+        }
+    };
+    let thin: Vec<Curve> = curves.iter().map(thin).collect();
+    Plot {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        drawing: Drawing::from(svg),
+        legend: curves.iter().map(|curve| curve.key(false)).collect(),
+        table: table("Second", unit, &thin, None, |x| format!("{x:.2}")),
+    }
+}
+
+/// The curves' points, one a row.
+fn table(
+    x: &str,
+    unit: &str,
+    curves: &[Curve],
+    per: Option<(&str, f64)>,
+    name: impl Fn(f64) -> String,
+) -> Table {
+    let intervals = curves
+        .iter()
+        .flat_map(|c| &c.points)
+        .any(|p| p.interval.is_some());
+    let mut head = vec!["Curve", x, unit];
+    head.extend(per.map(|(label, _)| label));
+    if intervals {
+        head.push("95 % interval");
+    }
+    let rows = curves.iter().flat_map(|curve| {
+        let name = &name;
+        curve.points.iter().map(move |point| {
+            let mut row = vec![curve.name.clone(), name(point.x), cell(point.y)];
+            row.extend(per.map(|(_, divisor)| cell(point.y / divisor)));
+            if intervals {
+                row.push(point.interval.map_or("n/a".to_owned(), |(low, high)| {
+                    format!("{} … {}", cell(low), cell(high))
+                }));
+            }
+            row
+        })
+    });
+    Table::new(1, &head).with(rows)
+}
+
+/// A figure of a table.
+fn cell(figure: f64) -> String {
+    match figure {
+        f if !f.is_finite() => "n/a".to_owned(),
+        f if f.abs() >= 1_000.0 => grouped(f, 0),
+        f => value(f),
+    }
+}

@@ -1,0 +1,113 @@
+//! Requests one below the other, each with its stages in time.
+
+use super::axis::{Axis, extent};
+use super::canvas::{Frame, draw};
+use super::ink::Ink;
+use super::{Drawing, Key, Plot, Table};
+
+/// A request's stages (seconds of the run).
+#[derive(Clone, Debug)]
+pub(in crate::report) struct Span {
+    /// What it is called in the table.
+    pub name: String,
+    /// Which endpoint served it.
+    pub endpoint: String,
+    /// The user's wait began.
+    pub start: f64,
+    /// The request was sent.
+    pub sent: f64,
+    /// The first token came; `None` where the response was not streamed.
+    pub first: Option<f64>,
+    /// The last byte came.
+    pub end: f64,
+}
+
+/// Names of the stages, in the order of their series.
+const STAGES: [&str; 3] = [
+    "before it was sent",
+    "queue and prefill, as the client sees them",
+    "decode",
+];
+
+/// The requests from the top downwards.
+pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
+    let ends = spans.iter().flat_map(|span| [span.start, span.end]);
+    let Some((begin, end)) = extent(ends) else {
+        return Plot::nothing(title, "No request succeeded.");
+    };
+    let rows = Axis {
+        label: String::new(),
+        range: spans.len() as f64 - 0.4..-0.6,
+        ticks: Vec::new(),
+    };
+    let frame = Frame {
+        height: 150 + 18 * spans.len() as u32,
+        ..Frame::new(Axis::linear("seconds of the run", begin, end), rows)
+    };
+    let alt = format!(
+        "{title}: {} requests between {begin:.2} s and {end:.2} s of the run.",
+        spans.len()
+    );
+    let drawn = draw(&frame, &alt, |panel| {
+        for (at, span) in spans.iter().enumerate() {
+            let (top, bottom) = (at as f64 - 0.38, at as f64 + 0.38);
+            let first = span.first.unwrap_or(span.end);
+            let stages = [
+                (span.start, span.sent),
+                (span.sent, first),
+                (first, span.end),
+            ];
+            for (stage, (from, to)) in stages.into_iter().enumerate() {
+                if to > from {
+                    panel.bar((from, top), (to, bottom), Ink::Fill(SERIES[stage]))?;
+                }
+            }
+        }
+        Ok(())
+    });
+    let before = spans.iter().any(|span| span.sent > span.start);
+    let legend = STAGES.iter().enumerate().skip(usize::from(!before));
+    let legend = legend.map(|(stage, name)| {
+        Key::new(*name, |panel| {
+            panel.bar((0.1, 0.2), (0.9, 0.8), Ink::Fill(SERIES[stage]))
+        })
+    });
+    Plot {
+        title: title.to_owned(),
+        caption: "Each line is a request: its first part ends with its first token, its second with its last. \
+                  What the server spent on waiting and what on the prompt is not known of a single request, so the \
+                  first part has both."
+            .to_owned(),
+        drawing: Drawing::from(drawn),
+        legend: legend.collect(),
+        table: table(&spans),
+    }
+}
+
+/// Series of each stage.
+const SERIES: [usize; 3] = [3, 1, 0];
+
+fn table(spans: &[Span]) -> Table {
+    let head = [
+        "Request",
+        "Endpoint",
+        "Sent (s)",
+        "Before it was sent (ms)",
+        "Queue and prefill (ms)",
+        "Decode (ms)",
+    ];
+    let ms = |from: f64, to: f64| format!("{:.1}", 1e3 * (to - from));
+    let row = |span: &Span| {
+        vec![
+            span.name.clone(),
+            span.endpoint.clone(),
+            format!("{:.3}", span.sent),
+            ms(span.start, span.sent),
+            span.first
+                .map_or("n/a".to_owned(), |first| ms(span.sent, first)),
+            span.first
+                .map_or("n/a".to_owned(), |first| ms(first, span.end)),
+        ]
+    };
+    Table::new(2, &head).with(spans.iter().map(row))
+}

@@ -1,0 +1,41 @@
+//! Simulated servers on real sockets, to run the command and the benches against.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::sync::Arc;
+
+use servemark::config::EndpointUrl;
+use servemark::endpoint::{Http, ServerMetrics};
+use servemark::engine::{Engine, EngineOptions, Faults, Preset};
+use servemark::prompt::shipped_tokenizer;
+
+/// A small one, changed so.
+pub fn engine(change: impl FnOnce(&mut EngineOptions)) -> Engine {
+    let preset = Preset::named("sim-small").expect("a shipped preset");
+    let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
+    let mut options = EngineOptions::new(preset, tokenizer);
+    change(&mut options);
+    Engine::start(options).expect("an engine")
+}
+
+/// One that errs so.
+pub fn faults(faults: &str) -> Engine {
+    let faults: Faults = faults.parse().expect("faults");
+    engine(|options| options.faults = faults)
+}
+
+/// Waits until the engine has answered `requests` requests.
+pub fn wait_for_successes(engine: &Engine, requests: f64) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let http = Http::new(reqwest::Client::new(), Default::default());
+    let url = EndpointUrl::parse(engine.urls()[0].as_str()).expect("the engine's address");
+    runtime.block_on(async {
+        loop {
+            let metrics = ServerMetrics::scrape(&http, &url).await;
+            let counters = metrics.expect("the engine's /metrics").counters;
+            if counters.request_success_total.unwrap_or(0.0) >= requests {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+}
