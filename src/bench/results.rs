@@ -406,9 +406,17 @@ fn said(result: Result<(), Box<dyn std::error::Error>>) -> bool {
 fn write_pages(session: &Session, criterion: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     let results = Baselines::beneath(criterion);
     let named = session.args.baseline();
-    let (latest, baseline) = match &session.config.ab {
-        Some([before, after]) => (BaselineName::or_latest(&after.name)?, Some(&*before.name)),
-        None => (BaselineName::latest(), named),
+    // Deployments have records of their own names; the last is held against the first.
+    let measured = session
+        .deployments
+        .iter()
+        .map(String::as_str)
+        .filter(|name| BaselineName::or_latest(name).is_ok_and(|name| results.find(&name).is_ok()));
+    let (latest, baseline) = match (&session.config.ab, &*Vec::from_iter(measured)) {
+        (Some([before, after]), _) => (BaselineName::or_latest(&after.name)?, Some(&*before.name)),
+        (None, [first, .., last]) => (BaselineName::or_latest(last)?, Some(*first)),
+        (None, [one]) => (BaselineName::or_latest(one)?, named),
+        (None, []) => (BaselineName::latest(), named),
     };
     // Criterion has said so where there is none of the name.
     let baseline = baseline
