@@ -445,6 +445,7 @@ fn chromium_shows_every_page_at_both_widths() {
                 html.matches("<svg class=\"plot\"").count(),
                 "{name}"
             );
+            assert!(shown.cut.is_empty(), "{name}: {:?}", shown.cut);
             assert!(
                 shown.smallest_text >= 9.0,
                 "{name}: text of {} px",

@@ -22,6 +22,8 @@ pub struct Shown {
     pub width: u64,
     /// Plots that take room.
     pub plots: usize,
+    /// Texts of plots that reach beyond them.
+    pub cut: Vec<String>,
     /// Height of the smallest letters in them (pixels).
     pub smallest_text: f64,
 }
@@ -95,6 +97,7 @@ impl Browser {
             requests: requests(&log),
             width: seen["width"].as_u64().expect("a width"),
             plots: seen["plots"].as_u64().expect("a count") as usize,
+            cut: serde_json::from_value(seen["cut"].clone()).expect("a list"),
             smallest_text: seen["smallest_text"].as_f64().expect("a height"),
         }
     }

@@ -155,6 +155,12 @@ fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
         ("E2EL P99 (ms)", &original[2]),
         ("Failed", &columns::CONTEXT[2]),
     ];
+    // A column of nothing but n/a says less than its absence; the notes below have the reasons.
+    let known = |(_, column): &(&str, &Column)| {
+        let cells = points.iter().map(|point| column.cell(&point.row));
+        cells.into_iter().any(|cell| cell != NOT_AVAILABLE)
+    };
+    let figures: Vec<(&str, &Column)> = figures.into_iter().filter(known).collect();
     let name = |point: &PointView<'_>| format!("{} c={}", point.key.prompt, point.key.concurrency);
     html! {
         div.scroll tabindex="0" role="region" aria-label="All points" {

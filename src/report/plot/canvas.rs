@@ -30,7 +30,7 @@ const WIDTH: u32 = 960;
 const LINE: i32 = 34;
 
 /// Units that a letter is wide, about.
-const LETTER: usize = 14;
+const LETTER: usize = 17;
 
 /// Units that a letter is wide at most, on a narrow screen, too.
 const WIDE_LETTER: usize = 19;
