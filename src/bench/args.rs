@@ -54,6 +54,22 @@ pub struct BenchArgs {
     plotting_backend: Option<String>,
     #[arg(long, id = "output-format")]
     output_format: Option<String>,
+    #[arg(long, short = 'n')]
+    noplot: bool,
+    #[arg(long, short = 'v')]
+    verbose: bool,
+    #[arg(long)]
+    quiet: bool,
+    #[arg(long, id = "discard-baseline")]
+    discard_baseline: bool,
+    #[arg(long)]
+    ignored: bool,
+    #[arg(long, id = "include-ignored")]
+    include_ignored: bool,
+    #[arg(long)]
+    nocapture: bool,
+    #[arg(long, id = "show-output")]
+    show_output: bool,
 }
 
 /// What Criterion will do with the benchmarks.
@@ -203,6 +219,17 @@ mod tests {
         assert_eq!(args.sample_size(), Some(20));
         assert_eq!(args.color(), ColorChoice::Never);
         assert_eq!(args.mode(), Mode::Bench);
+    }
+
+    #[test]
+    fn nothing_behind_an_option_of_criterions_is_lost() {
+        let flags = "--noplot -v --quiet --discard-baseline --nocapture --show-output";
+        let args = read(&format!(
+            "--bench {flags} --save-baseline v1 --sample-size 12 c=8"
+        ));
+        assert_eq!(args.save_baseline(), Some("v1"));
+        assert_eq!(args.sample_size(), Some(12));
+        assert!(!args.selects("chat_throughput/5/rps/c=1"));
     }
 
     #[test]
