@@ -1,0 +1,179 @@
+//! What a session leaves behind at its end: tables, files, pages, verdicts.
+
+use std::path::{Path, PathBuf};
+
+use super::super::args::Mode;
+use super::super::notes;
+use super::super::record;
+use super::super::session::Session;
+use super::super::workload::NamedPrompt;
+use super::{POINT_FAILED, Results};
+use crate::config::{Deployment, Metric};
+use crate::measurement::{GroupPages, link_criterion_to_report};
+use crate::report::{self, ReportSource, Row};
+use crate::results::{self, BaselineName, Baselines, RecordError, RunRecord, criterion_file_name};
+use crate::verdict::{self, RunSet, Thresholds};
+
+impl Results {
+    /// Prints the tables, writes the CSV file, rewords Criterion's pages; the exit code of the run.
+    pub fn conclude(self, session: &Session) -> u8 {
+        let mut failed = self.failed;
+        if session.args.mode() == Mode::Bench && !self.entries.is_empty() {
+            let rows = self.rows();
+            anstream::print!("{}", report::painted(&self.figures(&rows)));
+            if let Some(sides) = &session.config.ab {
+                failed |= said(print_verdicts(session, sides));
+            }
+            failed |= said(self.write_files(session, &rows));
+        }
+        match failed {
+            true => POINT_FAILED,
+            false => 0,
+        }
+    }
+
+    fn write_files(
+        &self,
+        session: &Session,
+        rows: &[Row],
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let csv = results::directory()
+            .join(&session.name)
+            .join("performance_metrics.csv");
+        report::write_csv(&csv, rows)?;
+        println!("\nTable as CSV:  {}", csv.display());
+        self.say_what_next(session);
+        let criterion = results::criterion_directory();
+        // Criterion has no part in a run of two deployments in turns.
+        for prompt in session
+            .prompts
+            .iter()
+            .filter(|_| session.config.ab.is_none())
+        {
+            for metric in &session.metrics {
+                self.reword(session, prompt, *metric, &criterion)?;
+            }
+        }
+        let pages = write_pages(session, &criterion)?;
+        println!("HTML report:   {}", pages.display());
+        Ok(())
+    }
+
+    /// A row for each point, failed ones included.
+    pub fn rows(&self) -> Vec<Row> {
+        self.entries.iter().map(|entry| entry.row.clone()).collect()
+    }
+
+    /// Whether a point failed, or something else went wrong.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The tables of these rows and what must be known beside them.
+    pub fn figures(&self, rows: &[Row]) -> String {
+        let mut text = report::by_bench(rows, report::table).concat();
+        let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
+        let notes = self.entries.iter().flat_map(|entry| &entry.notes);
+        for note in notes.chain(&self.notes).chain(&notes::recounted(&recounts)) {
+            text.push_str(&format!("- {note}\n"));
+        }
+        text
+    }
+
+    /// How to keep the run, or to compare the sides of one.
+    fn say_what_next(&self, session: &Session) {
+        if let Some([before, after]) = &session.config.ab {
+            let (before, after) = (&before.name, &after.name);
+            println!(
+                "Gate them:     cargo run --release -- gate --baseline {before} --candidate {after}"
+            );
+        } else if let [first, second, ..] = &session.deployments[..] {
+            println!("Compare two:   cargo run --release -- compare {first} {second}");
+        } else if session.args.save_baseline().is_none() {
+            let name = self.name.as_ref().map_or("NAME", BaselineName::as_str);
+            println!("Keep this run: cargo run --release -- baseline save {name}");
+        }
+    }
+
+    /// Rewords the pages of a group, if Criterion has just written them.
+    fn reword(
+        &self,
+        session: &Session,
+        prompt: &NamedPrompt,
+        metric: Metric,
+        criterion: &Path,
+    ) -> Result<(), String> {
+        let name = session.group_name(prompt, metric);
+        let directory = criterion.join(criterion_file_name(&name));
+        let mut rows = self.entries.iter().map(|entry| &entry.row);
+        let row = rows.find(|row| row.prompt == prompt.key);
+        let (Some(row), true) = (row, directory.is_dir()) else {
+            return Ok(());
+        };
+        let pages = GroupPages {
+            name: &name,
+            metric,
+            simulated: row.simulated.as_deref(),
+        };
+        pages
+            .reword(&directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))
+    }
+}
+
+/// Says what went wrong, if something did.
+fn said(result: Result<(), Box<dyn std::error::Error>>) -> bool {
+    result.is_err_and(|error| {
+        eprintln!("error: {error}");
+        true
+    })
+}
+
+/// Writes the report's pages, and links Criterion's to them; the path of the first.
+fn write_pages(session: &Session, criterion: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let results = Baselines::beneath(criterion);
+    let named = session.args.baseline();
+    // Deployments have records of their own names; the last is held against the first.
+    let measured = session
+        .deployments
+        .iter()
+        .map(String::as_str)
+        .filter(|name| BaselineName::or_latest(name).is_ok_and(|name| results.find(&name).is_ok()));
+    let (latest, baseline) = match (&session.config.ab, &*Vec::from_iter(measured)) {
+        (Some([before, after]), _) => (BaselineName::or_latest(&after.name)?, Some(&*before.name)),
+        (None, [first, .., last]) => (BaselineName::or_latest(last)?, Some(*first)),
+        (None, [one]) => (BaselineName::or_latest(one)?, named),
+        (None, []) => (BaselineName::latest(), named),
+    };
+    // Criterion has said so where there is none of the name.
+    let baseline = baseline
+        .and_then(|name| BaselineName::or_latest(name).ok())
+        .filter(|name| results.find(name).is_ok());
+    let source = ReportSource::read(&results, &latest, baseline.as_ref())?;
+    let has_pages = link_criterion_to_report(&criterion.join("report/index.html"))?;
+    let link = has_pages.then_some("../report/index.html");
+    Ok(report::write_pages(&source, &results::directory(), link)?)
+}
+
+/// The verdicts on two deployments that were measured in turns, from the records of both.
+fn print_verdicts(
+    session: &Session,
+    sides: &[Deployment; 2],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let side = |deployment: &Deployment| -> Result<RunSet, RecordError> {
+        let paths = session
+            .selected()
+            .map(|point| record::path(&point, &deployment.name));
+        // A point that failed has left none, and was reported when it did.
+        let records = paths
+            .filter(|path| path.exists())
+            .map(|path| RunRecord::read(&path));
+        let records: Vec<RunRecord> = records.collect::<Result<_, _>>()?;
+        Ok(RunSet::new(&*deployment.name, records))
+    };
+    let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
+    let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
+    let verdicts = report::verdicts(&comparison, &sides, &thresholds, false);
+    anstream::print!("\n{}", report::painted(&verdicts));
+    Ok(())
+}
