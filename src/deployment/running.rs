@@ -166,6 +166,7 @@ impl Running {
     }
 
     fn report_death(&self, at: usize) -> DeploymentError {
+        supervisor::give_way_to_signals();
         let mut server = lock(&self.replicas[at].server);
         DeploymentError::Died {
             server: self.server_name(at),
@@ -204,5 +205,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let servers = self.replicas.iter().map(|replica| replica.server.clone());
         supervisor::stop(&Vec::from_iter(servers));
+        supervisor::give_way_to_signals();
     }
 }

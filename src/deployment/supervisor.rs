@@ -76,6 +76,15 @@ fn close() -> usize {
     servers.len()
 }
 
+/// Never returns while a signal ends the harness: what fails now fails because of that, and is no news.
+pub(super) fn give_way_to_signals() {
+    if lock(&SUPERVISOR).closing {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 /// What a panic has left is good enough to stop servers.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
