@@ -111,19 +111,15 @@ impl<T: Target> Load<T> {
 /// Content events of the requests in flight, one slot for each place of the concurrency, and what has
 /// come of the requests so far.
 struct Slots {
-    slots: Box<[Slot]>,
+    /// Close together: all are read at each request's end, and a store waits for no other thread.
+    slots: Box<[AtomicU32]>,
     tally: Tally,
 }
-
-/// A counter on a cache line of its own, as each is written by another worker.
-#[derive(Default)]
-#[repr(align(64))]
-struct Slot(AtomicU32);
 
 impl Slots {
     fn new(concurrency: NonZeroUsize) -> Arc<Slots> {
         Arc::new(Slots {
-            slots: (0..concurrency.get()).map(|_| Slot::default()).collect(),
+            slots: (0..concurrency.get()).map(|_| AtomicU32::new(0)).collect(),
             tally: Tally::default(),
         })
     }
@@ -135,12 +131,12 @@ impl Slots {
     /// Counts a request that begins; returns the counter of its events.
     fn begin(&self, slot: usize) -> &AtomicU32 {
         self.tally.begin();
-        &self.slots[slot].0
+        &self.slots[slot]
     }
 
     /// Counts a request that has ended, and frees its slot.
     fn end(&self, slot: usize, record: &RequestRecord) {
-        let events = self.slots[slot].0.swap(0, Ordering::Relaxed);
+        let events = self.slots[slot].swap(0, Ordering::Relaxed);
         let counted = match &record.outcome {
             Outcome::Completed(completion) => completion.usage_output,
             Outcome::Failed(_) | Outcome::Blocked(_) => None,
@@ -151,7 +147,7 @@ impl Slots {
 
     /// The events that the requests in flight have received.
     fn in_flight_events(&self) -> u64 {
-        let events = self.slots.iter().map(|s| s.0.load(Ordering::Relaxed));
+        let events = self.slots.iter().map(|slot| slot.load(Ordering::Relaxed));
         events.map(u64::from).sum()
     }
 }
