@@ -7,7 +7,9 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use tokio::runtime::Runtime;
 
-use crate::client::{Client, Clock, FailureCause, PayloadTemplate, Prepared, http_client};
+use crate::client::{
+    Client, Clock, Connections, FailureCause, PayloadTemplate, Prepared, http_client,
+};
 use crate::config::{Api, Config, EndpointUrl};
 use crate::endpoint::{EndpointError, Http, Probe, probe, ready};
 use crate::fixture::{FixtureError, embedded};
@@ -103,6 +105,7 @@ struct Checker<'a> {
     config: &'a Config,
     runtime: &'a Runtime,
     http: &'a reqwest::Client,
+    connections: Connections,
     asking: Http,
     /// Looks for the model's tokenizer on this machine, given its name.
     embedded: bool,
@@ -129,6 +132,7 @@ pub fn check(config: &Config) -> Result<Report, FixtureError> {
         config,
         runtime: &runtime,
         http: &http,
+        connections: Connections::new()?,
         asking: Http::new(http.clone(), config.request_headers()),
         embedded: engine.is_some(),
     };
@@ -259,7 +263,7 @@ impl Checker<'_> {
             keep_text: false,
             request_id: None,
         };
-        let client = Client::new(self.http.clone(), &config, Clock::start());
+        let client = Client::new(self.connections.clone(), &config, Clock::start());
         let exchange = self
             .runtime
             .block_on(client.send(prepared, &AtomicU32::new(0)));

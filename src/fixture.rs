@@ -11,7 +11,7 @@ use std::sync::Arc;
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
-use crate::client::{Clock, HttpClientError, REQUEST_ID, http_client};
+use crate::client::{Clock, Connections, HttpClientError, REQUEST_ID, http_client};
 use crate::config::{Config, Deployment, EndpointUrl, EndpointUrlError};
 use crate::deployment::layouts::{Layout, LayoutError};
 use crate::deployment::{DeploymentError, Running};
@@ -32,8 +32,8 @@ use servers::{Servers, addresses, ready, ready_launched};
 pub struct Fixture {
     /// Runs the load.
     pub runtime: Runtime,
-    /// The one connection pool.
-    pub http: reqwest::Client,
+    /// Those of the load.
+    pub connections: Connections,
     /// The run's clock.
     pub clock: Clock,
     /// Asks the endpoints what they are and what they count.
@@ -217,7 +217,7 @@ impl Fixture {
         drop(spinner);
         let fixture = Fixture {
             runtime,
-            http,
+            connections: Connections::new()?,
             clock: Clock::start(),
             asking,
             sides: config

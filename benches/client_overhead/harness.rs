@@ -8,7 +8,7 @@ use bytes::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use servemark::client::{
-    Client, Clock, Outcome, PayloadTemplate, Prepared, RequestRecord, http_client,
+    Client, Clock, Connections, Outcome, PayloadTemplate, Prepared, RequestRecord,
 };
 use servemark::config::{Api, Config, LoadShape};
 use servemark::engine::raise_file_limit;
@@ -65,7 +65,7 @@ pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     let runtime = load_runtime()?;
     let clock = Clock::start();
     let clock_ms = started.elapsed().as_secs_f64() * 1e3;
-    let client = Client::new(http_client(&config)?, &config, clock);
+    let client = Client::new(Connections::new()?, &config, clock);
     let base = Url::parse(&point.url)?;
     let payload = PayloadTemplate::new(&config, Api::Completions, crate::MODEL, true);
     let target = Arc::new(Requests {

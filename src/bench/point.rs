@@ -210,7 +210,7 @@ impl Point<'_> {
         let depth = 2 * share.concurrency.get() + 16;
         let indices = share.indices((self.ordinal << 32) + (turn << TURN_BITS));
         Ok(Serving {
-            client: Client::new(fixture.http.clone(), config, fixture.clock),
+            client: Client::new(fixture.connections.clone(), config, fixture.clock),
             feed: Feed::start(Arc::new(source), template, indices, depth)?,
             request_id_prefix: self.request_id_prefix(fixture),
             urls: endpoints.iter().map(|e| e.url.api(api)).collect(),

@@ -2,6 +2,8 @@
 
 mod chunk;
 mod clock;
+mod connections;
+mod http1;
 mod payload;
 mod plain_event;
 mod record;
@@ -13,13 +15,15 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use ureq_proto::http::StatusCode;
 use url::Url;
 
 use crate::config::Config;
 
 pub(crate) use chunk::error_in_body;
 pub use clock::Clock;
+pub use connections::Connections;
 pub use payload::PayloadTemplate;
 pub use record::{
     Block, BlockStage, Completion, Failure, FailureCause, Outcome, RequestRecord, TokenSource,
@@ -27,15 +31,16 @@ pub use record::{
 pub use sse::{SseDecoder, SseError};
 pub use timestamps::Timestamps;
 
-use response::Reader;
+use response::{Reader, Refusal};
 
 /// Header by which a request names itself to the server and its log.
 pub const REQUEST_ID: &str = "x-request-id";
 
-/// Sends requests over one connection pool and times them.
+/// Sends requests and times them.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    connections: Connections,
+    headers: HeaderMap,
     timeout: Duration,
     stream: bool,
     expected_events: usize,
@@ -69,37 +74,52 @@ pub struct Exchange {
     pub result: Result<Completion, Failure>,
 }
 
-/// The HTTP client of a run: one pool, TCP_NODELAY, the configured headers and bearer token.
+/// The HTTP client for all but the load: the configured headers and bearer token, and no proxy, so that it
+/// reaches the servers by the way that the load takes.
 ///
 /// # Errors
 /// When the TLS backend or the resolver cannot be set up.
 pub fn http_client(config: &Config) -> Result<reqwest::Client, HttpClientError> {
-    let mut headers = config.request_headers();
-    headers
-        .entry(CONTENT_TYPE)
-        .or_insert(HeaderValue::from_static("application/json"));
     let client = reqwest::Client::builder()
-        .user_agent(concat!("servemark/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
+        .default_headers(headers(config))
+        .no_proxy()
         .http1_only()
-        .tcp_nodelay(true)
-        .pool_max_idle_per_host(usize::MAX)
-        // A redirect would time two requests as one, and could carry the key elsewhere.
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
     Ok(client)
 }
 
-/// The HTTP client could not be made.
+/// What every request carries.
+fn headers(config: &Config) -> HeaderMap {
+    let mut headers = config.request_headers();
+    for (name, value) in [
+        (CONTENT_TYPE, "application/json"),
+        (USER_AGENT, concat!("servemark/", env!("CARGO_PKG_VERSION"))),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    headers
+}
+
+/// HTTP could not be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be set up: {0}")]
-pub struct HttpClientError(#[from] reqwest::Error);
+pub enum HttpClientError {
+    /// The client for questions.
+    #[error("the HTTP client could not be set up: {0}")]
+    Client(#[from] reqwest::Error),
+    /// TLS of the load's connections.
+    #[error("TLS could not be set up: {0}")]
+    Tls(Box<dyn std::error::Error + Send + Sync>),
+}
 
 impl Client {
-    /// Makes a client that times requests on `clock`.
-    pub fn new(http: reqwest::Client, config: &Config, clock: Clock) -> Client {
+    /// Makes a client that sends over `connections` and times on `clock`.
+    pub fn new(connections: Connections, config: &Config, clock: Clock) -> Client {
         Client {
-            http,
+            connections,
+            headers: headers(config),
             timeout: config.request_timeout,
             stream: config.stream,
             // One content event per token, and room for a few more.
@@ -119,35 +139,29 @@ impl Client {
     /// in flight. Nothing is allocated per token, logged or locked until the last byte is in.
     pub async fn send(&self, prepared: Prepared, events: &AtomicU32) -> Exchange {
         let mut reader = Reader::new(self.stream, self.expected_events, &prepared);
-        let mut request = self.http.post(prepared.url).body(prepared.body);
-        if let Some(id) = prepared.request_id {
-            request = request.header(REQUEST_ID, id);
-        }
+        let request = http1::Request::new(prepared, &self.headers);
         let sent_ns = self.clock.now_ns();
         let exchange = async {
-            let mut response = request.send().await.map_err(transport_failure)?;
-            let status = response.status();
-            if !status.is_success() {
-                let body = response.bytes().await.unwrap_or_default();
-                return Err(Failure {
-                    cause: FailureCause::Http(status.as_u16()),
-                    message: chunk::error_in_body(&body),
-                });
+            let request = request?;
+            let uri = request.uri().clone();
+            let mut connection = self.connections.take(&uri).await?;
+            let mut exchange = http1::Exchange::new(request);
+            let mut refusal = Refusal::default();
+            let take = |status: StatusCode, bytes: &[u8], arrived_ns| match status.is_success() {
+                true => reader.take(bytes, arrived_ns, events),
+                false => refusal.take(bytes),
+            };
+            let outcome = exchange.run(&mut connection, self.clock, take).await;
+            if exchange.is_reusable() {
+                self.connections.give_back(&uri, connection);
             }
-            // They lie in the connection's first read buffer, which it can use again once they are gone.
-            *response.headers_mut() = HeaderMap::new();
-            loop {
-                let bytes = match response.chunk().await {
-                    Ok(Some(bytes)) => bytes,
-                    Ok(None) => break,
-                    // A reset after the stream's own end mark loses nothing.
-                    Err(_) if reader.is_done() => break,
-                    Err(error) => return Err(transport_failure(error)),
-                };
-                let arrived_ns = self.clock.now_ns();
-                reader.take(&bytes, arrived_ns, events)?;
+            match outcome {
+                Ok(status) if !status.is_success() => Err(refusal.failure(status)),
+                Ok(_) => Ok(()),
+                // A reset after the stream's own end mark loses nothing.
+                Err(_) if reader.is_done() => Ok(()),
+                Err(failure) => Err(failure),
             }
-            Ok(())
         };
         let result = match tokio::time::timeout(self.timeout, exchange).await {
             Ok(result) => result,
@@ -165,21 +179,6 @@ impl Client {
             ended_ns,
             result: result.and_then(|()| reader.finish()),
         }
-    }
-}
-
-/// Names the cause of an error of the HTTP client; the URL is left out, as the endpoint is known.
-fn transport_failure(error: reqwest::Error) -> Failure {
-    let cause = if error.is_connect() {
-        FailureCause::Connect
-    } else if error.is_timeout() {
-        FailureCause::Timeout
-    } else {
-        FailureCause::StreamCut
-    };
-    Failure {
-        cause,
-        message: innermost(&error),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use ureq_proto::http::StatusCode;
+
 use super::chunk::{self, Said};
 use super::plain_event::PlainEvent;
 use super::sse::{SseDecoder, SseError};
@@ -20,6 +22,30 @@ pub(super) struct Reader {
 enum Body {
     Stream(SseDecoder),
     Whole(Vec<u8>),
+}
+
+/// The body of a response that is not 2xx.
+#[derive(Default)]
+pub(super) struct Refusal(Vec<u8>);
+
+impl Refusal {
+    /// Most that is kept: the reason stands in the beginning.
+    const MOST_BYTES: usize = 64 * 1024;
+
+    /// Takes bytes of the body.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let room = Refusal::MOST_BYTES - self.0.len();
+        self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        Ok(())
+    }
+
+    /// What it says.
+    pub fn failure(&self, status: StatusCode) -> Failure {
+        Failure {
+            cause: FailureCause::Http(status.as_u16()),
+            message: chunk::error_in_body(&self.0),
+        }
+    }
 }
 
 impl From<SseError> for Failure {

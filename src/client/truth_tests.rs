@@ -25,10 +25,10 @@ fn engine() -> Engine {
 fn client(engine: &Engine, clock: Clock) -> (Client, Bytes) {
     let json = format!(r#"{{"MAX_NEW_TOKENS": {TOKENS}}}"#);
     let config = Config::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
-    let http = http_client(&config).expect("a client");
+    let connections = Connections::new().expect("TLS");
     let payload = PayloadTemplate::new(&config, Api::Completions, engine.model_name(), true);
     let body = payload.body("What is a good name for a grey cat?");
-    (Client::new(http, &config, clock), body)
+    (Client::new(connections, &config, clock), body)
 }
 
 /// Sends one request that the engine knows as `name`; its timestamps.

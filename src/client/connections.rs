@@ -1,0 +1,102 @@
+//! Connections to the servers: opened where none is free, and kept for the next request.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tower_service::Service;
+use ureq_proto::http::Uri;
+use ureq_proto::http::uri::{Authority, Scheme};
+
+use super::{Failure, FailureCause, HttpClientError, innermost};
+
+/// TCP, or TLS on it.
+pub(super) type Connection = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
+
+/// The connections of a run, to all its servers: TCP with TCP_NODELAY or TLS, straight to the
+/// server, one request at a time on each. Clones share them.
+#[derive(Clone)]
+pub struct Connections {
+    connector: HttpsConnector<HttpConnector>,
+    idle: Arc<Mutex<HashMap<Origin, Vec<Connection>>>>,
+}
+
+type Origin = (Option<Scheme>, Option<Authority>);
+
+impl Connections {
+    /// None yet.
+    ///
+    /// # Errors
+    /// When the TLS backend cannot be set up.
+    pub fn new() -> Result<Connections, HttpClientError> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .try_with_platform_verifier()
+            .map_err(|error| HttpClientError::Tls(Box::new(error)))?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Connections {
+            connector,
+            idle: Arc::default(),
+        })
+    }
+
+    /// One to the server of `uri` on which no request is under way.
+    pub(super) async fn take(&self, uri: &Uri) -> Result<Connection, Failure> {
+        while let Some(mut connection) = self.kept(uri) {
+            if is_open(&mut connection) {
+                return Ok(connection);
+            }
+        }
+        let mut connector = self.connector.clone();
+        let opened = async {
+            poll_fn(|cx| connector.poll_ready(cx)).await?;
+            connector.call(uri.clone()).await
+        };
+        opened.await.map(TokioIo::new).map_err(|error| Failure {
+            cause: FailureCause::Connect,
+            message: innermost(&*error),
+        })
+    }
+
+    /// Keeps a connection whose last response has ended.
+    pub(super) fn give_back(&self, uri: &Uri, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.entry(origin(uri)).or_default().push(connection);
+    }
+
+    /// The one that was used last: it is the least likely to have been closed for idleness.
+    fn kept(&self, uri: &Uri) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.get_mut(&origin(uri))?.pop()
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
+fn origin(uri: &Uri) -> Origin {
+    (uri.scheme().cloned(), uri.authority().cloned())
+}
+
+/// Whether the server has neither closed the connection nor said anything unasked.
+fn is_open(connection: &mut Connection) -> bool {
+    let mut byte = [0];
+    let mut cx = Context::from_waker(Waker::noop());
+    Pin::new(connection)
+        .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
+        .is_pending()
+}

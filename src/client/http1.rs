@@ -1,0 +1,319 @@
+//! HTTP/1.1 of one request on one connection.
+//!
+//! `ureq-proto` speaks the protocol; it neither reads nor keeps bytes. So an arrival is timed at the read itself,
+//! before anything of it is decoded, and the streams of a thread share one buffer: between two reads a stream
+//! holds only what it could not decode yet, most often nothing.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, buf::Chain};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ureq_proto::BodyMode;
+use ureq_proto::client::state::{RecvBody, RecvResponse};
+use ureq_proto::client::{
+    Await100Result, Call, RecvBodyResult, RecvResponseResult, SendRequestResult,
+};
+use ureq_proto::http::{self, StatusCode, Uri};
+
+use super::{Clock, Failure, FailureCause, Prepared, REQUEST_ID};
+
+/// Most that is read at once, and so the longest head of a request or response.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where this thread's connections are read into and decoded to; nobody waits with it in use.
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
+        read: vec![0; BUFFER_BYTES].into(),
+        decoded: vec![0; BUFFER_BYTES].into(),
+    });
+}
+
+struct Buffers {
+    read: Box<[u8]>,
+    decoded: Box<[u8]>,
+}
+
+/// A request as it will be sent.
+pub(super) struct Request {
+    uri: Uri,
+    bytes: Chain<Bytes, Bytes>,
+    call: Call<RecvResponse>,
+}
+
+impl Request {
+    /// A `POST` with `headers`.
+    ///
+    /// # Errors
+    /// For an address or headers that HTTP/1.1 cannot carry.
+    pub fn new(prepared: Prepared, headers: &HeaderMap) -> Result<Request, Failure> {
+        let body = prepared.body.clone();
+        encode(prepared, headers)
+            .map(|(uri, head, call)| Request {
+                uri,
+                bytes: head.chain(body),
+                call,
+            })
+            .map_err(|error| Failure {
+                cause: FailureCause::Connect,
+                message: format!("the request cannot be sent: {error}"),
+            })
+    }
+
+    /// Where it goes.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+}
+
+type Encoded = (Uri, Bytes, Call<RecvResponse>);
+
+/// Writes the head, and declares the body as sent: it goes out as it is.
+fn encode(prepared: Prepared, headers: &HeaderMap) -> Result<Encoded, Box<dyn std::error::Error>> {
+    let uri: Uri = prepared.url.as_str().parse()?;
+    let mut request = http::Request::post(uri.clone()).body(())?;
+    let all = request.headers_mut();
+    all.clone_from(headers);
+    all.insert(CONTENT_LENGTH, prepared.body.len().into());
+    if let Some(id) = prepared.request_id {
+        all.insert(REQUEST_ID, id.try_into()?);
+    }
+    let mut call = Call::new(request)?.proceed();
+    let head = BUFFERS.with_borrow_mut(|Buffers { decoded, .. }| {
+        let length = call.write(decoded)?;
+        Ok::<_, ureq_proto::Error>(Bytes::copy_from_slice(&decoded[..length]))
+    })?;
+    let unfinished = "its head is too long";
+    let mut call = match call.proceed()?.ok_or(unfinished)? {
+        SendRequestResult::SendBody(call) => call,
+        SendRequestResult::RecvResponse(call) => return Ok((uri, head, call)),
+        // Nobody has to wait for the server's leave.
+        SendRequestResult::Await100(call) => match call.proceed()? {
+            Await100Result::SendBody(call) => call,
+            Await100Result::RecvResponse(call) => return Ok((uri, head, call)),
+        },
+    };
+    call.consume_direct_write(prepared.body.len())?;
+    Ok((uri, head, call.proceed().ok_or("its body is unfinished")?))
+}
+
+/// A request under way, and its response as far as it has come.
+pub(super) struct Exchange {
+    /// What is left to write; `None` once all is on its way.
+    unsent: Option<Chain<Bytes, Bytes>>,
+    /// Why the rest of the request cannot be written. The server may have answered before it closed.
+    unsendable: Option<io::Error>,
+    /// Bytes of the response that were read but need more of it to be decoded.
+    rest: Vec<u8>,
+    stage: Stage,
+}
+
+/// How far a response is read.
+enum Stage {
+    Head(Call<RecvResponse>),
+    Body(StatusCode, Call<RecvBody>),
+    Ended {
+        status: StatusCode,
+        reusable: bool,
+    },
+    /// Not to be read any further.
+    Broken,
+}
+
+impl Exchange {
+    pub fn new(request: Request) -> Exchange {
+        Exchange {
+            unsent: Some(request.bytes),
+            unsendable: None,
+            rest: Vec::new(),
+            stage: Stage::Head(request.call),
+        }
+    }
+
+    /// Sends the request and reads the response to its end. `take` is given each read's part of the body, and
+    /// when it was read (ns).
+    ///
+    /// # Errors
+    /// Those of `take`, and a connection that ends or speaks otherwise than it should.
+    pub async fn run(
+        &mut self,
+        connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        clock: Clock,
+        mut take: impl FnMut(StatusCode, &[u8], u64) -> Result<(), Failure>,
+    ) -> Result<StatusCode, Failure> {
+        poll_fn(|cx| {
+            self.poll_send(cx, connection);
+            self.poll_receive(cx, connection, clock, &mut take)
+        })
+        .await
+    }
+
+    /// Whether another request can follow on the connection.
+    pub fn is_reusable(&self) -> bool {
+        let reusable = matches!(self.stage, Stage::Ended { reusable, .. } if reusable);
+        reusable && self.unsent.is_none() && self.rest.is_empty()
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, connection: &mut (impl AsyncWrite + Unpin)) {
+        let Some(unsent) = &mut self.unsent else {
+            return;
+        };
+        let mut connection = Pin::new(connection);
+        let sent = loop {
+            if !unsent.has_remaining() {
+                break connection.poll_flush(cx);
+            }
+            let mut slices = [IoSlice::new(&[]); 2];
+            let count = unsent.chunks_vectored(&mut slices);
+            match connection
+                .as_mut()
+                .poll_write_vectored(cx, &slices[..count])
+            {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => unsent.advance(written),
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        match sent {
+            Poll::Ready(Ok(())) => self.unsent = None,
+            Poll::Ready(Err(error)) => self.unsendable = self.unsendable.take().or(Some(error)),
+            Poll::Pending => {}
+        }
+    }
+
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut (impl AsyncRead + Unpin),
+        clock: Clock,
+        take: &mut impl FnMut(StatusCode, &[u8], u64) -> Result<(), Failure>,
+    ) -> Poll<Result<StatusCode, Failure>> {
+        BUFFERS.with_borrow_mut(|Buffers { read, decoded }| {
+            loop {
+                let kept = self.rest.len();
+                read[..kept].copy_from_slice(&self.rest);
+                let mut fresh = ReadBuf::new(&mut read[kept..]);
+                let arrived = ready!(Pin::new(&mut *connection).poll_read(cx, &mut fresh));
+                let arrived_ns = clock.now_ns();
+                let count = fresh.filled().len();
+                if arrived.is_err() || count == 0 {
+                    return Poll::Ready(self.close(arrived.err()));
+                }
+                self.rest.clear();
+                self.decode(
+                    &read[..kept + count],
+                    decoded,
+                    &mut |status, bytes: &[u8]| take(status, bytes, arrived_ns),
+                )?;
+                if let Stage::Ended { status, .. } = self.stage {
+                    return Poll::Ready(Ok(status));
+                }
+            }
+        })
+    }
+
+    /// Decodes what can be decoded of `bytes` and keeps the rest.
+    fn decode(
+        &mut self,
+        mut bytes: &[u8],
+        decoded: &mut [u8],
+        take: &mut impl FnMut(StatusCode, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            let used;
+            (self.stage, used) = match std::mem::replace(&mut self.stage, Stage::Broken) {
+                Stage::Head(mut call) => {
+                    let (used, response) = call.try_response(bytes, false).map_err(malformed)?;
+                    let stage = match response {
+                        Some(response) => after_head(call, response.status())?,
+                        None => Stage::Head(call),
+                    };
+                    (stage, used)
+                }
+                Stage::Body(status, mut call) => {
+                    let (used, length) = call.read(bytes, decoded).map_err(malformed)?;
+                    if length > 0 {
+                        take(status, &decoded[..length])?;
+                    }
+                    (after_body(call, status), used)
+                }
+                stage @ (Stage::Ended { .. } | Stage::Broken) => (stage, 0),
+            };
+            bytes = &bytes[used..];
+            if used == 0 || bytes.is_empty() {
+                break;
+            }
+        }
+        self.rest.extend_from_slice(bytes);
+        if self.rest.len() == BUFFER_BYTES {
+            return Err(malformed("a head of 64 KiB and more"));
+        }
+        Ok(())
+    }
+
+    /// The connection was closed, or broke with `error`.
+    fn close(&mut self, error: Option<io::Error>) -> Result<StatusCode, Failure> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Broken);
+        let before = match stage {
+            Stage::Body(status, call)
+                if error.is_none()
+                    && (call.body_mode() == BodyMode::CloseDelimited
+                        || call.is_ended_chunked()) =>
+            {
+                let reusable = false;
+                self.stage = Stage::Ended { status, reusable };
+                return Ok(status);
+            }
+            Stage::Body(..) => "before the response's end",
+            _ => "before a response",
+        };
+        // Where the request could not be written, that came first.
+        let message = match self.unsendable.take().or(error) {
+            Some(error) => format!("the connection broke {before}: {error}"),
+            None => format!("the server closed the connection {before}"),
+        };
+        Err(Failure {
+            cause: FailureCause::StreamCut,
+            message,
+        })
+    }
+}
+
+fn after_head(call: Call<RecvResponse>, status: StatusCode) -> Result<Stage, Failure> {
+    match call.proceed() {
+        Some(RecvResponseResult::RecvBody(call)) => Ok(Stage::Body(status, call)),
+        Some(RecvResponseResult::Cleanup(call)) => Ok(Stage::Ended {
+            status,
+            reusable: !call.must_close_connection(),
+        }),
+        // A redirect would time two requests as one, and could carry the key elsewhere.
+        Some(RecvResponseResult::Redirect(_)) => Ok(Stage::Ended {
+            status,
+            reusable: false,
+        }),
+        None => Err(malformed("a head that says nothing of its body")),
+    }
+}
+
+fn after_body(call: Call<RecvBody>, status: StatusCode) -> Stage {
+    if call.body_mode() == BodyMode::CloseDelimited || !call.can_proceed() {
+        return Stage::Body(status, call);
+    }
+    let reusable = match call.proceed() {
+        Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
+        Some(RecvBodyResult::Redirect(_)) | None => false,
+    };
+    Stage::Ended { status, reusable }
+}
+
+fn malformed(error: impl std::fmt::Display) -> Failure {
+    Failure {
+        cause: FailureCause::Malformed,
+        message: format!("not HTTP/1.1: {error}"),
+    }
+}
