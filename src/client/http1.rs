@@ -225,24 +225,25 @@ impl Exchange {
         take: &mut impl FnMut(StatusCode, &[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         loop {
-            let used;
-            (self.stage, used) = match std::mem::replace(&mut self.stage, Stage::Broken) {
-                Stage::Head(mut call) => {
+            let used = match &mut self.stage {
+                Stage::Head(call) => {
                     let (used, response) = call.try_response(bytes, false).map_err(malformed)?;
-                    let stage = match response {
-                        Some(response) => after_head(call, response.status())?,
-                        None => Stage::Head(call),
-                    };
-                    (stage, used)
+                    if let Some(response) = response {
+                        self.end_head(response.status())?;
+                    }
+                    used
                 }
-                Stage::Body(status, mut call) => {
+                Stage::Body(status, call) => {
                     let (used, length) = call.read(bytes, decoded).map_err(malformed)?;
                     if length > 0 {
-                        take(status, &decoded[..length])?;
+                        take(*status, &decoded[..length])?;
                     }
-                    (after_body(call, status), used)
+                    if call.can_proceed() && call.body_mode() != BodyMode::CloseDelimited {
+                        self.end_body();
+                    }
+                    used
                 }
-                stage @ (Stage::Ended { .. } | Stage::Broken) => (stage, 0),
+                Stage::Ended { .. } | Stage::Broken => 0,
             };
             bytes = &bytes[used..];
             if used == 0 || bytes.is_empty() {
@@ -254,6 +255,38 @@ impl Exchange {
             return Err(malformed("a head of 64 KiB and more"));
         }
         Ok(())
+    }
+
+    /// Goes on to the body, if there is one.
+    fn end_head(&mut self, status: StatusCode) -> Result<(), Failure> {
+        let Stage::Head(call) = std::mem::replace(&mut self.stage, Stage::Broken) else {
+            return Ok(());
+        };
+        self.stage = match call.proceed() {
+            Some(RecvResponseResult::RecvBody(call)) => Stage::Body(status, call),
+            Some(RecvResponseResult::Cleanup(call)) => Stage::Ended {
+                status,
+                reusable: !call.must_close_connection(),
+            },
+            // A redirect is not followed: it would time two requests as one, and could carry the key elsewhere.
+            Some(RecvResponseResult::Redirect(_)) => Stage::Ended {
+                status,
+                reusable: false,
+            },
+            None => return Err(malformed("a head that says nothing of its body")),
+        };
+        Ok(())
+    }
+
+    /// Ends a response whose body has come whole.
+    fn end_body(&mut self) {
+        if let Stage::Body(status, call) = std::mem::replace(&mut self.stage, Stage::Broken) {
+            let reusable = match call.proceed() {
+                Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
+                Some(RecvBodyResult::Redirect(_)) | None => false,
+            };
+            self.stage = Stage::Ended { status, reusable };
+        }
     }
 
     /// The connection was closed, or broke with `error`.
@@ -282,33 +315,6 @@ impl Exchange {
             message,
         })
     }
-}
-
-fn after_head(call: Call<RecvResponse>, status: StatusCode) -> Result<Stage, Failure> {
-    match call.proceed() {
-        Some(RecvResponseResult::RecvBody(call)) => Ok(Stage::Body(status, call)),
-        Some(RecvResponseResult::Cleanup(call)) => Ok(Stage::Ended {
-            status,
-            reusable: !call.must_close_connection(),
-        }),
-        // A redirect would time two requests as one, and could carry the key elsewhere.
-        Some(RecvResponseResult::Redirect(_)) => Ok(Stage::Ended {
-            status,
-            reusable: false,
-        }),
-        None => Err(malformed("a head that says nothing of its body")),
-    }
-}
-
-fn after_body(call: Call<RecvBody>, status: StatusCode) -> Stage {
-    if call.body_mode() == BodyMode::CloseDelimited || !call.can_proceed() {
-        return Stage::Body(status, call);
-    }
-    let reusable = match call.proceed() {
-        Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
-        Some(RecvBodyResult::Redirect(_)) | None => false,
-    };
-    Stage::Ended { status, reusable }
 }
 
 fn malformed(error: impl std::fmt::Display) -> Failure {

@@ -14,7 +14,8 @@ pub(super) struct Reader {
     body: Body,
     done: bool,
     keep_text: bool,
-    text: String,
+    /// UTF-8 is looked for once, at the end.
+    text: Vec<u8>,
     plain: PlainEvent,
     completion: Completion,
 }
@@ -64,7 +65,7 @@ impl Reader {
             done: false,
             keep_text: prepared.keep_text,
             // Kept until the server has counted its tokens; grows a few times, not per token.
-            text: String::new(),
+            text: Vec::new(),
             plain: PlainEvent::default(),
             completion: Completion {
                 last_byte_ns: 0,
@@ -110,7 +111,7 @@ impl Reader {
                     if let Some(piece) = plain.text(data) {
                         if !piece.is_empty() {
                             completion.content_ns.push(arrived_ns);
-                            text.push_str(&piece);
+                            text.extend_from_slice(&piece);
                         }
                         return Ok(());
                     }
@@ -152,23 +153,24 @@ impl Reader {
         }
         // Kept as long as the run lasts: give back the room that was not needed.
         self.completion.content_ns.shrink_to_fit();
+        let text = String::from_utf8(self.text).map_err(malformed)?;
         // Without the server's count, the text is what is left to count.
         if self.keep_text || self.completion.usage_output.is_none() {
-            self.completion.text = Some(self.text);
+            self.completion.text = Some(text);
         }
         Ok(self.completion)
     }
 }
 
 /// Keeps what an event said.
-fn note(completion: &mut Completion, text: &mut String, said: Said<'_>) -> Result<(), Failure> {
+fn note(completion: &mut Completion, text: &mut Vec<u8>, said: Said<'_>) -> Result<(), Failure> {
     if let Some(message) = said.error {
         return Err(Failure {
             cause: FailureCause::ServerError,
             message,
         });
     }
-    text.push_str(&said.text);
+    text.extend_from_slice(said.text.as_bytes());
     if let Some(usage) = said.usage {
         completion.usage_input = Some(usage.prompt_tokens);
         completion.usage_output = Some(usage.completion_tokens);
@@ -198,6 +200,21 @@ mod tests {
         "[DONE]",
     ];
 
+    fn reader(stream: bool, keep_text: bool) -> Reader {
+        let prepared = Prepared {
+            url: "http://localhost/".parse().unwrap(),
+            body: Default::default(),
+            prompt_tokens: 3,
+            keep_text,
+            request_id: None,
+        };
+        Reader::new(stream, 8, &prepared)
+    }
+
+    fn data(event: &str) -> Vec<u8> {
+        format!("data: {event}\n\n").into_bytes()
+    }
+
     fn read(stream: bool, pieces: &[&str]) -> (Result<Completion, Failure>, u32) {
         read_keeping(stream, pieces, true)
     }
@@ -207,22 +224,15 @@ mod tests {
         pieces: &[&str],
         keep_text: bool,
     ) -> (Result<Completion, Failure>, u32) {
-        let prepared = Prepared {
-            url: "http://localhost/".parse().unwrap(),
-            body: Default::default(),
-            prompt_tokens: 3,
-            keep_text,
-            request_id: None,
-        };
         let events = AtomicU32::new(0);
-        let mut reader = Reader::new(stream, 8, &prepared);
+        let mut reader = reader(stream, keep_text);
         let mut result = Ok(());
         for (i, piece) in pieces.iter().enumerate() {
             let bytes = match stream {
-                true => format!("data: {piece}\n\n"),
-                false => (*piece).to_owned(),
+                true => data(piece),
+                false => piece.as_bytes().to_vec(),
             };
-            result = result.and(reader.take(bytes.as_bytes(), 10 * (i as u64 + 1), &events));
+            result = result.and(reader.take(&bytes, 10 * (i as u64 + 1), &events));
         }
         let result = result.and_then(|()| reader.finish());
         (result, events.into_inner())
@@ -279,6 +289,21 @@ mod tests {
         assert_eq!(failure.message, "engine died");
         let failure = read(true, &[r#"{"choices":[{"#]).0.unwrap_err();
         assert_eq!(failure.cause, FailureCause::Malformed);
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf_8_is_malformed_even_where_nobody_keeps_it() {
+        let events = AtomicU32::new(0);
+        let mut reader = reader(true, false);
+        let mut broken = data(CHAT[1]);
+        let last = broken.iter().rposition(|byte| *byte == b'a').unwrap();
+        broken[last] = 0xff;
+        for bytes in [data(CHAT[1]), broken, data(CHAT[2]), data(CHAT[3])] {
+            reader.take(&bytes, 10, &events).unwrap();
+        }
+        let failure = reader.finish().unwrap_err();
+        assert_eq!(failure.cause, FailureCause::Malformed);
+        assert!(failure.message.contains("utf-8"), "{}", failure.message);
     }
 
     #[test]
