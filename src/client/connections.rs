@@ -100,3 +100,65 @@ fn is_open(connection: &mut Connection) -> bool {
         .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
         .is_pending()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn server() -> (TcpListener, Uri) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let uri = format!("http://{address}/").parse().expect("a URI");
+        (listener, uri)
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_one_request_after_another_and_is_never_shared() {
+        let (listener, uri) = server().await;
+        let connections = Connections::new().expect("TLS");
+        let first = connections.take(&uri).await.expect("a connection");
+        let (_kept, address) = listener.accept().await.expect("a connection");
+        let other = connections.take(&uri).await.expect("a connection");
+        let (_kept, other_address) = listener.accept().await.expect("another connection");
+        assert_ne!(address, other_address);
+        connections.give_back(&uri, first);
+        let again = connections.take(&uri).await.expect("the first one");
+        assert_eq!(local_address(&again), address);
+        drop((again, other));
+    }
+
+    #[tokio::test]
+    async fn one_that_the_server_has_closed_is_replaced() {
+        let (listener, uri) = server().await;
+        let connections = Connections::new().expect("TLS");
+        let mut first = connections.take(&uri).await.expect("a connection");
+        drop(listener.accept().await.expect("a connection"));
+        // The end has arrived once it can be read.
+        let mut byte = [0];
+        let read = tokio::io::AsyncReadExt::read(&mut first, &mut byte).await;
+        assert_eq!(read.expect("an end"), 0);
+        let address = local_address(&first);
+        connections.give_back(&uri, first);
+        let second = connections.take(&uri).await.expect("a connection");
+        assert_ne!(local_address(&second), address);
+    }
+
+    #[tokio::test]
+    async fn no_connection_is_a_failure_with_the_systems_reason() {
+        let (listener, uri) = server().await;
+        drop(listener);
+        let connections = Connections::new().expect("TLS");
+        let failure = connections.take(&uri).await.err().expect("a failure");
+        assert_eq!(failure.cause, FailureCause::Connect);
+        assert!(failure.message.contains("refused"), "{}", failure.message);
+    }
+
+    fn local_address(connection: &Connection) -> std::net::SocketAddr {
+        match connection.inner() {
+            MaybeHttpsStream::Http(tcp) => tcp.inner().local_addr().expect("an address"),
+            MaybeHttpsStream::Https(_) => panic!("TLS"),
+        }
+    }
+}

@@ -323,3 +323,6 @@ fn malformed(error: impl std::fmt::Display) -> Failure {
         message: format!("not HTTP/1.1: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
