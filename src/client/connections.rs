@@ -150,7 +150,7 @@ mod tests {
         let (listener, uri) = server().await;
         drop(listener);
         let connections = Connections::new().expect("TLS");
-        let failure = connections.take(&uri).await.err().expect("a failure");
+        let failure = connections.take(&uri).await.expect_err("nobody listens");
         assert_eq!(failure.cause, FailureCause::Connect);
         assert!(failure.message.contains("refused"), "{}", failure.message);
     }
