@@ -101,6 +101,19 @@ fn json_gives_the_records_back() {
     assert_eq!(file, lines);
 }
 
+/// Keys of vLLM's result that have an item for each request.
+const PER_REQUEST: [&str; 9] = [
+    "input_lens",
+    "output_lens",
+    "ttfts",
+    "itls",
+    "latencies",
+    "start_times",
+    "queue_times",
+    "generated_texts",
+    "errors",
+];
+
 /// The result that vLLM would have written of a record.
 fn vllm(record: &RunRecord) -> Value {
     let results = Results::new();
@@ -131,15 +144,6 @@ fn vllms_result_has_its_keys() {
         "request_goodput",
         "output_throughput",
         "total_token_throughput",
-        "input_lens",
-        "output_lens",
-        "ttfts",
-        "itls",
-        "latencies",
-        "start_times",
-        "queue_times",
-        "generated_texts",
-        "errors",
         "max_output_tokens_per_s",
         "max_concurrent_requests",
         "rtfx",
@@ -151,6 +155,7 @@ fn vllms_result_has_its_keys() {
             keys.push(format!("{figure}_{latency}_ms"));
         }
     }
+    keys.extend(PER_REQUEST.map(String::from));
     for key in keys {
         assert!(result.get(&key).is_some(), "{key} is missing");
     }
@@ -192,17 +197,7 @@ fn vllms_figures_agree_with_each_other_and_with_the_record() {
     let array = |key: &str| numbers(&result[key]);
     let requests = figure("completed") as usize;
     assert_eq!(requests, 10 * 4 * 8, "ten windows of four rounds of eight");
-    for key in [
-        "input_lens",
-        "output_lens",
-        "ttfts",
-        "itls",
-        "latencies",
-        "start_times",
-        "queue_times",
-        "generated_texts",
-        "errors",
-    ] {
+    for key in PER_REQUEST {
         assert_eq!(
             result[key].as_array().map(Vec::len),
             Some(requests),
