@@ -53,10 +53,10 @@ impl Connections {
 
     /// One to the server of `uri` on which no request is under way.
     pub(super) async fn take(&self, uri: &Uri) -> Result<Connection, Failure> {
-        while let Some(mut connection) = self.kept(uri) {
-            if is_open(&mut connection) {
-                return Ok(connection);
-            }
+        // A task that has read much is told to pause, which would look like nothing to read.
+        let kept = tokio::task::unconstrained(async { self.kept(uri) });
+        if let Some(connection) = kept.await {
+            return Ok(connection);
         }
         let mut connector = self.connector.clone();
         let opened = async {
@@ -78,7 +78,14 @@ impl Connections {
     /// The one that was used last: it is the least likely to have been closed for idleness.
     fn kept(&self, uri: &Uri) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.get_mut(&origin(uri))?.pop()
+        let kept = idle.get_mut(&origin(uri))?;
+        let mut last = kept.pop()?;
+        if is_open(&mut last) {
+            return Some(last);
+        }
+        // The others have idled longer.
+        kept.retain_mut(is_open);
+        kept.pop()
     }
 }
 
@@ -130,19 +137,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_the_server_has_closed_is_replaced() {
+    async fn those_that_the_server_has_closed_are_replaced_however_many() {
+        // More than a task of tokio's may read without a pause.
+        const MANY: usize = 300;
         let (listener, uri) = server().await;
         let connections = Connections::new().expect("TLS");
-        let mut first = connections.take(&uri).await.expect("a connection");
-        drop(listener.accept().await.expect("a connection"));
-        // The end has arrived once it can be read.
-        let mut byte = [0];
-        let read = tokio::io::AsyncReadExt::read(&mut first, &mut byte).await;
-        assert_eq!(read.expect("an end"), 0);
-        let address = local_address(&first);
-        connections.give_back(&uri, first);
-        let second = connections.take(&uri).await.expect("a connection");
-        assert_ne!(local_address(&second), address);
+        let mut closed = Vec::new();
+        for _ in 0..MANY {
+            let mut connection = connections.take(&uri).await.expect("a connection");
+            drop(listener.accept().await.expect("a connection"));
+            // The end has arrived once it can be read.
+            let read = tokio::io::AsyncReadExt::read(&mut connection, &mut [0]).await;
+            assert_eq!(read.expect("an end"), 0);
+            closed.push(connection);
+        }
+        for connection in closed {
+            connections.give_back(&uri, connection);
+        }
+        let mut fresh = connections.take(&uri).await.expect("a connection");
+        let open = tokio::task::unconstrained(async { is_open(&mut fresh) });
+        assert!(open.await, "it is a new one");
+        assert!(connections.kept(&uri).is_none(), "none of them is kept");
     }
 
     #[tokio::test]

@@ -11,10 +11,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, buf::Chain};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use reqwest::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ureq_proto::BodyMode;
-use ureq_proto::client::state::{RecvBody, RecvResponse};
+use ureq_proto::client::state::{RecvBody, RecvResponse, SendBody};
 use ureq_proto::client::{
     Await100Result, Call, RecvBodyResult, RecvResponseResult, SendRequestResult,
 };
@@ -38,6 +40,42 @@ struct Buffers {
     decoded: Box<[u8]>,
 }
 
+/// What the requests of a client carry.
+#[derive(Clone)]
+pub(super) struct Headers {
+    /// Those that say how the connection is used, which the protocol must know of.
+    framing: HeaderMap,
+    /// All others, as they are written. `ureq-proto` would show them to a logger, keys and all.
+    lines: Bytes,
+}
+
+impl Headers {
+    pub fn new(headers: &HeaderMap) -> Headers {
+        const FRAMING: [HeaderName; 5] =
+            [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING];
+        let mut framing = HeaderMap::new();
+        let mut lines = Vec::new();
+        for (name, value) in headers {
+            if FRAMING.contains(name) {
+                framing.append(name, value.clone());
+            } else {
+                let name = name.as_str().as_bytes();
+                lines.extend([name, b": ", value.as_bytes(), b"\r\n"].concat());
+            }
+        }
+        Headers {
+            framing,
+            lines: lines.into(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Headers").finish_non_exhaustive()
+    }
+}
+
 /// A request as it will be sent.
 pub(super) struct Request {
     uri: Uri,
@@ -50,18 +88,11 @@ impl Request {
     ///
     /// # Errors
     /// For an address or headers that HTTP/1.1 cannot carry.
-    pub fn new(prepared: Prepared, headers: &HeaderMap) -> Result<Request, Failure> {
-        let body = prepared.body.clone();
-        encode(prepared, headers)
-            .map(|(uri, head, call)| Request {
-                uri,
-                bytes: head.chain(body),
-                call,
-            })
-            .map_err(|error| Failure {
-                cause: FailureCause::Connect,
-                message: format!("the request cannot be sent: {error}"),
-            })
+    pub fn new(prepared: Prepared, headers: &Headers) -> Result<Request, Failure> {
+        encode(prepared, headers).map_err(|error| Failure {
+            cause: FailureCause::Connect,
+            message: format!("the request cannot be sent: {error}"),
+        })
     }
 
     /// Where it goes.
@@ -70,35 +101,46 @@ impl Request {
     }
 }
 
-type Encoded = (Uri, Bytes, Call<RecvResponse>);
-
 /// Writes the head, and declares the body as sent: it goes out as it is.
-fn encode(prepared: Prepared, headers: &HeaderMap) -> Result<Encoded, Box<dyn std::error::Error>> {
+fn encode(prepared: Prepared, headers: &Headers) -> Result<Request, Box<dyn std::error::Error>> {
     let uri: Uri = prepared.url.as_str().parse()?;
     let mut request = http::Request::post(uri.clone()).body(())?;
-    let all = request.headers_mut();
-    all.clone_from(headers);
-    all.insert(CONTENT_LENGTH, prepared.body.len().into());
+    let framing = request.headers_mut();
+    framing.clone_from(&headers.framing);
+    framing.insert(CONTENT_LENGTH, prepared.body.len().into());
     if let Some(id) = prepared.request_id {
-        all.insert(REQUEST_ID, id.try_into()?);
+        framing.insert(REQUEST_ID, id.try_into()?);
     }
     let mut call = Call::new(request)?.proceed();
     let head = BUFFERS.with_borrow_mut(|Buffers { decoded, .. }| {
         let length = call.write(decoded)?;
-        Ok::<_, ureq_proto::Error>(Bytes::copy_from_slice(&decoded[..length]))
+        // The blank line that ends the head comes after the lines of our own.
+        let (first, blank) = decoded[..length].split_at(length.saturating_sub(2));
+        Ok::<_, ureq_proto::Error>([first, &headers.lines, blank].concat())
     })?;
     let unfinished = "its head is too long";
-    let mut call = match call.proceed()?.ok_or(unfinished)? {
-        SendRequestResult::SendBody(call) => call,
-        SendRequestResult::RecvResponse(call) => return Ok((uri, head, call)),
+    let call = match call.proceed()?.ok_or(unfinished)? {
+        SendRequestResult::RecvResponse(call) => call,
+        SendRequestResult::SendBody(call) => sent(call, prepared.body.len())?,
         // Nobody has to wait for the server's leave.
         SendRequestResult::Await100(call) => match call.proceed()? {
-            Await100Result::SendBody(call) => call,
-            Await100Result::RecvResponse(call) => return Ok((uri, head, call)),
+            Await100Result::SendBody(call) => sent(call, prepared.body.len())?,
+            Await100Result::RecvResponse(call) => call,
         },
     };
-    call.consume_direct_write(prepared.body.len())?;
-    Ok((uri, head, call.proceed().ok_or("its body is unfinished")?))
+    Ok(Request {
+        uri,
+        bytes: Bytes::from(head).chain(prepared.body),
+        call,
+    })
+}
+
+fn sent(
+    mut call: Call<SendBody>,
+    length: usize,
+) -> Result<Call<RecvResponse>, Box<dyn std::error::Error>> {
+    call.consume_direct_write(length)?;
+    Ok(call.proceed().ok_or("its body is not whole")?)
 }
 
 /// A request under way, and its response as far as it has come.
@@ -109,6 +151,8 @@ pub(super) struct Exchange {
     unsendable: Option<io::Error>,
     /// Bytes of the response that were read but need more of it to be decoded.
     rest: Vec<u8>,
+    /// The response's, once its head is read.
+    status: Option<StatusCode>,
     stage: Stage,
 }
 
@@ -117,7 +161,6 @@ enum Stage {
     Head(Call<RecvResponse>),
     Body(StatusCode, Call<RecvBody>),
     Ended {
-        status: StatusCode,
         reusable: bool,
     },
     /// Not to be read any further.
@@ -130,6 +173,7 @@ impl Exchange {
             unsent: Some(request.bytes),
             unsendable: None,
             rest: Vec::new(),
+            status: None,
             stage: Stage::Head(request.call),
         }
     }
@@ -144,7 +188,7 @@ impl Exchange {
         connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
         clock: Clock,
         mut take: impl FnMut(StatusCode, &[u8], u64) -> Result<(), Failure>,
-    ) -> Result<StatusCode, Failure> {
+    ) -> Result<(), Failure> {
         poll_fn(|cx| {
             self.poll_send(cx, connection);
             self.poll_receive(cx, connection, clock, &mut take)
@@ -152,14 +196,19 @@ impl Exchange {
         .await
     }
 
+    /// The response's status, if its head has come, however the rest of it ended.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
     /// Whether another request can follow on the connection.
     pub fn is_reusable(&self) -> bool {
-        let reusable = matches!(self.stage, Stage::Ended { reusable, .. } if reusable);
-        reusable && self.unsent.is_none() && self.rest.is_empty()
+        let can_follow = matches!(self.stage, Stage::Ended { reusable: true });
+        can_follow && self.unsent.is_none() && self.rest.is_empty()
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, connection: &mut (impl AsyncWrite + Unpin)) {
-        let Some(unsent) = &mut self.unsent else {
+        let (Some(unsent), None) = (&mut self.unsent, &self.unsendable) else {
             return;
         };
         let mut connection = Pin::new(connection);
@@ -181,7 +230,7 @@ impl Exchange {
         };
         match sent {
             Poll::Ready(Ok(())) => self.unsent = None,
-            Poll::Ready(Err(error)) => self.unsendable = self.unsendable.take().or(Some(error)),
+            Poll::Ready(Err(error)) => self.unsendable = Some(error),
             Poll::Pending => {}
         }
     }
@@ -192,7 +241,7 @@ impl Exchange {
         connection: &mut (impl AsyncRead + Unpin),
         clock: Clock,
         take: &mut impl FnMut(StatusCode, &[u8], u64) -> Result<(), Failure>,
-    ) -> Poll<Result<StatusCode, Failure>> {
+    ) -> Poll<Result<(), Failure>> {
         BUFFERS.with_borrow_mut(|Buffers { read, decoded }| {
             loop {
                 let kept = self.rest.len();
@@ -210,8 +259,8 @@ impl Exchange {
                     decoded,
                     &mut |status, bytes: &[u8]| take(status, bytes, arrived_ns),
                 )?;
-                if let Stage::Ended { status, .. } = self.stage {
-                    return Poll::Ready(Ok(status));
+                if let Stage::Ended { .. } = self.stage {
+                    return Poll::Ready(Ok(()));
                 }
             }
         })
@@ -262,17 +311,14 @@ impl Exchange {
         let Stage::Head(call) = std::mem::replace(&mut self.stage, Stage::Broken) else {
             return Ok(());
         };
+        self.status = Some(status);
         self.stage = match call.proceed() {
             Some(RecvResponseResult::RecvBody(call)) => Stage::Body(status, call),
             Some(RecvResponseResult::Cleanup(call)) => Stage::Ended {
-                status,
                 reusable: !call.must_close_connection(),
             },
             // A redirect is not followed: it would time two requests as one, and could carry the key elsewhere.
-            Some(RecvResponseResult::Redirect(_)) => Stage::Ended {
-                status,
-                reusable: false,
-            },
+            Some(RecvResponseResult::Redirect(_)) => Stage::Ended { reusable: false },
             None => return Err(malformed("a head that says nothing of its body")),
         };
         Ok(())
@@ -280,27 +326,27 @@ impl Exchange {
 
     /// Ends a response whose body has come whole.
     fn end_body(&mut self) {
-        if let Stage::Body(status, call) = std::mem::replace(&mut self.stage, Stage::Broken) {
+        if let Stage::Body(_, call) = std::mem::replace(&mut self.stage, Stage::Broken) {
             let reusable = match call.proceed() {
                 Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
                 Some(RecvBodyResult::Redirect(_)) | None => false,
             };
-            self.stage = Stage::Ended { status, reusable };
+            self.stage = Stage::Ended { reusable };
         }
     }
 
     /// The connection was closed, or broke with `error`.
-    fn close(&mut self, error: Option<io::Error>) -> Result<StatusCode, Failure> {
-        let stage = std::mem::replace(&mut self.stage, Stage::Broken);
-        let before = match stage {
-            Stage::Body(status, call)
-                if error.is_none()
+    fn close(&mut self, error: Option<io::Error>) -> Result<(), Failure> {
+        // TLS calls it an error where the server closes without a goodbye.
+        let closed = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+        let before = match std::mem::replace(&mut self.stage, Stage::Broken) {
+            Stage::Body(_, call)
+                if error.as_ref().is_none_or(closed)
                     && (call.body_mode() == BodyMode::CloseDelimited
                         || call.is_ended_chunked()) =>
             {
-                let reusable = false;
-                self.stage = Stage::Ended { status, reusable };
-                return Ok(status);
+                self.stage = Stage::Ended { reusable: false };
+                return Ok(());
             }
             Stage::Body(..) => "before the response's end",
             _ => "before a response",

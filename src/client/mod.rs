@@ -40,7 +40,7 @@ pub const REQUEST_ID: &str = "x-request-id";
 #[derive(Clone, Debug)]
 pub struct Client {
     connections: Connections,
-    headers: HeaderMap,
+    headers: http1::Headers,
     timeout: Duration,
     stream: bool,
     expected_events: usize,
@@ -119,7 +119,7 @@ impl Client {
     pub fn new(connections: Connections, config: &Config, clock: Clock) -> Client {
         Client {
             connections,
-            headers: headers(config),
+            headers: http1::Headers::new(&headers(config)),
             timeout: config.request_timeout,
             stream: config.stream,
             // One content event per token, and room for a few more.
@@ -155,12 +155,12 @@ impl Client {
             if exchange.is_reusable() {
                 self.connections.give_back(&uri, connection);
             }
-            match outcome {
-                Ok(status) if !status.is_success() => Err(refusal.failure(status)),
-                Ok(_) => Ok(()),
+            match exchange.status() {
+                // Why it refused says more than how its answer ended.
+                Some(status) if !status.is_success() => Err(refusal.failure(status)),
                 // A reset after the stream's own end mark loses nothing.
-                Err(_) if reader.is_done() => Ok(()),
-                Err(failure) => Err(failure),
+                _ if reader.is_done() => Ok(()),
+                _ => outcome,
             }
         };
         let result = match tokio::time::timeout(self.timeout, exchange).await {

@@ -20,7 +20,7 @@ fn exchange(body: &str) -> Exchange {
         reqwest::header::AUTHORIZATION,
         "Bearer key".parse().expect("a header"),
     )]);
-    Exchange::new(Request::new(prepared, &headers).expect("a request"))
+    Exchange::new(Request::new(prepared, &Headers::new(&headers)).expect("a request"))
 }
 
 /// The parts of a body and their times; what came of the exchange.
@@ -33,7 +33,8 @@ async fn run(exchange: &mut Exchange, connection: &mut DuplexStream) -> Ran {
         Ok(())
     };
     let result = exchange.run(connection, Clock::start(), take).await;
-    (parts, result)
+    let status = exchange.status();
+    (parts, result.map(|()| status.expect("a head")))
 }
 
 /// Reads a request whose body is `{}`.
@@ -171,6 +172,22 @@ async fn a_connection_that_ends_too_soon_is_a_cut_that_says_where() {
 }
 
 #[tokio::test]
+async fn a_status_stands_however_its_response_ended() {
+    for rest in [
+        "Content-Length: 10\r\n\r\nbus",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        let (mut ours, mut theirs) = duplex(4096);
+        let answer = format!("HTTP/1.1 503 Service Unavailable\r\n{rest}");
+        theirs.write_all(answer.as_bytes()).await.expect("room");
+        theirs.shutdown().await.expect("an end");
+        let mut exchange = exchange("{}");
+        run(&mut exchange, &mut ours).await.1.expect_err("no end");
+        assert_eq!(exchange.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_malformed() {
     let endless = format!("{OK}X: {}", "x".repeat(BUFFER_BYTES));
     for response in [
@@ -249,7 +266,7 @@ fn a_request_that_cannot_be_sent_is_a_failure_that_says_so() {
         keep_text: false,
         request_id: Some("two\nlines".to_owned()),
     };
-    let failure = Request::new(prepared, &HeaderMap::new()).err();
+    let failure = Request::new(prepared, &Headers::new(&HeaderMap::new())).err();
     let message = failure.expect("no request").message;
     assert!(
         message.starts_with("the request cannot be sent: "),
