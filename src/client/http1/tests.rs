@@ -258,6 +258,22 @@ async fn each_read_has_its_own_time_and_what_is_not_decoded_yet_its_later_one() 
 }
 
 #[test]
+fn the_protocol_sees_how_the_connection_is_used_and_no_key() {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        reqwest::header::AUTHORIZATION,
+        "Bearer key".parse().expect("a header"),
+    );
+    headers.insert(CONNECTION, "close".parse().expect("a header"));
+    let Headers { framing, lines } = Headers::new(&headers);
+    let seen: Vec<_> = framing.keys().collect();
+    assert_eq!(
+        (seen, &lines[..]),
+        (vec![&CONNECTION], &b"authorization: Bearer key\r\n"[..])
+    );
+}
+
+#[test]
 fn a_request_that_cannot_be_sent_is_a_failure_that_says_so() {
     let prepared = Prepared {
         url: "http://localhost/".parse().expect("a URL"),
