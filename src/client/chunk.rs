@@ -3,110 +3,161 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-/// What one stream event, or one whole response, said that the harness wants to know.
+use super::lenient;
+
+/// What one stream event, or one whole response, tells that the harness wants to know.
 #[derive(Debug, Default, PartialEq)]
-pub struct Said<'a> {
-    /// Generated text; empty for role-only, empty and usage-only events.
-    pub text: Cow<'a, str>,
-    /// `finish_reason`, once given.
+pub struct Delta<'a> {
+    /// Generated text that is no part of the answer: the thinking of a reasoning model.
+    pub reasoning: Cow<'a, str>,
+    /// Generated text of the answer: content, a refusal, the name and arguments of a tool call. Both are
+    /// empty for role-only, empty and usage-only events.
+    pub answer: Cow<'a, str>,
+    /// `finish_reason`, once given; an empty one is none.
     pub finish_reason: Option<Cow<'a, str>>,
     /// `usage`, once given.
-    pub usage: Option<Usage>,
-    /// The message of an `error` object, which ends the stream.
+    pub usage: Usage,
+    /// The words of an error object, which ends the response.
     pub error: Option<String>,
+    /// Whether it has the form of a completion at all.
+    pub has_choices: bool,
 }
 
-/// Token counts as the server states them.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+impl Delta<'_> {
+    /// Whether it carries generated text.
+    pub fn has_text(&self) -> bool {
+        !self.reasoning.is_empty() || !self.answer.is_empty()
+    }
+}
+
+/// Token counts as the server states them; `None` where it does not, or where what it states is no count.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt, chat template included.
-    pub prompt_tokens: u32,
+    pub prompt_tokens: Option<u32>,
     /// Tokens generated.
-    #[serde(default)]
-    pub completion_tokens: u32,
+    pub completion_tokens: Option<u32>,
 }
 
+/// The usual form of an event, which is read without building a tree.
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
     choices: Vec<Choice<'a>>,
     usage: Option<Usage>,
-    error: Option<serde_json::Value>,
+    error: Option<IgnoredAny>,
+    #[serde(borrow)]
+    object: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
-    #[serde(borrow, alias = "message")]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    text: Text<'a>,
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
     #[serde(borrow)]
     finish_reason: Option<Text<'a>>,
+    usage: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
+struct Message<'a> {
+    #[serde(borrow)]
     content: Option<Text<'a>>,
     // Reasoning models stream their thinking under one of these names; the tokens are generated all the same.
-    #[serde(borrow, default, alias = "reasoning")]
+    #[serde(borrow)]
     reasoning_content: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning: Option<Text<'a>>,
+    refusal: Option<IgnoredAny>,
+    tool_calls: Option<IgnoredAny>,
+    function_call: Option<IgnoredAny>,
 }
 
 /// A string borrowed from the event where it holds no escapes.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads one event's data, or one whole response.
 ///
 /// # Errors
-/// The JSON error, where the bytes are not JSON of either form.
-pub fn parse(data: &[u8]) -> Result<Said<'_>, serde_json::Error> {
-    let chunk: Chunk<'_> = serde_json::from_slice(data)?;
-    let mut said = Said {
-        usage: chunk.usage,
-        error: chunk.error.map(error_message),
-        ..Said::default()
-    };
-    for choice in chunk.choices {
-        let (content, reasoning) = match choice.delta {
-            Some(delta) => (delta.content, delta.reasoning_content),
-            None => (None, None),
+/// The JSON error, where the bytes are no JSON even if read leniently.
+pub fn parse(data: &[u8]) -> Result<Delta<'_>, serde_json::Error> {
+    match serde_json::from_slice::<Chunk<'_>>(data) {
+        Ok(chunk) if chunk.is_usual() => Ok(chunk.into_delta()),
+        // Another form, or nothing but an error, or members that are not of their usual types.
+        _ => lenient::parse(data),
+    }
+}
+
+impl<'a> Chunk<'a> {
+    /// Whether nothing of it can be read in two ways.
+    fn is_usual(&self) -> bool {
+        let is_error = self.object.as_ref().is_some_and(|o| o.0 == "error");
+        let says = !self.choices.is_empty() || self.usage.is_some();
+        let counts = |usage: Usage| usage.completion_tokens.is_some();
+        says && self.usage.is_none_or(counts)
+            && !is_error
+            && self.error.is_none()
+            && self.choices.iter().all(Choice::is_usual)
+    }
+
+    fn into_delta(self) -> Delta<'a> {
+        let mut delta = Delta {
+            usage: self.usage.unwrap_or_default(),
+            has_choices: !self.choices.is_empty(),
+            ..Delta::default()
         };
-        for piece in [Some(choice.text), reasoning, content]
-            .into_iter()
-            .flatten()
-        {
-            if said.text.is_empty() {
-                said.text = piece.0;
-            } else {
-                said.text.to_mut().push_str(&piece.0);
+        for choice in self.choices {
+            let text = choice.text.map(|text| text.0);
+            if let Some(message) = choice.delta.or(choice.message) {
+                let reasoning = message.reasoning_content.or(message.reasoning);
+                append(&mut delta.reasoning, reasoning.map(|text| text.0));
+                append(&mut delta.answer, message.content.map(|text| text.0));
             }
+            append(&mut delta.answer, text);
+            let reason = choice.finish_reason.map(|reason| reason.0);
+            let reason = reason.filter(|reason| !reason.is_empty());
+            delta.finish_reason = reason.or(delta.finish_reason);
         }
-        said.finish_reason = choice.finish_reason.map(|r| r.0).or(said.finish_reason);
-    }
-    Ok(said)
-}
-
-/// The message of an error object in OpenAI's form, or the object itself.
-fn error_message(error: serde_json::Value) -> String {
-    match error.get("message").and_then(|m| m.as_str()) {
-        Some(message) => message.to_owned(),
-        None => error.to_string(),
+        delta
     }
 }
 
-/// The message of an HTTP error body: OpenAI's and vLLM's JSON forms, else the body's first words.
-pub fn error_in_body(body: &[u8]) -> String {
-    let json = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
-    match json.get("error").cloned() {
-        Some(error) => error_message(error),
-        None => match json.get("message").or(json.get("detail")) {
-            Some(serde_json::Value::String(message)) => message.clone(),
-            _ => super::excerpt(body),
-        },
+impl Choice<'_> {
+    fn is_usual(&self) -> bool {
+        let text = self.text.as_ref().is_some_and(|text| !text.0.is_empty());
+        let texts = [self.delta.is_some(), self.message.is_some(), text];
+        let messages = || self.delta.iter().chain(&self.message);
+        texts.into_iter().filter(|has| *has).count() <= 1
+            && self.usage.is_none()
+            && self.error.is_none()
+            && messages().all(Message::is_usual)
+    }
+}
+
+impl Message<'_> {
+    fn is_usual(&self) -> bool {
+        (self.reasoning_content.is_none() || self.reasoning.is_none())
+            && self.refusal.is_none()
+            && self.tool_calls.is_none()
+            && self.function_call.is_none()
+    }
+}
+
+/// Adds a piece of text; the first stays borrowed.
+fn append<'a>(text: &mut Cow<'a, str>, piece: Option<Cow<'a, str>>) {
+    match piece {
+        Some(piece) if text.is_empty() => *text = piece,
+        Some(piece) => text.to_mut().push_str(&piece),
+        None => {}
     }
 }
 
@@ -115,8 +166,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shape_of_event_is_understood() {
-        let cases: [(&str, &str, Option<&str>, Option<u32>); 9] = [
+    fn every_usual_shape_of_event_is_understood() {
+        let cases: [(&str, &str, Option<&str>, Option<u32>); 8] = [
             (
                 r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
                 "",
@@ -136,15 +187,15 @@ mod tests {
                 None,
             ),
             (
-                r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#,
-                "hm",
-                None,
-                None,
-            ),
-            (
                 r#"{"choices":[{"delta":{"content":null},"finish_reason":"length"}]}"#,
                 "",
                 Some("length"),
+                None,
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":"a"},"finish_reason":""}]}"#,
+                "a",
+                None,
                 None,
             ),
             (
@@ -165,36 +216,32 @@ mod tests {
                 Some("stop"),
                 Some(2),
             ),
-            (r#"{"object":"ping"}"#, "", None, None),
         ];
         for (json, text, finish, output) in cases {
-            let said = parse(json.as_bytes()).unwrap();
-            assert_eq!(said.text, text, "{json}");
-            assert_eq!(said.finish_reason.as_deref(), finish, "{json}");
-            assert_eq!(said.usage.map(|u| u.completion_tokens), output, "{json}");
+            let chunk: Chunk<'_> = serde_json::from_str(json).unwrap();
+            assert!(chunk.is_usual(), "{json}");
+            let delta = parse(json.as_bytes()).unwrap();
+            assert_eq!(delta.answer, text, "{json}");
+            assert_eq!(delta.finish_reason.as_deref(), finish, "{json}");
+            assert_eq!(delta.usage.completion_tokens, output, "{json}");
+            assert_eq!(delta.error, None, "{json}");
+            // What is read without a tree is what the tree would have given.
+            assert_eq!(lenient::parse(json.as_bytes()).unwrap(), delta, "{json}");
         }
+    }
+
+    #[test]
+    fn reasoning_is_kept_apart_from_the_answer() {
+        let delta = parse(br#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#).unwrap();
+        assert_eq!((&*delta.reasoning, &*delta.answer), ("hm", ""));
+        let delta =
+            parse(br#"{"choices":[{"message":{"reasoning":"hm","content":"yes"}}]}"#).unwrap();
+        assert_eq!((&*delta.reasoning, &*delta.answer), ("hm", "yes"));
     }
 
     #[test]
     fn plain_content_is_borrowed_from_the_event() {
-        let said = parse(br#"{"choices":[{"delta":{"content":"plain"}}]}"#).unwrap();
-        assert!(matches!(said.text, Cow::Borrowed("plain")));
-    }
-
-    #[test]
-    fn error_objects_give_their_message() {
-        for (body, message) in [
-            (
-                r#"{"error":{"message":"too long","type":"BadRequestError","code":400}}"#,
-                "too long",
-            ),
-            (r#"{"object":"error","message":"no model"}"#, "no model"),
-            (r#"{"detail":"Not Found"}"#, "Not Found"),
-            ("Bad Gateway", "Bad Gateway"),
-        ] {
-            assert_eq!(error_in_body(body.as_bytes()), message);
-        }
-        let said = parse(br#"{"error":{"message":"boom"}}"#).unwrap();
-        assert_eq!(said.error.as_deref(), Some("boom"));
+        let delta = parse(br#"{"choices":[{"delta":{"content":"plain"}}]}"#).unwrap();
+        assert!(matches!(delta.answer, Cow::Borrowed("plain")));
     }
 }

@@ -7,12 +7,14 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, buf::Chain};
 use reqwest::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, LOCATION,
+    TRANSFER_ENCODING,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ureq_proto::BodyMode;
@@ -151,9 +153,19 @@ pub(super) struct Exchange {
     unsendable: Option<io::Error>,
     /// Bytes of the response that were read but need more of it to be decoded.
     rest: Vec<u8>,
-    /// The response's, once its head is read.
-    status: Option<StatusCode>,
+    /// The response's, once it is read.
+    head: Option<Head>,
+    /// Whether what was taken of the body is all that matters of it.
+    is_over: bool,
     stage: Stage,
+}
+
+/// What matters of a response's head.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub status: StatusCode,
+    /// Where a redirect leads, as the server wrote it.
+    pub location: Option<String>,
 }
 
 /// How far a response is read.
@@ -173,13 +185,14 @@ impl Exchange {
             unsent: Some(request.bytes),
             unsendable: None,
             rest: Vec::new(),
-            status: None,
+            head: None,
+            is_over: false,
             stage: Stage::Head(request.call),
         }
     }
 
-    /// Sends the request and reads the response to its end. `take` is given each read's part of the body, and
-    /// when it was read (ns).
+    /// Sends the request and reads the response to its end, or until `take` breaks off; a further call reads
+    /// on. `take` is given each read's part of the body, and when it was read (ns).
     ///
     /// # Errors
     /// Those of `take`, and a connection that ends or speaks otherwise than it should.
@@ -187,8 +200,12 @@ impl Exchange {
         &mut self,
         connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
         clock: Clock,
-        mut take: impl FnMut(StatusCode, &[u8], u64) -> Result<(), Failure>,
+        mut take: impl FnMut(StatusCode, &[u8], u64) -> Taken,
     ) -> Result<(), Failure> {
+        self.is_over = false;
+        if let Stage::Ended { .. } = self.stage {
+            return Ok(());
+        }
         poll_fn(|cx| {
             self.poll_send(cx, connection);
             self.poll_receive(cx, connection, clock, &mut take)
@@ -196,9 +213,9 @@ impl Exchange {
         .await
     }
 
-    /// The response's status, if its head has come, however the rest of it ended.
-    pub fn status(&self) -> Option<StatusCode> {
-        self.status
+    /// The response's head, if it has come, however the rest ended.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
     }
 
     /// Whether another request can follow on the connection.
@@ -240,7 +257,7 @@ impl Exchange {
         cx: &mut Context<'_>,
         connection: &mut (impl AsyncRead + Unpin),
         clock: Clock,
-        take: &mut impl FnMut(StatusCode, &[u8], u64) -> Result<(), Failure>,
+        take: &mut impl FnMut(StatusCode, &[u8], u64) -> Taken,
     ) -> Poll<Result<(), Failure>> {
         BUFFERS.with_borrow_mut(|Buffers { read, decoded }| {
             loop {
@@ -259,7 +276,7 @@ impl Exchange {
                     decoded,
                     &mut |status, bytes: &[u8]| take(status, bytes, arrived_ns),
                 )?;
-                if let Stage::Ended { .. } = self.stage {
+                if self.is_over || matches!(self.stage, Stage::Ended { .. }) {
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -271,21 +288,21 @@ impl Exchange {
         &mut self,
         mut bytes: &[u8],
         decoded: &mut [u8],
-        take: &mut impl FnMut(StatusCode, &[u8]) -> Result<(), Failure>,
+        take: &mut impl FnMut(StatusCode, &[u8]) -> Taken,
     ) -> Result<(), Failure> {
         loop {
             let used = match &mut self.stage {
                 Stage::Head(call) => {
                     let (used, response) = call.try_response(bytes, false).map_err(malformed)?;
                     if let Some(response) = response {
-                        self.end_head(response.status())?;
+                        self.end_head(&response)?;
                     }
                     used
                 }
                 Stage::Body(status, call) => {
                     let (used, length) = call.read(bytes, decoded).map_err(malformed)?;
                     if length > 0 {
-                        take(*status, &decoded[..length])?;
+                        self.is_over |= take(*status, &decoded[..length])?.is_break();
                     }
                     if call.can_proceed() && call.body_mode() != BodyMode::CloseDelimited {
                         self.end_body();
@@ -307,11 +324,24 @@ impl Exchange {
     }
 
     /// Goes on to the body, if there is one.
-    fn end_head(&mut self, status: StatusCode) -> Result<(), Failure> {
+    fn end_head(&mut self, response: &http::Response<()>) -> Result<(), Failure> {
         let Stage::Head(call) = std::mem::replace(&mut self.stage, Stage::Broken) else {
             return Ok(());
         };
-        self.status = Some(status);
+        let status = response.status();
+        let header = |name: HeaderName| {
+            let value = response.headers().get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        self.head = Some(Head {
+            status,
+            location: header(LOCATION),
+        });
+        let coding =
+            header(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+        if let Some(coding) = coding {
+            return Err(compressed(&coding));
+        }
         self.stage = match call.proceed() {
             Some(RecvResponseResult::RecvBody(call)) => Stage::Body(status, call),
             Some(RecvResponseResult::Cleanup(call)) => Stage::Ended {
@@ -360,6 +390,19 @@ impl Exchange {
             cause: FailureCause::StreamCut,
             message,
         })
+    }
+}
+
+/// What came of a part of the body: whether more of it is wanted.
+pub(super) type Taken = Result<ControlFlow<()>, Failure>;
+
+fn compressed(coding: &str) -> Failure {
+    Failure {
+        cause: FailureCause::Compressed,
+        message: format!(
+            "the response is compressed (Content-Encoding: {}), which bundles tokens and was not asked for: turn compression off in the server or the proxy before it",
+            super::one_line(coding)
+        ),
     }
 }
 

@@ -3,7 +3,10 @@
 mod chunk;
 mod clock;
 mod connections;
+mod finish;
 mod http1;
+mod json_repair;
+mod lenient;
 mod payload;
 mod plain_event;
 mod record;
@@ -11,24 +14,25 @@ mod response;
 mod sse;
 mod timestamps;
 
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use ureq_proto::http::StatusCode;
 use url::Url;
 
 use crate::config::Config;
 
-pub(crate) use chunk::error_in_body;
 pub use clock::Clock;
 pub use connections::Connections;
+pub(crate) use lenient::error_in_body;
 pub use payload::PayloadTemplate;
 pub use record::{
     Block, BlockStage, Completion, Failure, FailureCause, Outcome, RequestRecord, TokenSource,
 };
-pub use sse::{SseDecoder, SseError};
+pub use sse::{EventName, SseDecoder, SseError};
 pub use timestamps::Timestamps;
 
 use response::{Reader, Refusal};
@@ -95,6 +99,8 @@ fn headers(config: &Config) -> HeaderMap {
     for (name, value) in [
         (CONTENT_TYPE, "application/json"),
         (USER_AGENT, concat!("servemark/", env!("CARGO_PKG_VERSION"))),
+        // A coding would bundle tokens, and no arrival could be timed.
+        (ACCEPT_ENCODING, "identity"),
     ] {
         headers
             .entry(name)
@@ -151,15 +157,22 @@ impl Client {
                 true => reader.take(bytes, arrived_ns, events),
                 false => refusal.take(bytes),
             };
-            let outcome = exchange.run(&mut connection, self.clock, take).await;
+            let mut outcome = exchange.run(&mut connection, self.clock, take).await;
+            if reader.is_done() {
+                // A reset after the stream's own end mark loses nothing.
+                outcome = Ok(());
+                let rest = exchange.run(&mut connection, self.clock, |_, _, _| {
+                    Ok(ControlFlow::Continue(()))
+                });
+                // Whatever comes of it; it has no part in the answer.
+                let _ = tokio::time::timeout(END_GRACE, rest).await;
+            }
             if exchange.is_reusable() {
                 self.connections.give_back(&uri, connection);
             }
-            match exchange.status() {
-                // Why it refused says more than how its answer ended.
-                Some(status) if !status.is_success() => Err(refusal.failure(status)),
-                // A reset after the stream's own end mark loses nothing.
-                _ if reader.is_done() => Ok(()),
+            match exchange.head() {
+                // Why it refused tells more than how its answer ended.
+                Some(head) if !head.status.is_success() => Err(refusal.failure(head)),
                 _ => outcome,
             }
         };
@@ -182,6 +195,10 @@ impl Client {
     }
 }
 
+/// How long a connection may take to end a stream whose end mark has come, so that it can serve the next
+/// request; else it is closed.
+const END_GRACE: Duration = Duration::from_millis(10);
+
 /// The innermost source of an error says what the operating system said.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
@@ -191,11 +208,22 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// The first 160 characters of some bytes, on one line, for a message.
+/// The start of some bytes on one line, for a message.
 fn excerpt(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(160) {
+    one_line(&String::from_utf8_lossy(
+        &bytes[..bytes.len().min(2 * MESSAGE_CHARS)],
+    ))
+}
+
+/// Most characters of a server's words in a message.
+const MESSAGE_CHARS: usize = 300;
+
+/// A server's words on one line, without control characters, and cut to a length that a message bears.
+fn one_line(text: &str) -> String {
+    let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(MESSAGE_CHARS) {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
     }

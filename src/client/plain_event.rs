@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::chunk::Said;
+use super::chunk::{Delta, Usage};
 
 /// What stands around the text in a stream's plain content events.
 ///
@@ -16,15 +16,23 @@ pub(super) struct PlainEvent {
     before: Vec<u8>,
     /// From the quote behind the text on.
     after: Vec<u8>,
+    /// Whether the text is reasoning, not the answer's.
+    is_reasoning: bool,
 }
 
 impl PlainEvent {
-    /// Learns from an event that said `said`, if that was text alone.
-    pub fn learn(&mut self, data: &[u8], said: &Said<'_>) {
-        let Cow::Borrowed(text) = said.text else {
+    /// Learns from an event that gave `delta`, if that was one text alone.
+    pub fn learn(&mut self, data: &[u8], delta: &Delta<'_>) {
+        let (text, is_reasoning) = match (&delta.reasoning, &delta.answer) {
+            (text, other) if other.is_empty() => (text, true),
+            (other, text) if other.is_empty() => (text, false),
+            _ => return,
+        };
+        let Cow::Borrowed(text) = *text else {
             return;
         };
-        let plain = said.finish_reason.is_none() && said.usage.is_none() && said.error.is_none();
+        let tells_more = delta.finish_reason.is_some() || delta.error.is_some();
+        let plain = !tells_more && delta.usage == Usage::default();
         // The text is a part of `data`: where it lies is where it points to.
         let begin = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
         if !plain || text.is_empty() || begin >= data.len() {
@@ -37,7 +45,13 @@ impl PlainEvent {
             self.before.extend_from_slice(before);
             self.after.clear();
             self.after.extend_from_slice(after);
+            self.is_reasoning = is_reasoning;
         }
+    }
+
+    /// Whether the text of a plain event is reasoning.
+    pub fn is_reasoning(&self) -> bool {
+        self.is_reasoning
     }
 
     /// The text of an event that is plain, not yet known to be UTF-8; `None` where it has to be parsed whole.
@@ -94,12 +108,27 @@ mod tests {
             let event = event(text);
             let whole = chunk::parse(event.as_bytes()).expect("JSON");
             let text = plain.text(event.as_bytes()).expect("plain");
-            assert_eq!(*text, *whole.text.as_bytes());
+            assert_eq!(*text, *whole.answer.as_bytes());
         }
         assert!(matches!(
             plain.text(event("b").as_bytes()),
             Some(Cow::Borrowed(b"b"))
         ));
+    }
+
+    #[test]
+    fn reasoning_is_learnt_as_reasoning_until_the_answer_begins() {
+        let reasoning = event("a").replace("content", "reasoning_content");
+        let mut plain = learnt(&reasoning);
+        assert!(plain.is_reasoning());
+        let answer = event("b");
+        assert_eq!(plain.text(answer.as_bytes()), None);
+        plain.learn(
+            answer.as_bytes(),
+            &chunk::parse(answer.as_bytes()).expect("JSON"),
+        );
+        assert!(!plain.is_reasoning());
+        assert_eq!(plain.text(reasoning.as_bytes()), None);
     }
 
     #[test]

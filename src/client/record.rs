@@ -47,10 +47,14 @@ pub struct Completion {
     pub last_byte_ns: u64,
     /// Arrival of each content event (ns), in order; empty when the response was not streamed.
     pub content_ns: Timestamps,
+    /// Arrival of the first event of the answer itself (ns), where reasoning came before it.
+    pub first_answer_ns: Option<u64>,
     /// Tokens of the prompt as the server counted them, if it said so.
     pub usage_input: Option<u32>,
-    /// Tokens generated as the server counted them, if it said so.
+    /// Tokens generated as the server counted them, if it said so and that can be.
     pub usage_output: Option<u32>,
+    /// Whether the server counted no token although text came; then `usage_output` is `None`.
+    pub counts_zero: bool,
     /// Tokens of the prompt as the harness's tokenizer counted them.
     pub prompt_tokens: u32,
     /// The generated text, if it was asked to be kept or the server did not count it.
@@ -110,8 +114,26 @@ pub enum FailureCause {
     StreamCut,
     /// Bytes that are not the event stream or JSON that was promised.
     Malformed,
-    /// The stream carried an `error` event.
+    /// The stream carried an error, as an event of that name or as an error object.
     ServerError,
+    /// The whole of a response with status 200 is an error object.
+    ErrorAnswer,
+    /// One JSON answer where a stream was asked for, or a stream where one answer was.
+    OtherForm,
+    /// A response in a content coding such as gzip, which nobody asked for.
+    Compressed,
+    /// The response ended without a token.
+    EmptyAnswer,
+    /// The response ended, but no `finish_reason` says that the answer did.
+    NoFinishReason,
+    /// The server stopped the request: `finish_reason` is `abort` or the like.
+    Aborted,
+    /// `finish_reason` is `error` or the like.
+    FinishedInError,
+    /// `finish_reason` is `content_filter`.
+    Filtered,
+    /// A `finish_reason` of which nobody knows whether the answer is whole.
+    UnknownFinishReason,
     /// The safety check itself failed.
     SafetyCheck,
     /// The prompt could not be made.
@@ -121,12 +143,21 @@ pub enum FailureCause {
 }
 
 impl FailureCause {
-    const NAMED: [FailureCause; 7] = [
+    const NAMED: [FailureCause; 16] = [
         FailureCause::Connect,
         FailureCause::Timeout,
         FailureCause::StreamCut,
         FailureCause::Malformed,
         FailureCause::ServerError,
+        FailureCause::ErrorAnswer,
+        FailureCause::OtherForm,
+        FailureCause::Compressed,
+        FailureCause::EmptyAnswer,
+        FailureCause::NoFinishReason,
+        FailureCause::Aborted,
+        FailureCause::FinishedInError,
+        FailureCause::Filtered,
+        FailureCause::UnknownFinishReason,
         FailureCause::SafetyCheck,
         FailureCause::Prompt,
     ];
@@ -153,6 +184,15 @@ impl std::fmt::Display for FailureCause {
             FailureCause::StreamCut => f.write_str("stream cut short"),
             FailureCause::Malformed => f.write_str("malformed response"),
             FailureCause::ServerError => f.write_str("error event in stream"),
+            FailureCause::ErrorAnswer => f.write_str("error object as answer"),
+            FailureCause::OtherForm => f.write_str("answer of another form"),
+            FailureCause::Compressed => f.write_str("compressed response"),
+            FailureCause::EmptyAnswer => f.write_str("empty answer"),
+            FailureCause::NoFinishReason => f.write_str("no finish reason"),
+            FailureCause::Aborted => f.write_str("aborted by the server"),
+            FailureCause::FinishedInError => f.write_str("finish reason of an error"),
+            FailureCause::Filtered => f.write_str("cut by a content filter"),
+            FailureCause::UnknownFinishReason => f.write_str("unknown finish reason"),
             FailureCause::SafetyCheck => f.write_str("safety check failed"),
             FailureCause::Prompt => f.write_str("prompt generation failed"),
             FailureCause::Unknown => f.write_str("unknown cause"),

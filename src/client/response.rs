@@ -1,57 +1,92 @@
 //! Folds the bytes of one response into a [`Completion`].
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ureq_proto::http::StatusCode;
-
-use super::chunk::{self, Said};
+use super::chunk::{self, Delta};
+use super::finish::Ended;
+use super::http1::{Head, Taken};
+use super::lenient::error_in_body;
 use super::plain_event::PlainEvent;
-use super::sse::{SseDecoder, SseError};
+use super::sse::{EventName, SseDecoder, SseError};
 use super::{Completion, Failure, FailureCause, Prepared, Timestamps};
 
 /// The state of one response while it arrives.
 pub(super) struct Reader {
     body: Body,
-    done: bool,
+    answer: Answer,
     keep_text: bool,
+}
+
+enum Body {
+    Stream {
+        decoder: SseDecoder,
+        /// The start of what came before any event, most often nothing: it tells what came in place of a stream.
+        eventless: Vec<u8>,
+    },
+    Whole(Vec<u8>),
+}
+
+/// What the response has told so far.
+struct Answer {
+    /// Whether an event has come.
+    has_event: bool,
+    /// Whether the stream's end mark has come.
+    is_done: bool,
+    has_reasoning: bool,
     /// UTF-8 is looked for once, at the end.
     text: Vec<u8>,
     plain: PlainEvent,
     completion: Completion,
 }
 
-enum Body {
-    Stream(SseDecoder),
-    Whole(Vec<u8>),
-}
+/// Most that is kept of a body which is no answer: the reason stands at its start.
+const MOST_OF_REFUSAL: usize = 64 * 1024;
+
+const REFUSED_KEY: &str = "the server refuses the key: set OPENAI_API_KEY (or Authorization in MODEL_HEADERS) to one it accepts";
 
 /// The body of a response that is not 2xx.
 #[derive(Default)]
 pub(super) struct Refusal(Vec<u8>);
 
 impl Refusal {
-    /// Most that is kept: the reason stands in the beginning.
-    const MOST_BYTES: usize = 64 * 1024;
-
     /// Takes bytes of the body.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let room = Refusal::MOST_BYTES - self.0.len();
-        self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        Ok(())
+    pub fn take(&mut self, bytes: &[u8]) -> Taken {
+        keep_start(&mut self.0, bytes);
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// What it says.
-    pub fn failure(&self, status: StatusCode) -> Failure {
+    /// What it says; nothing of the body of a refused key, as that may repeat the key.
+    pub fn failure(&self, head: &Head) -> Failure {
+        let message = match &head.location {
+            _ if matches!(head.status.as_u16(), 401 | 403) => REFUSED_KEY.to_owned(),
+            Some(location) if head.status.is_redirection() => format!(
+                "redirected to {}: give that address in MODEL_ENDPOINTS, as redirects are not followed",
+                without_query(location)
+            ),
+            _ => error_in_body(&self.0),
+        };
         Failure {
-            cause: FailureCause::Http(status.as_u16()),
-            message: chunk::error_in_body(&self.0),
+            cause: FailureCause::Http(head.status.as_u16()),
+            message,
         }
     }
 }
 
+/// A redirect's address; its query may hold a key.
+fn without_query(location: &str) -> String {
+    let end = location.find(['?', '#']).unwrap_or(location.len());
+    super::one_line(&location[..end])
+}
+
+fn keep_start(kept: &mut Vec<u8>, bytes: &[u8]) {
+    let room = MOST_OF_REFUSAL - kept.len();
+    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+}
+
 impl From<SseError> for Failure {
     fn from(error: SseError) -> Failure {
-        malformed(error)
+        failure(FailureCause::Malformed, error)
     }
 }
 
@@ -59,259 +94,256 @@ impl Reader {
     pub fn new(stream: bool, expected_events: usize, prepared: &Prepared) -> Reader {
         Reader {
             body: match stream {
-                true => Body::Stream(SseDecoder::default()),
+                true => Body::Stream {
+                    decoder: SseDecoder::default(),
+                    eventless: Vec::new(),
+                },
                 false => Body::Whole(Vec::new()),
             },
-            done: false,
             keep_text: prepared.keep_text,
-            // Kept until the server has counted its tokens; grows a few times, not per token.
-            text: Vec::new(),
-            plain: PlainEvent::default(),
-            completion: Completion {
-                last_byte_ns: 0,
-                content_ns: match stream {
-                    true => Timestamps::with_capacity(expected_events),
-                    false => Timestamps::default(),
+            answer: Answer {
+                has_event: false,
+                is_done: false,
+                has_reasoning: false,
+                // Kept until the server has counted its tokens; grows a few times, not per token.
+                text: Vec::new(),
+                plain: PlainEvent::default(),
+                completion: Completion {
+                    last_byte_ns: 0,
+                    content_ns: match stream {
+                        true => Timestamps::with_capacity(expected_events),
+                        false => Timestamps::default(),
+                    },
+                    first_answer_ns: None,
+                    usage_input: None,
+                    usage_output: None,
+                    counts_zero: false,
+                    prompt_tokens: prepared.prompt_tokens,
+                    text: None,
+                    counted_output: None,
+                    finish_reason: None,
                 },
-                usage_input: None,
-                usage_output: None,
-                prompt_tokens: prepared.prompt_tokens,
-                text: None,
-                counted_output: None,
-                finish_reason: None,
             },
         }
     }
 
     /// Whether the stream's end mark was read.
     pub fn is_done(&self) -> bool {
-        self.done
+        self.answer.is_done
     }
 
-    /// Takes bytes that arrived at `arrived_ns`.
-    pub fn take(
-        &mut self,
-        bytes: &[u8],
-        arrived_ns: u64,
-        events: &AtomicU32,
-    ) -> Result<(), Failure> {
-        self.completion.last_byte_ns = arrived_ns;
+    /// Takes bytes that arrived at `arrived_ns`; breaks off at the stream's end mark.
+    pub fn take(&mut self, bytes: &[u8], arrived_ns: u64, events: &AtomicU32) -> Taken {
+        let answer = &mut self.answer;
+        answer.completion.last_byte_ns = arrived_ns;
         match &mut self.body {
-            Body::Whole(whole) => {
-                whole.extend_from_slice(bytes);
-                Ok(())
+            Body::Whole(whole) => whole.extend_from_slice(bytes),
+            Body::Stream { decoder, eventless } => {
+                decoder.feed(bytes, |name, data| answer.event(name, data, arrived_ns))?;
+                if !answer.has_event {
+                    keep_start(eventless, bytes);
+                }
+                // The end mark is one, although its event may not have ended.
+                answer.is_done |= decoder.pending().is_some_and(is_end_mark);
+                let count = answer.completion.content_ns.len() as u32;
+                events.store(count, Ordering::Relaxed);
             }
-            Body::Stream(decoder) => {
-                let (completion, done) = (&mut self.completion, &mut self.done);
-                let (text, plain) = (&mut self.text, &mut self.plain);
-                decoder.feed(bytes, |data| {
-                    if *done {
-                        return Ok(());
-                    }
-                    if let Some(piece) = plain.text(data) {
-                        if !piece.is_empty() {
-                            completion.content_ns.push(arrived_ns);
-                            text.extend_from_slice(&piece);
-                        }
-                        return Ok(());
-                    }
-                    if data == b"[DONE]" {
-                        *done = true;
-                        return Ok(());
-                    }
-                    let said = chunk::parse(data).map_err(malformed)?;
-                    if !said.text.is_empty() {
-                        completion.content_ns.push(arrived_ns);
-                    }
-                    plain.learn(data, &said);
-                    note(completion, text, said)
-                })?;
-                events.store(completion.content_ns.len() as u32, Ordering::Relaxed);
-                Ok(())
+        }
+        Ok(match answer.is_done {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Ends the response, and judges whether it is an answer.
+    pub fn finish(mut self) -> Result<Completion, Failure> {
+        let answer = &mut self.answer;
+        match &mut self.body {
+            Body::Whole(whole) => answer.read_whole(whole)?,
+            Body::Stream { decoder, eventless } => {
+                let at_ns = answer.completion.last_byte_ns;
+                match decoder.finish(|name, data| answer.event(name, data, at_ns)) {
+                    // An event that was cut is none.
+                    Err(failure) if failure.cause == FailureCause::Malformed => {}
+                    other => other?,
+                }
+                if !answer.has_event && !eventless.trim_ascii().is_empty() {
+                    return Err(no_stream(eventless));
+                }
+                answer.require_end()?;
             }
+        }
+        self.answer.into_completion(self.keep_text)
+    }
+}
+
+impl Answer {
+    /// Reads an event that arrived at `arrived_ns`.
+    fn event(&mut self, name: EventName, data: &[u8], arrived_ns: u64) -> Result<(), Failure> {
+        self.has_event = true;
+        if self.is_done {
+            return Ok(());
+        }
+        if name == EventName::Message
+            && let Some(piece) = self.plain.text(data)
+        {
+            if !piece.is_empty() {
+                self.text.extend_from_slice(&piece);
+                let is_reasoning = self.plain.is_reasoning();
+                self.content_at(arrived_ns, is_reasoning, !is_reasoning);
+            }
+            return Ok(());
+        }
+        if is_end_mark(data) {
+            self.is_done = true;
+            return Ok(());
+        }
+        if name == EventName::Error {
+            return Err(failure(FailureCause::ServerError, error_in_body(data)));
+        }
+        let delta = match chunk::parse(data) {
+            Ok(delta) => delta,
+            // A heartbeat in words, say.
+            Err(_) if name == EventName::Other => return Ok(()),
+            Err(error) => return Err(failure(FailureCause::Malformed, error)),
+        };
+        if delta.has_text() {
+            self.content_at(
+                arrived_ns,
+                !delta.reasoning.is_empty(),
+                !delta.answer.is_empty(),
+            );
+        }
+        self.plain.learn(data, &delta);
+        self.note(delta, FailureCause::ServerError)
+    }
+
+    /// Takes note of a content event.
+    fn content_at(&mut self, arrived_ns: u64, is_reasoning: bool, is_answer: bool) {
+        let completion = &mut self.completion;
+        completion.content_ns.push(arrived_ns);
+        self.has_reasoning |= is_reasoning;
+        if is_answer && self.has_reasoning && completion.first_answer_ns.is_none() {
+            completion.first_answer_ns = Some(arrived_ns);
         }
     }
 
-    /// Ends the response; a stream that did not reach its end mark was cut.
-    pub fn finish(mut self) -> Result<Completion, Failure> {
-        match &self.body {
-            Body::Whole(whole) => {
-                let said = chunk::parse(whole).map_err(malformed)?;
-                note(&mut self.completion, &mut self.text, said)?;
-            }
-            // Some servers close right after the finish reason, without an end mark.
-            Body::Stream(_) if !self.done && self.completion.finish_reason.is_none() => {
-                return Err(Failure {
-                    cause: FailureCause::StreamCut,
-                    message: format!(
-                        "the stream ended after {} content events, without a finish reason or [DONE]",
-                        self.completion.content_ns.len()
-                    ),
-                });
-            }
-            Body::Stream(_) => {}
+    /// Keeps what an event, or a whole answer, tells. An error in it is a failure of cause `of_error`.
+    fn note(&mut self, delta: Delta<'_>, of_error: FailureCause) -> Result<(), Failure> {
+        if let Some(words) = delta.error {
+            return Err(failure(of_error, words));
+        }
+        self.text.extend_from_slice(delta.reasoning.as_bytes());
+        self.text.extend_from_slice(delta.answer.as_bytes());
+        let completion = &mut self.completion;
+        // What a later event leaves out stays.
+        completion.usage_input = delta.usage.prompt_tokens.or(completion.usage_input);
+        completion.usage_output = delta.usage.completion_tokens.or(completion.usage_output);
+        if let Some(reason) = delta.finish_reason {
+            completion.finish_reason = Some(reason.into_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads an answer that came whole.
+    fn read_whole(&mut self, whole: &[u8]) -> Result<(), Failure> {
+        if whole.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        match chunk::parse(whole) {
+            Ok(delta) => self.note(delta, FailureCause::ErrorAnswer),
+            Err(_) if starts_as_stream(whole) => Err(failure(
+                FailureCause::OtherForm,
+                format!(
+                    "an event stream where one JSON answer was asked for: {}",
+                    super::excerpt(whole)
+                ),
+            )),
+            Err(error) => Err(failure(
+                FailureCause::Malformed,
+                format!("no JSON answer ({error}): {}", super::excerpt(whole)),
+            )),
+        }
+    }
+
+    /// A stream that reached neither its end mark nor a finish reason was cut: some servers close right after
+    /// the finish reason.
+    fn require_end(&self) -> Result<(), Failure> {
+        let events = self.completion.content_ns.len();
+        match self.is_done || self.completion.finish_reason.is_some() || !self.has_event {
+            true => Ok(()),
+            false => Err(failure(
+                FailureCause::StreamCut,
+                format!(
+                    "the stream ended after {events} content events, without a finish reason or [DONE]"
+                ),
+            )),
+        }
+    }
+
+    fn into_completion(self, keep_text: bool) -> Result<Completion, Failure> {
+        let mut completion = self.completion;
+        let ended = Ended {
+            reason: completion.finish_reason.as_deref(),
+            has_text: !self.text.is_empty(),
+            usage_output: completion.usage_output,
+            events: completion.content_ns.len(),
+        };
+        ended.judge()?;
+        if ended.has_text && completion.usage_output == Some(0) {
+            completion.usage_output = None;
+            completion.counts_zero = true;
         }
         // Kept as long as the run lasts: give back the room that was not needed.
-        self.completion.content_ns.shrink_to_fit();
-        let text = String::from_utf8(self.text).map_err(malformed)?;
+        completion.content_ns.shrink_to_fit();
         // Without the server's count, the text is what is left to count.
-        if self.keep_text || self.completion.usage_output.is_none() {
-            self.completion.text = Some(text);
+        if keep_text || completion.usage_output.is_none() {
+            completion.text = Some(match String::from_utf8(self.text) {
+                Ok(text) => text,
+                // A character cut between two tokens; its bytes become U+FFFD.
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            });
         }
-        Ok(self.completion)
+        Ok(completion)
     }
 }
 
-/// Keeps what an event said.
-fn note(completion: &mut Completion, text: &mut Vec<u8>, said: Said<'_>) -> Result<(), Failure> {
-    if let Some(message) = said.error {
-        return Err(Failure {
-            cause: FailureCause::ServerError,
-            message,
-        });
-    }
-    text.extend_from_slice(said.text.as_bytes());
-    if let Some(usage) = said.usage {
-        completion.usage_input = Some(usage.prompt_tokens);
-        completion.usage_output = Some(usage.completion_tokens);
-    }
-    if let Some(reason) = said.finish_reason {
-        completion.finish_reason = Some(reason.into_owned());
-    }
-    Ok(())
+fn is_end_mark(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]"
 }
 
-fn malformed(error: impl std::fmt::Display) -> Failure {
+fn starts_as_stream(body: &[u8]) -> bool {
+    let lines = body.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let mut lines = lines.filter(|line| !line.is_empty());
+    let fields = [&b"data:"[..], b"event:", b"id:", b":"];
+    lines
+        .next()
+        .is_some_and(|line| fields.iter().any(|field| line.starts_with(field)))
+}
+
+/// What came in place of an event stream, in the server's words.
+fn no_stream(body: &[u8]) -> Failure {
+    match chunk::parse(body) {
+        Ok(Delta {
+            error: Some(words), ..
+        }) => failure(FailureCause::ErrorAnswer, words),
+        Ok(delta) if delta.has_choices => failure(
+            FailureCause::OtherForm,
+            "one JSON answer where a stream was asked for: the server, or a proxy before it, does not stream; STREAM: false measures it without TTFT",
+        ),
+        _ => failure(
+            FailureCause::Malformed,
+            format!("not an event stream: {}", super::excerpt(body)),
+        ),
+    }
+}
+
+fn failure(cause: FailureCause, message: impl std::fmt::Display) -> Failure {
     Failure {
-        cause: FailureCause::Malformed,
-        message: error.to_string(),
+        cause,
+        message: message.to_string(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CHAT: &[&str] = &[
-        r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#,
-        r#"{"choices":[{"delta":{"content":"a"}}]}"#,
-        r#"{"choices":[{"delta":{"content":"b"},"finish_reason":"length"}]}"#,
-        r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":2}}"#,
-        "[DONE]",
-    ];
-
-    fn reader(stream: bool, keep_text: bool) -> Reader {
-        let prepared = Prepared {
-            url: "http://localhost/".parse().unwrap(),
-            body: Default::default(),
-            prompt_tokens: 3,
-            keep_text,
-            request_id: None,
-        };
-        Reader::new(stream, 8, &prepared)
-    }
-
-    fn data(event: &str) -> Vec<u8> {
-        format!("data: {event}\n\n").into_bytes()
-    }
-
-    fn read(stream: bool, pieces: &[&str]) -> (Result<Completion, Failure>, u32) {
-        read_keeping(stream, pieces, true)
-    }
-
-    fn read_keeping(
-        stream: bool,
-        pieces: &[&str],
-        keep_text: bool,
-    ) -> (Result<Completion, Failure>, u32) {
-        let events = AtomicU32::new(0);
-        let mut reader = reader(stream, keep_text);
-        let mut result = Ok(());
-        for (i, piece) in pieces.iter().enumerate() {
-            let bytes = match stream {
-                true => data(piece),
-                false => piece.as_bytes().to_vec(),
-            };
-            result = result.and(reader.take(&bytes, 10 * (i as u64 + 1), &events));
-        }
-        let result = result.and_then(|()| reader.finish());
-        (result, events.into_inner())
-    }
-
-    #[test]
-    fn only_events_with_content_are_timed_and_counted() {
-        let (result, events) = read(true, CHAT);
-        let completion = result.unwrap();
-        assert_eq!(completion.content_ns.iter().collect::<Vec<_>>(), [20, 30]);
-        assert_eq!(events, 2);
-        assert_eq!(completion.last_byte_ns, 50);
-        assert_eq!(
-            (completion.usage_input, completion.usage_output),
-            (Some(4), Some(2))
-        );
-        assert_eq!(completion.text.as_deref(), Some("ab"));
-    }
-
-    #[test]
-    fn the_text_is_kept_where_wanted_or_where_nobody_else_counts() {
-        let whole = |keep| read_keeping(true, CHAT, keep).0.unwrap();
-        assert_eq!(whole(false).text, None);
-        let uncounted: Vec<_> = CHAT
-            .iter()
-            .copied()
-            .filter(|e| !e.contains("usage"))
-            .collect();
-        let completion = read_keeping(true, &uncounted, false).0.unwrap();
-        assert_eq!(completion.text.as_deref(), Some("ab"));
-    }
-
-    #[test]
-    fn a_stream_without_its_end_is_a_cut() {
-        let failure = read(true, &CHAT[..2]).0.unwrap_err();
-        assert_eq!(failure.cause, FailureCause::StreamCut);
-        assert!(
-            failure.message.contains("after 1 content events"),
-            "{}",
-            failure.message
-        );
-    }
-
-    #[test]
-    fn a_stream_that_closes_after_its_finish_reason_is_whole() {
-        assert!(read(true, &CHAT[..3]).0.is_ok());
-    }
-
-    #[test]
-    fn an_error_event_and_broken_json_are_failures_of_their_own_kind() {
-        let error = read(true, &[CHAT[1], r#"{"error":{"message":"engine died"}}"#]);
-        let failure = error.0.unwrap_err();
-        assert_eq!(failure.cause, FailureCause::ServerError);
-        assert_eq!(failure.message, "engine died");
-        let failure = read(true, &[r#"{"choices":[{"#]).0.unwrap_err();
-        assert_eq!(failure.cause, FailureCause::Malformed);
-    }
-
-    #[test]
-    fn a_text_that_is_not_utf_8_is_malformed_even_where_nobody_keeps_it() {
-        let events = AtomicU32::new(0);
-        let mut reader = reader(true, false);
-        let mut broken = data(CHAT[1]);
-        let last = broken.iter().rposition(|byte| *byte == b'a').unwrap();
-        broken[last] = 0xff;
-        for bytes in [data(CHAT[1]), broken, data(CHAT[2]), data(CHAT[3])] {
-            reader.take(&bytes, 10, &events).unwrap();
-        }
-        let failure = reader.finish().unwrap_err();
-        assert_eq!(failure.cause, FailureCause::Malformed);
-        assert!(failure.message.contains("utf-8"), "{}", failure.message);
-    }
-
-    #[test]
-    fn a_whole_response_is_read_at_its_end() {
-        let whole = r#"{"choices":[{"text":"xyz","finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":3}}"#;
-        let completion = read(false, &[&whole[..20], &whole[20..]]).0.unwrap();
-        assert!(completion.content_ns.is_empty());
-        assert_eq!(completion.usage_output, Some(3));
-        assert_eq!(completion.finish_reason.as_deref(), Some("stop"));
-    }
-}
+mod tests;

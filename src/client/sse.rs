@@ -1,54 +1,81 @@
-//! Server-sent events, incrementally: bytes in, `data` payloads out.
+//! Server-sent events, incrementally: bytes in, events out.
 
-use memchr::memchr;
+use memchr::memchr2;
 
 /// An event larger than this cannot be a chunk of a chat: the stream is taken for garbage (bytes).
 const MAX_EVENT: usize = 16 << 20;
 
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Splits a byte stream into events as the WHATWG *server-sent events* format says.
 ///
-/// Lines end with `\n` or `\r\n`; `data` fields of one event are joined with `\n`; a blank line ends an
-/// event; comments and other fields are passed over. A whole event within one chunk of bytes is handed
-/// out as a slice of that chunk, without a copy.
+/// Lines end with `\n`, `\r\n` or `\r`; `data` fields of one event are joined with `\n`; a blank line ends an
+/// event; an event without data is none; comments, unknown fields and a byte order mark at the start are
+/// ignored. A whole event within one chunk of bytes is handed out as a slice of that chunk, without a copy.
 #[derive(Debug, Default)]
 pub struct SseDecoder {
-    /// The beginning of a line whose end has not arrived yet.
+    /// The start of a line whose end has not arrived yet.
     partial: Vec<u8>,
     /// `data` of the event under way.
     data: Vec<u8>,
     has_data: bool,
+    /// `event` of the event under way.
+    name: EventName,
+    /// Whether a line has been read: a byte order mark can stand only before the first.
+    has_line: bool,
+    /// Whether the last byte was a `\r` that ended a line: a `\n` next belongs to it.
+    skips_newline: bool,
+}
+
+/// What the `event` field calls an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventName {
+    /// It has none, or `message`.
+    #[default]
+    Message,
+    /// `error`.
+    Error,
+    /// Any other: `ping`, say.
+    Other,
 }
 
 /// The bytes are no event stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
-    /// A line that no field of an event stream could be.
-    #[error("not an event stream: a line reads {0:?}")]
-    NotAField(String),
-    /// No end of line within the limit.
+    /// No end of line, or of the event, within the limit.
     #[error("not an event stream: an event exceeds {MAX_EVENT} bytes")]
     TooLong,
 }
 
 impl SseDecoder {
-    /// Takes the next bytes and hands each event's data that they complete to `on_event`.
+    /// Takes the next bytes and hands each event that they complete to `on_event`, name and data.
     ///
     /// # Errors
     /// [`SseError`] when the bytes cannot be an event stream, or whatever `on_event` returns.
     pub fn feed<E: From<SseError>>(
         &mut self,
         mut bytes: &[u8],
-        mut on_event: impl FnMut(&[u8]) -> Result<(), E>,
+        mut on_event: impl FnMut(EventName, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        while let Some(end) = memchr(b'\n', bytes) {
-            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        if self.skips_newline && !bytes.is_empty() {
+            self.skips_newline = false;
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            let (line, mut rest) = (&bytes[..end], &bytes[end + 1..]);
+            if bytes[end] == b'\r' {
+                self.skips_newline = rest.is_empty();
+                rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            }
             if self.partial.is_empty() {
                 // The usual event is one `data` line and a blank one: hand the line out as it lies.
-                if !self.has_data
+                if self.is_between_events()
                     && rest.first() == Some(&b'\n')
-                    && let Some(data) = data_of(line)?
+                    && let Some(Field::Data(data)) = field(self.past_mark(line))
                 {
-                    on_event(data)?;
+                    if !data.is_empty() {
+                        on_event(EventName::Message, data)?;
+                    }
                     bytes = &rest[1..];
                     continue;
                 }
@@ -69,80 +96,179 @@ impl SseDecoder {
         Ok(())
     }
 
+    /// Hands out the event under way at the stream's end. The format would drop an event without its blank
+    /// line; some servers leave out the last one.
+    ///
+    /// # Errors
+    /// As [`SseDecoder::feed`].
+    pub fn finish<E: From<SseError>>(
+        &mut self,
+        mut on_event: impl FnMut(EventName, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let last = std::mem::take(&mut self.partial);
+        if !last.is_empty() {
+            self.line(&last, &mut on_event)?;
+        }
+        self.line(b"", &mut on_event)
+    }
+
+    /// Data of the event under way, its last line included although the end of that may be missing.
+    pub fn pending(&self) -> Option<&[u8]> {
+        match (field(&self.partial), self.has_data) {
+            (Some(Field::Data(data)), false) => Some(data),
+            (None, true) if self.partial.is_empty() => Some(&self.data),
+            _ => None,
+        }
+    }
+
+    fn is_between_events(&self) -> bool {
+        !self.has_data && self.name == EventName::Message
+    }
+
+    /// A line without the byte order mark that the first may begin with.
+    fn past_mark<'a>(&mut self, line: &'a [u8]) -> &'a [u8] {
+        match std::mem::replace(&mut self.has_line, true) {
+            false => line.strip_prefix(BOM).unwrap_or(line),
+            true => line,
+        }
+    }
+
     fn line<E: From<SseError>>(
         &mut self,
         line: &[u8],
-        on_event: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        on_event: &mut impl FnMut(EventName, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = self.past_mark(line);
         if line.is_empty() {
+            let name = std::mem::take(&mut self.name);
             if std::mem::take(&mut self.has_data) {
-                on_event(&self.data)?;
+                let data = std::mem::take(&mut self.data);
+                if !data.is_empty() {
+                    on_event(name, &data)?;
+                }
+                self.data = data;
                 self.data.clear();
             }
             return Ok(());
         }
-        if let Some(data) = data_of(line)? {
-            if self.has_data {
-                self.data.push(b'\n');
+        match field(line) {
+            Some(Field::Data(data)) => {
+                if self.has_data {
+                    self.data.push(b'\n');
+                }
+                self.data.extend_from_slice(data);
+                self.has_data = true;
             }
-            self.data.extend_from_slice(data);
-            self.has_data = true;
+            Some(Field::Event(name)) => self.name = name,
+            None => {}
         }
         Ok(())
     }
 }
 
-/// The value of a `data` line; `None` for a comment or another known field.
-fn data_of(line: &[u8]) -> Result<Option<&[u8]>, SseError> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+/// A field that says something here.
+enum Field<'a> {
+    Data(&'a [u8]),
+    Event(EventName),
+}
+
+/// The field of a line; `None` for a comment and every other field.
+fn field(line: &[u8]) -> Option<Field<'_>> {
     if let Some(value) = line.strip_prefix(b"data:") {
-        return Ok(Some(value.strip_prefix(b" ").unwrap_or(value)));
+        return Some(Field::Data(value.strip_prefix(b" ").unwrap_or(value)));
     }
-    let field = &line[..memchr(b':', line).unwrap_or(line.len())];
-    match field {
-        b"" | b"event" | b"id" | b"retry" => Ok(None),
-        b"data" => Ok(Some(b"")),
-        _ => Err(SseError::NotAField(super::excerpt(line))),
+    if let Some(name) = line.strip_prefix(b"event:") {
+        return Some(Field::Event(match name.trim_ascii() {
+            b"" | b"message" => EventName::Message,
+            b"error" => EventName::Error,
+            _ => EventName::Other,
+        }));
     }
+    (line == b"data").then_some(Field::Data(b""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn decode(chunks: &[&[u8]]) -> Result<Vec<String>, SseError> {
+    fn decode(chunks: &[&[u8]]) -> Result<Vec<(EventName, String)>, SseError> {
         let mut events = Vec::new();
+        let mut on_event = |name, data: &[u8]| {
+            events.push((name, String::from_utf8_lossy(data).into_owned()));
+            Ok::<(), SseError>(())
+        };
         let mut decoder = SseDecoder::default();
         for chunk in chunks {
-            decoder.feed(chunk, |data| {
-                events.push(String::from_utf8_lossy(data).into_owned());
-                Ok::<(), SseError>(())
-            })?;
+            decoder.feed(chunk, &mut on_event)?;
         }
+        decoder.finish(on_event)?;
         Ok(events)
+    }
+
+    fn data(chunks: &[&[u8]]) -> Vec<String> {
+        let events = decode(chunks).expect("an event stream");
+        events.into_iter().map(|(_, data)| data).collect()
     }
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut() {
-        let stream = b": hello\n\ndata: {\"a\":1}\n\ndata:{\"b\":2}\r\n\r\nevent: x\nid: 7\nretry: 5\ndata: one\ndata: two\n\ndata\n\ndata: [DONE]\n\n";
-        let expected = ["{\"a\":1}", "{\"b\":2}", "one\ntwo", "", "[DONE]"];
-        assert_eq!(decode(&[stream]).unwrap(), expected);
+        let stream = b"\xef\xbb\xbfdata: {\"a\":1}\n\n: hello\n\ndata:{\"b\":2}\r\n\r\nid: 7\nretry: 5\nfoo: bar\nfoo\n\
+            data: one\ndata: two\n\ndata: three\r\rdata: four\r\n\r\n\r\ndata\n\ndata:\n\nevent: x\n\ndata: [DONE]\n\n";
+        let expected = [
+            "{\"a\":1}",
+            "{\"b\":2}",
+            "one\ntwo",
+            "three",
+            "four",
+            "[DONE]",
+        ];
+        assert_eq!(data(&[stream]), expected);
         for size in 1..stream.len() {
             let chunks: Vec<_> = stream.chunks(size).collect();
-            assert_eq!(decode(&chunks).unwrap(), expected, "cut every {size} bytes");
+            assert_eq!(data(&chunks), expected, "cut every {size} bytes");
         }
     }
 
     #[test]
-    fn an_event_without_its_blank_line_is_not_handed_out() {
-        assert_eq!(decode(&[b"data: 1\n\ndata: 2\n"]).unwrap(), ["1"]);
+    fn an_event_has_the_name_of_its_event_field_and_the_next_has_none() {
+        let stream = b"event: error\ndata: a\n\ndata: b\n\nevent:ping\ndata: c\n\nevent: message\ndata: d\n\n";
+        let names: Vec<_> = decode(&[stream])
+            .unwrap()
+            .into_iter()
+            .map(|e| e.0)
+            .collect();
+        use EventName::{Error, Message, Other};
+        assert_eq!(names, [Error, Message, Other, Message]);
     }
 
     #[test]
-    fn garbage_is_an_error_that_shows_it() {
-        let error = decode(&[b"<html>502</html>\n"]).unwrap_err();
-        assert!(error.to_string().contains("<html>502"), "{error}");
+    fn an_event_without_its_blank_line_is_handed_out_at_the_end() {
+        for end in ["data: 2\n", "data: 2", "data: 2\r"] {
+            assert_eq!(data(&[b"data: 1\n\n", end.as_bytes()]), ["1", "2"], "{end}");
+        }
+    }
+
+    #[test]
+    fn data_whose_event_has_not_ended_can_be_seen() {
+        for (bytes, expected) in [
+            ("data: [DONE]", Some("[DONE]")),
+            ("data: [DONE]\n", Some("[DONE]")),
+            ("data: a\n\n", None),
+            ("data: a\ndata: b", None),
+            (": comment", None),
+        ] {
+            let mut decoder = SseDecoder::default();
+            let fed = decoder.feed(bytes.as_bytes(), |_, _| Ok::<(), SseError>(()));
+            fed.expect("an event stream");
+            let expected = expected.map(str::as_bytes);
+            assert_eq!(decoder.pending(), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_stream_has_no_event() {
+        assert!(data(&[b"<html>\n\n<p>502</p>\n</html>\n"]).is_empty());
+        assert!(data(&[b"{\"error\": \"no\"}"]).is_empty());
     }
 
     #[test]

@@ -160,8 +160,10 @@ pub(crate) mod tests {
             outcome: Outcome::Completed(Completion {
                 last_byte_ns: end_ns,
                 content_ns: (0..u64::from(tokens)).map(|i| first_ns + i * gap).collect(),
+                first_answer_ns: None,
                 usage_input: Some(10),
                 usage_output: Some(tokens),
+                counts_zero: false,
                 prompt_tokens: 10,
                 text: None,
                 counted_output: None,

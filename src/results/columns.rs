@@ -28,6 +28,10 @@ pub struct RequestColumns {
     finish_reason: Vec<Option<String>>,
     /// Content events: the first as microseconds after `sent_ns`, each other after the one before.
     content_us: Vec<Vec<u64>>,
+    /// The first event of the answer itself as microseconds after `sent_ns`, by the request's position, where
+    /// reasoning came before it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    first_answer_us: BTreeMap<usize, u64>,
     /// What the safety check stopped, by the request's position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<usize, Block>,
@@ -50,6 +54,12 @@ impl RequestColumns {
     fn push(&mut self, record: &RequestRecord) {
         if let Outcome::Blocked(block) = &record.outcome {
             self.blocks.insert(self.index.len(), block.clone());
+        }
+        if let Outcome::Completed(completion) = &record.outcome
+            && let Some(at_ns) = completion.first_answer_ns
+        {
+            let after_us = micros_after(record.sent_ns, at_ns);
+            self.first_answer_us.insert(self.index.len(), after_us);
         }
         self.index.push(record.index);
         self.endpoint
@@ -152,14 +162,24 @@ impl RequestColumns {
         Completion {
             last_byte_ns: self.last_byte_ns[at].unwrap_or(self.end_ns[at]),
             content_ns: self.content_us[at].iter().map(arrival).collect(),
+            first_answer_ns: self
+                .first_answer_us
+                .get(&at)
+                .map(|us| self.sent_ns[at].saturating_add(us.saturating_mul(1_000))),
             usage_input: self.input_tokens[at],
             usage_output: counted_by(TokenSource::Server),
+            counts_zero: false,
             prompt_tokens: self.input_tokens[at].unwrap_or(0),
             text: None,
             counted_output: counted_by(TokenSource::Tokenizer),
             finish_reason: self.finish_reason[at].clone(),
         }
     }
+}
+
+/// The whole microseconds nearest to what lies between two times.
+fn micros_after(sent_ns: u64, at_ns: u64) -> u64 {
+    (at_ns.saturating_sub(sent_ns) + 500) / 1000
 }
 
 /// Differences of rounded times, so that rounding does not add up along a stream.
@@ -169,7 +189,7 @@ fn deltas_us(sent_ns: u64, completion: &Completion) -> Vec<u64> {
         .content_ns
         .iter()
         .map(|at| {
-            let us = (at.saturating_sub(sent_ns) + 500) / 1000;
+            let us = micros_after(sent_ns, at);
             us - std::mem::replace(&mut last, us)
         })
         .collect()

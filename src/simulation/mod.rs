@@ -325,8 +325,10 @@ impl VirtualLoad {
             outcome: Outcome::Completed(Completion {
                 last_byte_ns: now_ns,
                 content_ns,
+                first_answer_ns: None,
                 usage_input: Some(prompt_tokens),
                 usage_output: Some(self.setup.output_tokens.get()),
+                counts_zero: false,
                 prompt_tokens,
                 text: None,
                 counted_output: None,

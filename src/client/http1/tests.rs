@@ -30,10 +30,10 @@ async fn run(exchange: &mut Exchange, connection: &mut DuplexStream) -> Ran {
     let mut parts = Vec::new();
     let take = |_, bytes: &[u8], at_ns| {
         parts.push((String::from_utf8_lossy(bytes).into_owned(), at_ns));
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
     let result = exchange.run(connection, Clock::start(), take).await;
-    let status = exchange.status();
+    let status = exchange.head().map(|head| head.status);
     (parts, result.map(|()| status.expect("a head")))
 }
 
@@ -183,7 +183,8 @@ async fn a_status_stands_however_its_response_ended() {
         theirs.shutdown().await.expect("an end");
         let mut exchange = exchange("{}");
         run(&mut exchange, &mut ours).await.1.expect_err("no end");
-        assert_eq!(exchange.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        let status = exchange.head().map(|head| head.status);
+        assert_eq!(status, Some(StatusCode::SERVICE_UNAVAILABLE));
     }
 }
 
@@ -238,7 +239,7 @@ async fn each_read_has_its_own_time_and_what_is_not_decoded_yet_its_later_one() 
     let mut written_ns = 0;
     let take = |_, bytes: &[u8], at_ns: u64| {
         parts.push((bytes.to_vec(), at_ns));
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
     let later = async {
         // Runs once the first part is read and the exchange waits.
