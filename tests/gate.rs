@@ -65,7 +65,7 @@ fn an_equal_version_passes() {
     assert!(text.lines().count() <= 24, "one screen: {text}");
     // The TTFT of one run may stay inconclusive.
     assert!(
-        junit.contains(r#"tests="5""#) && junit.contains(r#"failures="0" errors="0""#),
+        junit.contains(r#"tests="6""#) && junit.contains(r#"failures="0" errors="0""#),
         "{junit}"
     );
     assert!(
@@ -115,8 +115,8 @@ fn what_could_not_be_told_is_neither_passed_nor_regressed() {
     for (latest, words) in [
         (bound(equal()), "new: client-bound: its threads were busy"),
         (
-            failing(equal(), 20),
-            "5.9 % of its requests failed, 0.0 % before",
+            failing(equal(), 5),
+            "1.5 % of its requests failed, 0.0 % before",
         ),
         (no_success(), "new: no request succeeded"),
         (Run::new(1, "0%").record("0.31.0"), ""),
@@ -139,8 +139,29 @@ fn what_could_not_be_told_is_neither_passed_nor_regressed() {
             "{markdown}"
         );
     }
-    // Few failures change no figure by much.
+    // Few failures change no figure by much, and are said.
     let (code, text, ..) = gate(&against(&failing(equal(), 2)), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("2 requests failed: HTTP 503"), "{text}");
+}
+
+#[test]
+fn many_failures_are_a_regression_however_well_the_others_are_served() {
+    let (code, text, junit, markdown) = gate(&against(&failing(equal(), 20)), &[]);
+    assert_eq!(code, Some(1), "{text}");
+    let words = "failed (% of requests): 0.000 → 5.882 (+5.9 pp";
+    assert!(
+        text.contains(words) && markdown.contains("5.9 pp"),
+        "{text}"
+    );
+    assert!(junit.contains(r#"<testcase name="failed""#), "{junit}");
+    // Only what is asked for is gated, but that is not called passed.
+    let asked = ["--max-regression", "tok_s=3%"];
+    let (code, text, ..) = gate(&against(&failing(equal(), 20)), &asked);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("5.9 % of its requests failed"), "{text}");
+    let asked = ["--max-regression", "failed=10%"];
+    let (code, text, ..) = gate(&against(&equal()), &asked);
     assert_eq!(code, Some(0), "{text}");
 }
 

@@ -200,12 +200,7 @@ impl Point<'_> {
     ) -> Result<Serving, Box<dyn std::error::Error>> {
         let config = &self.session.config;
         let api = self.prompt.kind.api();
-        let fixed_output = match config.fixed_output {
-            FixedOutput::On => true,
-            FixedOutput::Off => false,
-            FixedOutput::Auto => fixture.all_vllm(),
-        };
-        let template = PayloadTemplate::new(config, api, endpoints.model(), fixed_output);
+        let template = self.template(fixture, endpoints);
         // Deep enough that a whole round can start at once, twice.
         let depth = 2 * share.concurrency.get() + 16;
         let indices = share.indices((self.ordinal << 32) + (turn << TURN_BITS));
@@ -224,6 +219,18 @@ impl Point<'_> {
                 false => KeepTexts::First(AtomicU32::new(TEXTS_COUNTED_AGAIN)),
             },
         })
+    }
+
+    /// What the point's requests have in common.
+    pub(super) fn template(&self, fixture: &Fixture, endpoints: &Endpoints) -> PayloadTemplate {
+        let config = &self.session.config;
+        let fixed_output = match config.fixed_output {
+            FixedOutput::On => true,
+            FixedOutput::Off => false,
+            FixedOutput::Auto => fixture.all_vllm(),
+        };
+        let api = self.prompt.kind.api();
+        PayloadTemplate::new(config, api, endpoints.model(), fixed_output)
     }
 
     /// Starts a share of the point's load.

@@ -12,7 +12,7 @@ use super::record;
 use crate::endpoint::{Endpoints, MetricsInterval, ServerSample};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
-use crate::metrics::{FailureCount, Summary, count_blocked, count_failures};
+use crate::metrics::{Asked, FailureCount, Summary, count_blocked, count_failures};
 use crate::report::{PointResult, Row};
 use crate::results::{BaselineName, RankPart, RunRecord};
 
@@ -171,7 +171,9 @@ impl Results {
             .flat_map(|entry| &entry.runs)
             .map(Vec::as_slice);
         let runs: Vec<&[Window]> = earlier.chain([measured.windows]).collect();
-        row.result = result(point, measured.endpoints, &runs);
+        let template = point.template(fixture, measured.endpoints);
+        let asked = template.asked(measured.prompt_tokens);
+        row.result = result(point, measured.endpoints, &runs, &asked);
         row.self_check = worst(before.as_ref(), measured.self_check, runs.len());
         let servers = match &before {
             Some(entry) => entry.servers.clone(),
@@ -309,7 +311,12 @@ pub(super) fn row(
 }
 
 /// The figures of a point over all its runs.
-fn result(point: &Point<'_>, endpoints: &Endpoints, runs: &[&[Window]]) -> PointResult {
+fn result(
+    point: &Point<'_>,
+    endpoints: &Endpoints,
+    runs: &[&[Window]],
+    asked: &Asked,
+) -> PointResult {
     let config = &point.session.config;
     let windows: Cow<'_, [Window]> = match runs {
         [one] => Cow::Borrowed(one),
@@ -318,7 +325,9 @@ fn result(point: &Point<'_>, endpoints: &Endpoints, runs: &[&[Window]]) -> Point
     let requests = || windows.iter().flat_map(|w| &w.requests);
     match Summary::of(&windows, config.threshold_tps, endpoints.count().get()) {
         Some(summary) => {
-            let summary = summary.with_goodput(&windows, &config.slo);
+            let summary = summary
+                .with_goodput(&windows, &config.slo)
+                .with_contradictions(&windows, asked);
             PointResult::Measured(Box::new(summary))
         }
         None => PointResult::Failed {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::config::{Api, Config};
+use crate::metrics::Asked;
 
 /// Everything of a request body but its prompt.
 #[derive(Clone, Debug)]
@@ -37,6 +38,20 @@ impl PayloadTemplate {
         }
         fields.extend(config.extra_body.clone());
         PayloadTemplate { api, fields }
+    }
+
+    /// What each request asks for, its prompt of `prompt_tokens` tokens.
+    pub fn asked(&self, prompt_tokens: usize) -> Asked {
+        let number = |name: &str| u32::try_from(self.fields.get(name)?.as_u64()?).ok();
+        let most_output = number("max_completion_tokens").or_else(|| number("max_tokens"));
+        let ignores_eos = self.fields.get("ignore_eos") == Some(&Value::Bool(true));
+        Asked {
+            streamed: self.fields.get("stream") == Some(&Value::Bool(true)),
+            most_output,
+            exact_output: ignores_eos && most_output == number("min_tokens"),
+            prompt_tokens: u32::try_from(prompt_tokens).ok(),
+            has_template: self.api == Api::ChatCompletions,
+        }
     }
 
     /// The body for one prompt.
@@ -90,6 +105,23 @@ mod tests {
         assert_eq!(body["prompt"], "Hi \"you\"");
         assert_eq!(body["stream"], false);
         assert!(body.get("stream_options").is_none() && body.get("ignore_eos").is_none());
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_the_body_says() {
+        let asked = |json: &str, fixed| {
+            let template = PayloadTemplate::new(&config(json), Api::Completions, "tiny", fixed);
+            template.asked(7)
+        };
+        let fixed = asked(r#"{"MAX_NEW_TOKENS": 9}"#, true);
+        assert_eq!((fixed.most_output, fixed.exact_output), (Some(9), true));
+        assert_eq!((fixed.prompt_tokens, fixed.has_template), (Some(7), false));
+        assert!(!asked("{}", false).exact_output);
+        let own = asked(
+            r#"{"EXTRA_BODY": {"max_tokens": 4, "min_tokens": 2}}"#,
+            true,
+        );
+        assert_eq!((own.most_output, own.exact_output), (Some(4), false));
     }
 
     #[test]

@@ -18,8 +18,8 @@ Examples:
       a trend, in the order of the servers' versions
 
 A figure regressed or improved if its change is significant among all that were tested and reaches the threshold; it is
-unchanged if the whole 95 % interval lies within the threshold; else it is inconclusive. docs/statistics.md has the
-method. Refused, with exit code 2: simulated with real servers, other models, other workloads.";
+unchanged if the whole 95 % interval lies within the threshold; else it is inconclusive. Of failed requests the
+difference of the shares counts, from 1 percentage point on. docs/statistics.md has the method. Refused, with exit code 2: simulated with real servers, other models, other workloads.";
 
 #[derive(clap::Args)]
 #[command(after_help = side::SIDES, after_long_help = format!("{}\n\n{EXAMPLES}", side::SIDES))]
@@ -30,7 +30,8 @@ pub struct Arguments {
     /// From what change on a figure matters, where it is not 3 %: tok_s=2%,ttft_p99=10%
     #[arg(long, value_name = "FIGURE=PERCENT,…")]
     threshold: Option<Thresholds>,
-    /// Only these figures: tok_s, rps, goodput, ttft_mean, ttft_p50, ttft_p99, tpot_mean, itl_p99, e2el_p50, e2el_p99
+    /// Only these figures: tok_s, rps, goodput, ttft_mean, ttft_p50, ttft_p99, tpot_mean, itl_p99, e2el_p50, e2el_p99,
+    /// failed
     #[arg(long, value_name = "FIGURE,…", value_delimiter = ',', value_parser = figure)]
     figures: Vec<Figure>,
     /// Show only what regressed or improved (of two sides)

@@ -14,7 +14,8 @@ Examples:
   servemark baseline import vllm-0.31.0.tar.gz
   cargo bench --bench chat_throughput
   servemark gate --baseline vllm-0.31.0
-      exit code 1 if output tok/s, RPS, TTFT P50, mean TPOT or E2EL P50 of any point became worse by 3 % or more
+      exit code 1 if output tok/s, RPS, TTFT P50, mean TPOT or E2EL P50 of any point became worse by 3 % or more, or
+      if 1 % more of its requests failed
   servemark gate --baseline vllm-0.31.0 --max-regression tok_s=3%,ttft_p99=10%
       these figures only
   servemark gate --baseline old-1,old-2,old-3 --candidate new-1,new-2,new-3 --strict
@@ -26,8 +27,10 @@ Exit codes:
   1  a figure regressed: by the threshold or more, and significantly among all that were tested (Benjamini-Hochberg,
      false discovery rate 5 %)
   2  could not tell: a side is missing or cannot be compared; or a point of the baseline was not measured, had no
-     success, lost more than 1 % of its requests more than before, was limited by its own client on either side, or is
-     the same run on both; or a figure of --max-regression could not be measured; with --strict also an inconclusive one
+     success, was limited by its own client on either side, has prompts or answers of other lengths, or is the same run
+     on both; or a figure of --max-regression could not be measured; with --strict also an inconclusive one
+Where more requests failed than before, no figure of the successful ones is called improved; where 1 % more failed, none
+of the point can be told but the share that failed, which has a verdict of its own.
 A regression at a point that was measured well is 1, whatever could not be told at others. A regression at a point that
 could not be told is not sure: it is listed, and the exit code is 2.";
 
@@ -41,7 +44,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIDE", default_value = "new")]
     candidate: String,
     /// Figures to gate and the regression of each from which on it fails [default: tok_s, rps, ttft_p50, tpot_mean,
-    /// e2el_p50, each 3 %]
+    /// e2el_p50, each 3 %, and failed 1 %, of which the difference counts]
     #[arg(long, value_name = "FIGURE=PERCENT,…")]
     max_regression: Option<Thresholds>,
     /// Write the answer as JUnit XML

@@ -18,6 +18,15 @@ pub fn ttft_after(sent_ns: u64, completion: &Completion) -> Option<f64> {
     Some(first.saturating_sub(sent_ns) as f64)
 }
 
+/// TTFO (ns): first event of the answer itself − `t_send`, where reasoning came before it; `None` elsewhere.
+///
+/// NVIDIA AIPerf's *time to first output token*. TTFT counts the reasoning, as its tokens are generated all
+/// the same.
+pub fn ttfo_ns(record: &RequestRecord, completion: &Completion) -> Option<f64> {
+    let first = completion.first_answer_ns?;
+    Some(first.saturating_sub(record.sent_ns) as f64)
+}
+
 /// TPOT (ns/token): (last byte − first content event) ÷ (output tokens − 1).
 ///
 /// This is (E2EL − TTFT) ÷ (output tokens − 1) without the safety check, which generates no token.
@@ -82,6 +91,15 @@ mod tests {
         assert_eq!(tpot_ns(&record, &completion), Some(2_000.0));
         assert_eq!(itl_ns(&completion).collect::<Vec<_>>(), [2_000.0; 4]);
         assert_eq!(tokens_per_second(&record, &completion), Some(5.0 / 10e-6));
+    }
+
+    #[test]
+    fn reasoning_ends_where_the_answer_begins() {
+        let (record, completion) = request(5, |c| c.first_answer_ns = Some(7_000));
+        assert_eq!(ttft_ns(&record, &completion), Some(2_000.0));
+        assert_eq!(ttfo_ns(&record, &completion), Some(6_000.0));
+        let (record, completion) = request(5, |_| {});
+        assert_eq!(ttfo_ns(&record, &completion), None, "no reasoning");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! From windows of requests to figures; every formula of the project is here.
 
+mod contradiction;
 mod distribution;
 mod goodput;
 pub mod latency;
 mod peak;
 mod summary;
 
+pub use contradiction::{Asked, Contradiction, ContradictionKind, contradictions};
 pub use distribution::{Distribution, percentile, population_std};
 pub use goodput::{good_requests, goodput, meets};
 pub use peak::{most_in_flight, most_tokens_in_a_second};

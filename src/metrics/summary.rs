@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, goodput, latency};
+use super::{Asked, Contradiction, Distribution, contradictions, goodput, latency};
 use crate::client::{Completion, FailureCause, Outcome, RequestRecord, TokenSource};
 use crate::config::Slo;
 use crate::load::Window;
@@ -38,6 +38,9 @@ pub struct Summary {
     pub e2el_ms: Option<Distribution>,
     /// TTFT (ms).
     pub ttft_ms: Option<Distribution>,
+    /// TTFO (ms): time to the first token of the answer itself, of the requests whose reasoning came before it.
+    #[serde(default)]
+    pub ttfo_ms: Option<Distribution>,
     /// TPOT (ms/token).
     pub tpot_ms: Option<Distribution>,
     /// ITL (ms).
@@ -46,6 +49,9 @@ pub struct Summary {
     pub safety_ms: Option<Distribution>,
     /// Token totals and who counted them.
     pub tokens: TokenCounts,
+    /// What the answers contradict.
+    #[serde(default)]
+    pub contradictions: Vec<Contradiction>,
     /// What each endpoint served, in the order of the endpoint list.
     pub endpoints: Vec<EndpointShare>,
 }
@@ -120,7 +126,7 @@ impl Summary {
     /// Of measured windows; `None` where not one request succeeded.
     ///
     /// `threshold_tps` is `THRESHOLD_TPS` (tok/s), `endpoints` the length of the endpoint list. Goodput is
-    /// left to [`Summary::with_goodput`].
+    /// left to [`Summary::with_goodput`], contradictions to [`Summary::with_contradictions`].
     pub fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
         let completed: Vec<(&RequestRecord, &Completion)> =
             windows.iter().flat_map(Window::completed).collect();
@@ -153,6 +159,7 @@ impl Summary {
             below_threshold: own_rates.iter().filter(|r| **r < threshold_tps).count(),
             e2el_ms: each(&|r, _| Some(latency::e2el_ns(r))),
             ttft_ms: each(&latency::ttft_ns),
+            ttfo_ms: each(&latency::ttfo_ns),
             tpot_ms: each(&latency::tpot_ns),
             itl_ms: Distribution::of(
                 completed.iter().flat_map(|(_, c)| latency::itl_ns(c)),
@@ -160,6 +167,7 @@ impl Summary {
             ),
             safety_ms: each(&|r, _| (r.safety_ns > 0).then_some(r.safety_ns as f64)),
             tokens,
+            contradictions: Vec::new(),
             endpoints: shares(requests(), endpoints),
         })
     }
@@ -167,6 +175,12 @@ impl Summary {
     /// With the goodput of the same windows.
     pub fn with_goodput(mut self, windows: &[Window], slo: &Slo) -> Summary {
         self.goodput = goodput(windows, slo);
+        self
+    }
+
+    /// With what the answers in the same windows contradict.
+    pub fn with_contradictions(mut self, windows: &[Window], asked: &Asked) -> Summary {
+        self.contradictions = contradictions(windows, asked);
         self
     }
 

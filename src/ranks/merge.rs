@@ -148,6 +148,7 @@ impl Shift {
             completion.last_byte_ns = self.apply(completion.last_byte_ns);
             let content = completion.content_ns.iter();
             completion.content_ns = content.map(|at_ns| self.apply(at_ns)).collect();
+            completion.first_answer_ns = completion.first_answer_ns.map(|at_ns| self.apply(at_ns));
         }
         request
     }

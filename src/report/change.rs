@@ -19,6 +19,14 @@ pub(super) fn percent(share: f64) -> String {
     format!("{} %", signed(share))
 }
 
+/// The change of a figure; of a share the difference in percentage points.
+pub(super) fn relative(finding: &Finding, share: f64) -> String {
+    match finding.figure.is_share() {
+        true => format!("{} pp", signed(share)),
+        false => percent(share),
+    }
+}
+
 fn signed(share: f64) -> String {
     let text = format!("{:+.1}", 100.0 * share);
     match text.as_str() {
@@ -39,7 +47,7 @@ pub(super) fn cells(finding: &Finding) -> [String; 3] {
         Ok(change) => [
             value(change.before),
             value(change.after),
-            percent(change.relative),
+            relative(finding, change.relative),
         ],
         Err(_) => [NOT_AVAILABLE; 3].map(String::from),
     }
@@ -50,7 +58,7 @@ pub(super) fn interval(finding: &Finding) -> String {
     match &finding.change {
         Ok(change) => {
             let (low, high) = change.interval;
-            format!("{} … {}", signed(low), percent(high))
+            format!("{} … {}", signed(low), relative(finding, high))
         }
         Err(Unclear::NotMeasured) => "not measured".to_owned(),
         Err(Unclear::TooFewWindows { windows, needed }) => {
@@ -64,6 +72,9 @@ pub(super) fn interval(finding: &Finding) -> String {
 
 /// The verdict; an inconclusive one with how far its interval goes beyond the threshold.
 pub(super) fn verdict(finding: &Finding) -> String {
+    if let Some(withheld) = finding.withheld {
+        return format!("inconclusive: {withheld}");
+    }
     match (finding.verdict, &finding.change) {
         (Verdict::Inconclusive, Ok(change)) => {
             let (low, high) = change.interval;
@@ -81,7 +92,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
             "{} → {} ({}, 95 %: {})",
             value(change.before),
             value(change.after),
-            percent(change.relative),
+            relative(finding, change.relative),
             interval(finding)
         ),
         Err(unclear) => unclear.to_string(),
@@ -90,10 +101,19 @@ pub(super) fn sentence(finding: &Finding) -> String {
 
 /// From what change on each figure matters, in as few words as it takes.
 pub(super) fn thresholds(thresholds: &Thresholds) -> String {
-    let mut shares: Vec<f64> = thresholds.iter().map(|(_, share)| share).collect();
+    let (of_failed, ratios): (Vec<_>, Vec<_>) =
+        thresholds.iter().partition(|(figure, _)| figure.is_share());
+    let mut shares: Vec<f64> = ratios.into_iter().map(|(_, share)| share).collect();
     shares.dedup();
-    match shares.as_slice() {
-        [one] => threshold(*one),
+    match (shares.as_slice(), of_failed.as_slice()) {
+        ([one], []) => threshold(*one),
+        ([one], [(_, share)]) => {
+            format!(
+                "{} (of failed requests: {} pp)",
+                threshold(*one),
+                threshold(*share).trim_end_matches(" %")
+            )
+        }
         _ => {
             let each = thresholds
                 .iter()
@@ -160,6 +180,7 @@ mod tests {
             change,
             adjusted_p: None,
             verdict: Verdict::Inconclusive,
+            withheld: None,
         };
         let wide = finding(Ok(Change {
             before: 1464.0,

@@ -135,12 +135,13 @@ pub const POINT: [Column; 3] = [
 ];
 
 /// Latencies of the requests.
-pub const LATENCY: [[Column; 4]; 5] = [
+pub const LATENCY: [[Column; 4]; 6] = [
     distribution!("TTFT", ttft_ms),
     distribution!("TPOT", tpot_ms),
     distribution!("ITL", itl_ms),
     distribution!("E2EL", e2el_ms),
     distribution!("Safety Check", safety_ms),
+    distribution!("TTFO", ttfo_ms),
 ];
 
 /// Which point a row of a terminal's table is of.
@@ -164,9 +165,10 @@ pub const SHORT_THROUGHPUT: [Column; 8] = [
 ];
 
 /// The latencies that a person looks for first.
-pub const SHORT_LATENCY: [Column; 7] = [
+pub const SHORT_LATENCY: [Column; 8] = [
     short("TTFT p50 ms", |_, s| Some(s.ttft_ms?.p50)),
     short("TTFT p99 ms", |_, s| Some(s.ttft_ms?.p99)),
+    short("TTFO p50 ms", |_, s| Some(s.ttfo_ms?.p50)),
     short("TPOT mean ms", |_, s| Some(s.tpot_ms?.mean)),
     short("ITL p99 ms", |_, s| Some(s.itl_ms?.p99)),
     short("E2EL p50 ms", |_, s| Some(s.e2el_ms?.p50)),

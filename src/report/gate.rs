@@ -1,4 +1,4 @@
-use super::change::{self, percent};
+use super::change;
 use super::label;
 use super::sides;
 use crate::verdict::{Finding, Gate, Outcome, PointComparison, Verdict};
@@ -27,6 +27,7 @@ pub fn gate(gate: &Gate) -> String {
     let regressed: Vec<String> = gate.regressions().map(regression).collect();
     text.push_str(&listed("regressed", &regressed));
     text.push_str(&listed("could not tell", &unknown(gate)));
+    text.push_str(&listed("warnings", &sides::remarks(comparison)));
     text.push_str(&hidden(gate));
     text.push_str(&change::error_rate(change::tested(comparison)));
     text.push('\n');
@@ -83,7 +84,7 @@ pub(super) fn hidden(gate: &Gate) -> String {
     };
     format!(
         "inconclusive figures leave room for a regression of up to {} ({} {}); more runs narrow it\n",
-        percent(worst),
+        change::relative(finding, worst),
         point.point,
         finding.figure.title()
     )

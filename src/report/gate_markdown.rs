@@ -31,6 +31,7 @@ pub fn gate_markdown(gate: &Gate) -> String {
         text.push_str(&format!("**Regressed**\n\n{}\n\n", table(&regressed)));
     }
     text.push_str(&section("**Could not tell**\n", &unknown(gate)));
+    text.push_str(&section("**Warnings**\n", &sides::remarks(comparison)));
     let hidden = hidden(gate);
     if !hidden.is_empty() {
         text.push_str(&format!("{hidden}\n"));

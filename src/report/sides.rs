@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::results::RunRecord;
-use crate::verdict::{Comparison, RunSet};
+use crate::verdict::{Comparison, PointComparison, RunSet};
 
 /// The letter by which tables call a side: A is the first.
 pub(super) fn letter(at: usize) -> String {
@@ -74,17 +74,29 @@ pub(super) fn differences(comparison: &Comparison) -> Vec<String> {
         .collect()
 }
 
-/// What makes figures doubtful, and what only one side has; one line each.
-pub(super) fn warnings(comparison: &Comparison) -> Vec<String> {
-    let doubts = comparison.points.iter().flat_map(|point| {
-        let warnings = point.warnings.iter();
-        warnings.map(move |warning| format!("{}: {warning}", point.point))
+/// What else must be known of the points' measurements, one line each.
+pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
+    of_points(comparison, |point| &point.warnings)
+}
+
+fn of_points(comparison: &Comparison, lines: fn(&PointComparison) -> &[String]) -> Vec<String> {
+    let points = comparison.points.iter();
+    let lines = points.flat_map(|point| {
+        let lines = lines(point).iter();
+        lines.map(move |line| format!("{}: {line}", point.point))
     });
+    lines.collect()
+}
+
+/// What makes figures doubtful, the remarks, and what only one side has; one line each.
+pub(super) fn warnings(comparison: &Comparison) -> Vec<String> {
+    let mut doubts = of_points(comparison, |point| &point.doubts);
+    doubts.extend(remarks(comparison));
     let missing = comparison
         .missing
         .iter()
         .map(|(point, side)| format!("{point}: {side} has not measured it"));
-    doubts.chain(missing).collect()
+    doubts.into_iter().chain(missing).collect()
 }
 
 /// Lines under a heading; nothing without lines.

@@ -128,12 +128,20 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
                 blocked.first_index
             ));
         }
+        let contradictions = row.summary().into_iter().flat_map(|s| &s.contradictions);
+        notes.extend(contradictions.map(|c| format!("{}: {c}", row.name())));
         notes.extend(row.summary().into_iter().flat_map(|s| uneven(row, s)));
     }
     let measured = || rows.iter().filter_map(Row::summary);
     if rows.iter().any(|r| r.num_gpu.is_none()) {
         notes.push(
             "per-GPU figures are n/a: set NUM_GPU to the number of GPUs behind all endpoints"
+                .into(),
+        );
+    }
+    if measured().any(|s| s.ttfo_ms.is_some()) {
+        notes.push(
+            "TTFT counts reasoning; TTFO is the time to the first token of the answer itself"
                 .into(),
         );
     }
@@ -144,7 +152,7 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
     }
     if measured().any(|s| s.tokens.by_tokenizer > 0) {
         notes.push(
-            "output tokens were counted by the tokenizer, as the server sent no usage; re-tokenized text tends to over-count"
+            "output tokens were counted by the tokenizer, as the server counted none (usage); re-tokenized text tends to over-count"
                 .into(),
         );
     }

@@ -1,4 +1,4 @@
-use super::change::{self, percent};
+use super::change;
 use super::columns::NOT_AVAILABLE;
 use super::grid::narrow_grid;
 use super::label;
@@ -84,7 +84,11 @@ fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Opt
     }
     let name = format!("{} c={}", point.prompt, point.concurrency);
     let ends = whole.map_or(NOT_AVAILABLE.to_owned(), |finding| match &finding.change {
-        Ok(change) => format!("{} {}", percent(change.relative), finding.verdict),
+        Ok(change) => format!(
+            "{} {}",
+            change::relative(finding, change.relative),
+            finding.verdict
+        ),
         Err(_) => format!("{} ({})", finding.verdict, change::interval(finding)),
     });
     let cells = (0..sides.len()).map(|at| cell(&pairs, at));
@@ -111,7 +115,10 @@ fn cell(pairs: &[Pair<'_>], at: usize) -> String {
     let step = step.and_then(|(_, _, finding)| *finding);
     match step.map(|finding| (finding, &finding.change)) {
         Some((finding, Ok(change))) => {
-            let (relative, mark) = (percent(change.relative), mark(finding.verdict));
+            let (relative, mark) = (
+                change::relative(finding, change.relative),
+                mark(finding.verdict),
+            );
             format!("{value} ({relative} {mark})")
         }
         _ => value,

@@ -72,7 +72,7 @@ fn row(point: &PointComparison, finding: &Finding, first: bool) -> [String; 7] {
         false => String::new(),
     };
     let [before, after, relative] = change::cells(finding);
-    let doubt = match point.doubtful && finding.verdict != Verdict::Inconclusive {
+    let doubt = match !point.doubts.is_empty() && finding.verdict != Verdict::Inconclusive {
         true => " (doubtful)",
         false => "",
     };

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct RequestColumns {
     /// reasoning came before it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     first_answer_us: BTreeMap<usize, u64>,
+    /// Positions of the requests whose `usage` counts no output token although text came.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    counts_zero: BTreeSet<usize>,
     /// What the safety check stopped, by the request's position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<usize, Block>,
@@ -55,11 +58,15 @@ impl RequestColumns {
         if let Outcome::Blocked(block) = &record.outcome {
             self.blocks.insert(self.index.len(), block.clone());
         }
-        if let Outcome::Completed(completion) = &record.outcome
-            && let Some(at_ns) = completion.first_answer_ns
-        {
-            let after_us = micros_after(record.sent_ns, at_ns);
-            self.first_answer_us.insert(self.index.len(), after_us);
+        if let Outcome::Completed(completion) = &record.outcome {
+            let at = self.index.len();
+            if let Some(at_ns) = completion.first_answer_ns {
+                let after_us = micros_after(record.sent_ns, at_ns);
+                self.first_answer_us.insert(at, after_us);
+            }
+            if completion.counts_zero {
+                self.counts_zero.insert(at);
+            }
         }
         self.index.push(record.index);
         self.endpoint
@@ -168,7 +175,7 @@ impl RequestColumns {
                 .map(|us| self.sent_ns[at].saturating_add(us.saturating_mul(1_000))),
             usage_input: self.input_tokens[at],
             usage_output: counted_by(TokenSource::Server),
-            counts_zero: false,
+            counts_zero: self.counts_zero.contains(&at),
             prompt_tokens: self.input_tokens[at].unwrap_or(0),
             text: None,
             counted_output: counted_by(TokenSource::Tokenizer),
@@ -233,6 +240,7 @@ mod tests {
             .collect();
         if let Outcome::Completed(completion) = &mut requests[3].outcome {
             (completion.usage_output, completion.counted_output) = (None, Some(5));
+            (completion.counts_zero, completion.first_answer_ns) = (true, Some(9_000_000));
         }
         for (at, cause) in [(5, FailureCause::Http(503)), (6, FailureCause::Timeout)] {
             let message = String::new();

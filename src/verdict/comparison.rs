@@ -1,5 +1,7 @@
+use super::about::About;
 use super::change::{between, interleaved};
 use super::comparable::{check, differences};
+use super::failures::{self, Failures};
 use super::family::adjusted;
 use super::series::{Estimate, Series};
 use super::{
@@ -22,6 +24,19 @@ pub struct Finding {
     pub adjusted_p: Option<f64>,
     /// What follows.
     pub verdict: Verdict,
+    /// Why the verdict that its numbers alone would give is not given.
+    pub withheld: Option<Withheld>,
+}
+
+/// Why a change is called none, however large it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Withheld {
+    /// Throughput and latency of the successful requests improve while others fail.
+    #[error("more requests failed than before")]
+    MoreFailed,
+    /// Longer or shorter prompts or answers are other work.
+    #[error("prompts or answers have other lengths")]
+    OtherLengths,
 }
 
 /// One point of both sides.
@@ -33,12 +48,15 @@ pub struct PointComparison {
     pub runs: (usize, usize),
     /// Whether both sides were measured in turns.
     pub interleaved: bool,
-    /// What is wrong with the measurement, whatever its figures say: a client-bound side, failures. Each
-    /// begins with the side's name.
+    /// Why no verdict is sure: a side was limited by its client or has no success, both are the same run, or
+    /// did other work. Where it is of one side, its name comes first.
+    pub doubts: Vec<String>,
+    /// What else a reader must know whatever the figures say: failures, answers that contradict themselves.
     pub warnings: Vec<String>,
-    /// Whether no verdict is sure: a side was limited by its client or has no success, or both are the
-    /// same run.
-    pub doubtful: bool,
+    /// Share of the requests that failed, before and after.
+    pub failed: [f64; 2],
+    /// Whether prompts or answers of the sides differ in length by so much that they are other work.
+    pub has_other_lengths: bool,
     /// The figures.
     pub findings: Vec<Finding>,
 }
@@ -111,20 +129,26 @@ fn measure(
     after: &RunSet,
     thresholds: &Thresholds,
 ) -> Result<Comparison, Incomparable> {
-    let mut points = Vec::new();
+    let (mut points, mut lengths) = (Vec::new(), Vec::new());
     for (point, first, second) in common(before, after)? {
         for record in first.iter().chain(second) {
             check(point, &first[0], record)?;
         }
-        let warnings = warnings([(&before.name, first), (&after.name, second)]);
-        points.push(compare_point(point, first, second, warnings, thresholds));
+        let about = About::of([(&before.name, first), (&after.name, second)]);
+        lengths.extend(about.lengths.iter().cloned().map(|mut difference| {
+            difference.what = format!("{} ({point})", difference.what);
+            difference
+        }));
+        points.push(compare_point(point, first, second, about, thresholds));
     }
     let simulated = before.records().find_map(|record| record.simulated.clone());
+    let mut differences = differences(before, after);
+    differences.extend(lengths);
     Ok(Comparison {
         before: before.name.clone(),
         after: after.name.clone(),
         simulated,
-        differences: differences(before, after),
+        differences,
         points,
         missing: missing(before, after)
             .chain(missing(after, before))
@@ -171,19 +195,23 @@ fn compare_point(
     point: &PointKey,
     before: &[RunRecord],
     after: &[RunRecord],
-    (warnings, doubtful): (Vec<String>, bool),
+    about: About,
     thresholds: &Thresholds,
 ) -> PointComparison {
-    let runs = |records: &[RunRecord]| -> Vec<Vec<Window>> {
-        records.iter().flat_map(RunRecord::runs).collect()
-    };
     let interleaved = interleaves(before, after);
     let slo = before[0].slo();
     let same_slo = before.iter().chain(after).all(|record| record.slo() == slo);
+    let failures = [before, after].map(Failures::of);
+    let failed = failures.each_ref().map(Failures::share);
+    let none_failed = failed == [0.0, 0.0];
     let (before, after) = (runs(before), runs(after));
     let finding = |(figure, threshold): (Figure, f64)| {
         let change = match figure {
             Figure::Goodput if !same_slo => Err(Unclear::OtherSlo),
+            Figure::Failed => {
+                let change = failures::change(&failures[0], &failures[1]);
+                change.ok_or(Unclear::NotMeasured)
+            }
             // A point that failed has no run.
             _ if before.is_empty() || after.is_empty() => Err(Unclear::NotMeasured),
             _ if interleaved => change_in_turns(figure, &before, &after, &slo),
@@ -194,15 +222,22 @@ fn compare_point(
             threshold,
             change,
             adjusted_p: None,
-            verdict: Verdict::Inconclusive,
+            // Where no request failed on either side there is nothing to test.
+            verdict: match figure.is_share() && none_failed {
+                true => Verdict::Unchanged,
+                false => Verdict::Inconclusive,
+            },
+            withheld: None,
         }
     };
     PointComparison {
         point: point.clone(),
         runs: (before.len(), after.len()),
         interleaved,
-        warnings,
-        doubtful,
+        failed,
+        has_other_lengths: about.has_other_lengths,
+        doubts: about.doubts,
+        warnings: about.warnings,
         // Without objectives there is no goodput, and nothing to say of it.
         findings: thresholds
             .iter()
@@ -260,12 +295,13 @@ fn change_in_turns(
 
 /// Adjusts all p-values together, and takes the verdicts.
 fn judge<'a>(comparisons: impl IntoIterator<Item = &'a mut Comparison>) {
-    let mut findings: Vec<&mut Finding> = comparisons
+    let mut points: Vec<&mut PointComparison> = comparisons
         .into_iter()
         .flat_map(|comparison| &mut comparison.points)
-        .flat_map(|p| &mut p.findings)
-        .filter(|f| f.change.is_ok())
         .collect();
+    let findings = points.iter_mut().flat_map(|point| &mut point.findings);
+    let is_tested = |f: &&mut Finding| f.change.is_ok() && f.verdict == Verdict::Inconclusive;
+    let mut findings: Vec<&mut Finding> = findings.filter(is_tested).collect();
     let p_values: Vec<f64> = findings
         .iter()
         .filter_map(|finding| Some(finding.change.as_ref().ok()?.p_value))
@@ -281,40 +317,27 @@ fn judge<'a>(comparisons: impl IntoIterator<Item = &'a mut Comparison>) {
             finding.adjusted_p = Some(adjusted_p);
         }
     }
+    points.into_iter().for_each(withhold);
 }
 
-/// What is wrong with the measurements of a point, and whether it makes every verdict doubtful.
-fn warnings(sides: [(&String, &[RunRecord]); 2]) -> (Vec<String>, bool) {
-    let (mut warnings, mut doubtful) = (Vec::new(), false);
-    for (side, records) in sides {
-        let bound = records
-            .iter()
-            .filter_map(|record| record.self_check.as_ref());
-        for check in bound.filter(|check| !check.client_bound.is_empty()) {
-            doubtful = true;
-            let why = check.client_bound.join(", ");
-            warnings.push(format!("{side}: client-bound: {why}"));
-        }
-        for record in records {
-            for failure in &record.failures {
-                let (count, cause) = (failure.count, &failure.cause);
-                warnings.push(format!("{side}: {count} requests failed: {cause}"));
+/// Takes back the verdicts that do not follow from the figures of the successful requests alone.
+fn withhold(point: &mut PointComparison) {
+    let more_failed = point.failed[1] > point.failed[0];
+    for finding in point.findings.iter_mut().filter(|f| !f.figure.is_share()) {
+        let withheld = match finding.verdict {
+            Verdict::Regressed | Verdict::Improved if point.has_other_lengths => {
+                Withheld::OtherLengths
             }
-            if record.summary.is_none() {
-                doubtful = true;
-                warnings.push(format!("{side}: no request succeeded"));
-            }
-        }
+            Verdict::Improved if more_failed => Withheld::MoreFailed,
+            _ => continue,
+        };
+        finding.verdict = Verdict::Inconclusive;
+        finding.withheld = Some(withheld);
     }
-    let [(_, before), (_, after)] = sides;
-    if before
-        .iter()
-        .any(|one| after.iter().any(|other| one.is_same_run(other)))
-    {
-        doubtful = true;
-        warnings.push("both sides are the same run: nothing was measured in between".to_owned());
-    }
-    (warnings, doubtful)
+}
+
+fn runs(records: &[RunRecord]) -> Vec<Vec<Window>> {
+    records.iter().flat_map(RunRecord::runs).collect()
 }
 
 #[cfg(test)]

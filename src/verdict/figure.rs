@@ -29,6 +29,8 @@ pub enum Figure {
     E2elP50,
     /// 99th percentile of the end-to-end latency.
     E2elP99,
+    /// Requests that failed, in percent of all.
+    Failed,
 }
 
 /// What a window says of a figure.
@@ -49,7 +51,7 @@ const MS_PER_NS: f64 = 1e-6;
 
 impl Figure {
     /// Every figure, in the order in which they are shown.
-    pub const ALL: [Figure; 10] = [
+    pub const ALL: [Figure; 11] = [
         Figure::TokS,
         Figure::Rps,
         Figure::Goodput,
@@ -60,6 +62,7 @@ impl Figure {
         Figure::ItlP99,
         Figure::E2elP50,
         Figure::E2elP99,
+        Figure::Failed,
     ];
 
     /// Its name on the command line and in files (`tok_s`, `ttft_p99`).
@@ -75,6 +78,7 @@ impl Figure {
             Figure::ItlP99 => "itl_p99",
             Figure::E2elP50 => "e2el_p50",
             Figure::E2elP99 => "e2el_p99",
+            Figure::Failed => "failed",
         }
     }
 
@@ -96,12 +100,26 @@ impl Figure {
             Figure::ItlP99 => "ITL P99 (ms)",
             Figure::E2elP50 => "E2EL P50 (ms)",
             Figure::E2elP99 => "E2EL P99 (ms)",
+            Figure::Failed => "failed (% of requests)",
         }
     }
 
     /// Whether more is better for the user: rates, but not latencies.
     pub fn larger_is_better(self) -> bool {
         matches!(self, Figure::TokS | Figure::Rps | Figure::Goodput)
+    }
+
+    /// Whether it is a share of the requests, so that its change is a difference and not a ratio.
+    pub fn is_share(self) -> bool {
+        self == Figure::Failed
+    }
+
+    /// From what change on it matters, where nothing else is asked for: a ratio, and of shares a difference.
+    pub fn default_threshold(self) -> f64 {
+        match self.is_share() {
+            true => 0.01,
+            false => 0.03,
+        }
     }
 
     /// Which percentile it is (0 to 100), if it is one.
@@ -129,6 +147,8 @@ impl Figure {
             | Figure::TtftP99
             | Figure::ItlP99
             | Figure::E2elP99 => 0.03,
+            // Its change has a variance of its own making.
+            Figure::Failed => 0.0,
         }
     }
 
@@ -154,6 +174,8 @@ impl Figure {
                 let gaps = window.completed().flat_map(|(_, c)| latency::itl_ns(c));
                 Some(Sample::Values(gaps.map(|gap| gap * MS_PER_NS).collect()))
             }
+            // Not of windows with successes: `failures` has it.
+            Figure::Failed => None,
         }
     }
 }

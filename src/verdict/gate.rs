@@ -4,7 +4,6 @@ use super::{
     Comparison, Figure, Finding, Incomparable, PointComparison, PointKey, RunSet, Thresholds,
     Unclear, Verdict, compare,
 };
-use crate::results::RunRecord;
 
 /// What a gate answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +38,14 @@ pub struct Gate {
     pub thresholds: Thresholds,
 }
 
-/// How many more of its requests a candidate may lose than the baseline, as a share of all, before its
-/// figures, which are of the successful ones, mean something else.
-pub const MOST_MORE_FAILURES: f64 = 0.01;
-
 /// What is gated where nothing is asked for, each at the usual threshold.
-const DEFAULT_FIGURES: [Figure; 5] = [
+const DEFAULT_FIGURES: [Figure; 6] = [
     Figure::TokS,
     Figure::Rps,
     Figure::TtftP50,
     Figure::TpotMean,
     Figure::E2elP50,
+    Figure::Failed,
 ];
 
 impl Outcome {
@@ -87,7 +83,7 @@ impl Gate {
             .map(|(point, _)| whole(point, format!("{} has not measured it", candidate.name)));
         let mut unknown: Vec<Unknown> = missing.collect();
         for point in &comparison.points {
-            unknown.extend(unknown_point(point, baseline, candidate));
+            unknown.extend(unknown_point(point));
             unknown.extend(unknown_figures(point, asked, strict));
         }
         Ok(Gate {
@@ -112,7 +108,12 @@ impl Gate {
     /// Figures that regressed for sure.
     pub fn regressions(&self) -> impl Iterator<Item = (&PointComparison, &Finding)> {
         self.comparison.findings().filter(|(point, finding)| {
-            finding.verdict == Verdict::Regressed && self.doubt(&point.point).is_none()
+            // That more requests failed is sure, whatever it makes of the other figures.
+            let is_sure = match finding.figure {
+                Figure::Failed => point.doubts.is_empty(),
+                _ => self.doubt(&point.point).is_none(),
+            };
+            finding.verdict == Verdict::Regressed && is_sure
         })
     }
 
@@ -155,48 +156,25 @@ fn whole(point: &PointKey, reason: String) -> Unknown {
 }
 
 /// Why nothing of the point can be told.
-fn unknown_point(
-    comparison: &PointComparison,
-    baseline: &RunSet,
-    candidate: &RunSet,
-) -> Option<Unknown> {
+fn unknown_point(comparison: &PointComparison) -> Option<Unknown> {
     let point = &comparison.point;
-    let failed = |side: &RunSet| failed_share(side.points().get(point).map_or(&[], |r| r));
-    let (before, after) = (failed(baseline), failed(candidate));
-    let measured = comparison.findings.iter().any(|f| f.change.is_ok());
-    if comparison.doubtful {
-        // Failures that are not beyond the baseline's are no reason.
-        let failures = |warning: &&String| !warning.contains("requests failed:");
-        let reasons: Vec<&str> = comparison
-            .warnings
-            .iter()
-            .filter(failures)
-            .map(String::as_str)
-            .collect();
-        return Some(whole(point, reasons.join("; ")));
+    if !comparison.doubts.is_empty() {
+        return Some(whole(point, comparison.doubts.join("; ")));
     }
-    if after > before + MOST_MORE_FAILURES {
+    // The figures are of the successful requests: with fewer of those they mean something else.
+    let [before, after] = comparison.failed;
+    if after > before + Figure::Failed.default_threshold() {
         let (before, after) = (100.0 * before, 100.0 * after);
         let reason = format!("{after:.1} % of its requests failed, {before:.1} % before");
         return Some(whole(point, reason));
     }
-    (!measured).then(|| {
-        let why = comparison
-            .findings
-            .iter()
-            .find_map(|f| f.change.as_ref().err());
+    let mut findings = comparison.findings.iter();
+    let is_measured = |f: &Finding| f.change.is_ok() && f.figure != Figure::Failed;
+    (!findings.clone().any(is_measured)).then(|| {
+        let why = findings.find_map(|f| f.change.as_ref().err());
         let why = why.map_or("no figure is defined".to_owned(), Unclear::to_string);
         whole(point, why)
     })
-}
-
-/// Share of the requests of these records that failed.
-fn failed_share(records: &[RunRecord]) -> f64 {
-    let failures = records.iter().flat_map(|record| &record.failures);
-    let failed: usize = failures.map(|failure| failure.count).sum();
-    let summaries = records.iter().filter_map(|record| record.summary.as_ref());
-    let completed: usize = summaries.map(|summary| summary.completed).sum();
-    failed as f64 / (failed + completed).max(1) as f64
 }
 
 /// Figures of the point that were asked for and cannot be measured; with `strict` all inconclusive ones.
@@ -219,9 +197,10 @@ fn unknown_figures(
     let unclear = comparison.findings.iter().filter_map(|finding| {
         let reason = match &finding.change {
             Err(unclear) if strict || asked.is_some() => unclear.to_string(),
-            Ok(_) if strict && finding.verdict == Verdict::Inconclusive => {
-                "inconclusive: the interval is too wide".to_owned()
-            }
+            Ok(_) if strict && finding.verdict == Verdict::Inconclusive => match finding.withheld {
+                Some(withheld) => format!("inconclusive: {withheld}"),
+                None => "inconclusive: the interval is too wide".to_owned(),
+            },
             _ => return None,
         };
         Some(of(finding.figure, reason))

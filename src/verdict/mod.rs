@@ -14,12 +14,15 @@
 //! 4. Both variances give the interval of the change and its p-value (Student's t).
 //! 5. All p-values of a comparison are adjusted together (Benjamini and Hochberg).
 
+mod about;
 mod change;
 mod comparable;
 mod comparison;
+mod failures;
 mod family;
 mod figure;
 mod gate;
+mod lengths;
 mod precision;
 mod ranking;
 mod run_set;
@@ -30,7 +33,7 @@ mod trend;
 pub use crate::results::PointKey;
 pub use change::{Change, Unclear};
 pub use comparable::{Difference, Incomparable};
-pub use comparison::{Comparison, Finding, PointComparison, compare, compare_pairs};
+pub use comparison::{Comparison, Finding, PointComparison, Withheld, compare, compare_pairs};
 pub use family::{FALSE_DISCOVERY_RATE, Verdict};
 pub use figure::Figure;
 pub use gate::{Gate, Outcome, Unknown};

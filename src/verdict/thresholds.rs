@@ -7,21 +7,22 @@ use super::Figure;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds(BTreeMap<Figure, f64>);
 
-/// Relative change below which a figure counts as the same.
-const DEFAULT_THRESHOLD: f64 = 0.03;
-
 impl Default for Thresholds {
-    /// Every figure, from 3 % on.
+    /// Every figure, from its default threshold on.
     fn default() -> Thresholds {
         Thresholds::of(Figure::ALL)
     }
 }
 
 impl Thresholds {
-    /// These figures, from 3 % on.
+    /// These figures, each from its default threshold on: 3 %, of the share that failed 1 percentage point.
     pub fn of(figures: impl IntoIterator<Item = Figure>) -> Thresholds {
         let figures = figures.into_iter();
-        Thresholds(figures.map(|figure| (figure, DEFAULT_THRESHOLD)).collect())
+        Thresholds(
+            figures
+                .map(|figure| (figure, figure.default_threshold()))
+                .collect(),
+        )
     }
 
     /// Adds the figures of `other`, or changes their thresholds.
@@ -86,7 +87,7 @@ mod tests {
         all.extend(&thresholds);
         assert_eq!(all.iter().count(), Figure::ALL.len());
         assert_eq!(all.iter().next(), Some((Figure::TokS, 0.025)));
-        assert_eq!(all.iter().nth(1), Some((Figure::Rps, DEFAULT_THRESHOLD)));
+        assert_eq!(all.iter().nth(1), Some((Figure::Rps, 0.03)));
     }
 
     #[test]

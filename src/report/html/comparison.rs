@@ -127,7 +127,11 @@ fn findings(comparison: &Comparison) -> Table {
     ];
     let row = |(point, finding): (&PointComparison, &Finding)| {
         let [before, after, relative] = change::cells(finding);
-        let doubt = if point.doubtful { " (doubtful)" } else { "" };
+        let doubt = if point.doubts.is_empty() {
+            ""
+        } else {
+            " (doubtful)"
+        };
         vec![
             name(comparison, point),
             finding.figure.title().to_owned(),

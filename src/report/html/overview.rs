@@ -257,7 +257,11 @@ fn changed(comparison: &Comparison) -> Markup {
     found.sort_by_key(|(_, finding)| finding.verdict != Verdict::Regressed);
     let more = found.len().saturating_sub(MOST_CHANGES);
     let rows = found.iter().take(MOST_CHANGES).map(|(point, finding)| {
-        let doubt = if point.doubtful { " (doubtful)" } else { "" };
+        let doubt = if point.doubts.is_empty() {
+            ""
+        } else {
+            " (doubtful)"
+        };
         vec![
             point.point.to_string(),
             finding.figure.title().to_owned(),

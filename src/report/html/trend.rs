@@ -92,6 +92,10 @@ fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
         Figure::ItlP99 => summary.itl_ms.map(|d| d.p99),
         Figure::E2elP50 => summary.e2el_ms.map(|d| d.p50),
         Figure::E2elP99 => summary.e2el_ms.map(|d| d.p99),
+        Figure::Failed => {
+            let failed = summary.failed() as f64;
+            Some(100.0 * failed / (failed + summary.completed as f64))
+        }
     }
 }
 

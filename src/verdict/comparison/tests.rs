@@ -1,4 +1,5 @@
 use super::*;
+use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
 use crate::engine::{Noise, Preset};
 use crate::simulation::{self, VirtualLoad, VirtualSetup};
 
@@ -112,9 +113,8 @@ fn what_differs_is_listed_and_a_bound_client_makes_it_doubtful() {
         .map(|d| d.what.as_str())
         .collect();
     assert_eq!(differences, ["server"]);
-    assert!(comparison.points[0].doubtful);
     assert_eq!(
-        comparison.points[0].warnings,
+        comparison.points[0].doubts,
         ["new: client-bound: its threads were busy"]
     );
 }
@@ -173,4 +173,101 @@ fn several_runs_of_a_point_are_runs_of_one_side() {
         &Thresholds::default(),
     );
     assert_eq!(comparison.expect("alike").points[0].runs, (4, 3));
+}
+
+/// The run of a server of which every request changed by `change` becomes that.
+fn changed(setup: &VirtualSetup, change: impl Fn(usize, &mut RequestRecord)) -> RunRecord {
+    let mut windows = run(setup);
+    for window in &mut windows {
+        for (at, request) in window.requests.iter_mut().enumerate() {
+            change(at, request);
+        }
+    }
+    simulation::record(setup, "chat_throughput", &[windows])
+}
+
+/// Every fourth request fails.
+fn fail(at: usize, request: &mut RequestRecord) {
+    if at % 4 == 0 {
+        let (cause, message) = (FailureCause::EmptyAnswer, "no token".to_owned());
+        request.outcome = Outcome::Failed(Failure { cause, message });
+    }
+}
+
+#[test]
+fn more_failures_are_a_regression_of_their_own_and_nothing_else_is_called_improved() {
+    let before = recorded(&setup(1, "10%"));
+    let comparison = compared(before.clone(), changed(&setup(2, "0%"), fail)).expect("alike");
+    assert_eq!(verdict(&comparison, Figure::Failed), Verdict::Regressed);
+    assert_eq!(comparison.count(Verdict::Improved), 0);
+    let point = &comparison.points[0];
+    let tpot = point.findings.iter().find(|f| f.figure == Figure::TpotMean);
+    assert_eq!(tpot.expect("compared").withheld, Some(Withheld::MoreFailed));
+    assert_eq!(point.failed, [0.0, 0.25]);
+    let warnings = point.warnings.join("\n");
+    assert!(
+        warnings.contains("empty answer, first: no token"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("0.00 % of the requests of old failed, 25.00 % of new"),
+        "{warnings}"
+    );
+    let fewer = compared(changed(&setup(2, "0%"), fail), before).expect("alike");
+    assert_eq!(verdict(&fewer, Figure::Failed), Verdict::Improved);
+    let equal = compared(recorded(&setup(1, "0%")), recorded(&setup(3, "0%"))).expect("alike");
+    assert_eq!(verdict(&equal, Figure::Failed), Verdict::Unchanged);
+    let (_, untested) = equal.findings().last().expect("failed");
+    assert_eq!(
+        (untested.figure, untested.adjusted_p),
+        (Figure::Failed, None)
+    );
+}
+
+#[test]
+fn sides_whose_answers_have_other_lengths_did_other_work() {
+    let shorten = |_: usize, request: &mut RequestRecord| {
+        request.end_ns -= (request.end_ns - request.start_ns) / 4;
+        if let Outcome::Completed(completion) = &mut request.outcome {
+            completion.last_byte_ns = request.end_ns;
+            completion.usage_output = Some(24);
+        }
+    };
+    let shorter = changed(&setup(2, "0%"), shorten);
+    let comparison = compared(recorded(&setup(1, "0%")), shorter).expect("alike");
+    assert_eq!(comparison.count(Verdict::Improved), 0);
+    let differences = &comparison.differences;
+    let found = differences
+        .iter()
+        .find(|d| d.what.starts_with("output tokens per request"));
+    let found = found.expect("said among what differs");
+    assert_eq!((&*found.before, &*found.after), ("32.0", "24.0"));
+    let point = &comparison.points[0];
+    assert!(
+        point.has_other_lengths && point.doubts[0].contains("other work"),
+        "{:?}",
+        point.doubts
+    );
+    let e2el = point.findings.iter().find(|f| f.figure == Figure::E2elP50);
+    assert_eq!(
+        e2el.expect("compared").withheld,
+        Some(Withheld::OtherLengths)
+    );
+}
+
+#[test]
+fn what_a_sides_answers_contradict_is_a_warning() {
+    let mut after = recorded(&setup(3, "0%"));
+    let summary = after.summary.as_mut().expect("figures");
+    summary.contradictions = vec![crate::metrics::Contradiction {
+        kind: crate::metrics::ContradictionKind::OneRead,
+        answers: 5,
+        of: 9,
+        detail: "all at once".to_owned(),
+    }];
+    let comparison = compared(recorded(&setup(1, "0%")), after).expect("alike");
+    assert_eq!(
+        comparison.points[0].warnings,
+        ["new: 5 of 9 answers: all at once"]
+    );
 }
