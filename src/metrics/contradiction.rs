@@ -223,8 +223,10 @@ mod tests {
         has_template: false,
     };
 
+    type Change = fn(&mut Completion);
+
     /// What is found in ten answers of eight tokens, of which the first five are changed.
-    fn found(asked: &Asked, change: fn(&mut Completion)) -> Vec<Contradiction> {
+    fn found(asked: &Asked, change: Change) -> Vec<Contradiction> {
         let mut requests: Vec<RequestRecord> =
             (0..10).map(|_| completed(0, 2_000, 9_000, 8)).collect();
         for request in &mut requests[..5] {
@@ -248,7 +250,7 @@ mod tests {
             exact_output: false,
             ..ASKED
         };
-        let shorter: fn(&mut Completion) = |c| {
+        let shorter: Change = |c| {
             c.usage_output = Some(5);
             c.content_ns = c.content_ns.iter().take(5).collect();
         };
@@ -262,7 +264,7 @@ mod tests {
     #[test]
     fn each_kind_is_found_and_told_with_its_values() {
         use ContradictionKind::*;
-        let changes: [(ContradictionKind, fn(&mut Completion), &str); 7] = [
+        let changes: [(ContradictionKind, Change, &str); 7] = [
             (
                 NoTokensCounted,
                 |c| (c.usage_output, c.counts_zero) = (None, true),
@@ -319,13 +321,13 @@ mod tests {
 
     #[test]
     fn one_event_with_all_tokens_is_one_read_and_one_token_is_none() {
-        let one_event: fn(&mut Completion) = |c| c.content_ns = [9_000].into_iter().collect();
+        let one_event: Change = |c| c.content_ns = [9_000].into_iter().collect();
         assert_eq!(found(&ASKED, one_event)[0].kind, ContradictionKind::OneRead);
         let single = Asked {
             exact_output: false,
             ..ASKED
         };
-        let one_token: fn(&mut Completion) = |c| {
+        let one_token: Change = |c| {
             c.content_ns = [9_000].into_iter().collect();
             c.usage_output = Some(1);
         };

@@ -168,13 +168,14 @@ fn unknown_point(comparison: &PointComparison) -> Option<Unknown> {
         let reason = format!("{after:.1} % of its requests failed, {before:.1} % before");
         return Some(whole(point, reason));
     }
-    let mut findings = comparison.findings.iter();
-    let is_measured = |f: &Finding| f.change.is_ok() && f.figure != Figure::Failed;
-    (!findings.clone().any(is_measured)).then(|| {
-        let why = findings.find_map(|f| f.change.as_ref().err());
-        let why = why.map_or("no figure is defined".to_owned(), Unclear::to_string);
-        whole(point, why)
-    })
+    let of_successes = || comparison.findings.iter().filter(|f| !f.figure.is_share());
+    if comparison.findings.is_empty() {
+        return Some(whole(point, "no figure is defined".to_owned()));
+    }
+    // One reason stands for all, unless a figure is measured.
+    let why = of_successes().find_map(|f| f.change.as_ref().err())?;
+    let any = of_successes().any(|f| f.change.is_ok());
+    (!any).then(|| whole(point, why.to_string()))
 }
 
 /// Figures of the point that were asked for and cannot be measured; with `strict` all inconclusive ones.

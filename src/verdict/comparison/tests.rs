@@ -188,7 +188,7 @@ fn changed(setup: &VirtualSetup, change: impl Fn(usize, &mut RequestRecord)) -> 
 
 /// Every fourth request fails.
 fn fail(at: usize, request: &mut RequestRecord) {
-    if at % 4 == 0 {
+    if at.is_multiple_of(4) {
         let (cause, message) = (FailureCause::EmptyAnswer, "no token".to_owned());
         request.outcome = Outcome::Failed(Failure { cause, message });
     }
