@@ -1,6 +1,6 @@
 //! Server-sent events, incrementally: bytes in, events out.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// An event larger than this cannot be a chunk of a chat: the stream is taken for garbage (bytes).
 const MAX_EVENT: usize = 16 << 20;
@@ -42,6 +42,9 @@ pub enum EventName {
 /// The bytes are no event stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
+    /// A line that is no text: the name of a field that the format does not know would be.
+    #[error("not an event stream: a line reads {0:?}")]
+    NoText(String),
     /// No end of line, or of the event, within the limit.
     #[error("not an event stream: an event exceeds {MAX_EVENT} bytes")]
     TooLong,
@@ -71,7 +74,7 @@ impl SseDecoder {
                 // The usual event is one `data` line and a blank one: hand the line out as it lies.
                 if self.is_between_events()
                     && rest.first() == Some(&b'\n')
-                    && let Some(Field::Data(data)) = field(self.past_mark(line))
+                    && let Some(Field::Data(data)) = field(self.past_mark(line))?
                 {
                     if !data.is_empty() {
                         on_event(EventName::Message, data)?;
@@ -114,9 +117,9 @@ impl SseDecoder {
 
     /// Data of the event under way, its last line included although the end of that may be missing.
     pub fn pending(&self) -> Option<&[u8]> {
-        match (field(&self.partial), self.has_data) {
-            (Some(Field::Data(data)), false) => Some(data),
-            (None, true) if self.partial.is_empty() => Some(&self.data),
+        match field(&self.partial) {
+            Ok(Some(Field::Data(data))) if !self.has_data => Some(data),
+            Ok(None) if self.has_data && self.partial.is_empty() => Some(&self.data),
             _ => None,
         }
     }
@@ -151,7 +154,7 @@ impl SseDecoder {
             }
             return Ok(());
         }
-        match field(line) {
+        match field(line)? {
             Some(Field::Data(data)) => {
                 if self.has_data {
                     self.data.push(b'\n');
@@ -173,18 +176,25 @@ enum Field<'a> {
 }
 
 /// The field of a line; `None` for a comment and every other field.
-fn field(line: &[u8]) -> Option<Field<'_>> {
+fn field(line: &[u8]) -> Result<Option<Field<'_>>, SseError> {
     if let Some(value) = line.strip_prefix(b"data:") {
-        return Some(Field::Data(value.strip_prefix(b" ").unwrap_or(value)));
+        return Ok(Some(Field::Data(value.strip_prefix(b" ").unwrap_or(value))));
     }
     if let Some(name) = line.strip_prefix(b"event:") {
-        return Some(Field::Event(match name.trim_ascii() {
+        return Ok(Some(Field::Event(match name.trim_ascii() {
             b"" | b"message" => EventName::Message,
             b"error" => EventName::Error,
             _ => EventName::Other,
-        }));
+        })));
     }
-    (line == b"data").then_some(Field::Data(b""))
+    if line == b"data" {
+        return Ok(Some(Field::Data(b"")));
+    }
+    let name = &line[..memchr(b':', line).unwrap_or(line.len())];
+    match std::str::from_utf8(name) {
+        Ok(name) if !name.contains(|c: char| c.is_control() && c != '\t') => Ok(None),
+        _ => Err(SseError::NoText(super::excerpt(line))),
+    }
 }
 
 #[cfg(test)]
@@ -269,6 +279,20 @@ mod tests {
     fn what_is_no_event_stream_has_no_event() {
         assert!(data(&[b"<html>\n\n<p>502</p>\n</html>\n"]).is_empty());
         assert!(data(&[b"{\"error\": \"no\"}"]).is_empty());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        for bytes in [
+            &b"data: 1\n\n\xff\xfe\n"[..],
+            b"a\x00b\n\n",
+            b"\x1f\x8b\x08: x\n",
+        ] {
+            let error = decode(&[bytes]).unwrap_err();
+            assert!(matches!(error, SseError::NoText(_)), "{error}");
+        }
+        // In a comment and in data they are somebody else's.
+        assert_eq!(data(&[b": \xff\n\ndata: \xff\n\n"]), ["\u{fffd}"]);
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub struct Arguments {
     #[arg(long, value_name = "NOISE")]
     noise: Option<Noise>,
     /// What goes wrong, by share of requests: refuse, http_429, http_500, http_503, reset, cut, malformed_sse,
-    /// garbage, wrong_usage, no_usage as name=share; slow_headers, stall, drip as name=share:milliseconds
+    /// garbage, abort, error_event, empty, wrong_usage, no_usage, zero_usage as name=share; slow_headers, stall, drip
+    /// as name=share:milliseconds
     #[arg(long, value_name = "FAULTS", default_value = "")]
     faults: Faults,
     /// Output tokens in one event, but for the first, which has its own (vLLM's --stream-interval)

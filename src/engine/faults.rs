@@ -53,6 +53,14 @@ pub struct Faults {
     pub wrong_usage: f64,
     /// Usage is asked for but never sent.
     pub no_usage: f64,
+    /// The output is aborted in its middle: `finish_reason` is `abort`.
+    pub abort: f64,
+    /// An error object comes in the place of the rest of the output, with status 200.
+    pub error_event: f64,
+    /// The output has no token, although it ends as one should.
+    pub empty: f64,
+    /// The usage counts no output token.
+    pub zero_usage: f64,
     /// The bytes of a streamed output trickle out one by one, this far apart.
     pub drip: TimedFault,
 }
@@ -68,7 +76,7 @@ enum Slot<'a> {
 }
 
 impl Faults {
-    const NAMES: &'static str = "refuse, http_429, http_500, http_503, slow_headers, reset, stall, cut, malformed_sse, garbage, wrong_usage, no_usage, drip";
+    const NAMES: &'static str = "refuse, http_429, http_500, http_503, slow_headers, reset, stall, cut, malformed_sse, garbage, wrong_usage, no_usage, drip, abort, error_event, empty, zero_usage";
 
     fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
         Some(match name {
@@ -85,6 +93,10 @@ impl Faults {
             "wrong_usage" => Slot::Rate(&mut self.wrong_usage),
             "no_usage" => Slot::Rate(&mut self.no_usage),
             "drip" => Slot::Timed(&mut self.drip),
+            "abort" => Slot::Rate(&mut self.abort),
+            "error_event" => Slot::Rate(&mut self.error_event),
+            "empty" => Slot::Rate(&mut self.empty),
+            "zero_usage" => Slot::Rate(&mut self.zero_usage),
             _ => return None,
         })
     }
@@ -99,14 +111,13 @@ impl Faults {
         let mut rng = rng(seed, ordinal, 2);
         // Every rate takes its draw, so that raising one does not move the others.
         let mut happens = |rate: f64| rng.random::<f64>() < rate;
-        let first = |drawn: [(bool, Midstream); 5]| drawn.into_iter().find(|(on, _)| *on);
         let status = [
             (happens(self.http_429), ErrorStatus::TooManyRequests),
             (happens(self.http_500), ErrorStatus::InternalServerError),
             (happens(self.http_503), ErrorStatus::ServiceUnavailable),
         ];
         let late = happens(self.slow_headers.rate);
-        let midstream = first([
+        let midstream = [
             (happens(self.reset), Midstream::Reset),
             (
                 happens(self.stall.rate),
@@ -115,7 +126,7 @@ impl Faults {
             (happens(self.cut), Midstream::Cut),
             (happens(self.malformed_sse), Midstream::MalformedEvent),
             (happens(self.garbage), Midstream::Garbage),
-        ]);
+        ];
         let usage = if happens(self.wrong_usage) {
             UsageFault::Wrong
         } else if happens(self.no_usage) {
@@ -126,13 +137,27 @@ impl Faults {
         let drip = happens(self.drip.rate);
         // At least one token before the fault and, if there are two, one after it.
         let after = rng.random_range(1..tokens.max(2));
+        let mut happens = |rate: f64| rng.random::<f64>() < rate;
+        let endings = [
+            (happens(self.abort), Midstream::Abort),
+            (happens(self.error_event), Midstream::ErrorEvent),
+            (happens(self.empty), Midstream::Empty),
+        ];
+        let usage = match (usage, happens(self.zero_usage)) {
+            (UsageFault::None, true) => UsageFault::Zero,
+            (usage, _) => usage,
+        };
+        let mut midstream = midstream.into_iter().chain(endings);
         RequestFaults {
             status: status
                 .into_iter()
                 .find(|(on, _)| *on)
                 .map(|(_, status)| status),
             slow_headers: late.then_some(self.slow_headers.duration),
-            midstream: midstream.map(|(_, kind)| (after, kind)),
+            midstream: midstream.find(|(on, _)| *on).map(|(_, kind)| match kind {
+                Midstream::Empty => (0, kind),
+                _ => (after, kind),
+            }),
             usage,
             drip: drip.then_some(self.drip.duration),
         }
@@ -159,6 +184,9 @@ pub(super) enum Midstream {
     Cut,
     MalformedEvent,
     Garbage,
+    Abort,
+    ErrorEvent,
+    Empty,
 }
 
 /// What goes wrong with the usage counts.
@@ -168,6 +196,7 @@ pub(super) enum UsageFault {
     None,
     Wrong,
     Missing,
+    Zero,
 }
 
 /// The faults of one request.

@@ -162,6 +162,18 @@ impl Events {
         }
     }
 
+    /// The end of a stream without further text: a finish reason, and the end mark.
+    pub(super) fn finish(&self, reason: &str) -> Bytes {
+        let text = match self.api {
+            Api::Chat => "\"delta\":{}",
+            Api::Completions => "\"text\":\"\"",
+        };
+        let head = &self.head;
+        Bytes::from(format!(
+            "{head}{{\"index\":0,{text},\"finish_reason\":\"{reason}\"}}]}}\n\n{DONE}"
+        ))
+    }
+
     /// An event cut off in the middle of its JSON.
     pub(super) fn malformed(&self) -> Bytes {
         Bytes::from(format!("{}{{\"index\":0,\"delta\":{{\n\n", self.head))

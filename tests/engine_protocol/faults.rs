@@ -145,6 +145,41 @@ async fn usage_can_be_wrong_or_missing() {
 }
 
 #[tokio::test]
+async fn an_output_can_end_badly_with_status_200() {
+    let streamed = async |faults| {
+        let engine = with_faults(faults);
+        let response = post(&engine, CHAT, &chat_body(10)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{faults}");
+        let text = response.text().await.expect("text");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{faults}: {text}");
+        events(&text)
+    };
+    let whole = async |faults| {
+        let mut body = chat_body(10);
+        body["stream"] = json!(false);
+        let engine = with_faults(faults);
+        let response = post(&engine, CHAT, &body).await;
+        assert_eq!(response.status(), StatusCode::OK, "{faults}");
+        response.json::<Value>().await.expect("JSON")
+    };
+    let last = |events: Vec<Value>| events.last().expect("events").clone();
+    let reason = |event: &Value| event["choices"][0]["finish_reason"].clone();
+    assert_eq!(reason(&last(streamed("abort=1").await)), "abort");
+    assert_eq!(reason(&whole("abort=1").await), "abort");
+    assert_eq!(last(streamed("error_event=1").await)["object"], "error");
+    assert_eq!(whole("error_event=1").await["object"], "error");
+    let empty = streamed("empty=1").await;
+    assert_eq!((empty.len(), reason(&last(empty))), (1, json!("stop")));
+    assert_eq!(
+        whole("empty=1").await["choices"][0]["message"]["content"],
+        ""
+    );
+    let counted = |event: &Value| event["usage"]["completion_tokens"].clone();
+    assert_eq!(counted(&last(streamed("zero_usage=1").await)), 0);
+    assert_eq!(counted(&whole("zero_usage=1").await), 0);
+}
+
+#[tokio::test]
 async fn whole_answers_meet_faults_too() {
     let mut body = chat_body(10);
     body["stream"] = json!(false);

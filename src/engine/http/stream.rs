@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
+use serde_json::{Value, json};
 
 use super::super::faults::Midstream;
 use super::super::replica::{Generation, pause};
@@ -78,6 +79,11 @@ fn byte_by_byte(
             byte
         })
     })
+}
+
+/// An error as vLLM puts it in the place of an answer, once the status has been sent.
+pub(super) fn injected_error() -> Value {
+    json!({"object": "error", "message": "Injected fault: the engine died", "type": "InternalServerError", "code": 500})
 }
 
 /// The end of a body whose connection breaks.
@@ -208,7 +214,20 @@ impl Streaming {
             }
             Midstream::MalformedEvent => Some(Some(Ok(self.events.malformed()))),
             Midstream::Garbage => Some(Some(Ok(Bytes::from_static(GARBAGE)))),
+            Midstream::Abort => Some(Some(Ok(self.finish("abort")))),
+            Midstream::Empty => Some(Some(Ok(self.finish("stop")))),
+            Midstream::ErrorEvent => {
+                self.ended = true;
+                let event = format!("data: {}\n\n{DONE}", injected_error());
+                Some(Some(Ok(event.into())))
+            }
         }
+    }
+
+    /// Ends the stream before its time.
+    fn finish(&mut self, reason: &str) -> Bytes {
+        self.ended = true;
+        self.events.finish(reason)
     }
 
     /// Writes the event of one token, and what comes before the first and after the last.

@@ -25,5 +25,9 @@ pub(super) fn reported_usage(generation: &Generation, completion_tokens: u32) ->
             completion_tokens: completion_tokens + completion_tokens / 2 + 1,
         }),
         UsageFault::Missing => None,
+        UsageFault::Zero => Some(Usage {
+            completion_tokens: 0,
+            ..truth
+        }),
     }
 }

@@ -14,7 +14,7 @@ use super::super::sse::Api;
 use super::connection::Connection;
 use super::error::ApiError;
 use super::logprobs;
-use super::stream::{GARBAGE, broken};
+use super::stream::{GARBAGE, broken, injected_error};
 use super::usage::{reported_usage, unix_seconds};
 
 /// Most tokens taken from the engine at once.
@@ -35,36 +35,57 @@ pub(super) async fn respond(
         }
     }
     let body = body(api, &generation, logprobs);
-    match generation.faults.midstream {
-        None => Ok(Json(body).into_response()),
-        Some((_, Midstream::Stall(duration))) => {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok(match generation.faults.midstream.map(|(_, fault)| fault) {
+        None => Json(body).into_response(),
+        Some(Midstream::Stall(duration)) => {
             pause(Some(duration)).await;
-            Ok(Json(body).into_response())
+            Json(body).into_response()
         }
-        Some((_, fault)) => Ok(broken_body(body.to_string(), fault, &connection)),
-    }
+        Some(Midstream::ErrorEvent) => Json(injected_error()).into_response(),
+        Some(Midstream::Abort) => Json(aborted(body)).into_response(),
+        Some(Midstream::Empty) => Json(emptied(api, body)).into_response(),
+        Some(Midstream::Garbage) => (json, Bytes::from_static(GARBAGE)).into_response(),
+        Some(Midstream::MalformedEvent) => (json, half_of(body)).into_response(),
+        Some(Midstream::Cut) => (json, cut(half_of(body))).into_response(),
+        Some(Midstream::Reset) => {
+            connection.reset_on_close();
+            (json, cut(half_of(body))).into_response()
+        }
+    })
 }
 
-/// A JSON body that goes wrong half-way.
-fn broken_body(mut body: String, fault: Midstream, connection: &Connection) -> Response {
-    let mut half = body.len() / 2;
-    while !body.is_char_boundary(half) {
+/// The first half of a JSON body.
+fn half_of(body: Value) -> String {
+    let mut text = body.to_string();
+    let mut half = text.len() / 2;
+    while !text.is_char_boundary(half) {
         half -= 1;
     }
-    body.truncate(half);
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    match fault {
-        Midstream::Garbage => (json, Bytes::from_static(GARBAGE)).into_response(),
-        Midstream::MalformedEvent => (json, body).into_response(),
-        Midstream::Reset | Midstream::Cut | Midstream::Stall(_) => {
-            if fault == Midstream::Reset {
-                connection.reset_on_close();
-            }
-            let half = std::future::ready(Ok(Bytes::from(body)));
-            let parts = stream::once(half).chain(stream::once(broken()));
-            (json, Body::from_stream(parts)).into_response()
-        }
+    text.truncate(half);
+    text
+}
+
+/// A body whose connection breaks behind this text.
+fn cut(text: String) -> Body {
+    let text = std::future::ready(Ok(Bytes::from(text)));
+    Body::from_stream(stream::once(text).chain(stream::once(broken())))
+}
+
+fn aborted(mut body: Value) -> Value {
+    body["choices"][0]["finish_reason"] = "abort".into();
+    body
+}
+
+fn emptied(api: Api, mut body: Value) -> Value {
+    match api {
+        Api::Chat => body["choices"][0]["message"]["content"] = "".into(),
+        Api::Completions => body["choices"][0]["text"] = "".into(),
     }
+    if let Some(tokens) = body.pointer_mut("/usage/completion_tokens") {
+        *tokens = 0.into();
+    }
+    body
 }
 
 fn body(api: Api, generation: &Generation, logprobs: Option<usize>) -> Value {
