@@ -149,6 +149,11 @@ fn flat_error(tree: &Value, is_error: bool) -> Option<String> {
         "msg",
     ];
     let named = NAMES.into_iter().find_map(|name| words(&tree[name]));
+    // FastChat's form.
+    let named = named.or_else(|| match count(&tree["error_code"]) {
+        None | Some(0) => None,
+        Some(_) => words(&tree["text"]),
+    });
     let status = || {
         let codes = ["code", "status", "status_code"].into_iter();
         let failed = |value: &Value| count(value).is_some_and(|code| (400..600).contains(&code));

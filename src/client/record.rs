@@ -69,8 +69,9 @@ impl Completion {
     /// Input tokens and who counted them.
     pub fn input_tokens(&self) -> (u32, TokenSource) {
         match self.usage_input {
+            // Every prompt has a token.
+            None | Some(0) => (self.prompt_tokens, TokenSource::Tokenizer),
             Some(tokens) => (tokens, TokenSource::Server),
-            None => (self.prompt_tokens, TokenSource::Tokenizer),
         }
     }
 

@@ -205,7 +205,10 @@ impl Answer {
             Ok(delta) => delta,
             // A heartbeat in words, say.
             Err(_) if name == EventName::Other => return Ok(()),
-            Err(error) => return Err(failure(FailureCause::Malformed, error)),
+            Err(error) => {
+                let message = format!("an event of no JSON ({error}): {}", super::excerpt(data));
+                return Err(failure(FailureCause::Malformed, message));
+            }
         };
         if delta.has_text() {
             self.content_at(

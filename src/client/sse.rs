@@ -117,6 +117,9 @@ impl SseDecoder {
 
     /// Data of the event under way, its last line included although the end of that may be missing.
     pub fn pending(&self) -> Option<&[u8]> {
+        if self.partial.is_empty() && !self.has_data {
+            return None;
+        }
         match field(&self.partial) {
             Ok(Some(Field::Data(data))) if !self.has_data => Some(data),
             Ok(None) if self.has_data && self.partial.is_empty() => Some(&self.data),

@@ -17,9 +17,14 @@ pub fn table(rows: &[Row]) -> String {
         .iter()
         .chain(columns::SHORT_THROUGHPUT.iter().filter(told));
     let latency = columns::SHORT_LATENCY.iter().filter(|c| known(rows, c));
-    let latency = columns::SHORT_POINT.iter().chain(latency);
-    let tables = [throughput.collect::<Vec<_>>(), latency.collect()];
-    with_notes(rows, tables.map(|columns| fitting(rows, &columns)))
+    let latency: Vec<&Column> = latency.collect();
+    let mut tables = vec![fitting(rows, &Vec::from_iter(throughput))];
+    // Where every point failed there is no latency to show.
+    if !latency.is_empty() {
+        let columns = columns::SHORT_POINT.iter().chain(latency);
+        tables.push(fitting(rows, &Vec::from_iter(columns)));
+    }
+    with_notes(rows, tables)
 }
 
 /// All columns of the CSV file as Markdown tables, however wide, and the notes below them.
@@ -41,7 +46,7 @@ pub fn markdown(rows: &[Row]) -> String {
         latency.collect(),
         context.collect(),
     ];
-    with_notes(rows, tables.map(|columns| whole(rows, &columns)))
+    with_notes(rows, tables.map(|columns| whole(rows, &columns)).into())
 }
 
 /// Whether any row has a value: a column of nothing but n/a says less than its absence.
@@ -50,7 +55,7 @@ fn known(rows: &[Row], column: &Column) -> bool {
     cells.any(|cell| cell != columns::NOT_AVAILABLE)
 }
 
-fn with_notes<const N: usize>(rows: &[Row], tables: [Table; N]) -> String {
+fn with_notes(rows: &[Row], tables: Vec<Table>) -> String {
     let mut text = format!("## {}\n\n", title(rows));
     for table in tables {
         text.push_str(&format!("{table}\n\n"));
@@ -267,6 +272,33 @@ mod tests {
             4,
             "two tables of two rows: {text}"
         );
+    }
+
+    #[test]
+    fn points_without_any_success_have_no_table_of_latencies() {
+        let text = table(&[failed()]);
+        assert!(
+            text.contains("| failed |") && !text.contains("TTFT"),
+            "{text}"
+        );
+        assert_eq!(text.matches("| prompt |").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_the_answers_contradict_is_a_note() {
+        let mut row = measured();
+        if let PointResult::Measured(summary) = &mut row.result {
+            summary.contradictions = vec![crate::metrics::Contradiction {
+                kind: crate::metrics::ContradictionKind::OneRead,
+                answers: 2,
+                of: 3,
+                detail: "all at once".to_owned(),
+            }];
+        }
+        for text in [table, markdown].map(|form| form(std::slice::from_ref(&row))) {
+            let note = "- chat_throughput/25 c=8: 2 of 3 answers: all at once";
+            assert!(text.contains(note), "{text}");
+        }
     }
 
     #[test]

@@ -197,6 +197,10 @@ fn every_form_of_error_gives_the_servers_words() {
         (r#"{"error":{"code":503}}"#, r#"{"code":503}"#),
         (r#"{"error":true}"#, "true"),
         (
+            r#"{"text":"**NETWORK ERROR** boom","error_code":50001}"#,
+            "**NETWORK ERROR** boom",
+        ),
+        (
             r#"{"choices":[{"delta":{"content":""},"error":{"message":"boom"},"finish_reason":"error"}]}"#,
             "boom",
         ),
@@ -235,5 +239,20 @@ fn what_is_no_json_at_all_is_an_error() {
         r#"{"choices":[{"text":"a}]}"#,
     ] {
         assert!(parse(event.as_bytes()).is_err(), "{event}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_bytes_are_too_odd_to_be_read(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        let _ = chunk::parse(&bytes);
+        error_in_body(&bytes);
+    }
+
+    #[test]
+    fn no_json_is_too_odd_to_be_understood(choice in r#"(\{("(delta|message|text|finish_reason|usage|error|content)":)?("[a-z\\ud83]{0,6}"|null|-?[0-9.]{1,4}|\[\]|\{\}|NaN),?\})"#) {
+        let _ = chunk::parse(format!(r#"{{"choices":[{choice}],"usage":{choice}}}"#).as_bytes());
     }
 }

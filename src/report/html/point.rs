@@ -126,7 +126,7 @@ fn throughput(point: &PointView<'_>) -> Table {
 
 /// Mean and percentiles of each latency.
 fn latencies(point: &PointView<'_>) -> Table {
-    let names = ["TTFT", "TPOT", "ITL", "E2EL", "Safety check"];
+    let names = ["TTFT", "TPOT", "ITL", "E2EL", "Safety check", "TTFO"];
     let rows = names
         .iter()
         .zip(&columns::LATENCY)
@@ -137,7 +137,8 @@ fn latencies(point: &PointView<'_>) -> Table {
             if missing {
                 row[1] = why_no_tokens(point.record).to_owned();
             }
-            (!missing || *name != "Safety check").then_some(row)
+            let is_optional = ["Safety check", "TTFO"].contains(name);
+            (!missing || !is_optional).then_some(row)
         });
     Table::new(1, &["Latency (ms)", "Mean", "P50", "P90", "P99"]).with(rows)
 }
