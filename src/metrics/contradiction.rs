@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::latency;
-use crate::client::Completion;
+use crate::client::{Completion, TokenSource};
 use crate::load::Window;
 
 /// What every request of a point asks for, as far as its answer can be held against it.
@@ -136,7 +136,13 @@ fn no_text(asked: &Asked, completion: &Completion) -> Option<u32> {
 
 fn too_short(asked: &Asked, completion: &Completion) -> Option<u32> {
     let wanted = asked.most_output.filter(|_| asked.exact_output)?;
-    completion.usage_output.filter(|tokens| *tokens < wanted)
+    let (tokens, source) = completion.output_tokens()?;
+    let least = match source {
+        TokenSource::Server => wanted,
+        // Text that is tokenized again has seldom as many tokens as were generated.
+        TokenSource::Tokenizer => wanted - wanted / 5,
+    };
+    (tokens < least).then_some(tokens)
 }
 
 fn too_long(asked: &Asked, completion: &Completion) -> Option<u32> {
@@ -264,7 +270,7 @@ mod tests {
     #[test]
     fn each_kind_is_found_and_told_with_its_values() {
         use ContradictionKind::*;
-        let changes: [(ContradictionKind, Change, &str); 7] = [
+        let changes: [(ContradictionKind, Change, &str); 8] = [
             (
                 NoTokensCounted,
                 |c| (c.usage_output, c.counts_zero) = (None, true),
@@ -282,6 +288,14 @@ mod tests {
                     c.content_ns = c.content_ns.iter().take(5).collect();
                 },
                 "than the 8 output tokens that were asked for (5)",
+            ),
+            (
+                TooShort,
+                |c| {
+                    (c.usage_output, c.counted_output) = (None, Some(3));
+                    c.content_ns = c.content_ns.iter().take(3).collect();
+                },
+                "asked for (3)",
             ),
             (
                 TooLong,
