@@ -149,7 +149,7 @@ fn what_could_not_be_told_is_neither_passed_nor_regressed() {
 fn many_failures_are_a_regression_however_well_the_others_are_served() {
     let (code, text, junit, markdown) = gate(&against(&failing(equal(), 20)), &[]);
     assert_eq!(code, Some(1), "{text}");
-    let words = "failed (% of requests): 0.000 → 5.882 (+5.9 pp";
+    let words = "failed (%): 0.000 → 5.882 (+5.9 pp";
     assert!(
         text.contains(words) && markdown.contains("5.9 pp"),
         "{text}"

@@ -100,7 +100,7 @@ impl Figure {
             Figure::ItlP99 => "ITL P99 (ms)",
             Figure::E2elP50 => "E2EL P50 (ms)",
             Figure::E2elP99 => "E2EL P99 (ms)",
-            Figure::Failed => "failed (% of requests)",
+            Figure::Failed => "failed (%)",
         }
     }
 
