@@ -1,4 +1,4 @@
-//! What all benchmarks of a process share: endpoints, tokenizer, HTTP client, clock, runtime.
+//! What all points of a run share: endpoints, tokenizer, HTTP client, clock, runtime.
 
 mod sampler;
 mod servers;
@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
 use crate::client::{Clock, Connections, HttpClientError, REQUEST_ID, http_client};
@@ -28,7 +27,8 @@ use crate::terminal::Spinner;
 pub(crate) use servers::embedded;
 use servers::{Servers, addresses, ready, ready_launched};
 
-/// Everything that is booted once per process, or per deployment, and then only read.
+/// Everything that is booted once per run, or per deployment, and then only read. Dropped it ends what it has
+/// started: threads, engines, servers.
 pub struct Fixture {
     /// Runs the load.
     pub runtime: Runtime,
@@ -92,19 +92,7 @@ pub enum FixtureError {
     Tokenizer(#[from] TokenizeError),
 }
 
-static SHARED: OnceCell<Result<Fixture, FixtureError>> = OnceCell::new();
-
 impl Fixture {
-    /// The process's fixture, booted from `config` the first time it is asked for.
-    ///
-    /// With `aloud` the one who boots it says on stderr what was found.
-    ///
-    /// # Errors
-    /// Why it could not be booted; the answer stays the same for the process.
-    pub fn shared(config: &Config, aloud: bool) -> Result<&'static Fixture, &'static FixtureError> {
-        SHARED.get_or_init(|| Fixture::boot(config, aloud)).as_ref()
-    }
-
     /// The fixture of one deployment: its servers are started here if it has a command, and stopped when
     /// the fixture is dropped. `config` is that of the deployment; the servers' logs go into `logs`.
     ///
@@ -147,8 +135,13 @@ impl Fixture {
         }
     }
 
-    /// Starts the embedded engine if no endpoint is configured.
-    fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
+    /// The fixture of a run: its endpoints, or the embedded engine where none is configured.
+    ///
+    /// With `aloud` it says on stderr what was found. Must be dropped outside of any runtime.
+    ///
+    /// # Errors
+    /// Why it could not be booted; nothing of it is left.
+    pub fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
         let mut config = config.clone();
         let seed = *config.seed.get_or_insert_with(rand::random);
         let urls = config.endpoints();

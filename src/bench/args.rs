@@ -81,6 +81,21 @@ pub enum Mode {
     Test,
     /// Name them.
     List,
+    /// Run each for a profiler, without measuring.
+    Profile,
+}
+
+/// A baseline that the command line names.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedBaseline<'a> {
+    /// By which option.
+    pub option: &'static str,
+    /// Its name.
+    pub name: &'a str,
+    /// Whether every benchmark must have it.
+    pub is_strict: bool,
+    /// What Criterion reads of it.
+    pub file: &'static str,
 }
 
 impl BenchArgs {
@@ -111,6 +126,7 @@ impl BenchArgs {
     pub fn mode(&self) -> Mode {
         match (self.list, self.bench && !self.test) {
             (true, _) => Mode::List,
+            (false, true) if self.profile_time.is_some() => Mode::Profile,
             (false, true) => Mode::Bench,
             (false, false) => Mode::Test,
         }
@@ -119,6 +135,8 @@ impl BenchArgs {
     /// Whether a benchmark of this id runs.
     pub fn selects(&self, id: &str) -> bool {
         match &self.filter {
+            // As Criterion: none of ours is ignored otherwise.
+            _ if self.ignored => false,
             None => true,
             Some(filter) if self.exact => id == filter,
             Some(filter) => regex::Regex::new(filter).map_or_else(
@@ -126,6 +144,50 @@ impl BenchArgs {
                 |filter| filter.is_match(id),
             ),
         }
+    }
+
+    /// What the benchmarks' ids must match, if anything.
+    pub fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
+    /// Refuses a filter that is no regular expression, at which Criterion would panic.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_filter(&self) -> Result<(), String> {
+        match &self.filter {
+            Some(filter) if !self.exact => match regex::Regex::new(filter) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!(
+                    "the filter {filter:?} is not a regular expression; --exact takes it as it is: {error}"
+                )),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The baseline that must be there before anything is measured.
+    pub fn named_baseline(&self) -> Option<NamedBaseline<'_>> {
+        if self.mode() != Mode::Bench {
+            return None;
+        }
+        // Criterion loads one and compares it with the other: the first must be there in any case.
+        let options = [
+            ("--load-baseline", &self.load_baseline, true, "sample.json"),
+            ("--baseline", &self.baseline, true, ""),
+            ("--baseline-lenient", &self.baseline_lenient, false, ""),
+        ];
+        options
+            .into_iter()
+            .find_map(|(option, name, is_strict, file)| {
+                Some(NamedBaseline {
+                    option,
+                    name: name.as_deref()?,
+                    is_strict,
+                    file,
+                })
+            })
     }
 
     /// Name under which the run is kept, if it is.
@@ -151,7 +213,8 @@ impl BenchArgs {
     /// Samples per point, where that is fixed beforehand.
     pub fn sample_size(&self) -> Option<usize> {
         match self.mode() {
-            Mode::Bench if self.quick || self.profile_time.is_some() => None,
+            Mode::Profile => None,
+            Mode::Bench if self.quick => None,
             Mode::Bench => Some(self.sample_size.unwrap_or(Sampling::DEFAULT.windows)),
             Mode::Test | Mode::List => Some(1),
         }
@@ -176,7 +239,7 @@ impl BenchArgs {
     /// with its first round.
     pub fn sampling(&self) -> Sampling {
         let unless_tested = |time| match self.mode() {
-            Mode::Bench => time,
+            Mode::Bench | Mode::Profile => time,
             Mode::Test | Mode::List => Duration::ZERO,
         };
         Sampling {
@@ -237,6 +300,10 @@ mod tests {
         assert!(read("--bench (rps|ttft)/c=8$").selects("chat_throughput/5/ttft/c=8"));
         assert!(!read("--bench --exact rps").selects("chat_throughput/5/rps/c=8"));
         assert!(read("--bench").selects("anything"));
+        assert!(!read("--bench --ignored").selects("anything"));
+        let error = read("--bench rps(").check_filter().unwrap_err();
+        assert!(error.contains("\"rps(\""), "{error}");
+        assert!(read("--bench --exact rps(").check_filter().is_ok());
     }
 
     #[test]
@@ -245,6 +312,8 @@ mod tests {
         assert_eq!(read("--bench --test").mode(), Mode::Test);
         assert_eq!(read("--bench --list").mode(), Mode::List);
         assert_eq!(read("--bench --quick").sample_size(), None);
+        assert_eq!(read("--bench --profile-time 5").mode(), Mode::Profile);
+        assert_eq!(read("--bench --profile-time 5").sample_size(), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Several deployments, one after another: each is booted, measured at every point, and stopped.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
+
+use once_cell::unsync::OnceCell;
 
 use super::args::{BenchArgs, Mode};
 use super::interrupt::Interrupt;
@@ -10,13 +11,13 @@ use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
 use super::session::{Session, Track};
 use super::workload::NamedPrompt;
-use super::{Bench, CANNOT_RUN, record};
+use super::{Bench, CANNOT_RUN, preflight, record};
 use crate::config::{Config, Deployment, Slo};
 use crate::deployment::layouts::{LAYOUTS, Layout};
 use crate::fixture::{Fixture, FixtureError};
 use crate::ranks::Ranks;
 use crate::report;
-use crate::results::{self, DeploymentRecord, RecordError, RunRecord};
+use crate::results::{self, DeploymentRecord, RecordError};
 use crate::verdict::{self, RunSet, Thresholds};
 
 /// A deployment of a session, and what it is measured on while it runs.
@@ -77,6 +78,7 @@ const LAYOUT_SLO: Slo = Slo {
 pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
     // Criterion answers --help and --version, and ends the process.
     let args = BenchArgs::from_env();
+    args.check_filter()?;
     let _ = criterion::Criterion::default().configure_from_args();
     let mut config = Config::load()?;
     (bench.configure)(&mut config);
@@ -112,6 +114,11 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
         .iter()
         .map(|session| session.record_name().to_owned());
     whole.deployments = names.collect();
+    if sessions.is_empty() {
+        whole.selects_nothing();
+        return Ok(ExitCode::SUCCESS);
+    }
+    preflight::check(&sessions)?;
     Ok(ExitCode::from(measure(&whole, sessions)))
 }
 
@@ -156,6 +163,7 @@ fn of_layout(whole: &Session, layout: &Layout) -> Session {
 fn of(whole: &Session, config: Config, deployed: Deployed) -> Session {
     Session {
         name: whole.name.clone(),
+        run_id: whole.run_id.clone(),
         prompts: whole.prompts.clone(),
         config,
         args: whole.args.clone(),
@@ -164,6 +172,7 @@ fn of(whole: &Session, config: Config, deployed: Deployed) -> Session {
         interrupt: Interrupt::default(),
         deployed: Some(deployed),
         deployments: Vec::new(),
+        booted: OnceCell::new(),
     }
 }
 
@@ -182,7 +191,7 @@ fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
         .zip(&whole.prompts)
         .map(open)
         .collect();
-    let records: Vec<Records> = sessions.iter().map(Records::of).collect();
+    sessions.iter().for_each(Session::announce_plan);
     for session in sessions {
         let title = session.title();
         if let Err(error) = measure_one(session, &mut tracks, &mut progress, &mut results) {
@@ -200,7 +209,7 @@ fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
     let code = results.conclude(whole);
     match whole.args.mode() {
         _ if nothing => CANNOT_RUN,
-        Mode::Bench if whole.args.drives_load() => match print_verdict(whole, &records) {
+        Mode::Bench if whole.args.drives_load() => match print_verdict(whole) {
             Ok(()) => code,
             Err(error) => {
                 eprintln!("error: {error}");
@@ -219,11 +228,11 @@ fn measure_one(
     results: &mut Results,
 ) -> Result<(), Box<dyn Error>> {
     if session.args.drives_load() {
-        forget(&session);
         eprintln!("\ndeployment {}", session.record_name());
         if let Some(deployed) = &mut session.deployed {
             deployed.boot(&session.config)?;
         }
+        session.replace_saved();
     }
     let died = || {
         let fixture = session.deployed.as_ref().and_then(Deployed::fixture);
@@ -239,47 +248,16 @@ fn measure_one(
     Ok(died()?)
 }
 
-/// Removes what an earlier run has left of the points: a verdict must find those missing that fail.
-fn forget(session: &Session) {
-    if session.args.mode() == Mode::Bench {
-        for point in session.selected() {
-            let _ = std::fs::remove_file(record::path(&point, session.record_name()));
-        }
-    }
-}
-
-/// Where the records of a deployment lie.
-struct Records {
-    deployment: String,
-    paths: Vec<PathBuf>,
-}
-
-impl Records {
-    fn of(session: &Session) -> Records {
-        let deployment = session.record_name();
-        let points = session.selected();
-        Records {
-            paths: points
-                .map(|point| record::path(&point, deployment))
-                .collect(),
-            deployment: deployment.to_owned(),
-        }
-    }
-
-    /// Those that there are: a point that failed has left none, and was reported when it did.
-    fn read(&self) -> Result<RunSet, RecordError> {
-        let paths = self.paths.iter().filter(|path| path.exists());
-        let records = paths.map(|path| RunRecord::read(path));
-        let records: Vec<RunRecord> = records.collect::<Result<_, _>>()?;
-        Ok(RunSet::new(&*self.deployment, records))
-    }
-}
-
 /// Says which deployment is best; of two, what changed from one to the other, too.
-fn print_verdict(whole: &Session, records: &[Records]) -> Result<(), Box<dyn Error>> {
-    let sides: Vec<RunSet> = records
+fn print_verdict(whole: &Session) -> Result<(), Box<dyn Error>> {
+    let side = |deployment: &String| -> Result<RunSet, RecordError> {
+        let records = record::written(whole, deployment)?;
+        Ok(RunSet::new(deployment, records))
+    };
+    let sides: Vec<RunSet> = whole
+        .deployments
         .iter()
-        .map(Records::read)
+        .map(side)
         .collect::<Result<_, _>>()?;
     let thresholds = Thresholds::default();
     if let [before, after] = &sides[..] {

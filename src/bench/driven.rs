@@ -10,7 +10,6 @@ use super::interrupt::Interrupt;
 use super::meter::Meter;
 use super::point::Point;
 use super::progress::Progress;
-use super::record;
 use super::results::{Measured, Origin, Results, ServersSaid};
 use super::target::Serving;
 use super::windows::{Reached, count_missing_tokens, succeeding_window};
@@ -236,16 +235,9 @@ impl Point<'_> {
         fixture: &Fixture,
         sides: &[Side; 2],
         run: u32,
-        session: &str,
         progress: &mut Progress,
         results: &mut Results,
     ) {
-        if run == 0 {
-            // What earlier sessions left is not of this one; a point that fails must leave nothing.
-            for side in sides {
-                let _ = std::fs::remove_file(record::path(self, &side.name));
-            }
-        }
         let [before, after] = sides;
         let what = format!(
             "run {} · {} and {} in turns",
@@ -285,10 +277,7 @@ impl Point<'_> {
                 windows: &windows,
                 servers: seen.servers.of(side.place.clone()),
                 self_check: Some(seen.self_check.clone()),
-                origin: Origin::InTurns {
-                    side: &side.name,
-                    session,
-                },
+                origin: Origin::InTurns { side: &side.name },
             };
             results.add(self, fixture, measured);
         }

@@ -18,12 +18,14 @@ mod meter;
 mod notes;
 mod part;
 mod point;
+mod preflight;
 mod progress;
 mod ranked;
 mod record;
 mod results;
 mod run;
 mod session;
+mod start;
 mod target;
 mod windows;
 mod workload;
@@ -97,6 +99,7 @@ impl Bench {
         // Criterion answers --help and --version, and ends the process.
         let args = BenchArgs::from_env();
         args.color().write_global();
+        args.check_filter()?;
         let _ = criterion::Criterion::default().configure_from_args();
         let ranks = Ranks::from_env()?;
         let mut config = Config::load()?;
@@ -109,9 +112,17 @@ impl Bench {
             Some(ranks) if !ranks.leads() => return Ok(None),
             _ => None,
         };
-        Ok(Some(Session::new(
-            self.name, prompts, config, args, meeting,
-        )))
+        let session = Session::new(self.name, prompts, config, args, meeting);
+        let sessions = [session];
+        if let Err(error) = preflight::check(&sessions) {
+            let [session] = sessions;
+            if let Some(meeting) = session.meeting {
+                meeting.give_up(&error.to_string());
+            }
+            return Err(error.into());
+        }
+        let [session] = sessions;
+        Ok(Some(session))
     }
 }
 

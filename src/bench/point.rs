@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::progress::Progress;
 use super::results::{Measured, Origin, Results, ServersSaid};
 use super::session::{Ended, Session, Track};
 use super::target::{KeepTexts, Serving};
-use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay};
+use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay, succeeded};
 use super::workload::NamedPrompt;
 use crate::client::{Client, FailureCause, PayloadTemplate};
 use crate::config::{FixedOutput, Metric};
@@ -25,6 +26,7 @@ use crate::load::{Load, Window};
 use crate::measurement::Phase;
 use crate::prompt::PromptSource;
 use crate::ranks::Share;
+use crate::results::PointKey;
 use crate::safety::SafetyCheck;
 
 /// Texts per point whose tokens are counted again, to compare with the server's count.
@@ -34,6 +36,7 @@ const TEXTS_COUNTED_AGAIN: u32 = 16;
 const TURN_BITS: u32 = 18;
 
 /// A prompt at a concurrency.
+#[derive(Clone)]
 pub(super) struct Point<'a> {
     pub session: &'a Session,
     pub prompt: &'a NamedPrompt,
@@ -42,43 +45,66 @@ pub(super) struct Point<'a> {
     pub concurrency: NonZeroUsize,
 }
 
+/// How doubtful it is that a load defines the metric: one that surely does drives it.
+fn doubts(metric: Metric) -> u8 {
+    match metric {
+        Metric::OutputTokS | Metric::Rps | Metric::E2el => 0,
+        Metric::Ttft => 1,
+        Metric::Tpot => 2,
+    }
+}
+
 impl Point<'_> {
-    /// Runs each metric of the point: the first that is selected drives the load, the others replay it.
+    /// Runs each metric of the point: one that is selected drives the load, the others replay it.
     pub fn run(
         &self,
         tracks: &mut [Track<'_>],
         progress: &mut Progress,
         results: &mut Results,
     ) -> Result<(), Ended> {
-        let mut windows: Option<Vec<Window>> = None;
-        for track in tracks {
-            if !self.selects(track.metric) {
-                continue;
+        let selected = tracks.iter_mut().filter(|track| self.selects(track.metric));
+        let mut selected: Vec<&mut Track<'_>> = selected.collect();
+        if !self.session.args.drives_load() {
+            // Neither listing nor loading a baseline calls a benchmark.
+            for track in selected {
+                self.bench(track, results, |_, _| 0.0);
             }
-            match &windows {
-                // Neither listing nor loading a baseline calls a benchmark; nothing need be booted.
-                None if !self.session.args.drives_load() => self.bench(track, results, |_, _| 0.0),
-                None => match &self.session.meeting {
-                    None => windows = Some(self.measure(track, progress, results)?),
-                    Some(meeting) => {
-                        let shared = self.lead(meeting, progress, results)?;
-                        self.replay(track, results, &shared);
-                        windows = Some(shared);
-                    }
-                },
-                Some(windows) => self.replay(track, results, windows),
+            return Ok(());
+        }
+        // The first, unless it may turn out to be undefined.
+        let driver = (0..selected.len()).min_by_key(|at| doubts(selected[*at].metric));
+        let Some(driver) = driver.map(|at| selected.remove(at)) else {
+            return Ok(());
+        };
+        let mut undefined = Vec::new();
+        let windows = match &self.session.meeting {
+            None => self.measure(driver, progress, results, &mut undefined)?,
+            Some(meeting) => {
+                let shared = self.lead(meeting, progress, results)?;
+                undefined.extend(self.replay(driver, results, &shared));
+                shared
             }
+        };
+        let count = 1 + selected.len();
+        for track in selected {
+            undefined.extend(self.replay(track, results, &windows));
+        }
+        let nothing_else = undefined.len() == count;
+        for metric in undefined {
+            results.undefined(&self.name(), metric, nothing_else);
         }
         Ok(())
     }
 
-    /// Drives the load of the point under Criterion and keeps what came of it.
+    /// Drives the load of the point under Criterion and keeps what came of it. Where the metric is undefined
+    /// the load goes on without Criterion.
     fn measure(
         &self,
         track: &mut Track<'_>,
         progress: &mut Progress,
         results: &mut Results,
-    ) -> Result<Vec<Window>, &'static FixtureError> {
+        undefined: &mut Vec<Metric>,
+    ) -> Result<Vec<Window>, Box<FixtureError>> {
         let (config, args) = (&self.session.config, &self.session.args);
         let fixture = self.session.fixture()?;
         progress.announce(self, &fixture.describe());
@@ -104,6 +130,7 @@ impl Point<'_> {
         let snapshots = RefCell::new(Vec::new());
         let limits = Limits {
             sample_size: args.sample_size(),
+            warms_up: args.mode() == Mode::Bench,
             precision: config.precision.filter(|_| args.mode() == Mode::Bench),
             patience: self.patience(),
         };
@@ -113,15 +140,23 @@ impl Point<'_> {
         track.group.warm_up_time(args.warm_up());
         track.group.measurement_time(args.measurement());
         let metric = track.metric;
-        self.bench(track, results, |iterations, phase| {
+        let failed = self.bench(track, results, |iterations, phase| {
             live.sample(metric, iterations, phase)
         });
+        if failed == Some(PointFailed::Undefined) {
+            undefined.push(metric);
+        }
+        live.complete(&args.sampling());
         let Given {
             mut windows,
             self_check,
             precision,
             server_timeline,
+            ended_early,
         } = live.finish();
+        if ended_early && windows.len() > 1 {
+            results.ended_early(&self.name());
+        }
         if let Some((wanted, reached)) = config.precision.zip(precision) {
             results.note(&self.name(), &reached.describe(&wanted));
         }
@@ -145,12 +180,18 @@ impl Point<'_> {
         Ok(windows)
     }
 
-    /// Feeds another metric from the windows of the load that has run.
-    fn replay(&self, track: &mut Track<'_>, results: &mut Results, windows: &[Window]) {
+    /// Feeds another metric from the windows of the load that has run; the metric where it is undefined.
+    fn replay(
+        &self,
+        track: &mut Track<'_>,
+        results: &mut Results,
+        windows: &[Window],
+    ) -> Option<Metric> {
         let metric = track.metric;
-        // A point that failed was reported when it did.
         let Some(mut replay) = Replay::new(metric, windows) else {
-            return;
+            // A point that failed was reported when it did.
+            let failed = windows.is_empty() || !windows.iter().all(succeeded);
+            return (!failed).then_some(metric);
         };
         // Half an iteration less than the plan, as Criterion rounds up. A plan of one iteration would make
         // it advise a longer measurement, which the live run has done where it is due.
@@ -163,15 +204,17 @@ impl Point<'_> {
         self.bench(track, results, |iterations, phase| {
             replay.sample(metric, iterations, phase)
         });
+        None
     }
 
-    /// Hands one benchmark to Criterion; what is thrown in it ends the benchmark, not the run.
+    /// Hands one benchmark to Criterion; what is thrown in it ends the benchmark, not the run, and is
+    /// returned.
     fn bench(
         &self,
         track: &mut Track<'_>,
         results: &mut Results,
         mut sample: impl FnMut(u64, &Phase) -> f64,
-    ) {
+    ) -> Option<PointFailed> {
         let level = format!("c={}", self.concurrency);
         let id = match self.session.deployment_record() {
             Some(deployment) => BenchmarkId::new(&*deployment.name, level),
@@ -181,12 +224,13 @@ impl Point<'_> {
         let run = catch_unwind(AssertUnwindSafe(|| {
             group.bench_function(id, |b| b.iter_custom(|iters| sample(iters, phase)));
         }));
-        match run {
-            Ok(()) => {}
-            Err(payload) if payload.is::<PointFailed>() => results.ended_early(&self.name()),
-            // Criterion has said why: a baseline that does not exist, say.
-            Err(_) => results.fail(),
+        let payload = run.err()?;
+        let failed = payload.downcast_ref::<PointFailed>().copied();
+        // Criterion has said why it gave up. A window without success fails the run, too.
+        if failed != Some(PointFailed::Undefined) {
+            results.fail();
         }
+        failed
     }
 
     /// Prepares what a share of the point's load sends to. Each `turn` has prompts of its own.
@@ -251,7 +295,42 @@ impl Point<'_> {
 
     /// Whether the command line selects a metric of the point.
     pub fn selects(&self, metric: Metric) -> bool {
-        self.session.selects(self.prompt, metric, self.concurrency)
+        let args = &self.session.args;
+        // By the id that a user would write, or the one that --list shows.
+        args.selects(&self.id(metric)) || args.selects(&self.criterion_id(metric))
+    }
+
+    /// The id of one of its benchmarks, with the prompt's full key.
+    pub fn id(&self, metric: Metric) -> String {
+        let group = format!("{}/{}/{}", self.session.name, self.prompt.key, metric.id());
+        self.id_in(&group)
+    }
+
+    fn criterion_id(&self, metric: Metric) -> String {
+        self.id_in(&self.session.criterion_group(self.prompt, metric).id)
+    }
+
+    /// Where Criterion keeps one of its benchmarks, relative to Criterion's directory.
+    pub fn criterion_path(&self, metric: Metric) -> PathBuf {
+        let group = self.session.criterion_group(self.prompt, metric);
+        PathBuf::from(self.id_in(&group.directory))
+    }
+
+    fn id_in(&self, group: &str) -> String {
+        let level = self.concurrency;
+        match self.session.deployment_record() {
+            Some(deployment) => format!("{group}/{}/c={level}", deployment.name),
+            None => format!("{group}/c={level}"),
+        }
+    }
+
+    /// What its files are named after.
+    pub fn key(&self) -> PointKey {
+        PointKey {
+            bench: self.session.name.clone(),
+            prompt: self.prompt.key.clone(),
+            concurrency: self.concurrency.get(),
+        }
     }
 
     /// Whether the command line selects any metric of the point.

@@ -12,12 +12,13 @@ use super::progress::Progress;
 use super::record;
 use super::results::{Measured, Origin, Results};
 use super::session::Ended;
+use super::start::new_run_id;
 use super::workload::NamedPrompt;
 use crate::config::{Config, LoadShape};
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::ranks::{Decided, Meeting, MeetingError, Part, Ranks, Share, Span, Start, Together};
-use crate::results::{self, RunRecord, criterion_file_name};
+use crate::results::{self, RunRecord, file_name};
 
 /// The configuration does not suit a load that ranks share.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +87,7 @@ pub(super) fn meet(
     }
     let directory = match std::env::var_os(RANKS_DIR).filter(|directory| !directory.is_empty()) {
         Some(directory) => PathBuf::from(directory),
-        None => results::directory()
-            .join(criterion_file_name(bench))
-            .join("ranks"),
+        None => results::directory().join(file_name(bench)).join("ranks"),
     };
     if ranks.leads() {
         eprintln!(
@@ -101,6 +100,7 @@ pub(super) fn meet(
     let decided = Decided {
         seed: config.seed.unwrap_or_else(rand::random),
         request_id_prefix: format!("servemark-{:08x}-", rand::random::<u32>()),
+        run_id: new_run_id(),
     };
     let plan = plan(bench, prompts, config);
     let meeting = Meeting::join(ranks, &directory, config.ready_timeout, plan, decided)?;
@@ -146,7 +146,7 @@ impl Point<'_> {
         progress: &mut Progress,
         results: &mut Results,
     ) -> Result<Vec<Window>, Ended> {
-        let fixture = Fixture::shared(&self.session.config, true)?;
+        let fixture = self.session.fixture()?;
         progress.announce(self, &fixture.describe());
         let assignment = match self.agree(meeting, fixture)? {
             Agreed::Go(assignment) => *assignment,
@@ -217,7 +217,7 @@ impl Point<'_> {
 
     /// As another rank: drives its part and leaves it to rank 0.
     pub(super) fn follow(&self, meeting: &Meeting) -> Result<(), Ended> {
-        let fixture = Fixture::shared(&self.session.config, false)?;
+        let fixture = self.session.fixture()?;
         let did = match self.agree(meeting, fixture)? {
             Agreed::Not(why) => format!("not started: {why}"),
             Agreed::Idle => "more ranks than requests in flight, nothing to do".to_owned(),

@@ -6,11 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::point::Point;
 use super::results::ServersSaid;
+use super::session::Session;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::report::Row;
-use crate::results::{self, PointKey, RunRecord, SCHEMA_VERSION};
+use crate::results::{self, RecordError, RunRecord, SCHEMA_VERSION};
 
 /// What is known of a point after it was measured.
 pub(super) fn record(
@@ -26,6 +27,7 @@ pub(super) fn record(
     RunRecord {
         schema_version: SCHEMA_VERSION,
         servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: Some(point.session.run_id.clone()),
         ended_unix_s: now.unwrap_or_default().as_secs_f64(),
         clock_unix_ns: fixture.clock.unix_ns(),
         bench: point.session.name.clone(),
@@ -63,12 +65,28 @@ pub(super) fn write(point: &Point<'_>, record: &RunRecord, names: &[&str]) -> io
     Ok(())
 }
 
+/// The records of this name that the session's own run has written, in the order of its points. A point
+/// that failed has none, though an older run may have left one.
+pub(super) fn written(session: &Session, name: &str) -> Result<Vec<RunRecord>, RecordError> {
+    let mut records = Vec::new();
+    for point in session.selected() {
+        let path = path(&point, name);
+        if !path.exists() {
+            continue;
+        }
+        match RunRecord::read(&path) {
+            Ok(record) if record.run_id.as_deref() == Some(&*session.run_id) => {
+                records.push(record)
+            }
+            // An older version's.
+            Ok(_) | Err(RecordError::OtherSchema { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(records)
+}
+
 /// Where the record of this name lies.
 pub(super) fn path(point: &Point<'_>, name: &str) -> PathBuf {
-    let key = PointKey {
-        bench: point.session.name.clone(),
-        prompt: point.prompt.key.clone(),
-        concurrency: point.concurrency.get(),
-    };
-    results::criterion_directory().join(key.record_path(name))
+    results::criterion_directory().join(point.key().record_path(name))
 }

@@ -9,6 +9,7 @@ use super::args::Mode;
 use super::notes;
 use super::point::Point;
 use super::record;
+use crate::config::Metric;
 use crate::endpoint::{Endpoints, MetricsInterval, ServerSample};
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
@@ -60,8 +61,8 @@ pub(super) enum Origin<'a> {
         ranks: Vec<RankPart>,
         clock_unix_ns: u64,
     },
-    /// This process, in turns with another side: its name, and the session of both.
-    InTurns { side: &'a str, session: &'a str },
+    /// This process, in turns with another side: its name.
+    InTurns { side: &'a str },
 }
 
 /// The points so far, and whether anything went wrong.
@@ -102,7 +103,21 @@ impl Results {
         self.notes.push(format!("{point}: {note}"));
     }
 
-    /// A window came without any success, or without the metric; what was measured before it stays.
+    /// A metric is undefined for a point; with `nothing_else` it was all that was asked of it.
+    pub fn undefined(&mut self, point: &str, metric: Metric, nothing_else: bool) {
+        let why = match metric {
+            Metric::Tpot => "no answer of a window had two tokens or more",
+            Metric::Ttft => "no answer of a window came as a stream with content",
+            Metric::OutputTokS => "nobody has counted the output tokens of a window",
+            Metric::Rps | Metric::E2el => "a window took no time",
+        };
+        let note = format!("{} is undefined for {point}: {why}", metric.id());
+        eprintln!("\n{note}");
+        self.notes.push(note);
+        self.failed |= nothing_else;
+    }
+
+    /// A window came without any success; what was measured before it stays.
     pub fn ended_early(&mut self, point: &str) {
         self.failed = true;
         self.notes.push(format!(
@@ -217,8 +232,8 @@ impl Results {
                 record.ranks = ranks;
                 record.clock_unix_ns = clock_unix_ns;
             }
-            Origin::InTurns { side, session } => {
-                record.interleaved = Some(session.to_owned());
+            Origin::InTurns { side } => {
+                record.interleaved = record.run_id.clone();
                 names = vec![side];
             }
         }
@@ -248,17 +263,6 @@ impl Results {
             },
             ..row(point, &fixture.endpoints, 0, point.session.title())
         };
-        if point.session.args.mode() == Mode::Bench {
-            // What an earlier run left is not of this one; a comparison must find the point missing.
-            let sides = point.session.config.ab.iter().flatten();
-            let mut names: Vec<&str> = sides.map(|side| side.name.as_str()).collect();
-            if names.is_empty() {
-                names.push(point.session.record_name());
-            }
-            for name in names {
-                let _ = std::fs::remove_file(record::path(point, name));
-            }
-        }
         let entry = Entry {
             row,
             notes: Vec::new(),

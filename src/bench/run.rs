@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use once_cell::unsync::OnceCell;
+
 use super::args::BenchArgs;
 use super::interrupt::Interrupt;
+use super::preflight;
 use super::progress::Progress;
 use super::record;
 use super::results::Results;
 use super::session::Session;
+use super::start::new_run_id;
 use super::workload::{NamedPrompt, Workload, WorkloadError};
 use crate::config::{Config, Metric};
 use crate::fixture::{Fixture, FixtureError};
@@ -66,9 +70,12 @@ pub enum RunError {
     /// There is nothing to ask.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
+    /// Points that would share files.
+    #[error("{0}")]
+    CannotBegin(String),
     /// Nothing could be booted.
     #[error(transparent)]
-    Fixture(#[from] &'static FixtureError),
+    Fixture(#[from] Box<FixtureError>),
     /// The configuration wants what only a bench does.
     #[error(
         "SERVEMARK_AB measures two deployments in turns, which a bench does: cargo bench --bench chat_throughput"
@@ -109,7 +116,8 @@ impl Run {
 
     /// Measures every prompt at every concurrency; says on stderr what runs.
     ///
-    /// Must not be called from within a runtime, and uses the process's one [`Fixture`].
+    /// Must not be called from within a runtime. Each run boots a [`Fixture`] of its own, which is gone at
+    /// its end.
     ///
     /// # Errors
     /// [`RunError`]; points that fail are no error but stand in [`Ran`].
@@ -126,20 +134,26 @@ impl Run {
         if self.config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
-        let fixture = Fixture::shared(&self.config, true)?;
         let session = Session {
             name: NAME.to_owned(),
+            run_id: new_run_id(),
             prompts,
             args: BenchArgs::alone(&self.sampling),
             // One selects the point; the load gives them all.
             metrics: vec![Metric::OutputTokS],
             meeting: None,
-            interrupt: Interrupt::listen(fixture.runtime.handle()),
+            interrupt: Interrupt::listen(),
             deployed: None,
             deployments: Vec::new(),
+            booted: OnceCell::new(),
             config: self.config,
         };
-        conclude(&session, &run(&session, fixture))
+        let session = [session];
+        preflight::check(&session).map_err(|error| RunError::CannotBegin(error.to_string()))?;
+        let [session] = session;
+        session.announce_plan();
+        let results = run(&session, session.fixture()?);
+        conclude(&session, &results)
     }
 }
 
@@ -173,17 +187,8 @@ fn conclude(session: &Session, results: &Results) -> Result<Ran, RunError> {
         .join(NAME)
         .join("performance_metrics.csv");
     report::write_csv(&csv, &rows)?;
-    // Records of points that were not begun are those of an earlier run.
-    let begun = |name: &str| rows.iter().any(|row| row.name() == name);
-    let paths = session
-        .selected()
-        .filter(|point| begun(&point.name()))
-        .map(|point| record::path(&point, "new"));
-    let records = paths
-        .filter(|path| path.exists())
-        .map(|path| RunRecord::read(&path));
     Ok(Ran {
-        records: records.collect::<Result<_, _>>()?,
+        records: record::written(session, session.record_name())?,
         figures: results.figures(&rows),
         complete: !results.failed() && !session.interrupt.came(),
         rows,

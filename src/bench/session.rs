@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput};
+use criterion::{
+    BenchmarkFilter, BenchmarkGroup, Criterion, PlottingBackend, SamplingMode, Throughput,
+};
 
 use super::CANNOT_RUN;
 use super::args::{BenchArgs, Mode};
@@ -14,13 +16,15 @@ use super::interrupt::Interrupt;
 use super::point::Point;
 use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
+use super::start::new_run_id;
 use super::workload::NamedPrompt;
 use crate::config::{Config, Metric};
 use crate::fixture::{Fixture, FixtureError};
 use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
 use crate::ranks::{Meeting, MeetingError};
-use crate::results::DeploymentRecord;
+use crate::results::{CriterionGroup, DeploymentRecord};
+use once_cell::unsync::OnceCell;
 
 /// Criterion's bootstrap resamples; at ten samples more of them change no figure that is shown.
 const RESAMPLES: usize = 10_000;
@@ -28,6 +32,8 @@ const RESAMPLES: usize = 10_000;
 /// A benchmark about to run.
 pub(super) struct Session {
     pub name: String,
+    /// What all records of the run have in common.
+    pub run_id: String,
     pub prompts: Vec<NamedPrompt>,
     pub config: Config,
     pub args: BenchArgs,
@@ -40,6 +46,9 @@ pub(super) struct Session {
     pub deployed: Option<Deployed>,
     /// Of a bench of several deployments: their names.
     pub deployments: Vec<String>,
+    /// What the points are measured on, where that is not a deployment's: booted when it is first asked
+    /// for, gone with the session.
+    pub booted: OnceCell<Fixture>,
 }
 
 /// The run cannot go on.
@@ -47,7 +56,7 @@ pub(super) struct Session {
 pub(super) enum Ended {
     /// Nothing could be booted.
     #[error(transparent)]
-    Fixture(#[from] &'static FixtureError),
+    Fixture(#[from] Box<FixtureError>),
     /// The ranks have lost each other.
     #[error(transparent)]
     Ranks(#[from] MeetingError),
@@ -77,8 +86,13 @@ impl Session {
         meeting: Option<Meeting>,
     ) -> Session {
         let metrics = definable(&config);
+        let run_id = match &meeting {
+            Some(meeting) => meeting.decided().run_id.clone(),
+            None => new_run_id(),
+        };
         Session {
             name,
+            run_id,
             prompts,
             config,
             args,
@@ -87,15 +101,24 @@ impl Session {
             interrupt: Interrupt::default(),
             deployed: None,
             deployments: Vec::new(),
+            booted: OnceCell::new(),
         }
     }
 
-    /// What the points are measured on, booted if it is not yet.
-    pub fn fixture(&self) -> Result<&Fixture, &'static FixtureError> {
+    /// What the points are measured on, booted if it is not yet. Of several ranks one says what was found.
+    pub fn fixture(&self) -> Result<&Fixture, Box<FixtureError>> {
         match self.deployed.as_ref().and_then(Deployed::fixture) {
             Some(fixture) => Ok(fixture),
-            None => Fixture::shared(&self.config, true),
+            None => self
+                .booted
+                .get_or_try_init(|| Ok(Fixture::boot(&self.config, self.leads())?)),
         }
+    }
+
+    /// Whether it reports: the only process, or rank 0.
+    fn leads(&self) -> bool {
+        let meeting = self.meeting.as_ref();
+        meeting.is_none_or(|meeting| meeting.ranks().leads())
     }
 
     /// The bench's name, and that of the deployment where there are several.
@@ -119,21 +142,14 @@ impl Session {
 
     /// What a run's records are called: the latest, and the baseline if it is saved as one.
     pub fn record_names(&self) -> Vec<String> {
-        let saved = self
-            .args
-            .save_baseline()
-            .map(|name| match self.deployment_record() {
-                Some(deployment) => format!("{name}-{}", deployment.name),
-                None => name.to_owned(),
-            });
-        std::iter::once(self.record_name().to_owned())
-            .chain(saved)
-            .collect()
+        let latest = self.record_name().to_owned();
+        std::iter::once(latest).chain(self.saved_name()).collect()
     }
 
     /// Runs every point that the command line selects; the exit code says whether all were measured.
     pub fn run(mut self) -> ExitCode {
         let code = match &self.meeting {
+            _ if self.selects_nothing() => 0,
             Some(meeting) if !meeting.ranks().leads() => self.follow(meeting),
             _ => self.measure(),
         };
@@ -150,10 +166,16 @@ impl Session {
     fn measure(&self) -> u8 {
         let mut instruments = self.instruments();
         let mut results = Results::default();
-        let ran = match self.config.ab.is_some() && self.args.drives_load() {
+        let drives_load = self.args.drives_load();
+        let booted = match drives_load {
+            true => self.boot(),
+            // Neither listing nor loading a baseline needs a server.
+            false => Ok(()),
+        };
+        let ran = booted.and_then(|()| match self.config.ab.is_some() && drives_load {
             true => self.run_points_in_turns(&mut results),
             false => self.run_points(&mut instruments, &mut results),
-        };
+        });
         if let Err(error) = ran {
             self.end_early(&error);
             if results.is_empty() {
@@ -165,6 +187,14 @@ impl Session {
             self.summarise(instruments.last());
         }
         results.conclude(self)
+    }
+
+    /// Makes this the latest run, and the servers ready.
+    fn boot(&self) -> Result<(), Ended> {
+        self.announce_plan();
+        self.fixture()?;
+        self.replace_saved();
+        Ok(())
     }
 
     /// One for each metric.
@@ -219,7 +249,7 @@ impl Session {
 
     /// Measures the two deployments of an A/B run in turns, point by point.
     fn run_points_in_turns(&self, results: &mut Results) -> Result<(), Ended> {
-        let fixture = Fixture::shared(&self.config, true)?;
+        let fixture = self.fixture()?;
         let Some(sides) = &fixture.sides else {
             return Ok(());
         };
@@ -228,10 +258,9 @@ impl Session {
         let turns = 2 * sampling.windows as u32 * sampling.warm_up + 2 * sampling.measurement;
         let points = self.count_points() * passes;
         let mut progress = Progress::new(points, turns, Duration::ZERO);
-        let session = format!("{:016x}", rand::random::<u64>());
         for run in 0..passes {
             for point in self.selected() {
-                point.run_in_turns(fixture, sides, run, &session, &mut progress, results);
+                point.run_in_turns(fixture, sides, run, &mut progress, results);
             }
         }
         Ok(())
@@ -282,8 +311,8 @@ impl Session {
     ) -> Vec<Track<'a>> {
         let open = |instrument: &'a mut Instrument| {
             let metric = instrument.metric;
-            let name = self.group_name(prompt, metric);
-            let mut group = instrument.criterion.benchmark_group(name);
+            let group = self.criterion_group(prompt, metric);
+            let mut group = instrument.criterion.benchmark_group(group.id);
             group.sampling_mode(SamplingMode::Flat);
             if metric.is_rate() {
                 group.throughput(Throughput::Elements(1));
@@ -297,17 +326,9 @@ impl Session {
         instruments.iter_mut().map(open).collect()
     }
 
-    /// Name of a Criterion group; all of a group's values have one unit, so that its plots can be compared.
-    pub fn group_name(&self, prompt: &NamedPrompt, metric: Metric) -> String {
-        format!("{}/{}/{}", self.name, prompt.key, metric.id())
-    }
-
-    pub fn selects(&self, prompt: &NamedPrompt, metric: Metric, level: NonZeroUsize) -> bool {
-        let group = self.group_name(prompt, metric);
-        self.args.selects(&match self.deployment_record() {
-            Some(deployment) => format!("{group}/{}/c={level}", deployment.name),
-            None => format!("{group}/c={level}"),
-        })
+    /// The Criterion group of a metric; all of its values have one unit, so that its plots can be compared.
+    pub fn criterion_group(&self, prompt: &NamedPrompt, metric: Metric) -> CriterionGroup {
+        CriterionGroup::new(&self.name, &prompt.key, metric)
     }
 
     /// Points with a metric that the command line selects.
@@ -330,7 +351,10 @@ impl Instrument {
                 .warm_up_time(Sampling::DEFAULT.warm_up)
                 .measurement_time(Sampling::DEFAULT.measurement)
                 .nresamples(RESAMPLES)
-                .configure_from_args(),
+                .configure_from_args()
+                // Only what the command line selects is handed to Criterion, by its full name: Criterion may
+                // know it by a shorter one.
+                .with_benchmark_filter(BenchmarkFilter::AcceptAll),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::client::{Outcome, RequestRecord};
 use crate::config::{Metric, Precision};
 use crate::endpoint::ServerSample;
 use crate::fixture::{Fixture, LOAD_THREADS, Sampler};
-use crate::load::{Load, Rounds, SelfCheck, Watch, Watched, Window};
+use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 use crate::verdict;
 
@@ -20,7 +20,13 @@ pub const FAILURES_IN_A_ROW: usize = 20;
 pub const REPLAY_PACE: Duration = Duration::from_micros(50);
 
 /// Thrown through Criterion, which has no other way to end a benchmark early.
-pub struct PointFailed;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointFailed {
+    /// No request of a window succeeded.
+    NoSuccess,
+    /// Requests succeeded, but none of a window defines the metric.
+    Undefined,
+}
 
 /// A load under way, and the windows it has given.
 pub struct Live<'a> {
@@ -32,6 +38,8 @@ pub struct Live<'a> {
     first_phase: Option<u32>,
     /// Windows of the warm-up, once samples are taken: a test run has none.
     warm_up: Option<usize>,
+    /// Why Criterion's benchmark ended before its time, if it did.
+    failed: Option<PointFailed>,
     /// Set while samples are taken.
     watch: Option<Watch>,
     watched: Option<Watched>,
@@ -47,6 +55,8 @@ pub struct Live<'a> {
 pub struct Limits {
     /// Samples after which it may stop.
     pub sample_size: Option<usize>,
+    /// Whether windows come before the samples: not in a test run.
+    pub warms_up: bool,
     /// How well tok/s must be known before it stops.
     pub precision: Option<Precision>,
     /// No success within this time, and the point has failed.
@@ -55,7 +65,8 @@ pub struct Limits {
 
 /// What a load has given.
 pub struct Given {
-    /// The windows that Criterion sampled and those that precision took beyond, warm-up left out.
+    /// The windows that were sampled and those that precision took beyond, warm-up left out. Where the load
+    /// failed before, the window that showed it.
     pub windows: Vec<Window>,
     /// Whether the client kept up meanwhile.
     pub self_check: Option<SelfCheck>,
@@ -63,6 +74,8 @@ pub struct Given {
     pub precision: Option<Reached>,
     /// How busy the servers were meanwhile.
     pub server_timeline: Vec<Vec<ServerSample>>,
+    /// Whether a window without success ended it before its time.
+    pub ended_early: bool,
 }
 
 impl<'a> Live<'a> {
@@ -84,6 +97,7 @@ impl<'a> Live<'a> {
             windows: Vec::new(),
             first_phase: None,
             warm_up: None,
+            failed: None,
             watch: None,
             watched: None,
             sampler: None,
@@ -96,38 +110,105 @@ impl<'a> Live<'a> {
 
     /// Drives the load for `iterations` rounds; returns the metric's value × `iterations`.
     ///
-    /// Unwinds with [`PointFailed`] when no request succeeds.
+    /// Unwinds with [`PointFailed`] when no request succeeds, or the metric is undefined.
     pub fn sample(&mut self, metric: Metric, iterations: u64, phase: &Phase) -> f64 {
         let phase = phase.current();
         if *self.first_phase.get_or_insert(phase) != phase && self.warm_up.is_none() {
-            self.warm_up = Some(self.windows.len());
-            (self.on_boundary)();
-            self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
-            self.sampler = Some(self.fixture.sample());
-            if let Some(samples) = self.limits.sample_size {
-                self.meter.plan(samples);
-            }
+            self.begin_samples();
         }
         self.meter.show(match self.warm_up {
             None => "warm-up",
             Some(_) => "measuring",
         });
-        let value = self.take(iterations).map(|w| measurement::value(metric, w));
-        let Some(value) = value else {
-            resume_unwind(Box::new(PointFailed));
+        let value = match self.take(iterations) {
+            None => Err(PointFailed::NoSuccess),
+            Some(window) => measurement::value(metric, window).ok_or(match succeeded(window) {
+                true => PointFailed::Undefined,
+                false => PointFailed::NoSuccess,
+            }),
         };
-        if value.is_some() && Some(self.samples().len()) == self.limits.sample_size {
-            if let Some(precision) = self.limits.precision {
-                self.extend(iterations, precision);
-            }
-            self.stop();
+        if value.is_ok() && Some(self.samples().len()) == self.limits.sample_size {
+            self.end_samples(iterations);
         }
         // Criterion writes to the terminal next.
         self.meter.hide();
         match value {
-            Some(value) => value * iterations as f64,
-            None => resume_unwind(Box::new(PointFailed)),
+            Ok(value) => value * iterations as f64,
+            Err(failed) => {
+                self.failed = Some(failed);
+                resume_unwind(Box::new(failed))
+            }
         }
+    }
+
+    /// Goes on without Criterion where it was left because the metric is undefined: the load runs once for
+    /// all metrics, and what else it gives does not depend on the one that drove it.
+    pub fn complete(&mut self, sampling: &Sampling) {
+        if self.failed != Some(PointFailed::Undefined) || !self.limits.warms_up {
+            return;
+        }
+        let rounds = match self.samples().last() {
+            Some(window) => window.iterations,
+            None => {
+                let rounds = self.complete_warm_up(sampling);
+                self.begin_samples();
+                rounds
+            }
+        };
+        self.meter.show("measuring");
+        while self.failed != Some(PointFailed::NoSuccess) && self.samples().len() < sampling.windows
+        {
+            self.take_succeeding(rounds);
+        }
+        if self.failed != Some(PointFailed::NoSuccess) {
+            self.end_samples(rounds);
+        }
+        self.meter.hide();
+    }
+
+    /// Warms up for as long as it is due; rounds of a window after it.
+    fn complete_warm_up(&mut self, sampling: &Sampling) -> u64 {
+        loop {
+            let warm_up = Window {
+                start_ns: self.windows.first().map_or(0, |window| window.start_ns),
+                end_ns: self.windows.last().map_or(0, |window| window.end_ns),
+                iterations: self.windows.iter().map(|window| window.iterations).sum(),
+                requests: Vec::new(),
+                carried_in: 0,
+                carried_out: 0,
+            };
+            let is_over = u128::from(warm_up.wall_ns()) >= sampling.warm_up.as_nanos();
+            if is_over || self.failed == Some(PointFailed::NoSuccess) {
+                return sampling.iterations(&warm_up);
+            }
+            self.take_succeeding(1);
+        }
+    }
+
+    /// Takes a window, and notes when it has no success.
+    fn take_succeeding(&mut self, iterations: u64) {
+        if !self.take(iterations).is_some_and(succeeded) {
+            self.failed = Some(PointFailed::NoSuccess);
+        }
+    }
+
+    /// From here on windows are results.
+    fn begin_samples(&mut self) {
+        self.warm_up = Some(self.windows.len());
+        (self.on_boundary)();
+        self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
+        self.sampler = Some(self.fixture.sample());
+        if let Some(samples) = self.limits.sample_size {
+            self.meter.plan(samples);
+        }
+    }
+
+    /// Goes on as long as precision asks, and stops the load.
+    fn end_samples(&mut self, iterations: u64) {
+        if let Some(precision) = self.limits.precision {
+            self.extend(iterations, precision);
+        }
+        self.stop();
     }
 
     /// The next window; `None` once the load has stopped.
@@ -155,7 +236,7 @@ impl<'a> Live<'a> {
                 return;
             }
             match self.take(iterations) {
-                Some(window) if window.completed().next().is_some() => {}
+                Some(window) if succeeded(window) => {}
                 _ => return,
             }
         }
@@ -175,12 +256,21 @@ impl<'a> Live<'a> {
     /// Ends the point.
     pub fn finish(mut self) -> Given {
         self.stop();
-        // A single phase: a test run, which has no warm-up.
-        let windows = self.windows.split_off(self.warm_up.unwrap_or(0));
+        let begin = match self.warm_up {
+            Some(warm_up) => warm_up,
+            // What failed before the first sample has no result, but causes.
+            None if self.limits.warms_up => match self.windows.last() {
+                Some(last) if !succeeded(last) => self.windows.len() - 1,
+                _ => self.windows.len(),
+            },
+            None => 0,
+        };
+        let windows = self.windows.split_off(begin);
         Given {
             self_check: self.watched.map(|watched| watched.check(&windows)),
             precision: self.precision,
             server_timeline: self.server_timeline,
+            ended_early: self.failed == Some(PointFailed::NoSuccess),
             windows,
         }
     }
@@ -231,6 +321,11 @@ impl Reached {
             self.sampled.as_secs_f64()
         )
     }
+}
+
+/// Whether a request of the window succeeded.
+pub fn succeeded(window: &Window) -> bool {
+    window.completed().next().is_some()
 }
 
 /// A window with at least one success, or what there is after many failures.

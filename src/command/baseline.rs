@@ -128,7 +128,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             baselines.rename(&old, &new)?;
             println!("{old} is now {new}");
         }
-        Action::Delete { name } => delete(&baselines.find(&name)?)?,
+        Action::Delete { name } => delete(&baselines, &name)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,6 +143,10 @@ fn save(baselines: &Baselines, name: Option<BaselineName>, force: bool) -> anyho
         "kept the latest run as {name}: {} point(s)",
         saved.points.len()
     );
+    if !saved.missing.is_empty() {
+        let (count, points) = (saved.missing.len(), report::not_measured(&saved.missing));
+        println!("{count} point(s) are not in it: {points}");
+    }
     Ok(())
 }
 
@@ -184,12 +188,8 @@ fn export(baseline: &Baseline, file: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn delete(baseline: &Baseline) -> anyhow::Result<()> {
-    let (records, criterion) = (baseline.points.len(), baseline.criterion_paths().count());
-    baseline.delete()?;
-    println!(
-        "deleted {}: {records} run record(s) and {criterion} of Criterion's directories",
-        baseline.name
-    );
+fn delete(baselines: &Baselines, name: &BaselineName) -> anyhow::Result<()> {
+    let (records, criterion) = baselines.delete(name)?;
+    println!("deleted {name}: {records} run record(s) and {criterion} of Criterion's directories");
     Ok(())
 }

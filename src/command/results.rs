@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use regex::Regex;
 use servemark::report::{self, Row};
-use servemark::results::RunRecord;
+use servemark::results::{PointKey, RunRecord};
 
-use super::output::{FORMATS, Output};
+use super::output::{FORMATS, Form, Output};
 use super::side;
 
 const EXAMPLES: &str = "\
@@ -43,12 +43,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let side = side::read(&arguments.side)?;
-    let wanted = |record: &&RunRecord| {
-        let point = arguments.point.as_ref();
-        point.is_none_or(|point| point.is_match(&record.point().to_string()))
+    let (side, mut missing) = side::read_with_missing(&arguments.side)?;
+    let wanted = |point: &PointKey| {
+        let wanted = arguments.point.as_ref();
+        wanted.is_none_or(|wanted| wanted.is_match(&point.to_string()))
     };
-    let records: Vec<RunRecord> = side.records().filter(wanted).cloned().collect();
+    let records = side.records().filter(|record| wanted(&record.point()));
+    let records: Vec<RunRecord> = records.cloned().collect();
+    missing.retain(wanted);
     if records.is_empty() {
         let regex = arguments.point.as_ref().map_or("", Regex::as_str);
         return Err(anyhow::anyhow!(
@@ -57,7 +59,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .context(format!("{} has nothing to show", arguments.side));
     }
     let rows: Vec<Row> = records.iter().map(Row::of).collect();
-    let table = report::by_bench(&rows, report::table).join("\n");
+    let mut table = report::by_bench(&rows, report::table).join("\n");
+    let mut notes = Vec::from_iter(side.time_gap());
+    if !missing.is_empty() {
+        let points = report::not_measured(&missing);
+        notes.push(format!("not measured by the last run: {points}"));
+    }
+    for note in &notes {
+        table.push_str(&format!("- {note}\n"));
+    }
     arguments.output.write(&records, &table)?;
+    // The table has them already.
+    if arguments.output.format != Form::Table {
+        for note in notes {
+            eprintln!("warning: {note}");
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

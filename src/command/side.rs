@@ -3,31 +3,38 @@
 use std::path::Path;
 
 use servemark::results::baseline::Unpacked;
-use servemark::results::{BaselineName, Baselines, RunRecord};
+use servemark::results::{BaselineName, Baselines, PointKey, RunRecord};
 use servemark::verdict::RunSet;
 
 /// What a side can be, for the help of commands.
 pub const SIDES: &str = "\
 A side is
-  NAME               a baseline (servemark baseline list), or new: the latest run
+  NAME               a baseline (servemark baseline list), or new: the last run of each bench; a point that it did not
+                     measure is missing, whatever an older run has left of it
   NAME1,NAME2,NAME3  several runs of one version: they narrow the intervals
   FILE               what servemark baseline export wrote, or a run record (…/c=8/new.json)";
 
 /// Reads a side; it is called what it is called on the command line.
 pub fn read(text: &str) -> anyhow::Result<RunSet> {
-    let mut records = Vec::new();
-    match Path::new(text).is_file() {
-        true => records.extend(part(text)?),
-        false => {
-            for name in text.split(',') {
-                records.extend(part(name.trim())?);
-            }
-        }
-    }
-    Ok(RunSet::new(text, records))
+    Ok(read_with_missing(text)?.0)
 }
 
-fn part(text: &str) -> anyhow::Result<Vec<RunRecord>> {
+/// Reads a side, and which points its last run has not measured.
+pub fn read_with_missing(text: &str) -> anyhow::Result<(RunSet, Vec<PointKey>)> {
+    let (mut records, mut missing) = (Vec::new(), Vec::new());
+    let names = match Path::new(text).is_file() {
+        true => vec![text],
+        false => text.split(',').map(str::trim).collect(),
+    };
+    for name in names {
+        let part = part(name)?;
+        records.extend(part.0);
+        missing.extend(part.1);
+    }
+    Ok((RunSet::new(text, records), missing))
+}
+
+fn part(text: &str) -> anyhow::Result<(Vec<RunRecord>, Vec<PointKey>)> {
     let path = Path::new(text);
     let baseline = match BaselineName::or_latest(text) {
         Ok(name) => Baselines::here().find(&name).map_err(anyhow::Error::from),
@@ -37,9 +44,9 @@ fn part(text: &str) -> anyhow::Result<Vec<RunRecord>> {
         Err(error) => Err(error.into()),
     };
     match baseline {
-        Ok(baseline) => Ok(baseline.records()?),
-        Err(_) if text.ends_with(".json") => Ok(vec![record(path)?]),
-        Err(_) if path.is_file() => Ok(Unpacked::read(path)?.records),
+        Ok(baseline) => Ok((baseline.records()?, baseline.missing)),
+        Err(_) if text.ends_with(".json") => Ok((vec![record(path)?], Vec::new())),
+        Err(_) if path.is_file() => Ok((Unpacked::read(path)?.records, Vec::new())),
         Err(error) => Err(error),
     }
 }

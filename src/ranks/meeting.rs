@@ -24,6 +24,8 @@ pub(crate) struct Decided {
     pub seed: u64,
     /// Begin of every request's `X-Request-Id`; ranks use different indices, so the ids differ.
     pub request_id_prefix: String,
+    /// What all records of the run have in common.
+    pub run_id: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

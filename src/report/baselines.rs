@@ -3,7 +3,7 @@ use super::grid::grid;
 use super::label;
 use super::sides::{count, measured};
 use crate::metrics::Summary;
-use crate::results::{BaselineName, RunRecord};
+use crate::results::{BaselineName, PointKey, RunRecord};
 use crate::verdict::RunSet;
 
 /// A line for each baseline, the newest first: what it is of, and when.
@@ -67,6 +67,19 @@ pub fn baseline(name: &BaselineName, side: &RunSet) -> String {
         count(side.points().len(), "point"),
         measured(side)
     )
+}
+
+/// Points that a run has not measured, those of a prompt together: `chat_throughput/1k c=8, 32`.
+pub fn not_measured(points: &[PointKey]) -> String {
+    let mut points: Vec<&PointKey> = points.iter().collect();
+    points.sort();
+    let of_one_prompt = points.chunk_by(|a, b| (&a.bench, &a.prompt) == (&b.bench, &b.prompt));
+    let named = of_one_prompt.map(|points| {
+        let levels = points.iter().skip(1);
+        let levels = levels.map(|point| format!(", {}", point.concurrency));
+        format!("{}{}", points[0], levels.collect::<String>())
+    });
+    Vec::from_iter(named).join("; ")
 }
 
 fn row(record: &RunRecord) -> [String; 10] {

@@ -22,7 +22,7 @@ mod table;
 mod trend;
 mod verdicts;
 
-pub use baselines::{baseline, baselines};
+pub use baselines::{baseline, baselines, not_measured};
 pub use csv::{csv, write_csv};
 pub use deployments::deployments;
 pub use gate::gate;

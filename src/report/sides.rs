@@ -74,9 +74,11 @@ pub(super) fn differences(comparison: &Comparison) -> Vec<String> {
         .collect()
 }
 
-/// What else must be known of the points' measurements, one line each.
+/// What else must be known of the sides and of the points' measurements, one line each.
 pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
-    of_points(comparison, |point| &point.warnings)
+    let of_sides = comparison.warnings.iter().cloned();
+    let of_points = of_points(comparison, |point| &point.warnings);
+    of_sides.chain(of_points).collect()
 }
 
 fn of_points(comparison: &Comparison, lines: fn(&PointComparison) -> &[String]) -> Vec<String> {

@@ -2,6 +2,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::file_name::{LONGEST_NAME, file_name, shortened};
 use crate::config::Metric;
 
 /// A benchmark point: what is measured in one go, and compared with itself.
@@ -57,25 +58,26 @@ impl PointKey {
     /// `servemark/<bench>/<prompt>/c=<n>/<name>.json`.
     pub fn record_path(&self, name: &str) -> PathBuf {
         Path::new(RECORDS)
-            .join(criterion_file_name(&self.bench))
-            .join(criterion_file_name(&self.prompt))
+            .join(file_name(&self.bench))
+            .join(file_name(&self.prompt))
             .join(self.level())
-            .join(format!("{}.json", criterion_file_name(name)))
+            .join(format!("{name}.json"))
     }
 
     /// Criterion's directories of the point's metrics for the run or baseline of this name, relative to
     /// Criterion's directory: `<bench>_<prompt>_<metric>/c=<n>/<name>`.
     pub fn criterion_paths(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         Metric::ALL.into_iter().map(move |metric| {
-            Path::new(&criterion_file_name(&self.group_name(metric)))
-                .join(self.level())
-                .join(name)
+            let group = CriterionGroup::new(&self.bench, &self.prompt, metric);
+            Path::new(&group.directory).join(self.level()).join(name)
         })
     }
 
-    /// Name of the Criterion group of one of the point's metrics: `<bench>/<prompt>/<metric>`.
-    fn group_name(&self, metric: Metric) -> String {
-        format!("{}/{}/{}", self.bench, self.prompt, metric.id())
+    /// Whether both would keep their files in one place: the same point, or names that a file system which
+    /// does not tell upper case from lower case takes for the same.
+    pub(crate) fn shares_files(&self, other: &PointKey) -> bool {
+        let place = |point: &PointKey| point.record_path("new").to_string_lossy().to_lowercase();
+        place(self) == place(other)
     }
 
     fn level(&self) -> String {
@@ -83,36 +85,102 @@ impl PointKey {
     }
 }
 
-/// The directory of run records beside Criterion's own.
-pub(super) const RECORDS: &str = "servemark";
-
-/// The directory that Criterion makes of a group's name.
-pub(crate) fn criterion_file_name(group: &str) -> String {
-    let mut name = group.replace(UNSAFE_IN_FILES, "_");
-    // Criterion cuts names to 64 bytes, at a character's boundary.
-    while name.len() > LONGEST_NAME {
-        name.pop();
-    }
-    name
+/// What a Criterion group of one metric of a prompt is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CriterionGroup {
+    /// Its id: `<bench>/<prompt>/<metric>`, with the names' short forms where they would be cut.
+    pub id: String,
+    /// The directory that Criterion makes of the id.
+    pub directory: String,
 }
 
-/// What Criterion does not write into the names of files.
-pub(super) const UNSAFE_IN_FILES: [char; 10] = ['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'];
+/// What Criterion leaves of a directory's name for a bench and a prompt, as the longest metric needs its
+/// place, too (bytes). Criterion cuts a longer name off, and then several metrics would share a directory.
+const LONGEST_NAMES: usize = LONGEST_NAME - "//output_tok_s".len();
 
-/// Longest name of a file that Criterion makes of a name (bytes).
-pub(super) const LONGEST_NAME: usize = 64;
+/// A bench or a prompt keeps as much of this, whatever the other takes (bytes).
+const HALF: usize = LONGEST_NAMES / 2;
+
+impl CriterionGroup {
+    pub fn new(bench: &str, prompt: &str, metric: Metric) -> CriterionGroup {
+        let (mut bench, mut prompt) = (file_name(bench), file_name(prompt));
+        if bench.len() + prompt.len() > LONGEST_NAMES {
+            prompt = shortened(&prompt, LONGEST_NAMES.saturating_sub(bench.len()).max(HALF));
+            bench = shortened(&bench, LONGEST_NAMES - prompt.len());
+        }
+        CriterionGroup {
+            id: format!("{bench}/{prompt}/{}", metric.id()),
+            directory: format!("{bench}_{prompt}_{}", metric.id()),
+        }
+    }
+}
+
+/// The directory of run records beside Criterion's own.
+pub(super) const RECORDS: &str = "servemark";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn point(bench: &str, prompt: &str) -> PointKey {
+        PointKey {
+            bench: bench.into(),
+            prompt: prompt.into(),
+            concurrency: 8,
+        }
+    }
+
     #[test]
-    fn group_directories_are_named_as_criterion_names_them() {
-        assert_eq!(
-            criterion_file_name("chat_throughput/5/rps"),
-            "chat_throughput_5_rps"
-        );
-        assert_eq!(criterion_file_name(&"x/".repeat(50)).len(), 64);
+    fn every_metric_of_every_point_has_a_directory_of_criterions_of_its_own() {
+        let keys = [
+            "1k".to_owned(),
+            "a/b".to_owned(),
+            "a_b".to_owned(),
+            "a:b".to_owned(),
+            String::new(),
+            "..".to_owned(),
+            "k".repeat(35),
+            "k".repeat(36),
+            "k".repeat(48),
+            "k".repeat(64),
+            "k".repeat(70),
+            format!("{}l", "k".repeat(69)),
+            "ä".repeat(40),
+        ];
+        let benches = ["chat_throughput".to_owned(), "b".repeat(49), "b".repeat(80)];
+        for bench in &benches {
+            let mut directories = std::collections::BTreeSet::new();
+            for key in &keys {
+                let point = point(bench, key);
+                for (metric, path) in Metric::ALL.iter().zip(point.criterion_paths("new")) {
+                    let group = CriterionGroup::new(bench, key, *metric);
+                    assert!(group.directory.len() <= 64, "{group:?}");
+                    // As Criterion makes it of the id.
+                    assert_eq!(group.id.replace('/', "_"), group.directory);
+                    assert!(group.id.ends_with(metric.id()), "{group:?}");
+                    assert!(directories.insert(path), "{group:?}");
+                }
+            }
+        }
+        let usual = CriterionGroup::new("chat_throughput", "5", Metric::Rps);
+        assert_eq!(usual.directory, "chat_throughput_5_rps");
+    }
+
+    #[test]
+    fn a_directorys_name_leads_to_the_same_files_as_the_key() {
+        for key in ["1k", "a/b", "..", "", &"k".repeat(60), &"k".repeat(70)] {
+            let of_key = point("chat_throughput", key);
+            let of_directory = point("chat_throughput", &file_name(key));
+            assert_eq!(of_key.record_path("v1"), of_directory.record_path("v1"));
+            assert!(
+                of_key
+                    .criterion_paths("v1")
+                    .eq(of_directory.criterion_paths("v1"))
+            );
+            assert!(of_key.shares_files(&of_directory));
+        }
+        assert!(point("b", "Hello").shares_files(&point("b", "hello")));
+        assert!(!point("b", "a/b").shares_files(&point("b", "a_b")));
     }
 
     #[test]

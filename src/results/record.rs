@@ -28,6 +28,10 @@ pub struct RunRecord {
     pub schema_version: u32,
     /// Version of servemark that wrote it.
     pub servemark_version: String,
+    /// Names the run: the same in the records of all points, ranks, sides and deployments that one start of
+    /// a bench measured; null in records older than the field.
+    #[serde(default)]
+    pub run_id: Option<String>,
     /// Wall-clock time at which the point ended (seconds since 1970).
     pub ended_unix_s: f64,
     /// Wall-clock time of the run's clock at zero (nanoseconds since 1970): brings the times of

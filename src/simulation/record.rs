@@ -28,6 +28,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
     RunRecord {
         schema_version: SCHEMA_VERSION,
         servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: None,
         ended_unix_s: now.unwrap_or_default().as_secs_f64(),
         clock_unix_ns: 0,
         bench: bench.to_owned(),

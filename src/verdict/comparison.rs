@@ -72,6 +72,8 @@ pub struct Comparison {
     pub simulated: Option<String>,
     /// What differs between the sides.
     pub differences: Vec<Difference>,
+    /// What a reader must know of a side as a whole; each begins with its name.
+    pub warnings: Vec<String>,
     /// The points that both sides have.
     pub points: Vec<PointComparison>,
     /// Points that only one side has, and which.
@@ -149,6 +151,10 @@ fn measure(
         after: after.name.clone(),
         simulated,
         differences,
+        warnings: [before, after]
+            .into_iter()
+            .filter_map(RunSet::time_gap)
+            .collect(),
         points,
         missing: missing(before, after)
             .chain(missing(after, before))

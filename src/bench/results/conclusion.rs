@@ -11,7 +11,7 @@ use super::{POINT_FAILED, Results};
 use crate::config::{Deployment, Metric};
 use crate::measurement::{GroupPages, link_criterion_to_report};
 use crate::report::{self, ReportSource, Row};
-use crate::results::{self, BaselineName, Baselines, RecordError, RunRecord, criterion_file_name};
+use crate::results::{self, BaselineName, Baselines, RecordError, file_name};
 use crate::verdict::{self, RunSet, Thresholds};
 
 impl Results {
@@ -38,7 +38,7 @@ impl Results {
         rows: &[Row],
     ) -> Result<(), Box<dyn std::error::Error>> {
         let csv = results::directory()
-            .join(&session.name)
+            .join(file_name(&session.name))
             .join("performance_metrics.csv");
         report::write_csv(&csv, rows)?;
         println!("\nTable as CSV:  {}", csv.display());
@@ -103,15 +103,15 @@ impl Results {
         metric: Metric,
         criterion: &Path,
     ) -> Result<(), String> {
-        let name = session.group_name(prompt, metric);
-        let directory = criterion.join(criterion_file_name(&name));
+        let group = session.criterion_group(prompt, metric);
+        let directory = criterion.join(&group.directory);
         let mut rows = self.entries.iter().map(|entry| &entry.row);
         let row = rows.find(|row| row.prompt == prompt.key);
         let (Some(row), true) = (row, directory.is_dir()) else {
             return Ok(());
         };
         let pages = GroupPages {
-            name: &name,
+            name: &group.id,
             metric,
             simulated: row.simulated.as_deref(),
         };
@@ -161,14 +161,7 @@ fn print_verdicts(
     sides: &[Deployment; 2],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let side = |deployment: &Deployment| -> Result<RunSet, RecordError> {
-        let paths = session
-            .selected()
-            .map(|point| record::path(&point, &deployment.name));
-        // A point that failed has left none, and was reported when it did.
-        let records = paths
-            .filter(|path| path.exists())
-            .map(|path| RunRecord::read(&path));
-        let records: Vec<RunRecord> = records.collect::<Result<_, _>>()?;
+        let records = record::written(session, &deployment.name)?;
         Ok(RunSet::new(&*deployment.name, records))
     };
     let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());

@@ -12,6 +12,7 @@ fn decided(seed: u64) -> Decided {
     Decided {
         seed,
         request_id_prefix: format!("prefix-{seed}-"),
+        run_id: format!("{seed:016x}"),
     }
 }
 

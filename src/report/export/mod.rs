@@ -5,7 +5,7 @@ mod json;
 mod markdown;
 mod vllm;
 
-use crate::results::{RunRecord, criterion_file_name};
+use crate::results::{RunRecord, file_name};
 
 /// A form in which a run can be handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,8 @@ fn point_name(record: &RunRecord) -> String {
     let (bench, prompt) = (&record.bench, &record.prompt);
     format!(
         "{}-{}-c{}.json",
-        criterion_file_name(bench),
-        criterion_file_name(prompt),
+        file_name(bench),
+        file_name(prompt),
         record.concurrency
     )
 }

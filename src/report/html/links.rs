@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::results::{PointKey, criterion_file_name};
+use crate::results::{PointKey, file_name};
 
 /// A page of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl Page {
             Page::Trend => below("trend.html"),
             Page::Point(point) => vec![
                 PAGES.to_owned(),
-                criterion_file_name(&point.bench),
-                criterion_file_name(&point.prompt),
+                file_name(&point.bench),
+                file_name(&point.prompt),
                 format!("c={}.html", point.concurrency),
             ],
         }
@@ -55,8 +55,9 @@ impl Page {
             Page::Trend => "trend".to_owned(),
             Page::Point(point) => {
                 let level = point.concurrency;
-                let name = format!("point/{}/{}/c={level}", point.bench, point.prompt);
-                encoded(&name).replace('%', ".")
+                let (bench, prompt) = (file_name(&point.bench), file_name(&point.prompt));
+                // Neither has a colon, so the ids of different points differ.
+                encoded(&format!("point/{bench}/{prompt}/c={level}")).replace('%', ":")
             }
         }
     }
@@ -102,7 +103,7 @@ mod tests {
         let link = |from, to| Form::Folder.link(from, to);
         assert_eq!(
             link(&Page::Overview, &point),
-            "pages/chat%20throughput/50%25_%C3%A4/c=8.html"
+            "pages/chat%20throughput/50%25_%C3%A4~0ebe8b09ecefc7b7/c=8.html"
         );
         assert_eq!(link(&point, &Page::Overview), "../../../index.html");
         assert_eq!(link(&Page::Comparison, &Page::Trend), "../pages/trend.html");

@@ -69,7 +69,7 @@ fn render(source: &ReportSource, form: Form, criterion: Option<&str>) -> (Frame,
     if view.trend.is_some() {
         menu.push((Page::Trend, "Trend"));
     }
-    let records = || source.latest.records();
+    let records = || source.latest.records().chain(source.older.records());
     let presets: BTreeSet<String> = records().filter_map(|r| r.simulated.clone()).collect();
     let date = records().map(RunRecord::ended).max();
     let frame = Frame {

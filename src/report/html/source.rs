@@ -11,6 +11,8 @@ use crate::verdict::{RunSet, Thresholds, by_version, compare};
 #[derive(Debug)]
 pub struct ReportSource {
     pub(super) latest: RunSet,
+    /// Records of points that the last run of their bench has not measured.
+    pub(super) older: RunSet,
     /// What the latest run is held against.
     pub(super) baseline: Option<RunSet>,
     /// All comparable sides in the order of their versions, the latest run among them.
@@ -36,7 +38,9 @@ impl ReportSource {
         baseline: Option<&BaselineName>,
     ) -> Result<ReportSource, BaselineError> {
         let mut notes = Vec::new();
-        let latest = side(&results.find(latest)?, &mut notes);
+        let (latest, older) = results.with_older(latest)?;
+        let (latest, mut older) = (side(&latest, &mut notes), side(&older, &mut notes));
+        older.name = "older run".to_owned();
         let asked = baseline.map(|name| results.find(name)).transpose()?;
         let mut others: Vec<RunSet> = results
             .all()
@@ -55,6 +59,7 @@ impl ReportSource {
         let versions = by_version(others.into_iter().rev().chain([latest.clone()]).collect());
         Ok(ReportSource {
             latest,
+            older,
             baseline,
             versions,
             notes,

@@ -51,8 +51,8 @@ impl<'a> View<'a> {
         View {
             source,
             form,
-            points: points(latest),
-            before: baseline.map(points).unwrap_or_default(),
+            points: points(latest, Some(&source.older)),
+            before: baseline.map(|side| points(side, None)).unwrap_or_default(),
             comparison,
             trend,
         }
@@ -71,16 +71,19 @@ impl<'a> View<'a> {
 }
 
 /// Prompts in the order of their lengths, and their points in that of their levels.
-fn points(side: &RunSet) -> Vec<PointView<'_>> {
+fn points<'a>(side: &'a RunSet, older: Option<&'a RunSet>) -> Vec<PointView<'a>> {
+    type Of<'a> = (&'a PointKey, &'a RunRecord, bool);
     // A side that is read from one place has one record of each point.
-    let records = side.points().iter();
-    let mut records: Vec<(&PointKey, &RunRecord)> = records
-        .filter_map(|(key, records)| Some((key, records.last()?)))
-        .collect();
-    records.sort_by_key(|(key, r)| (&key.bench, r.prompt_tokens, &key.prompt, key.concurrency));
-    let all = || records.iter().map(|(_, record)| *record);
-    workers::each(&records, |(key, record)| {
-        PointView::of(key, record, is_older(record, all()))
+    let of = |side: &'a RunSet, is_older: bool| {
+        let records = side.points().iter();
+        records.filter_map(move |(key, records)| Some((key, records.last()?, is_older)))
+    };
+    let older = older.into_iter().flat_map(|older| of(older, true));
+    let mut records: Vec<Of<'a>> = of(side, false).chain(older).collect();
+    records.sort_by_key(|(key, r, _)| (&key.bench, r.prompt_tokens, &key.prompt, key.concurrency));
+    let all = || records.iter().map(|(_, record, _)| *record);
+    workers::each(&records, |(key, record, older)| {
+        PointView::of(key, record, *older || is_of_older_process(record, all()))
     })
 }
 
@@ -102,8 +105,12 @@ impl<'a> PointView<'a> {
 /// Processes whose clocks began so far apart are different ones (ns).
 const ANOTHER_RUN_NS: u64 = 2_000_000_000;
 
-/// Whether a later process than the record's measured another point of its bench.
-fn is_older<'a>(record: &RunRecord, all: impl Iterator<Item = &'a RunRecord>) -> bool {
+/// Whether a later process than the record's measured another point of its bench: known only so of records
+/// older than run ids.
+fn is_of_older_process<'a>(record: &RunRecord, all: impl Iterator<Item = &'a RunRecord>) -> bool {
+    if record.run_id.is_some() {
+        return false;
+    }
     let newest = all
         .filter(|other| other.bench == record.bench)
         .max_by(|a, b| a.ended_unix_s.total_cmp(&b.ended_unix_s));

@@ -140,8 +140,8 @@ impl Unpacked {
         let (manifest, unpacked) = unpack(opened, directory.path()).map_err(error)?;
         let name: BaselineName = manifest.name.parse().map_err(|e| error(format!("{e}")))?;
         let baseline = Baselines::beneath(directory.path())
-            .find(&name)
-            .map_err(|_| error(format!("it has no record of {name}")))?;
+            .files_of(&name)
+            .ok_or_else(|| error(format!("it has no record of {name}")))?;
         check_files(&baseline, &unpacked).map_err(error)?;
         let records = baseline.records()?;
         for (record, path) in records.iter().zip(baseline.record_paths()) {

@@ -5,18 +5,21 @@
 //! `servemark compare NAME …` always speak of the same run.
 
 mod archive;
+mod last_runs;
 mod name;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 pub use archive::{ArchiveError, Manifest, Unpacked};
 pub use name::{BaselineName, NameError, NoName};
 
+use super::last_run::LastRun;
 use super::point::RECORDS;
-use super::{PointKey, RecordError, RunRecord, criterion_directory, write_atomically};
+use super::{PointKey, RecordError, RunRecord, criterion_directory, file_name, write_atomically};
 
 /// The baselines beneath one of Criterion's output directories.
 #[derive(Clone, Debug)]
@@ -30,9 +33,14 @@ pub struct Baseline {
     criterion: PathBuf,
     /// Its name.
     pub name: BaselineName,
-    /// The points that it has a record of. Their names are those of directories: [`RunRecord`]s have the
-    /// full ones.
+    /// The points that it has a record of, by the last run of their bench. Their names are those of
+    /// directories: [`RunRecord`]s have the full ones.
     pub points: Vec<PointKey>,
+    /// Points that the last run of their bench has not measured: it ended before, or only an older run's
+    /// record of them is there.
+    pub missing: Vec<PointKey>,
+    /// The last run of each bench, where it is known.
+    pub runs: Vec<LastRun>,
 }
 
 /// What cannot be done to a baseline.
@@ -47,6 +55,14 @@ pub enum BaselineError {
         directory: String,
         /// Which there are, or how to make one.
         hint: String,
+    },
+    /// The last run has not measured anything.
+    #[error("{name} is empty: {why}")]
+    Empty {
+        /// The name.
+        name: BaselineName,
+        /// Which run, and what to do.
+        why: String,
     },
     /// There is one of the name already.
     #[error(
@@ -98,41 +114,104 @@ impl Baselines {
         }
     }
 
-    /// All of them, by name, and the latest run. No directory, no baseline.
+    /// All of them, by name, and the latest run, each as its last runs measured it. No directory, no
+    /// baseline.
     pub fn all(&self) -> Vec<Baseline> {
-        let mut points: BTreeMap<BaselineName, Vec<PointKey>> = BTreeMap::new();
-        for (point, directory) in self.points() {
-            for name in files(&directory).filter_map(|file| record_name(&file)) {
-                points.entry(name).or_default().push(point.clone());
-            }
-        }
-        let baseline = |(name, points)| Baseline {
-            criterion: self.criterion.clone(),
-            name,
-            points,
-        };
-        points.into_iter().map(baseline).collect()
+        let stored = self.stored().into_iter();
+        let last = stored.filter_map(|(name, places)| Some(self.by_run(&name, &places).ok()?.last));
+        last.filter(|baseline| !baseline.points.is_empty())
+            .collect()
     }
 
-    /// The baseline of this name.
+    /// The baseline of this name, as the last run of each bench measured it.
     ///
     /// # Errors
-    /// [`BaselineError::Missing`], which names those that there are.
+    /// [`BaselineError::Missing`], which names those that there are; [`BaselineError::Empty`] where the last
+    /// runs measured nothing, though older ones may have.
     pub fn find(&self, name: &BaselineName) -> Result<Baseline, BaselineError> {
-        let mut all = self.all();
-        if let Some(at) = all.iter().position(|baseline| baseline.name == *name) {
-            return Ok(all.swap_remove(at));
+        let (last, _) = self.with_older(name)?;
+        match last.points.is_empty() {
+            true => Err(empty(&last)),
+            false => Ok(last),
         }
-        let names: Vec<&str> = all.iter().map(|baseline| baseline.name.as_str()).collect();
+    }
+
+    /// The baseline of this name, perhaps without any point, and beside it the records of its points that
+    /// older runs have left.
+    ///
+    /// # Errors
+    /// [`BaselineError::Missing`].
+    pub fn with_older(&self, name: &BaselineName) -> Result<(Baseline, Baseline), BaselineError> {
+        let mut stored = self.stored();
+        let places = stored.remove(name).unwrap_or_default();
+        let by_run = at(&self.criterion, self.by_run(name, &places))?;
+        if places.is_empty() && by_run.last.runs.is_empty() {
+            return Err(self.missing(name, stored.keys()));
+        }
+        Ok((by_run.last, by_run.older))
+    }
+
+    /// That there is none of this name, but for these.
+    fn missing<'a>(
+        &self,
+        name: &BaselineName,
+        names: impl Iterator<Item = &'a BaselineName>,
+    ) -> BaselineError {
+        let names: Vec<&str> = names.map(BaselineName::as_str).collect();
         let hint = match names.as_slice() {
             [] => "measure first: cargo bench --bench chat_throughput".to_owned(),
             names => format!("there are: {}", names.join(", ")),
         };
-        Err(BaselineError::Missing {
+        BaselineError::Missing {
             name: name.clone(),
             directory: self.criterion.display().to_string(),
             hint,
+        }
+    }
+
+    /// Where records of each name lie, whichever run wrote them.
+    fn stored(&self) -> BTreeMap<BaselineName, Vec<PointKey>> {
+        let mut places: BTreeMap<BaselineName, Vec<PointKey>> = BTreeMap::new();
+        for (point, directory) in self.points() {
+            for name in files(&directory).filter_map(|file| record_name(&file)) {
+                places.entry(name).or_default().push(point.clone());
+            }
+        }
+        places
+    }
+
+    /// Names of which records of a bench are there.
+    pub(crate) fn names_of(&self, bench: &str) -> Vec<BaselineName> {
+        let directory = file_name(bench);
+        let stored = self.stored().into_iter();
+        let of_bench = stored.filter(|(_, places)| places.iter().any(|p| p.bench == directory));
+        of_bench.map(|(name, _)| name).collect()
+    }
+
+    /// All files of this name, whichever run wrote them; `None` where there is none.
+    pub(super) fn files_of(&self, name: &BaselineName) -> Option<Baseline> {
+        Some(Baseline {
+            criterion: self.criterion.clone(),
+            name: name.clone(),
+            points: self.stored().remove(name)?,
+            missing: Vec::new(),
+            runs: Vec::new(),
         })
+    }
+
+    /// Takes a bench out of a baseline, with what older runs have left of it: it is about to be measured
+    /// again. Returns its points.
+    ///
+    /// # Errors
+    /// [`BaselineError::File`] for what cannot be removed.
+    pub fn clear(&self, name: &BaselineName, bench: &str) -> Result<Vec<PointKey>, BaselineError> {
+        let Some(mut stored) = self.files_of(name) else {
+            return Ok(Vec::new());
+        };
+        let directory = file_name(bench);
+        stored.points.retain(|place| place.bench == directory);
+        stored.delete_files()?;
+        Ok(stored.points)
     }
 
     /// Keeps the latest run under `name`; with `replace` in the place of the baseline of that name.
@@ -176,7 +255,24 @@ impl Baselines {
         let baseline = self.find(old)?;
         self.make_room(new, false)?;
         self.install(&baseline, new)?;
-        baseline.delete()
+        self.delete(old)?;
+        Ok(())
+    }
+
+    /// Deletes the records of a baseline and Criterion's directories of it, whichever run wrote them; how
+    /// many there were of each.
+    ///
+    /// # Errors
+    /// [`BaselineError::Missing`], and [`BaselineError::File`] for what cannot be removed.
+    pub fn delete(&self, name: &BaselineName) -> Result<(usize, usize), BaselineError> {
+        match self.files_of(name) {
+            Some(baseline) => {
+                let directories = baseline.criterion_paths().count();
+                baseline.delete()?;
+                Ok((baseline.points.len(), directories))
+            }
+            None => Err(self.missing(name, self.stored().keys())),
+        }
     }
 
     /// Copies the files of a baseline here, under `name`; if one fails, none stays.
@@ -185,7 +281,11 @@ impl Baselines {
             criterion: self.criterion.clone(),
             name: name.clone(),
             points: baseline.points.clone(),
+            missing: baseline.missing.clone(),
+            runs: Vec::new(),
         };
+        // Of a run that was saved under the name, and measured nothing.
+        installed.forget_runs()?;
         for (from, to) in baseline.files_as(name) {
             let relative = to.strip_prefix(&baseline.criterion).unwrap_or(&to);
             let to = self.criterion.join(relative);
@@ -200,10 +300,10 @@ impl Baselines {
 
     /// Deletes the baseline of this name if it may be replaced.
     fn make_room(&self, name: &BaselineName, replace: bool) -> Result<(), BaselineError> {
-        match (self.find(name), replace) {
-            (Ok(_), false) => Err(BaselineError::Exists(name.clone())),
-            (Ok(baseline), true) => baseline.delete(),
-            (Err(_), _) => Ok(()),
+        match (self.files_of(name), replace) {
+            (Some(_), false) => Err(BaselineError::Exists(name.clone())),
+            (Some(baseline), true) => baseline.delete(),
+            (None, _) => Ok(()),
         }
     }
 
@@ -250,11 +350,27 @@ impl Baseline {
             .filter(|path| path.is_dir())
     }
 
-    /// Removes its records and Criterion's files.
-    ///
-    /// # Errors
-    /// [`BaselineError::File`] for what cannot be removed.
-    pub fn delete(&self) -> Result<(), BaselineError> {
+    /// Removes its records and Criterion's files; nothing of its last runs is known any more.
+    fn delete(&self) -> Result<(), BaselineError> {
+        self.delete_files()?;
+        self.forget_runs()
+    }
+
+    /// Removes what is known of its last runs.
+    fn forget_runs(&self) -> Result<(), BaselineError> {
+        for bench in &Baselines::beneath(&self.criterion).benches() {
+            let path = self
+                .criterion
+                .join(LastRun::path(bench, self.name.as_str()));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => at(&path, Err(error))?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_files(&self) -> Result<(), BaselineError> {
         for path in self.criterion_paths() {
             at(&path, fs::remove_dir_all(&path))?;
         }
@@ -264,19 +380,47 @@ impl Baseline {
         Ok(())
     }
 
+    /// Whether a file is of before the last run of its point's bench began: Criterion's, of a metric which
+    /// the run has not measured. Only beside the latest run are such files left.
+    fn is_left_over(&self, point: &PointKey, file: &Path) -> bool {
+        let mut runs = self.runs.iter();
+        let run = runs.find(|run| file_name(&run.bench) == point.bench);
+        let began = run.map(|run| run.started_unix_s);
+        let began = began.filter(|_| self.name.is_latest());
+        let modified = fs::metadata(file).and_then(|metadata| metadata.modified());
+        let modified = modified.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        // Some file systems keep whole seconds.
+        began.is_some_and(|began| modified.is_ok_and(|at| at.as_secs_f64() + 2.0 < began))
+    }
+
     /// Its files, and where each would lie under another name. Records come last: a baseline is there
     /// once its records are.
     fn files_as(&self, name: &BaselineName) -> Vec<(PathBuf, PathBuf)> {
         let pairs = self.points.iter().flat_map(|point| {
             let paths = files_of(point, self.name.as_str());
-            paths.into_iter().zip(files_of(point, name.as_str()))
+            let paths = paths.into_iter().zip(files_of(point, name.as_str()));
+            paths
+                .map(|(from, to)| (self.criterion.join(from), self.criterion.join(to)))
+                .filter(|(from, _)| from.is_file() && !self.is_left_over(point, from))
         });
-        let mut pairs: Vec<(PathBuf, PathBuf)> = pairs
-            .map(|(from, to)| (self.criterion.join(from), self.criterion.join(to)))
-            .filter(|(from, _)| from.is_file())
-            .collect();
+        let mut pairs: Vec<(PathBuf, PathBuf)> = pairs.collect();
         pairs.sort_by_key(|(from, _)| from.starts_with(self.criterion.join(RECORDS)));
         pairs
+    }
+}
+
+/// That the last runs of a name measured nothing.
+fn empty(last: &Baseline) -> BaselineError {
+    let each = last.runs.iter().map(|run| {
+        let (bench, started) = (&run.bench, run.started().format("%Y-%m-%d %H:%M UTC"));
+        let points = run.points.len();
+        format!(
+            "the last run of {bench} (began {started}) has measured none of its {points} point(s)"
+        )
+    });
+    BaselineError::Empty {
+        name: last.name.clone(),
+        why: format!("{}; measure again", Vec::from_iter(each).join("; ")),
     }
 }
 

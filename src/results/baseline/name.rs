@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::endpoint::Identity;
-use crate::results::point::{LONGEST_NAME, UNSAFE_IN_FILES};
+use crate::results::file_name::{LONGEST_NAME, UNSAFE_IN_FILES};
 
 /// Name of a baseline, fit for Criterion's `--baseline` and for a file; or of the latest run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
