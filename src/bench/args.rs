@@ -167,27 +167,23 @@ impl BenchArgs {
         }
     }
 
-    /// The baseline that must be there before anything is measured.
-    pub fn named_baseline(&self) -> Option<NamedBaseline<'_>> {
-        if self.mode() != Mode::Bench {
-            return None;
-        }
-        // Criterion loads one and compares it with the other: the first must be there in any case.
+    /// The baselines that must be there before anything is measured.
+    pub fn named_baselines(&self) -> impl Iterator<Item = NamedBaseline<'_>> {
         let options = [
             ("--load-baseline", &self.load_baseline, true, "sample.json"),
             ("--baseline", &self.baseline, true, ""),
             ("--baseline-lenient", &self.baseline_lenient, false, ""),
         ];
-        options
-            .into_iter()
-            .find_map(|(option, name, is_strict, file)| {
-                Some(NamedBaseline {
-                    option,
-                    name: name.as_deref()?,
-                    is_strict,
-                    file,
-                })
+        // Nothing is compared where nothing is measured.
+        let options = options.into_iter().filter(|_| self.mode() == Mode::Bench);
+        options.filter_map(|(option, name, is_strict, file)| {
+            Some(NamedBaseline {
+                option,
+                name: name.as_deref()?,
+                is_strict,
+                file,
             })
+        })
     }
 
     /// Name under which the run is kept, if it is.

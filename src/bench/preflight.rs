@@ -95,7 +95,9 @@ pub(super) fn check(sessions: &[Session]) -> Result<(), CannotBegin> {
     // Criterion has no part in a run of two deployments in turns.
     for session in sessions.iter().filter(|s| s.config.ab.is_none()) {
         check_directories(session, &criterion)?;
-        check_baseline(session, &criterion)?;
+        for named in session.args.named_baselines() {
+            check_baseline(session, &named, &criterion)?;
+        }
     }
     Ok(())
 }
@@ -128,6 +130,9 @@ fn check_prompts(session: &Session) -> Result<(), CannotBegin> {
 }
 
 fn check_names(sessions: &[Session]) -> Result<(), CannotBegin> {
+    for saved in sessions.iter().filter_map(Session::saved_name) {
+        saved.parse::<BaselineName>()?;
+    }
     let names: Vec<String> = sessions.iter().flat_map(Session::names_written).collect();
     for (at, first) in names.iter().enumerate() {
         BaselineName::or_latest(first)?;
@@ -169,13 +174,14 @@ fn kept_in(directory: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-fn check_baseline(session: &Session, criterion: &Path) -> Result<(), CannotBegin> {
-    let Some(named) = session.args.named_baseline() else {
-        return Ok(());
-    };
+fn check_baseline(
+    session: &Session,
+    named: &NamedBaseline<'_>,
+    criterion: &Path,
+) -> Result<(), CannotBegin> {
     let NamedBaseline {
         option, name, file, ..
-    } = named;
+    } = *named;
     let all: Vec<(Point<'_>, Metric)> = benchmarks(session).collect();
     let path = |(point, metric): &(Point<'_>, Metric)| -> PathBuf {
         criterion

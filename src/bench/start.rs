@@ -22,14 +22,14 @@ impl Session {
         if !self.is_a_run() {
             return;
         }
-        if let Err(error) = self.write_plan() {
+        if let Err(error) = self.write_plan(&self.latest_names()) {
             eprintln!(
                 "warning: {error}; nothing of this run can be kept, its figures are only shown"
             );
         }
     }
 
-    fn write_plan(&self) -> io::Result<()> {
+    fn write_plan(&self, names: &[String]) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let points = self.selected().map(|point| PlannedPoint {
             prompt: point.prompt.key.clone(),
@@ -42,8 +42,8 @@ impl Session {
             points: points.collect(),
         };
         let criterion = criterion_directory();
-        for name in self.latest_names() {
-            run.write(&criterion, &name)?;
+        for name in names {
+            run.write(&criterion, name)?;
         }
         Ok(())
     }
@@ -55,7 +55,14 @@ impl Session {
         let Some(name) = self.saved_name().filter(|_| self.is_a_run()) else {
             return;
         };
-        match self.clear(&name) {
+        let cleared = self.clear(&name).and_then(|gone| {
+            let planned = self.write_plan(std::slice::from_ref(&name));
+            planned.map(|()| gone).map_err(|error| BaselineError::File {
+                path: name.clone(),
+                error,
+            })
+        });
+        match cleared {
             Ok(gone) if gone.is_empty() => {}
             Ok(gone) => {
                 let gone: Vec<String> = gone.iter().map(PointKey::to_string).collect();

@@ -1,0 +1,58 @@
+//! A run is one run: what it did not measure is missing, its points share no files, and it measures its own
+//! servers.
+
+#[path = "../cargo_bench/mod.rs"]
+mod cargo_bench;
+#[path = "../engines/mod.rs"]
+mod engines;
+mod files;
+mod in_one_process;
+mod missing;
+#[path = "../records/mod.rs"]
+mod records;
+mod refused;
+mod undefined;
+
+use std::fs;
+use std::path::Path;
+
+use cargo_bench::CargoBench;
+use serde_json::Value;
+use servemark::engine::Engine;
+use servemark::results::RunRecord;
+
+/// Short, but long enough for some windows; plots take more time than the load.
+const SHORT: [&str; 5] = [
+    "--noplot",
+    "--warm-up-time",
+    "0.1",
+    "--measurement-time",
+    "0.5",
+];
+
+fn url(engine: &Engine) -> String {
+    engine.urls()[0].to_string()
+}
+
+/// The chat bench with two points, one of them at each of two concurrencies, against an engine.
+fn two_points(engine: &Engine) -> CargoBench {
+    let mut bench = CargoBench::one_point();
+    bench
+        .env("SERVEMARK_CONCURRENT_LEVELS", "2,4")
+        .env("SERVEMARK_METRICS", "output_tok_s,rps")
+        .env("SERVEMARK_MODEL_ENDPOINTS", &url(engine));
+    bench
+}
+
+/// The record of a point of the question of 25 tokens.
+fn record(results: &Path, concurrency: usize, name: &str) -> RunRecord {
+    let path = format!("servemark/chat_throughput/25/c={concurrency}/{name}.json");
+    RunRecord::read(&results.join(path)).expect("a record")
+}
+
+/// What the last run of the records of this name set out to measure.
+fn plan(results: &Path, name: &str) -> Value {
+    let path = format!("servemark/chat_throughput/runs/{name}.json");
+    let text = fs::read(results.join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_slice(&text).expect("JSON")
+}
