@@ -1,10 +1,14 @@
 //! servemark as a dev-dependency of somebody else's crate.
 
 mod cargo_bench;
+mod engines;
 
 use std::fs;
 
 use cargo_bench::CargoBench;
+use engines::engine;
+use servemark::results::RunRecord;
+use tempfile::TempDir;
 
 const BENCH: &str = r#"use servemark::{Bench, Workload};
 
@@ -17,8 +21,24 @@ fn main() -> std::process::ExitCode {
 }
 "#;
 
-#[test]
-fn a_ten_line_bench_of_another_crate_runs_against_the_embedded_engine() {
+/// Two benches in one process, each with servers of its own.
+const TWO_BENCHES: &str = r#"use servemark::config::EndpointUrl;
+use servemark::{Bench, Workload};
+
+fn main() {
+    for name in ["first", "second"] {
+        let question = Workload::questions([("cat", "What is a good name for a grey cat?")]);
+        let bench = Bench::new(name, question).configure(move |config| {
+            let url = std::env::var(name).expect("an address");
+            config.model_endpoints = vec![EndpointUrl::parse(&url).expect("an address")];
+        });
+        bench.run();
+    }
+}
+"#;
+
+/// A crate of its own with a bench `mine`.
+fn package(bench: &str) -> TempDir {
     let package = tempfile::tempdir().expect("a temporary directory");
     let servemark = env!("CARGO_MANIFEST_DIR");
     let manifest = format!(
@@ -30,13 +50,51 @@ fn a_ten_line_bench_of_another_crate_runs_against_the_embedded_engine() {
     fs::create_dir_all(package.path().join("benches")).expect("a writable directory");
     fs::write(package.path().join("Cargo.toml"), manifest).expect("a writable directory");
     fs::write(package.path().join("src/lib.rs"), "").expect("a writable directory");
-    fs::write(package.path().join("benches/mine.rs"), BENCH).expect("a writable directory");
+    fs::write(package.path().join("benches/mine.rs"), bench).expect("a writable directory");
     // The same versions as here, so that nothing is fetched and little is built.
     fs::copy(
         format!("{servemark}/Cargo.lock"),
         package.path().join("Cargo.lock"),
     )
     .expect("a lock file");
+    package
+}
+
+#[test]
+fn two_benches_of_a_process_measure_each_its_own_servers() {
+    let package = package(TWO_BENCHES);
+    let servers = [engine(|_| {}), engine(|_| {})];
+    let urls = servers
+        .each_ref()
+        .map(|server| server.urls()[0].to_string());
+    let mut bench = CargoBench::in_package("mine", package.path());
+    let ran = bench
+        .env("CARGO_TARGET_DIR", &cargo_bench::target_directory())
+        .env("SERVEMARK_CONCURRENT_LEVELS", "2")
+        .env("SERVEMARK_MAX_NEW_TOKENS", "4")
+        .env("first", &urls[0])
+        .env("second", &urls[1])
+        .run(&[
+            "--noplot",
+            "--warm-up-time",
+            "0.1",
+            "--measurement-time",
+            "0.3",
+        ]);
+    assert!(ran.succeeded, "{}", ran.text);
+    let records = ["first", "second"].map(|name| {
+        let path = format!("servemark/{name}/cat/c=2/new.json");
+        RunRecord::read(&ran.results().join(path)).expect("a record")
+    });
+    for (record, url) in records.iter().zip(&urls) {
+        assert_eq!(record.endpoints[0].url, *url, "{}", ran.text);
+    }
+    assert_ne!(records[0].run_id, records[1].run_id);
+}
+
+#[test]
+fn a_ten_line_bench_of_another_crate_runs_against_the_embedded_engine() {
+    let package = package(BENCH);
 
     let mut bench = CargoBench::in_package("mine", package.path());
     let ran = bench

@@ -47,6 +47,11 @@ impl Deployed {
         self.fixture.as_ref()
     }
 
+    /// Stops what was booted.
+    fn stop(&mut self) {
+        self.fixture = None;
+    }
+
     fn boot(&mut self, config: &Config) -> Result<(), FixtureError> {
         let logs = results::directory().join("logs");
         self.fixture = Some(match &self.servers {
@@ -115,7 +120,7 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
         .map(|session| session.record_name().to_owned());
     whole.deployments = names.collect();
     if sessions.is_empty() {
-        whole.selects_nothing();
+        whole.say_nothing_matches();
         return Ok(ExitCode::SUCCESS);
     }
     preflight::check(&sessions)?;
@@ -177,7 +182,7 @@ fn of(whole: &Session, config: Config, deployed: Deployed) -> Session {
 }
 
 /// Measures every deployment and reports; the exit code.
-fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
+fn measure(whole: &Session, mut sessions: Vec<Session>) -> u8 {
     let mut results = Results::default();
     let points: u32 = sessions.iter().map(Session::count_points).sum();
     let points = points * whole.config.runs.get();
@@ -192,12 +197,14 @@ fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
         .map(open)
         .collect();
     sessions.iter().for_each(Session::announce_plan);
-    for session in sessions {
+    for session in &mut sessions {
         let title = session.title();
         if let Err(error) = measure_one(session, &mut tracks, &mut progress, &mut results) {
             eprintln!("error: {title}: {error}");
             results.fail();
         }
+        // Its servers end before those of the next are started.
+        session.deployed.iter_mut().for_each(Deployed::stop);
     }
     drop(tracks);
     whole.summarise(
@@ -209,7 +216,7 @@ fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
     let code = results.conclude(whole);
     match whole.args.mode() {
         _ if nothing => CANNOT_RUN,
-        Mode::Bench if whole.args.drives_load() => match print_verdict(whole) {
+        Mode::Bench if whole.args.drives_load() => match print_verdict(whole, &sessions) {
             Ok(()) => code,
             Err(error) => {
                 eprintln!("error: {error}");
@@ -220,9 +227,9 @@ fn measure(whole: &Session, sessions: Vec<Session>) -> u8 {
     }
 }
 
-/// Boots one deployment, measures it, and stops it, however it went.
+/// Boots one deployment and measures it.
 fn measure_one(
-    mut session: Session,
+    session: &mut Session,
     tracks: &mut [Vec<Track<'_>>],
     progress: &mut Progress,
     results: &mut Results,
@@ -249,16 +256,13 @@ fn measure_one(
 }
 
 /// Says which deployment is best; of two, what changed from one to the other, too.
-fn print_verdict(whole: &Session) -> Result<(), Box<dyn Error>> {
-    let side = |deployment: &String| -> Result<RunSet, RecordError> {
-        let records = record::written(whole, deployment)?;
+fn print_verdict(whole: &Session, sessions: &[Session]) -> Result<(), Box<dyn Error>> {
+    let side = |session: &Session| -> Result<RunSet, RecordError> {
+        let deployment = session.record_name();
+        let records = record::written(session, deployment)?;
         Ok(RunSet::new(deployment, records))
     };
-    let sides: Vec<RunSet> = whole
-        .deployments
-        .iter()
-        .map(side)
-        .collect::<Result<_, _>>()?;
+    let sides: Vec<RunSet> = sessions.iter().map(side).collect::<Result<_, _>>()?;
     let thresholds = Thresholds::default();
     if let [before, after] = &sides[..] {
         match verdict::compare(before, after, &thresholds) {

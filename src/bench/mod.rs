@@ -114,7 +114,12 @@ impl Bench {
         };
         let session = Session::new(self.name, prompts, config, args, meeting);
         let sessions = [session];
-        if let Err(error) = preflight::check(&sessions) {
+        // The results lie with rank 0.
+        let checked = match sessions[0].leads() {
+            true => preflight::check(&sessions),
+            false => Ok(()),
+        };
+        if let Err(error) = checked {
             let [session] = sessions;
             if let Some(meeting) = session.meeting {
                 meeting.give_up(&error.to_string());

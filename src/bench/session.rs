@@ -116,7 +116,7 @@ impl Session {
     }
 
     /// Whether it reports: the only process, or rank 0.
-    fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         let meeting = self.meeting.as_ref();
         meeting.is_none_or(|meeting| meeting.ranks().leads())
     }
@@ -149,7 +149,10 @@ impl Session {
     /// Runs every point that the command line selects; the exit code says whether all were measured.
     pub fn run(mut self) -> ExitCode {
         let code = match &self.meeting {
-            _ if self.selects_nothing() => 0,
+            _ if self.selects_nothing() => {
+                self.say_nothing_matches();
+                0
+            }
             Some(meeting) if !meeting.ranks().leads() => self.follow(meeting),
             _ => self.measure(),
         };

@@ -127,16 +127,17 @@ impl Session {
         })
     }
 
-    /// Whether the command line selects nothing of the bench, which is said. A filter may be meant for
-    /// another bench of the same `cargo bench`, so it is no failure.
+    /// Whether the command line selects nothing of the bench.
     pub fn selects_nothing(&self) -> bool {
-        let nothing = self.selected().next().is_none();
-        if nothing && let Some(filter) = self.args.filter() {
-            eprintln!(
-                "note: no benchmark of {} matches {filter:?}; --list names them",
-                self.name
-            );
+        self.selected().next().is_none()
+    }
+
+    /// Says that the filter matches nothing. It may be meant for another bench of the same `cargo bench`, so
+    /// it is no failure.
+    pub fn say_nothing_matches(&self) {
+        if let Some(filter) = self.args.filter().filter(|_| self.leads()) {
+            let bench = &self.name;
+            eprintln!("note: no benchmark of {bench} matches {filter:?}; --list names them");
         }
-        nothing
     }
 }

@@ -111,9 +111,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Action::Save { name, force } => save(&baselines, name, force)?,
         Action::List => list(&baselines),
         Action::Show { name } => {
-            let records = baselines.find(&name)?.records()?;
-            let text = report::baseline(&name, &RunSet::new(name.as_str(), records));
-            anstream::print!("{}", report::painted(&text));
+            let baseline = baselines.find(&name)?;
+            let side = RunSet::new(name.as_str(), baseline.records()?);
+            anstream::print!("{}", report::painted(&report::baseline(&name, &side)));
+            say_missing(&baseline);
         }
         Action::Export { file, name } => export(&baselines.find(&name)?, &file)?,
         Action::Import { file, name, force } => {
@@ -143,11 +144,19 @@ fn save(baselines: &Baselines, name: Option<BaselineName>, force: bool) -> anyho
         "kept the latest run as {name}: {} point(s)",
         saved.points.len()
     );
-    if !saved.missing.is_empty() {
-        let (count, points) = (saved.missing.len(), report::not_measured(&saved.missing));
-        println!("{count} point(s) are not in it: {points}");
-    }
+    say_missing(&saved);
     Ok(())
+}
+
+/// Says which points the last run has not measured.
+fn say_missing(baseline: &Baseline) {
+    if !baseline.missing.is_empty() {
+        let (count, points) = (
+            baseline.missing.len(),
+            report::not_measured(&baseline.missing),
+        );
+        println!("not measured by the last run, and not in it: {count} point(s): {points}");
+    }
 }
 
 fn list(baselines: &Baselines) {
@@ -185,6 +194,7 @@ fn export(baseline: &Baseline, file: &std::path::Path) -> anyhow::Result<()> {
         manifest.files,
         manifest.server
     );
+    say_missing(baseline);
     Ok(())
 }
 

@@ -26,9 +26,9 @@ Exit codes:
   0  nothing regressed
   1  a figure regressed: by the threshold or more, and significantly among all that were tested (Benjamini-Hochberg,
      false discovery rate 5 %)
-  2  could not tell: a side is missing or cannot be compared; or a point of the baseline was not measured, had no
-     success, was limited by its own client on either side, has prompts or answers of other lengths, or is the same run
-     on both; or a figure of --max-regression could not be measured; with --strict also an inconclusive one
+  2  could not tell: a side is missing or cannot be compared; or a point of the baseline was not measured by the last
+     run, had no success, was limited by its own client on either side, has prompts or answers of other lengths, or is
+     the same run on both; or a figure of --max-regression could not be measured; with --strict also an inconclusive one
 Where more requests failed than before, no figure of the successful ones is called improved; where 1 % more failed, none
 of the point can be told but the share that failed, which has a verdict of its own.
 A regression at a point that was measured well is 1, whatever could not be told at others. A regression at a point that

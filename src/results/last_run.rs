@@ -40,10 +40,10 @@ const RUNS: &str = "runs";
 
 impl LastRun {
     /// Where the file of a bench's records of this name lies, relative to Criterion's directory:
-    /// `servemark/<bench>/runs/<name>.json`.
+    /// `servemark/<bench>/runs/<name>.plan.json`.
     pub fn path(bench: &str, name: &str) -> PathBuf {
         let directory = Path::new(RECORDS).join(file_name(bench)).join(RUNS);
-        directory.join(format!("{name}.json"))
+        directory.join(format!("{name}.plan.json"))
     }
 
     /// Makes it the last run of the records of this name.
@@ -55,21 +55,19 @@ impl LastRun {
         write_atomically(&criterion.join(LastRun::path(&self.bench, name)), &json)
     }
 
-    /// The last run of a bench's records of this name; `None` where none is known, as of versions that
+    /// The last run as its file says; `None` where there is no file, as of versions that
     /// did not write it, and of baselines that were saved or imported.
     ///
     /// # Errors
-    /// The operating system's, or that the file is damaged; naming the file.
-    pub fn read(criterion: &Path, bench: &str, name: &str) -> io::Result<Option<LastRun>> {
-        let path = criterion.join(LastRun::path(bench, name));
-        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        match std::fs::read(&path) {
+    /// The operating system's, or that the file is damaged.
+    pub fn read(path: &Path) -> io::Result<Option<LastRun>> {
+        match std::fs::read(path) {
             Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| {
-                let what = named(&format!("no plan of a run: {error}; measure again"));
+                let what = format!("no plan of a run: {error}; measure again");
                 io::Error::new(io::ErrorKind::InvalidData, what)
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io::Error::new(error.kind(), named(&error))),
+            Err(error) => Err(error),
         }
     }
 

@@ -52,7 +52,7 @@ fn record(results: &Path, concurrency: usize, name: &str) -> RunRecord {
 
 /// What the last run of the records of this name set out to measure.
 fn plan(results: &Path, name: &str) -> Value {
-    let path = format!("servemark/chat_throughput/runs/{name}.json");
+    let path = format!("servemark/chat_throughput/runs/{name}.plan.json");
     let text = fs::read(results.join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_slice(&text).expect("JSON")
 }

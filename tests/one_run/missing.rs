@@ -63,7 +63,7 @@ fn a_point_that_the_last_run_left_out_is_missing_and_not_an_older_runs() {
     let saved = says(&results, 0, &["baseline", "save", "part"]);
     assert!(
         saved.contains("kept the latest run as part: 1 point(s)")
-            && saved.contains("1 point(s) are not in it: chat_throughput/25 c=2"),
+            && saved.contains("not in it: 1 point(s): chat_throughput/25 c=2"),
         "{saved}"
     );
     assert!(

@@ -1,13 +1,12 @@
 //! Which records of a name are its last run's, and which an older one's.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
+use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Baseline, BaselineName, Baselines, directories};
+use super::{Baseline, BaselineError, BaselineName, Baselines, at, directories};
 use crate::results::last_run::LastRun;
 use crate::results::point::RECORDS;
 use crate::results::{PointKey, file_name};
@@ -39,7 +38,7 @@ struct Entry {
 
 impl Head {
     fn read(path: &Path) -> Option<Head> {
-        serde_json::from_reader(BufReader::new(File::open(path).ok()?)).ok()
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 }
 
@@ -66,7 +65,7 @@ impl Baselines {
         &self,
         name: &BaselineName,
         places: &[PointKey],
-    ) -> std::io::Result<ByRun> {
+    ) -> Result<ByRun, BaselineError> {
         let empty = || Baseline {
             criterion: self.criterion.clone(),
             name: name.clone(),
@@ -76,7 +75,8 @@ impl Baselines {
         };
         let (mut last, mut older) = (empty(), empty());
         for bench in self.benches() {
-            let run = LastRun::read(&self.criterion, &bench, name.as_str())?;
+            let path = self.criterion.join(LastRun::path(&bench, name.as_str()));
+            let run = at(&path, LastRun::read(&path))?;
             let places = places.iter().filter(|place| place.bench == bench);
             let entries: Vec<Entry> = places
                 .map(|place| Entry {
