@@ -37,12 +37,12 @@ fn main() {
 }
 "#;
 
-/// A crate of its own with a bench `mine`.
-fn package(bench: &str) -> TempDir {
+/// A crate of its own with a bench `mine`. Crates of one name would share what cargo builds of them.
+fn package(name: &str, bench: &str) -> TempDir {
     let package = tempfile::tempdir().expect("a temporary directory");
     let servemark = env!("CARGO_MANIFEST_DIR");
     let manifest = format!(
-        "[package]\nname = \"downstream\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
          [dev-dependencies]\nservemark = {{ path = {servemark:?} }}\n\n\
          [[bench]]\nname = \"mine\"\nharness = false\n\n[workspace]\n"
     );
@@ -62,7 +62,7 @@ fn package(bench: &str) -> TempDir {
 
 #[test]
 fn two_benches_of_a_process_measure_each_its_own_servers() {
-    let package = package(TWO_BENCHES);
+    let package = package("two-benches", TWO_BENCHES);
     let servers = [engine(|_| {}), engine(|_| {})];
     let urls = servers
         .each_ref()
@@ -84,7 +84,7 @@ fn two_benches_of_a_process_measure_each_its_own_servers() {
     assert!(ran.succeeded, "{}", ran.text);
     let records = ["first", "second"].map(|name| {
         let path = format!("servemark/{name}/cat/c=2/new.json");
-        RunRecord::read(&ran.results().join(path)).expect("a record")
+        RunRecord::read(&ran.results().join(path)).unwrap_or_else(|e| panic!("{e}: {}", ran.text))
     });
     for (record, url) in records.iter().zip(&urls) {
         assert_eq!(record.endpoints[0].url, *url, "{}", ran.text);
@@ -94,7 +94,7 @@ fn two_benches_of_a_process_measure_each_its_own_servers() {
 
 #[test]
 fn a_ten_line_bench_of_another_crate_runs_against_the_embedded_engine() {
-    let package = package(BENCH);
+    let package = package("downstream", BENCH);
 
     let mut bench = CargoBench::in_package("mine", package.path());
     let ran = bench

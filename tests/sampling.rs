@@ -105,7 +105,7 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
     let latency = ran
         .text
         .lines()
-        .find(|line| line.contains("E2EL P50 (ms)  |"));
+        .find(|line| line.contains("| E2EL P50 (ms) "));
     assert!(
         latency.is_some_and(|line| line.contains("regressed")),
         "{}",

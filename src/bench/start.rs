@@ -1,13 +1,15 @@
 //! The start of a run: from then on what an earlier one has left is no longer the latest.
 
 use std::io;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::args::Mode;
 use super::session::Session;
+use crate::config::Metric;
 use crate::results::baseline::BaselineError;
 use crate::results::{
-    BaselineName, Baselines, LastRun, PlannedPoint, PointKey, criterion_directory,
+    BaselineName, Baselines, CriterionGroup, LastRun, PlannedPoint, PointKey, criterion_directory,
 };
 
 /// A new run's id: 16 hexadecimal digits.
@@ -84,15 +86,22 @@ impl Session {
             error: io::Error::other(error),
         })?;
         let mut cleared = Baselines::beneath(&criterion).clear(&parsed, &self.name)?;
-        for point in self.selected() {
-            // Those of a deployment lie deeper than a baseline's.
-            for metric in crate::config::Metric::ALL {
-                let saved = self.args.save_baseline().unwrap_or(name);
-                let path = criterion.join(point.criterion_path(metric)).join(saved);
-                let _ = std::fs::remove_dir_all(path);
+        if let (Some(deployment), Some(saved)) =
+            (self.deployment_record(), self.args.save_baseline())
+        {
+            // Criterion's files of a deployment lie deeper than a baseline's.
+            for (place, metric) in cleared.iter().flat_map(|p| Metric::ALL.map(|m| (p, m))) {
+                let group = CriterionGroup::new(&self.name, &place.prompt, metric);
+                let level = format!("c={}", place.concurrency);
+                let path = Path::new(&group.directory)
+                    .join(&deployment.name)
+                    .join(level);
+                // One that stays is overwritten, or its point is no longer in the baseline.
+                let _ = std::fs::remove_dir_all(criterion.join(path).join(saved));
             }
-            cleared.retain(|place| !place.shares_files(&point.key()));
         }
+        let selected: Vec<PointKey> = self.selected().map(|point| point.key()).collect();
+        cleared.retain(|place| !selected.iter().any(|point| place.shares_files(point)));
         Ok(cleared)
     }
 

@@ -289,3 +289,77 @@ fn benches_that_were_measured_days_apart_are_named_with_both_times() {
         assert!(!text.contains("old: "), "{arguments:?}: {text}");
     }
 }
+
+#[test]
+fn a_side_that_was_not_measured_again_has_no_older_record_in_the_verdict() {
+    let (old, new) = (engine(|_| {}), engine(|_| {}));
+    let mut bench = two_points(&old);
+    let sides = |new: &str| format!("old={},new-one={new}", old.urls()[0]);
+    bench.env("SERVEMARK_AB", &sides(new.urls()[0].as_str()));
+    let both = bench.run(&SHORT);
+    assert!(both.succeeded, "{}", both.text);
+    let results = bench.results().to_owned();
+    let ids = ["old", "new-one"].map(|name| record(&results, 4, name).run_id);
+    assert!(ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
+    let part = bench.run(&[&["c=4"], &SHORT[..]].concat());
+    assert!(part.succeeded, "{}", part.text);
+    let compared = says(&results, 0, &["compare", "old", "new-one"]);
+    assert!(
+        compared.contains("25 c=4") && !compared.contains("25 c=2"),
+        "{compared}"
+    );
+    let shown = says(&results, 0, &["baseline", "show", "old"]);
+    assert!(
+        shown.contains(
+            "not measured by the last run, and not in it: 1 point(s): chat_throughput/25 c=2"
+        ),
+        "{shown}"
+    );
+    // One side's servers are gone: neither is of the last run.
+    bench
+        .env("SERVEMARK_AB", &sides("http://127.0.0.1:1"))
+        .env("SERVEMARK_READY_TIMEOUT", "0.5");
+    assert!(!bench.run(&SHORT).succeeded);
+    let text = says(&results, 2, &["compare", "old", "new-one"]);
+    assert!(text.contains("old is empty"), "{text}");
+}
+
+#[test]
+fn a_deployment_left_out_of_a_point_is_missing_there() {
+    let (one, two) = (engine(|_| {}), engine(|_| {}));
+    let deployments = serde_json::json!([
+        {"name": "one", "endpoints": [one.urls()[0].as_str()]},
+        {"name": "two", "endpoints": [two.urls()[0].as_str()]},
+    ]);
+    let mut bench = super::CargoBench::new("deployments");
+    bench
+        .env("SERVEMARK_DEPLOYMENTS", &deployments.to_string())
+        .env("SERVEMARK_PROMPT_KEYS", "25")
+        .env("SERVEMARK_MAX_NEW_TOKENS", "4")
+        .env("SERVEMARK_CONCURRENT_LEVELS", "2,4")
+        .env("SERVEMARK_METRICS", "rps");
+    let save = ["--save-baseline", "v1"];
+    let both = bench.run(&[&save[..], &SHORT].concat());
+    assert!(both.succeeded, "{}", both.text);
+    let results = bench.results().to_owned();
+    // By the id of one deployment's benchmark, which the bench as a whole does not have.
+    let part = bench.run(&[&["/two/c=4"], &save[..], &SHORT].concat());
+    assert!(part.succeeded, "{}", part.text);
+    assert!(part.text.contains("two"), "{}", part.text);
+    let shown = |name: &str| says(&results, 0, &["baseline", "show", name]);
+    for name in ["one", "v1-one"] {
+        let shown = shown(name);
+        assert!(
+            shown.contains("25 c=2") && shown.contains("25 c=4"),
+            "{shown}"
+        );
+    }
+    for name in ["two", "v1-two"] {
+        let shown = shown(name);
+        let figures: Vec<&str> = shown.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(figures.len(), 3, "a head and one point: {shown}");
+        assert!(figures[2].contains("25 c=4"), "{shown}");
+    }
+    let group = results.join("deployments_25_rps/two");
+    assert!(group.join("c=4/v1").exists() && !group.join("c=2/v1").exists());
+}

@@ -190,6 +190,13 @@ fn four_processes_of_mpirun_have_the_figures_of_one() {
     let directory = directory.parent().expect("a directory");
     let merged = record_in(directory);
     assert_eq!(merged.windows.len(), 10);
+    assert!(merged.run_id.is_some());
+    for part in parts(directory, RANKS) {
+        assert_eq!(
+            part.run_id, merged.run_id,
+            "one run, whoever drove a part of it"
+        );
+    }
     assert_one_load(&merged, &parts(directory, RANKS), CONCURRENCY);
     let prefix = merged
         .request_id_prefix
