@@ -1,32 +1,23 @@
 //! `servemark check`: asks every endpoint once whether a benchmark could run, and says what is missing.
 
-use std::num::NonZeroU32;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use tokio::runtime::Runtime;
 
-use crate::client::{
-    Client, Clock, Connections, FailureCause, PayloadTemplate, Prepared, http_client,
-};
+use crate::client::{Connections, FailureCause, HttpClientError, http_client};
 use crate::config::{Api, Config, EndpointUrl};
-use crate::endpoint::{EndpointError, Http, Probe, probe, ready};
+use crate::endpoint::{Http, Probe, QUESTION, Trial, probe, ready};
 use crate::fixture::{FixtureError, embedded};
 use crate::metrics::latency;
 use crate::prompt::{
-    Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
-    TokenizerSource,
+    Loaded, PROBE_LIMIT, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError,
+    TokenizerLookup, TokenizerSource,
 };
+use crate::tls::{INSECURE, Tls};
 
-/// Tokens asked for by the one request that is made.
-const ANSWER_TOKENS: NonZeroU32 = NonZeroU32::new(8).unwrap();
-
-/// An endpoint that does not answer within this time is not ready now.
+/// A server that does not say within this time that it is ready does not say it now.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
-
-/// The text that tokenizers are compared on, and the question that is asked.
-const SAMPLE: &str = "Why is the sky blue at noon, and red at sunset? Answer in 3 sentences.";
 
 /// What was found of all endpoints.
 #[derive(Debug)]
@@ -57,9 +48,9 @@ impl Findings {
         ]
     }
 
-    /// What a benchmark cannot do without; an unknown server or tokenizer only costs accuracy.
+    /// A real request decides: a benchmark can do without all else, at the cost of what it tells.
     fn is_ready(&self) -> bool {
-        self.health.is_ok() && self.model.is_ok() && self.request.is_ok()
+        self.request.is_ok()
     }
 }
 
@@ -118,7 +109,8 @@ struct Checker<'a> {
 /// # Errors
 /// When the check itself cannot be made; what is wrong with an endpoint is in the report.
 pub fn check(config: &Config) -> Result<Report, FixtureError> {
-    let http = http_client(config)?;
+    let tls = Tls::new(config).map_err(HttpClientError::from)?;
+    let http = http_client(config, &tls)?;
     let runtime = Runtime::new()?;
     let urls = config.endpoints();
     let (engine, urls) = match urls.is_empty() {
@@ -132,7 +124,7 @@ pub fn check(config: &Config) -> Result<Report, FixtureError> {
         config,
         runtime: &runtime,
         http: &http,
-        connections: Connections::new()?,
+        connections: Connections::over(&tls),
         asking: Http::new(http.clone(), config.request_headers()),
         embedded: engine.is_some(),
     };
@@ -143,27 +135,25 @@ pub fn check(config: &Config) -> Result<Report, FixtureError> {
                 .to_owned(),
         );
     }
+    if config.insecure {
+        warnings.push(format!("INSECURE: {INSECURE}"));
+    }
     let findings = urls.iter().map(|url| checker.endpoint(url)).collect();
     Ok(Report { findings, warnings })
 }
 
 impl Checker<'_> {
     fn endpoint(&self, url: &EndpointUrl) -> Findings {
-        let urls = std::slice::from_ref(url);
         let health = self
             .runtime
-            .block_on(ready::wait(&self.asking, urls, HEALTH_LIMIT, |_| {}));
-        if let Err(error) = health {
-            let reason = match &error {
-                EndpointError::NotReady { endpoints, .. } => endpoints
-                    .first()
-                    .map_or(error.to_string(), |(_, failure)| failure.to_string()),
-                _ => error.to_string(),
-            };
-            let unasked = || Err("not asked, as the server is not ready".to_owned());
+            .block_on(ready::health(&self.asking, url, HEALTH_LIMIT));
+        if let Err(failure) = &health
+            && failure.is_unreachable()
+        {
+            let unasked = || Err("not asked, as the server cannot be reached".to_owned());
             return Findings {
                 url: url.to_string(),
-                health: Err(reason),
+                health: Err(failure.to_string()),
                 server: unasked(),
                 model: unasked(),
                 tokenizer: unasked(),
@@ -171,25 +161,34 @@ impl Checker<'_> {
             };
         }
         let probe = self.runtime.block_on(probe(&self.asking, url));
-        let model = self.model(&probe);
-        let asked = model.as_deref().unwrap_or_default();
+        let wanted = self.config.model_path.as_deref();
+        let model = crate::endpoint::model::choose(
+            std::slice::from_ref(&probe),
+            wanted.filter(|_| !self.embedded),
+        );
+        let request = match &model {
+            Ok(model) => self.request(url, model),
+            Err(_) => Err("not sent, as there is no model to ask for".to_owned()),
+        };
+        let answered = request.is_ok();
         Findings {
             url: url.to_string(),
-            health: Ok("ready".to_owned()),
+            health: match health {
+                Ok(()) => Ok("ready".to_owned()),
+                Err(failure) if answered => Err(format!(
+                    "{}; the streamed request was answered all the same",
+                    failure.what
+                )),
+                Err(failure) => Err(failure.to_string()),
+            },
             server: server(&probe),
-            tokenizer: self.tokenizer(url, asked),
-            request: self.request(url, asked),
-            model: model.clone(),
+            tokenizer: self.tokenizer(url, model.as_deref().unwrap_or_default()),
+            model: match model {
+                Ok(model) => named(model, &probe, answered),
+                Err(error) => Err(error.to_string()),
+            },
+            request,
         }
-    }
-
-    fn model(&self, probe: &Probe) -> Result<String, String> {
-        let wanted = self.config.model_path.as_deref();
-        crate::endpoint::model::choose(
-            std::slice::from_ref(probe),
-            wanted.filter(|_| !self.embedded),
-        )
-        .map_err(|error| error.to_string())
     }
 
     /// Whether the tokenizer found on this machine counts as the server does.
@@ -200,8 +199,9 @@ impl Checker<'_> {
             self.config.request_headers(),
             self.http.clone(),
             self.runtime.handle().clone(),
-        );
-        let count = |counter: TokenCounter| counter.count(SAMPLE, SpecialTokens::Added);
+        )
+        .within(PROBE_LIMIT);
+        let count = |counter: TokenCounter| counter.count(QUESTION, SpecialTokens::Added);
         let by_server = TokenCounter::server(server).and_then(count);
         let local = self.local_tokenizer(model).map_err(|e| e.to_string())?;
         let known = self.embedded || matches!(local.source(), TokenizerSource::File(_));
@@ -251,22 +251,12 @@ impl Checker<'_> {
         model: &str,
     ) -> Result<String, (FailureCause, String)> {
         let config = Config {
-            max_new_tokens: ANSWER_TOKENS,
             stream: true,
             ..self.config.clone()
         };
-        let template = PayloadTemplate::new(&config, api, model, false);
-        let prepared = Prepared {
-            url: url.api(api),
-            body: template.body(SAMPLE),
-            prompt_tokens: 0,
-            keep_text: false,
-            request_id: None,
-        };
-        let client = Client::new(self.connections.clone(), &config, Clock::start());
-        let exchange = self
-            .runtime
-            .block_on(client.send(prepared, &AtomicU32::new(0)));
+        let trial = Trial::new(self.connections.clone(), &config, api);
+        let asked = trial.exchange(url, model, config.request_timeout);
+        let exchange = self.runtime.block_on(asked);
         let completion = exchange.result.map_err(|failure| {
             (
                 failure.cause,
@@ -285,6 +275,17 @@ impl Checker<'_> {
             Some(tokens) => format!("{api}: {tokens} tokens, {ttft}, usage sent"),
             None => format!("{api}: {ttft}, NO usage: tokens will be counted by tokenizer"),
         })
+    }
+}
+
+/// The model that was asked for, and whether the server knows it.
+fn named(model: String, probe: &Probe, answered: bool) -> Result<String, String> {
+    match (probe.not_listed(&model), answered) {
+        (None, _) => Ok(model),
+        (Some(why), true) => Ok(format!("{model} (answered; /v1/models: {why})")),
+        (Some(why), false) => Err(format!(
+            "{model:?} may not be served (/v1/models: {why}): set MODEL_PATH to a model that is"
+        )),
     }
 }
 

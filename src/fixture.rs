@@ -11,10 +11,13 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::client::{Clock, Connections, HttpClientError, REQUEST_ID, http_client};
-use crate::config::{Config, Deployment, EndpointUrl, EndpointUrlError};
+use crate::config::{Api, Config, Deployment, EndpointUrl, EndpointUrlError};
 use crate::deployment::layouts::{Layout, LayoutError};
 use crate::deployment::{DeploymentError, Running};
-use crate::endpoint::{EndpointError, Endpoints, Http, MetricsInterval, ServerMetrics};
+use crate::endpoint::{
+    Asking, Endpoint, EndpointError, Endpoints, Http, MetricsInterval, Scraper, ServerMetrics,
+    Trial,
+};
 use crate::engine::{EngineError, raise_file_limit};
 pub use sampler::Sampler;
 
@@ -23,6 +26,7 @@ use crate::prompt::{
     TokenizerSource,
 };
 use crate::terminal::Spinner;
+use crate::tls::{INSECURE, Tls};
 
 pub(crate) use servers::embedded;
 use servers::{Servers, addresses, ready, ready_launched};
@@ -36,8 +40,8 @@ pub struct Fixture {
     pub connections: Connections,
     /// The run's clock.
     pub clock: Clock,
-    /// Asks the endpoints what they are and what they count.
-    pub asking: Http,
+    /// Asks the endpoints what they count.
+    pub scraper: Arc<Scraper>,
     /// The servers under load; each was ready and serves the model.
     pub endpoints: Endpoints,
     /// Those of each side of an A/B run, by the side's name; the one before first.
@@ -102,6 +106,7 @@ impl Fixture {
     /// Why it could not be booted; what was started has been stopped.
     pub fn of_deployment(
         config: &Config,
+        api: Api,
         deployment: &Deployment,
         logs: &Path,
     ) -> Result<Fixture, FixtureError> {
@@ -114,17 +119,17 @@ impl Fixture {
             }
             None => Servers::Listed,
         };
-        Fixture::with(config, true, servers, deployment.endpoints().to_vec())
+        Fixture::with(config, api, true, servers, deployment.endpoints().to_vec())
     }
 
     /// The fixture of a built-in layout, whose engines are embedded.
     ///
     /// # Errors
     /// Why it could not be booted.
-    pub fn of_layout(config: &Config, layout: &Layout) -> Result<Fixture, FixtureError> {
+    pub fn of_layout(config: &Config, api: Api, layout: &Layout) -> Result<Fixture, FixtureError> {
         let engine = layout.start(config.seed.unwrap_or_default())?;
         let urls = addresses(&engine)?;
-        Fixture::with(config, true, Servers::Embedded(engine), urls)
+        Fixture::with(config, api, true, Servers::Embedded(engine), urls)
     }
 
     /// A server that was started for the fixture and has ended, which none should.
@@ -137,11 +142,12 @@ impl Fixture {
 
     /// The fixture of a run: its endpoints, or the embedded engine where none is configured.
     ///
-    /// With `aloud` it says on stderr what was found. Must be dropped outside of any runtime.
+    /// The load will go to `api`. With `aloud` it says on stderr what was found. Must be dropped outside of any
+    /// runtime.
     ///
     /// # Errors
     /// Why it could not be booted; nothing of it is left.
-    pub fn boot(config: &Config, aloud: bool) -> Result<Fixture, FixtureError> {
+    pub fn boot(config: &Config, api: Api, aloud: bool) -> Result<Fixture, FixtureError> {
         let mut config = config.clone();
         let seed = *config.seed.get_or_insert_with(rand::random);
         let urls = config.endpoints();
@@ -153,18 +159,21 @@ impl Fixture {
             }
             false => (Servers::Listed, urls),
         };
-        Fixture::with(&config, aloud, servers, urls)
+        Fixture::with(&config, api, aloud, servers, urls)
     }
 
     /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
     /// those of servers that were launched, which know their own.
     fn with(
         config: &Config,
+        api: Api,
         aloud: bool,
         mut servers: Servers,
         urls: Vec<EndpointUrl>,
     ) -> Result<Fixture, FixtureError> {
-        let http = http_client(config)?;
+        let tls = Tls::new(config).map_err(HttpClientError::from)?;
+        let http = http_client(config, &tls)?;
+        let connections = Connections::over(&tls);
         let runtime = load_runtime()?;
         // Only what a run opens counts against the limit: a low one may still be enough.
         let most = config
@@ -177,7 +186,8 @@ impl Fixture {
         {
             eprintln!("warning: {error}");
         }
-        let asking = Http::new(http.clone(), config.request_headers());
+        let questions = Http::new(http.clone(), config.request_headers());
+        let trial = Trial::new(connections.clone(), config, api);
         let is_embedded = matches!(servers, Servers::Embedded(_));
         if !is_embedded && aloud {
             let limit = config.ready_timeout.as_secs_f64();
@@ -188,15 +198,17 @@ impl Fixture {
             eprintln!("waiting for {count} endpoint(s), at most {limit:.0} s (READY_TIMEOUT)");
         }
         // MODEL_PATH names the model of the user's servers; the embedded engine serves its own.
-        let model = config.model_path.as_deref().filter(|_| !is_embedded);
+        let asking = Asking {
+            http: &questions,
+            trial: &trial,
+            urls: &urls,
+            model_path: config.model_path.as_deref().filter(|_| !is_embedded),
+        };
         let endpoints = match &mut servers {
-            Servers::Launched(running) => runtime.block_on(ready_launched(
-                &asking,
-                config.ready_timeout,
-                running,
-                model,
-            ))?,
-            _ => runtime.block_on(ready(&asking, &urls, model, config.ready_timeout))?,
+            Servers::Launched(running) => {
+                runtime.block_on(ready_launched(asking, config.ready_timeout, running))?
+            }
+            _ => runtime.block_on(ready(asking, config.ready_timeout))?,
         };
         let spinner = Spinner::start("looking for the tokenizer");
         let loaded = match is_embedded {
@@ -210,9 +222,9 @@ impl Fixture {
         drop(spinner);
         let fixture = Fixture {
             runtime,
-            connections: Connections::new()?,
+            connections,
             clock: Clock::start(),
-            asking,
+            scraper: Arc::new(Scraper::new(questions, &endpoints)),
             sides: config
                 .ab
                 .as_ref()
@@ -226,6 +238,9 @@ impl Fixture {
             servers,
         };
         if aloud {
+            if config.insecure {
+                eprintln!("INSECURE: {INSECURE}.");
+            }
             fixture.announce();
             for warning in loaded.warnings {
                 eprintln!("warning: {warning}");
@@ -243,6 +258,9 @@ impl Fixture {
         }
         for endpoint in &self.endpoints {
             eprintln!("endpoint  {}", endpoint.identity);
+            if let Some(note) = unasked(endpoint) {
+                eprintln!("note      {note}");
+            }
         }
         eprintln!("model     {}", self.endpoints.model());
         eprintln!("tokenizer {}", self.counter.source());
@@ -284,16 +302,27 @@ impl Fixture {
     /// Must not be called from within the runtime.
     pub fn scrape(&self) -> Vec<Scrape> {
         self.runtime.block_on(async {
-            let each = self.endpoints.iter().map(async |endpoint| {
-                let metrics = ServerMetrics::scrape(&self.asking, &endpoint.url)
-                    .await
-                    .ok();
+            let each = (0..self.scraper.count()).map(async |endpoint| {
+                let metrics = self.scraper.read(endpoint).await;
                 let at_ns = self.clock.now_ns();
                 metrics.map(|metrics| (at_ns, metrics))
             });
             futures_util::future::join_all(each).await
         })
     }
+}
+
+/// What an endpoint could not be asked, in one line; `None` where it answered everything.
+fn unasked(endpoint: &Endpoint) -> Option<String> {
+    let pages = endpoint.unasked.iter();
+    let pages = Vec::from_iter(pages.map(|(page, why)| format!("{page} ({})", why.what)));
+    (!pages.is_empty()).then(|| {
+        format!(
+            "{}: did not tell by {}; the load goes on without",
+            endpoint.url,
+            pages.join(", ")
+        )
+    })
 }
 
 /// The endpoints of each side; `endpoints` are those of both, one side after the other.

@@ -36,6 +36,7 @@ pub mod results;
 pub mod safety;
 pub mod simulation;
 mod terminal;
+pub mod tls;
 pub mod verdict;
 
 pub use bench::{Bench, Ran, Run, RunError, Workload, WorkloadError};

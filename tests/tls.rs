@@ -8,7 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedKey, IsCa, Issuer, KeyPair,
+    date_time_ymd, generate_simple_self_signed,
+};
 use servemark::engine::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -16,11 +19,18 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A gateway that speaks TLS and hands everything to the engine; its port, and its certificate (PEM).
+/// A gateway that speaks TLS with a certificate of its own making and hands everything to the engine; its port, and
+/// its certificate (PEM).
 fn gateway(runtime: &Runtime, engine: &Engine) -> (u16, String) {
     let certified = generate_simple_self_signed(["localhost".to_owned()]);
     let CertifiedKey { cert, signing_key } = certified.expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+    let port = gateway_with(runtime, engine, &cert, &signing_key);
+    (port, cert.pem())
+}
+
+/// The same with this certificate.
+fn gateway_with(runtime: &Runtime, engine: &Engine, cert: &Certificate, key: &KeyPair) -> u16 {
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
@@ -45,17 +55,32 @@ fn gateway(runtime: &Runtime, engine: &Engine) -> (u16, String) {
             });
         }
     });
-    (port, cert.pem())
+    port
 }
 
 /// `servemark check` of the gateway, trusting the certificates in `trusted`.
 fn check(port: u16, trusted: &Path) -> (Option<i32>, String) {
+    let folder = trusted.parent().expect("a folder");
+    let trusted = trusted.to_str().expect("UTF-8");
+    servemark(&["check"], port, folder, &[("SSL_CERT_FILE", trusted)])
+}
+
+/// A command against the gateway on a machine that trusts nobody.
+fn servemark(
+    arguments: &[&str],
+    port: u16,
+    folder: &Path,
+    env: &[(&str, &str)],
+) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
-        .args(["check", "--endpoint", &format!("https://localhost:{port}")])
-        .current_dir(trusted.parent().expect("a folder"))
-        .env("SERVEMARK_READY_TIMEOUT", "5")
-        .env("SSL_CERT_FILE", trusted)
+        .args(arguments)
+        .args(["--endpoint", &format!("https://localhost:{port}")])
+        .current_dir(folder)
+        .env("CRITERION_HOME", folder)
+        .env("SERVEMARK_READY_TIMEOUT", "60")
+        .env("SSL_CERT_FILE", folder.join("none.pem"))
         .env_remove("SSL_CERT_DIR")
+        .envs(env.iter().copied())
         .output()
         .expect("the command runs");
     let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
@@ -80,4 +105,119 @@ fn questions_and_load_go_through_tls_to_a_server_that_the_system_trusts() {
     let (code, text) = check(port, &trusted);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("certificate"), "{text}");
+}
+
+/// A certificate for `name`, changed so and signed by itself.
+fn made(name: &str, change: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+    change(&mut params);
+    (params.self_signed(&key).expect("a certificate"), key)
+}
+
+/// A short run, after which there are a table and records.
+const RUN: [&str; 11] = [
+    "run",
+    "--concurrency",
+    "1",
+    "--max-tokens",
+    "4",
+    "--duration",
+    "0.3",
+    "--warm-up",
+    "0.1",
+    "--windows",
+    "2",
+];
+
+#[test]
+fn a_ca_file_makes_self_signed_and_private_certificates_trusted() {
+    let (runtime, engine) = (Runtime::new().expect("a runtime"), engines::engine(|_| {}));
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_key = KeyPair::generate().expect("a key");
+    let mut ca = CertificateParams::new([]).expect("no name");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_cert = ca.self_signed(&ca_key).expect("a CA");
+    let leaf_key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let leaf = leaf
+        .signed_by(&leaf_key, &Issuer::from_params(&ca, &ca_key))
+        .expect("a certificate");
+    let (own, own_key) = made("localhost", |_| {});
+    // What `openssl req -x509` makes.
+    let (marked, marked_key) = made("localhost", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    for (what, cert, key, trusted) in [
+        ("a private CA's", &leaf, &leaf_key, ca_cert.pem()),
+        ("self-signed", &own, &own_key, own.pem()),
+        (
+            "self-signed and marked as a CA's",
+            &marked,
+            &marked_key,
+            marked.pem(),
+        ),
+    ] {
+        let port = gateway_with(&runtime, &engine, cert, key);
+        std::fs::write(folder.path().join("ca.pem"), trusted).expect("written");
+        let (code, text) = servemark(&["check"], port, folder.path(), &[]);
+        assert_eq!(code, Some(1), "{what}: {text}");
+        for said in ["self-signed", "CA_FILE", "INSECURE: true"] {
+            assert!(text.contains(said), "{what}: {said}: {text}");
+        }
+        assert!(!text.contains("speak https"), "{what}: {text}");
+        let trusting = [("SERVEMARK_CA_FILE", "ca.pem")];
+        let (code, text) = servemark(&RUN, port, folder.path(), &trusting);
+        assert_eq!(code, Some(0), "{what}: {text}");
+        assert!(!text.contains("INSECURE"), "{what}: {text}");
+    }
+}
+
+#[test]
+fn the_fault_of_a_certificate_is_named_at_once_and_insecure_goes_on_loudly() {
+    let (runtime, engine) = (Runtime::new().expect("a runtime"), engines::engine(|_| {}));
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases = [
+        (
+            "has expired (on 2020-02-03)",
+            made("localhost", |params| {
+                params.not_before = date_time_ymd(2019, 1, 2);
+                params.not_after = date_time_ymd(2020, 2, 3);
+            }),
+        ),
+        (
+            "not valid yet (only from 2090-01-02 on)",
+            made("localhost", |params| {
+                params.not_before = date_time_ymd(2090, 1, 2);
+                params.not_after = date_time_ymd(2091, 1, 2);
+            }),
+        ),
+        (
+            "it is for gpu7.example, not for localhost",
+            made("gpu7.example", |_| {}),
+        ),
+        (
+            "it is for gpu7.example, not for localhost",
+            made("gpu7.example", |params| {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }),
+        ),
+    ];
+    for (said, (cert, key)) in cases {
+        let port = gateway_with(&runtime, &engine, &cert, &key);
+        std::fs::write(folder.path().join("ca.pem"), cert.pem()).expect("written");
+        let trusting = [("SERVEMARK_CA_FILE", "ca.pem")];
+        for arguments in [&["check"][..], &RUN] {
+            let (code, text) = servemark(arguments, port, folder.path(), &trusting);
+            assert!(matches!(code, Some(1 | 2)), "{text}");
+            assert!(
+                text.contains(said) && text.contains("INSECURE: true"),
+                "{said}: {text}"
+            );
+            assert!(!text.contains("speak https"), "{text}");
+        }
+        let (code, text) = servemark(&RUN, port, folder.path(), &[("SERVEMARK_INSECURE", "true")]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("INSECURE"), "{text}");
+    }
 }

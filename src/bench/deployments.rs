@@ -12,7 +12,7 @@ use super::results::{POINT_FAILED, Results};
 use super::session::{Session, Track};
 use super::workload::NamedPrompt;
 use super::{Bench, CANNOT_RUN, preflight, record};
-use crate::config::{Config, Deployment, Slo};
+use crate::config::{Api, Config, Deployment, Slo};
 use crate::deployment::layouts::{LAYOUTS, Layout};
 use crate::fixture::{Fixture, FixtureError};
 use crate::ranks::Ranks;
@@ -52,11 +52,13 @@ impl Deployed {
         self.fixture = None;
     }
 
-    fn boot(&mut self, config: &Config) -> Result<(), FixtureError> {
+    fn boot(&mut self, config: &Config, api: Api) -> Result<(), FixtureError> {
         let logs = results::directory().join("logs");
         self.fixture = Some(match &self.servers {
-            Servers::Configured(deployment) => Fixture::of_deployment(config, deployment, &logs)?,
-            Servers::Embedded(layout) => Fixture::of_layout(config, layout)?,
+            Servers::Configured(deployment) => {
+                Fixture::of_deployment(config, api, deployment, &logs)?
+            }
+            Servers::Embedded(layout) => Fixture::of_layout(config, api, layout)?,
         });
         Ok(())
     }
@@ -236,8 +238,9 @@ fn measure_one(
 ) -> Result<(), Box<dyn Error>> {
     if session.args.drives_load() {
         eprintln!("\ndeployment {}", session.record_name());
+        let api = session.api();
         if let Some(deployed) = &mut session.deployed {
-            deployed.boot(&session.config)?;
+            deployed.boot(&session.config, api)?;
         }
         session.replace_saved();
     }

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::results::{POINT_FAILED, Results};
 use super::start::new_run_id;
 use super::workload::NamedPrompt;
-use crate::config::{Config, Metric};
+use crate::config::{Api, Config, Metric};
 use crate::fixture::{Fixture, FixtureError};
 use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
@@ -109,10 +109,17 @@ impl Session {
     pub fn fixture(&self) -> Result<&Fixture, Box<FixtureError>> {
         match self.deployed.as_ref().and_then(Deployed::fixture) {
             Some(fixture) => Ok(fixture),
-            None => self
-                .booted
-                .get_or_try_init(|| Ok(Fixture::boot(&self.config, self.leads())?)),
+            None => self.booted.get_or_try_init(|| {
+                let fixture = Fixture::boot(&self.config, self.api(), self.leads())?;
+                Ok(fixture)
+            }),
         }
+    }
+
+    /// Where the load goes: all prompts of a session are of one workload.
+    pub fn api(&self) -> Api {
+        let first = self.prompts.first();
+        first.map_or(Api::ChatCompletions, |prompt| prompt.kind.api())
     }
 
     /// Whether it reports: the only process, or rank 0.

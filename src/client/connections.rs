@@ -16,6 +16,7 @@ use ureq_proto::http::Uri;
 use ureq_proto::http::uri::{Authority, Scheme};
 
 use super::{Failure, FailureCause, HttpClientError, innermost};
+use crate::tls::{self, Tls};
 
 /// TCP, or TLS on it.
 pub(super) type Connection = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
@@ -31,24 +32,28 @@ pub struct Connections {
 type Origin = (Option<Scheme>, Option<Authority>);
 
 impl Connections {
-    /// None yet.
+    /// None yet, trusting what the platform trusts.
     ///
     /// # Errors
     /// When the TLS backend cannot be set up.
     pub fn new() -> Result<Connections, HttpClientError> {
+        Ok(Connections::over(&Tls::platform()?))
+    }
+
+    /// None yet, trusting what `tls` says.
+    pub fn over(tls: &Tls) -> Connections {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .try_with_platform_verifier()
-            .map_err(|error| HttpClientError::Tls(Box::new(error)))?
+            .with_tls_config(tls.client_config())
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Ok(Connections {
+        Connections {
             connector,
             idle: Arc::default(),
-        })
+        }
     }
 
     /// One to the server of `uri` on which no request is under way.
@@ -65,7 +70,10 @@ impl Connections {
         };
         opened.await.map(TokioIo::new).map_err(|error| Failure {
             cause: FailureCause::Connect,
-            message: innermost(&*error),
+            message: match tls::fault(&*error) {
+                Some(fault) => fault.to_string(),
+                None => innermost(&*error),
+            },
         })
     }
 

@@ -24,6 +24,7 @@ use ureq_proto::http::StatusCode;
 use url::Url;
 
 use crate::config::Config;
+use crate::tls::{Tls, TlsError};
 
 pub use clock::Clock;
 pub use connections::Connections;
@@ -78,13 +79,14 @@ pub struct Exchange {
     pub result: Result<Completion, Failure>,
 }
 
-/// The HTTP client for all but the load: the configured headers and bearer token, and no proxy, so that it
-/// reaches the servers by the way that the load takes.
+/// The HTTP client for all but the load: the configured headers and bearer token, the load's TLS and no proxy,
+/// so that it reaches the servers by the way that the load takes.
 ///
 /// # Errors
 /// When the TLS backend or the resolver cannot be set up.
-pub fn http_client(config: &Config) -> Result<reqwest::Client, HttpClientError> {
+pub fn http_client(config: &Config, tls: &Tls) -> Result<reqwest::Client, HttpClientError> {
     let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.client_config())
         .default_headers(headers(config))
         .no_proxy()
         .http1_only()
@@ -115,9 +117,9 @@ pub enum HttpClientError {
     /// The client for questions.
     #[error("the HTTP client could not be set up: {0}")]
     Client(#[from] reqwest::Error),
-    /// TLS of the load's connections.
-    #[error("TLS could not be set up: {0}")]
-    Tls(Box<dyn std::error::Error + Send + Sync>),
+    /// TLS, of both that and the load's connections.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Client {

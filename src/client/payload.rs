@@ -17,7 +17,7 @@ impl PayloadTemplate {
     /// Sets the fields that all requests of a run share.
     ///
     /// `fix_output_length` adds vLLM's `ignore_eos` and `min_tokens`, so that every answer has exactly
-    /// `MAX_NEW_TOKENS` tokens. `EXTRA_BODY` is applied last and so wins.
+    /// `MAX_NEW_TOKENS` tokens. `EXTRA_BODY` is applied last and so wins; its `null`s leave fields out.
     pub fn new(config: &Config, api: Api, model: &str, fix_output_length: bool) -> PayloadTemplate {
         let max_tokens = config.max_new_tokens.get();
         let Value::Object(mut fields) = json!({
@@ -36,7 +36,12 @@ impl PayloadTemplate {
             fields.insert("ignore_eos".into(), true.into());
             fields.insert("min_tokens".into(), max_tokens.into());
         }
-        fields.extend(config.extra_body.clone());
+        for (name, value) in &config.extra_body {
+            match value {
+                Value::Null => fields.shift_remove(name),
+                value => fields.insert(name.clone(), value.clone()),
+            };
+        }
         PayloadTemplate { api, fields }
     }
 
@@ -131,6 +136,30 @@ mod tests {
         assert_eq!(
             (&body["temperature"], &body["top_k"]),
             (&json!(0), &json!(5))
+        );
+    }
+
+    #[test]
+    fn null_in_extra_body_leaves_a_field_out() {
+        let config = config(
+            r#"{"EXTRA_BODY": {"temperature": null, "stream_options": null, "min_tokens": null,
+                "max_tokens": null, "max_completion_tokens": 9, "logit_bias": {"5": null}, "unknown": null}}"#,
+        );
+        let body = body(&config, Api::ChatCompletions, true);
+        for left_out in [
+            "temperature",
+            "stream_options",
+            "min_tokens",
+            "max_tokens",
+            "unknown",
+        ] {
+            assert!(body.get(left_out).is_none(), "{left_out}: {body}");
+        }
+        assert_eq!(body["max_completion_tokens"], 9);
+        assert_eq!(body["logit_bias"], json!({"5": null}), "only whole fields");
+        assert_eq!(
+            (&body["top_p"], &body["stream"]),
+            (&json!(0.9), &json!(true))
         );
     }
 }

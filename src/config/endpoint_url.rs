@@ -93,7 +93,7 @@ impl EndpointUrl {
     }
 
     /// Where requests to `api` go: `{base}/v1/…`. A `given` address that names an API's path
-    /// itself is kept as it is, query included; the other API is then its neighbour.
+    /// itself is kept as it is; the other API is then its neighbour. The query stays in any case.
     pub fn api(&self, api: Api) -> Url {
         let path = self.given.path().trim_end_matches('/');
         let same = match api {
@@ -115,9 +115,11 @@ impl EndpointUrl {
         self.at(&format!("/v1{suffix}"))
     }
 
-    /// An address on the server beside the API, such as `/health`.
+    /// An address on the server beside the API, such as `/health`, with the query of the given address: it
+    /// may hold what a gateway asks for (a version, a key).
     pub fn at(&self, path: &str) -> Url {
         let mut url = self.base.clone();
+        url.set_query(self.given.query());
         let prefix = url.path().trim_end_matches('/');
         url.set_path(&format!("{prefix}/{}", path.trim_start_matches('/')));
         url
@@ -132,19 +134,24 @@ fn api_root(path: &str) -> &str {
         .unwrap_or(path)
 }
 
+/// The address with the values of its query hidden, which may be keys; that of `api-version` is none.
+pub(crate) fn hide_query(url: &Url) -> Url {
+    let mut shown = url.clone();
+    if url.query().is_some() {
+        shown
+            .query_pairs_mut()
+            .clear()
+            .extend_pairs(url.query_pairs().map(|(name, value)| {
+                let open = name == "api-version";
+                (name, if open { value } else { "hidden".into() })
+            }));
+    }
+    shown
+}
+
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.given.clone();
-        if self.given.query().is_some() {
-            shown
-                .query_pairs_mut()
-                .clear()
-                .extend_pairs(self.given.query_pairs().map(|(name, value)| {
-                    let open = name == "api-version";
-                    (name, if open { value } else { "hidden".into() })
-                }));
-        }
-        f.write_str(shown.as_str())
+        f.write_str(hide_query(&self.given).as_str())
     }
 }
 
@@ -197,7 +204,35 @@ mod tests {
             url.api(Api::Completions).as_str(),
             "https://h/openai/deployments/d/completions?api-version=2024-06-01"
         );
-        assert_eq!(url.at("health").query(), None);
+        assert_eq!(
+            url.at("health").as_str(),
+            "https://h/openai/deployments/d/health?api-version=2024-06-01"
+        );
+    }
+
+    #[test]
+    fn the_query_stays_on_every_question() {
+        for text in [
+            "http://h?key=a%20b",
+            "http://h/v1?key=a%20b",
+            "http://h/v1/?key=a%20b",
+            "http://h/v1/chat/completions?key=a%20b",
+            "http://h/v1/completions?key=a%20b",
+        ] {
+            let url = EndpointUrl::parse(text).unwrap();
+            for (asked, path) in [
+                (url.at("/health"), "health"),
+                (url.at("/v1/models"), "v1/models"),
+                (url.api(Api::ChatCompletions), "v1/chat/completions"),
+                (url.api(Api::Completions), "v1/completions"),
+            ] {
+                assert_eq!(
+                    asked.as_str(),
+                    format!("http://h/{path}?key=a%20b"),
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]

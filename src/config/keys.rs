@@ -102,8 +102,11 @@ keys! {
         "\"bust\"";
     FIXED_OUTPUT_LENGTH Single "\"auto\"", "\"auto\", true or false", "\"auto\"";
     EXTRA_BODY Single "{}",
-        "an object of request fields other than stream, messages, prompt and n",
+        "an object of request fields other than stream, messages, prompt and n; null leaves a field out",
         "{\"top_k\": 20}";
+    CA_FILE Single "null", "the path of a file of certificates in PEM form, or \"\"",
+        "\"company-ca.pem\"";
+    INSECURE Single "false", "true or false", "false";
     SEED Single "null", "a whole number from 0 to 18446744073709551615, or null to draw one", "42";
     REQUEST_TIMEOUT Single "600", "a number of seconds above 0 and at most 604800", "600";
     READY_TIMEOUT Single "300", "a number of seconds above 0 and at most 604800", "300";

@@ -33,6 +33,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 pub use api_key::{ApiKey, NotAKey};
 pub use deployment::{Deployment, Launch, Servers};
+pub(crate) use endpoint_url::hide_query;
 pub use endpoint_url::{Api, EndpointUrl, EndpointUrlError};
 pub use error::{ConfigError, Origin, Problem};
 pub use flags::Flag;
@@ -108,8 +109,13 @@ pub struct Config {
     pub prefix_cache: PrefixCache,
     /// `FIXED_OUTPUT_LENGTH`: whether every answer is forced to `MAX_NEW_TOKENS` tokens.
     pub fixed_output: FixedOutput,
-    /// `EXTRA_BODY`: fields added to every request's JSON body; they win over the harness's own.
+    /// `EXTRA_BODY`: fields added to every request's JSON body; they win over the harness's own, and
+    /// `null` leaves one out.
     pub extra_body: serde_json::Map<String, serde_json::Value>,
+    /// `CA_FILE`: certificates (PEM) that are trusted beside the platform's. Not yet known to exist.
+    pub ca_file: Option<PathBuf>,
+    /// `INSECURE`: whether the servers' certificates go unverified.
+    pub insecure: bool,
     /// `SEED`: makes prompts and delays reproducible; `None` has one drawn and printed at start.
     pub seed: Option<u64>,
     /// `REQUEST_TIMEOUT`: the longest a request may take before it counts as failed.

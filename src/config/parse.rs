@@ -123,6 +123,8 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
     let prefix_cache = reader.value(&keys::PREFIX_CACHE, value::prefix_cache);
     let fixed_output = reader.value(&keys::FIXED_OUTPUT_LENGTH, value::fixed_output);
     let extra_body = reader.value(&keys::EXTRA_BODY, value::extra_body);
+    let ca_file = reader.path(&keys::CA_FILE);
+    let insecure = reader.value(&keys::INSECURE, value::flag);
     let seed = reader.optional(&keys::SEED, |v| value::whole(v, 0, u64::MAX));
     let request_timeout = reader.value(&keys::REQUEST_TIMEOUT, value::seconds);
     let ready_timeout = reader.value(&keys::READY_TIMEOUT, value::seconds);
@@ -158,6 +160,8 @@ fn read(reader: &mut Reader<'_>, source: ConfigSource) -> Option<Config> {
         prefix_cache: prefix_cache?,
         fixed_output: fixed_output?,
         extra_body: extra_body?,
+        ca_file: ca_file?,
+        insecure: insecure?,
         seed: seed?,
         request_timeout: request_timeout?,
         ready_timeout: ready_timeout?,

@@ -38,6 +38,8 @@ impl Config {
             "PREFIX_CACHE": prefix_cache(self.prefix_cache),
             "FIXED_OUTPUT_LENGTH": fixed_output(self.fixed_output),
             "EXTRA_BODY": self.extra_body,
+            "CA_FILE": self.ca_file.as_ref().map(|path| path.to_string_lossy()),
+            "INSECURE": self.insecure,
             "SEED": self.seed,
             "REQUEST_TIMEOUT": self.request_timeout.as_secs_f64(),
             "READY_TIMEOUT": self.ready_timeout.as_secs_f64(),

@@ -5,7 +5,13 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::header::{HeaderValue, LOCATION};
+use reqwest::{Response, StatusCode};
+use url::Url;
+
+use crate::client;
+use crate::client::FailureCause;
+use crate::tls;
 
 /// Why a server did not answer as it should. Holds no secret and no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,10 @@ pub enum FailureKind {
     UnknownHost,
     /// No answer in time.
     TimedOut,
+    /// The server's certificate is not accepted.
+    Certificate,
+    /// The server does not speak TLS where `https://` says so, or HTTP where `http://` does.
+    Protocol,
     /// The connection broke, or could not be made for another reason.
     Connection,
     /// An answer with this HTTP status, not 2xx.
@@ -54,9 +64,83 @@ impl Failure {
         }
     }
 
-    /// Whether waiting cannot help: the server refuses the key.
+    /// An answer whose `encoding` nobody asked for.
+    pub(crate) fn compressed(encoding: &HeaderValue) -> Failure {
+        Failure {
+            kind: FailureKind::Malformed,
+            what: format!(
+                "an answer compressed by {}, for which nobody asked",
+                excerpt(encoding.as_bytes())
+            ),
+            mend: "turn compression off in the server, or in the gateway before it",
+        }
+    }
+
+    /// A redirect, which is not followed: it could carry the key elsewhere.
+    pub(crate) fn of_redirect(response: &Response) -> Failure {
+        let status = response.status();
+        let to = response.headers().get(LOCATION).and_then(|to| {
+            let mut to = response.url().join(to.to_str().ok()?).ok()?;
+            strip(&mut to);
+            Some(to)
+        });
+        Failure {
+            kind: FailureKind::Status(status.as_u16()),
+            what: match to {
+                Some(to) => format!("HTTP {status}, to {to}"),
+                None => format!("HTTP {status}, which does not say where to"),
+            },
+            mend: REDIRECT,
+        }
+    }
+
+    /// Why a request of the load's kind failed, sent by its own client.
+    pub(crate) fn of_load(failure: &client::Failure) -> Failure {
+        let client::Failure { cause, message } = failure;
+        let (kind, mend) = match cause {
+            FailureCause::Http(status) => (FailureKind::Status(*status), hint(*status)),
+            FailureCause::Connect => (
+                FailureKind::Connection,
+                "is the address in MODEL_ENDPOINTS right, and the server running?",
+            ),
+            FailureCause::Timeout => (
+                FailureKind::TimedOut,
+                "is the server still loading, stuck, or behind a firewall?",
+            ),
+            FailureCause::StreamCut => (FailureKind::Connection, "look into the server's log"),
+            _ => (FailureKind::Malformed, "look into the server's log"),
+        };
+        Failure {
+            kind,
+            what: match cause {
+                // The body may repeat the key.
+                FailureCause::Http(401 | 403) => cause.to_string(),
+                _ if message.is_empty() => cause.to_string(),
+                _ => format!("{cause}: {message}"),
+            },
+            mend,
+        }
+    }
+
+    /// Whether the server refuses the key, or does not let it see this page.
     pub fn is_refused_key(&self) -> bool {
         matches!(self.kind, FailureKind::Status(401 | 403))
+    }
+
+    /// Whether the server cannot be reached at all: the load would not reach it either.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::ConnectionRefused
+                | FailureKind::UnknownHost
+                | FailureKind::Certificate
+                | FailureKind::Protocol
+        )
+    }
+
+    /// Whether the server says that the page is elsewhere.
+    pub(super) fn is_redirect(&self) -> bool {
+        matches!(self.kind, FailureKind::Status(300..=399))
     }
 
     /// Whether the server does not have the page asked for.
@@ -69,6 +153,16 @@ impl Failure {
         if error.is_timeout() {
             return Failure::timed_out(limit);
         }
+        if let Some(fault) = tls::fault(error) {
+            return Failure {
+                kind: match fault.is_certificate {
+                    true => FailureKind::Certificate,
+                    false => FailureKind::Protocol,
+                },
+                what: fault.what,
+                mend: fault.hint,
+            };
+        }
         let (kind, what, mend) = match innermost(error) {
             (_, Some(io::ErrorKind::ConnectionRefused)) => (
                 FailureKind::ConnectionRefused,
@@ -80,10 +174,10 @@ impl Failure {
                 format!("host name not found ({text})"),
                 "check the host name in MODEL_ENDPOINTS",
             ),
-            (text, _) if is_tls(&text) => (
-                FailureKind::Connection,
-                format!("no secure connection ({text})"),
-                "does the server speak https? Else write http:// in MODEL_ENDPOINTS",
+            (text, _) if text.contains("invalid HTTP version") => (
+                FailureKind::Protocol,
+                format!("no HTTP ({text})"),
+                "does the server speak https? Then write https:// in MODEL_ENDPOINTS",
             ),
             (text, _) => (
                 FailureKind::Connection,
@@ -97,17 +191,6 @@ impl Failure {
     /// An answer that is not 2xx. The body is shown in part, unless it may repeat the key.
     pub(crate) fn of_status(status: StatusCode, body: &[u8]) -> Failure {
         let mut what = format!("HTTP {status}");
-        let mend = match status.as_u16() {
-            401 | 403 => {
-                "set OPENAI_API_KEY (or Authorization in MODEL_HEADERS) to a key this server accepts"
-            }
-            404 | 405 => {
-                "check the path in MODEL_ENDPOINTS: it is the server's address, with or without /v1/…"
-            }
-            429 => "the server limits requests: use another key or wait",
-            502..=504 => "the server behind this address is still loading or down",
-            _ => "look into the server's log",
-        };
         if !matches!(status.as_u16(), 401 | 403) {
             let said = excerpt(body);
             if !said.is_empty() {
@@ -117,9 +200,37 @@ impl Failure {
         Failure {
             kind: FailureKind::Status(status.as_u16()),
             what,
-            mend,
+            mend: hint(status.as_u16()),
         }
     }
+}
+
+const REDIRECT: &str =
+    "servemark follows no redirect: write the address that it leads to in MODEL_ENDPOINTS";
+
+/// What to do about an HTTP status that is not 2xx.
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => REDIRECT,
+        401 | 403 => {
+            "set OPENAI_API_KEY (or Authorization in MODEL_HEADERS) to a key this server accepts"
+        }
+        404 | 405 => {
+            "check the path in MODEL_ENDPOINTS: it is the server's address, with or without /v1/…"
+        }
+        429 => "the server limits requests: use another key or wait",
+        502..=504 => "the server behind this address is still loading or down",
+        _ => "look into the server's log",
+    }
+}
+
+/// Leaves of an address only what can be shown.
+fn strip(url: &mut Url) {
+    url.set_query(None);
+    url.set_fragment(None);
+    // An address that cannot hold a name holds none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
 }
 
 impl fmt::Display for Failure {
@@ -164,13 +275,6 @@ fn innermost(error: &reqwest::Error) -> (String, Option<io::ErrorKind>) {
 
 fn is_lookup(text: &str) -> bool {
     text.contains("lookup address") || text.contains("dns error")
-}
-
-fn is_tls(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    ["certificate", "tls", "ssl", "corrupt message"]
-        .iter()
-        .any(|word| text.contains(word))
 }
 
 #[cfg(test)]

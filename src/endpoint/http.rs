@@ -1,9 +1,10 @@
-//! Questions to a server beside the load: small GET requests, bounded in time and size.
+//! Questions to a server beside the load: small requests, bounded in time and size.
 
 use std::time::Duration;
 
-use reqwest::Client;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, RequestBuilder, Response};
+use serde::Serialize;
 use url::Url;
 
 use super::Failure;
@@ -31,14 +32,29 @@ pub(super) struct Reply {
 impl Http {
     /// Questions go through `client` and carry `headers`.
     pub fn new(client: Client, mut headers: HeaderMap) -> Http {
-        // A GET request has no content.
+        // A GET request has no content, and JSON brings its own type.
         headers.remove(CONTENT_TYPE);
         Http { client, headers }
     }
 
     /// Asks for a page and waits at most `limit` for the whole of it.
     pub(super) async fn get(&self, url: Url, limit: Duration) -> Reply {
-        let request = self.client.get(url).headers(self.headers.clone());
+        self.ask(self.client.get(url), limit).await
+    }
+
+    /// Posts a question as JSON and waits at most `limit` for the whole of the answer.
+    pub(crate) async fn post(
+        &self,
+        url: Url,
+        question: &impl Serialize,
+        limit: Duration,
+    ) -> Result<Vec<u8>, Failure> {
+        let request = self.client.post(url).json(question);
+        self.ask(request, limit).await.outcome
+    }
+
+    async fn ask(&self, request: RequestBuilder, limit: Duration) -> Reply {
+        let request = request.headers(self.headers.clone());
         let mut response = match request.timeout(limit).send().await {
             Ok(response) => response,
             Err(error) => {
@@ -52,17 +68,34 @@ impl Http {
             .headers()
             .get(SIMULATED_HEADER)
             .map(|preset| String::from_utf8_lossy(preset.as_bytes()).into_owned());
-        let status = response.status();
-        let outcome = match read(&mut response, limit).await {
-            Ok(body) if status.is_success() => Ok(body),
-            Ok(body) => Err(Failure::of_status(status, &body)),
-            Err(failure) => Err(failure),
-        };
-        Reply { outcome, simulated }
+        Reply {
+            outcome: read(&mut response, limit).await,
+            simulated,
+        }
     }
 }
 
-async fn read(response: &mut reqwest::Response, limit: Duration) -> Result<Vec<u8>, Failure> {
+/// The body of a 2xx answer, or what is wrong with it.
+async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, Failure> {
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(Failure::of_redirect(response));
+    }
+    let encoding = response.headers().get(CONTENT_ENCODING).cloned();
+    let body = match body(response, limit).await {
+        Ok(body) => body,
+        // The status says more than how the rest of the answer came.
+        Err(_) if !status.is_success() => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    match encoding.filter(|encoding| encoding != "identity") {
+        _ if !status.is_success() => Err(Failure::of_status(status, &body)),
+        Some(encoding) => Err(Failure::compressed(&encoding)),
+        None => Ok(body),
+    }
+}
+
+async fn body(response: &mut Response, limit: Duration) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::http::Http;
-use super::{Failure, ServerMetrics};
+use super::{Failure, ServerMetrics, Shown, model};
 use crate::config::EndpointUrl;
 
 /// What a server said about itself, for run records and reports.
@@ -46,24 +47,64 @@ pub struct Probe {
     pub identity: Identity,
     /// What `/v1/models` lists.
     pub models: Result<Vec<ServedModel>, Failure>,
+    /// Why `/version` told nothing, if so.
+    pub version_failure: Option<Failure>,
+    /// Why `/metrics` told nothing, if so.
+    pub metrics_failure: Option<Failure>,
 }
 
 /// An entry of `/v1/models`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedModel {
     /// The name to ask for it by.
     pub id: String,
+    /// Other names to ask for it by; llama.cpp gives them.
+    pub aliases: Vec<String>,
     /// The longest prompt and answer together, in tokens; vLLM gives it.
-    #[serde(default)]
     pub max_model_len: Option<u64>,
     /// The software that serves it, as that calls itself.
-    #[serde(default)]
     pub owned_by: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ServedModel>,
+impl ServedModel {
+    /// Reads an entry; `None` for one without a name. Whatever else it lacks or has of another kind is not
+    /// known.
+    fn read(entry: &Value) -> Option<ServedModel> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let aliases = entry.get("aliases").and_then(Value::as_array);
+        Some(ServedModel {
+            id: entry.get("id").and_then(text).filter(|id| !id.is_empty())?,
+            aliases: aliases.into_iter().flatten().filter_map(text).collect(),
+            max_model_len: entry.get("max_model_len").and_then(Value::as_u64),
+            owned_by: entry.get("owned_by").and_then(text),
+        })
+    }
+
+    /// Whether it is asked for by this name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
+    /// Whether it stands for any model of a pattern (`openai/*`), as gateways list them, and is no name.
+    pub fn is_pattern(&self) -> bool {
+        self.id.contains('*')
+    }
+}
+
+/// What `/v1/models` lists; entries that cannot be read are passed over.
+///
+/// # Errors
+/// What was answered is no list of models.
+pub(super) fn served_models(body: &[u8]) -> Result<Vec<ServedModel>, Failure> {
+    let no_list =
+        |why: String| Failure::malformed(format!("its /v1/models is no list of models ({why})"));
+    let answer: Value = serde_json::from_slice(body).map_err(|error| no_list(error.to_string()))?;
+    match answer.get("data") {
+        Some(Value::Array(entries)) => Ok(entries.iter().filter_map(ServedModel::read).collect()),
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(_) => Err(no_list("its data is no list".to_owned())),
+        None => Err(no_list("it has no data".to_owned())),
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,7 +112,8 @@ struct Version {
     version: String,
 }
 
-const LIMIT: Duration = Duration::from_secs(10);
+/// A server that does not tell within this time does not tell.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks an endpoint what it is. Never fails as a whole: what it does not tell is in
 /// [`Identity::missing`].
@@ -89,17 +131,17 @@ pub async fn probe(http: &Http, url: &EndpointUrl) -> Probe {
             Failure::malformed(format!("its /version is not {{\"version\": …}} ({error})"))
         })
     });
-    let models = models.outcome.and_then(|body| {
-        let parsed = serde_json::from_slice::<ModelList>(&body);
-        parsed.map(|list| list.data).map_err(|error| {
-            Failure::malformed(format!("its /v1/models is no list of models ({error})"))
-        })
-    });
+    let models = models.outcome.and_then(|body| served_models(&body));
     let metrics = metrics
         .outcome
         .and_then(|body| ServerMetrics::from_body(&body));
     let identity = Identity::gather(url.to_string(), &version, &models, &metrics, simulated);
-    Probe { identity, models }
+    Probe {
+        identity,
+        models,
+        version_failure: version.err(),
+        metrics_failure: metrics.err(),
+    }
 }
 
 /// One line for a person: address, software, and whether it is simulated.
@@ -185,25 +227,72 @@ fn is_vllm(
 }
 
 impl Probe {
-    /// The identity of a server that is asked for `model`.
-    pub fn into_identity(self, model: &str) -> Identity {
-        let mut identity = self.identity;
-        let entry = self.models.as_ref().map(|models| {
-            let entry = models.iter().find(|served| served.id == model);
-            entry.and_then(|served| served.max_model_len)
-        });
-        let reason = match entry {
-            Ok(Some(length)) => {
-                identity.max_model_len = Some(length);
-                None
+    /// Why `/v1/models` does not list it; `None` where it does.
+    pub(crate) fn not_listed(&self, model: &str) -> Option<String> {
+        match &self.models {
+            Ok(models) if model::lists(models, model) => None,
+            Ok(models) => {
+                let ids: Vec<String> = models.iter().map(|served| served.id.clone()).collect();
+                Some(format!(
+                    "lists {}, not the model asked for",
+                    model::listed(&ids)
+                ))
             }
-            Ok(None) => Some("its /v1/models does not give it".to_owned()),
-            Err(failure) => Some(failure.to_string()),
+            Err(failure) => Some(failure.what.clone()),
+        }
+    }
+
+    /// The pages that told nothing of a server that is asked for `model`, and why.
+    pub(super) fn unasked(&self, shown: &Shown, model: &str) -> Vec<(&'static str, Failure)> {
+        let health = match shown {
+            Shown::Healthy => None,
+            Shown::Answered { health, .. } => Some(health.clone()),
         };
-        identity.missing.extend(reason.map(|reason| Missing {
-            what: "max_model_len".to_owned(),
-            reason,
-        }));
+        let models = match &self.models {
+            Err(failure) => Some(failure.clone()),
+            Ok(_) => self.not_listed(model).map(Failure::malformed),
+        };
+        let pages = [
+            ("/health", health),
+            ("/version", self.version_failure.clone()),
+            ("/v1/models", models),
+            ("/metrics", self.metrics_failure.clone()),
+        ];
+        let failed = |(page, failure): (_, Option<Failure>)| Some((page, failure?));
+        pages.into_iter().filter_map(failed).collect()
+    }
+
+    /// The identity of a server that is asked for `model`.
+    pub fn into_identity(self, model: &str, shown: &Shown) -> Identity {
+        let mut missing = Vec::new();
+        let mut lacks = |what: &str, reason: String| {
+            let what = what.to_owned();
+            missing.push(Missing { what, reason });
+        };
+        if let Shown::Answered { health, .. } = shown {
+            lacks("health", format!("{}; it answered a request", health.what));
+        }
+        if let Some(why) = self.not_listed(model) {
+            lacks("models", format!("{why}; it answered a request"));
+        }
+        let entry = self
+            .models
+            .iter()
+            .flatten()
+            .find(|served| served.is_called(model));
+        let max_model_len = entry.and_then(|served| served.max_model_len);
+        if max_model_len.is_none() {
+            lacks(
+                "max_model_len",
+                match &self.models {
+                    Ok(_) => "its /v1/models does not give it".to_owned(),
+                    Err(failure) => failure.to_string(),
+                },
+            );
+        }
+        let mut identity = self.identity;
+        identity.missing.extend(missing);
+        identity.max_model_len = max_model_len;
         identity.model = Some(model.to_owned());
         identity
     }

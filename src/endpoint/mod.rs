@@ -2,7 +2,8 @@
 //! request.
 //!
 //! [`connect`] does it all in order: it waits for every endpoint ([`ready`]), asks each what it is
-//! ([`identity`]) and settles on the one model that all of them serve ([`model`]).
+//! ([`identity`]) and settles on the one model that all of them serve ([`model`]). None of the pages it asks for
+//! must exist: where they leave a doubt, a real request has the last word ([`Trial`]).
 
 pub mod balance;
 mod failure;
@@ -12,7 +13,9 @@ mod interval;
 pub mod model;
 pub mod ready;
 mod sample;
+mod scraper;
 pub mod server_metrics;
+mod trial;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -22,9 +25,12 @@ pub use failure::{Failure, FailureKind};
 pub use http::Http;
 pub use identity::{Identity, Missing, Probe, ServedModel, probe};
 pub use interval::MetricsInterval;
-pub use ready::{Readiness, ReadyState};
+pub use ready::{Asking, Readiness, ReadyState, Shown};
 pub use sample::ServerSample;
+pub use scraper::Scraper;
 pub use server_metrics::{CountersReset, ServerCounters, ServerMetrics};
+pub(crate) use trial::QUESTION;
+pub use trial::Trial;
 
 use crate::config::EndpointUrl;
 
@@ -35,6 +41,8 @@ pub struct Endpoint {
     pub url: EndpointUrl,
     /// What it said about itself before the load.
     pub identity: Identity,
+    /// What it could not be asked, page and reason.
+    pub unasked: Vec<(&'static str, Failure)>,
 }
 
 /// The servers under load: at least one, all serving the same model.
@@ -59,15 +67,30 @@ pub enum EndpointError {
         /// Address and last failure of each that is not ready.
         endpoints: Vec<(String, Failure)>,
     },
-    /// `MODEL_PATH` (or the model of the other endpoints) is not served by an endpoint.
-    #[error("{url} does not serve the model {wanted:?}; it serves {}. {mend}", model::listed(.served))]
-    ModelNotServed {
+    /// The model of the other endpoints is not served by an endpoint, and `MODEL_PATH` names none.
+    #[error(
+        "{url} does not list the model {wanted:?}, but {}. All endpoints of a run serve the same model: set MODEL_PATH to one they share, or run them apart",
+        model::listed(.served)
+    )]
+    ModelNotListed {
         /// The endpoint.
         url: String,
-        /// The model asked for.
+        /// The model that the others list.
         wanted: String,
         /// What the endpoint lists.
         served: Vec<String>,
+    },
+    /// An endpoint refuses a request of the load's kind.
+    #[error("{url} refuses a request for the model {model:?}: {failure}. {lists}. {mend}")]
+    Refused {
+        /// The endpoint.
+        url: String,
+        /// The model asked for.
+        model: String,
+        /// What it said.
+        failure: String,
+        /// What it lists.
+        lists: String,
         /// What to do.
         mend: &'static str,
     },
@@ -79,6 +102,14 @@ pub enum EndpointError {
         /// The first endpoint.
         url: String,
         /// Why it does not list them.
+        failure: Failure,
+    },
+    /// The certificate of an endpoint is not accepted.
+    #[error("{url}: {failure}")]
+    Certificate {
+        /// The endpoint.
+        url: String,
+        /// What is wrong with it.
         failure: Failure,
     },
     /// An endpoint refuses the key.
@@ -137,31 +168,46 @@ impl<'a> IntoIterator for &'a Endpoints {
     }
 }
 
-/// Waits until every endpoint is ready, asks each what it is and settles on the model.
+/// Waits until every endpoint is ready, asks each what it is and settles on the model. Endpoints that do not list
+/// it must answer a request for it.
 ///
-/// `model_path` is the `MODEL_PATH` of the configuration; without it the first model listed by the
-/// first endpoint is taken. `on_progress` hears of every change while waiting, at most for
-/// `ready_timeout`.
+/// Without [`Asking::model_path`] the first model listed by the first endpoint is taken. `on_progress` hears of
+/// every change while waiting, at most for `ready_timeout`, and as long again for such a request.
 ///
 /// # Errors
 /// See [`EndpointError`].
 pub async fn connect(
-    http: &Http,
-    urls: &[EndpointUrl],
-    model_path: Option<&str>,
+    asking: Asking<'_>,
     ready_timeout: Duration,
-    on_progress: impl FnMut(&ReadyState),
+    mut on_progress: impl FnMut(&ReadyState),
 ) -> Result<Endpoints, EndpointError> {
-    ready::wait(http, urls, ready_timeout, on_progress).await?;
-    let probes = futures_util::future::join_all(urls.iter().map(|url| probe(http, url))).await;
-    let model = model::choose(&probes, model_path)?;
-    let list = urls
-        .iter()
-        .zip(probes)
-        .map(|(url, probe)| Endpoint {
-            url: url.clone(),
-            identity: probe.into_identity(&model),
+    let shown = ready::wait(asking, ready_timeout, &mut on_progress).await?;
+    let probes = asking.urls.iter().map(|url| probe(asking.http, url));
+    let probes = futures_util::future::join_all(probes).await;
+    let model = model::choose(&probes, asking.model_path)?;
+    let lists: Vec<_> = probes.iter().map(|probe| probe.models.clone()).collect();
+    let doubtful: Vec<usize> = (0..probes.len())
+        .filter(|at| match &shown[*at] {
+            Shown::Answered { model: asked, .. } => *asked != model,
+            Shown::Healthy => probes[*at].not_listed(&model).is_some(),
         })
         .collect();
-    Endpoints::new(list, model)
+    if !doubtful.is_empty() {
+        ready::confirm(
+            asking,
+            &model,
+            &lists,
+            ready_timeout,
+            &doubtful,
+            on_progress,
+        )
+        .await?;
+    }
+    let each = asking.urls.iter().zip(probes).zip(shown);
+    let list = each.map(|((url, probe), shown)| Endpoint {
+        url: url.clone(),
+        unasked: probe.unasked(&shown, &model),
+        identity: probe.into_identity(&model, &shown),
+    });
+    Endpoints::new(list.collect(), model)
 }

@@ -1,61 +1,75 @@
 //! Which model to ask for: one name that every endpoint serves.
 
-use super::{EndpointError, Probe};
+use super::{EndpointError, Failure, Probe, ServedModel};
 
-/// The `model` field for requests to all of the probed endpoints: `model_path`, else the first
-/// model that an endpoint lists. Endpoints that do not list their models are taken at its word.
+/// The `model` field for requests to all of the probed endpoints: `model_path`, whatever they list, else the
+/// first model that one of them lists and all of them that list any.
 ///
 /// # Errors
-/// An endpoint lists its models and this one is not among them; there is no name to take; or an
-/// endpoint refuses the key.
+/// Without `model_path`: there is no name to take, or an endpoint lists models and this one is not among them.
 pub fn choose(probes: &[Probe], model_path: Option<&str>) -> Result<String, EndpointError> {
-    for probe in probes {
-        if let Err(failure) = &probe.models
-            && failure.is_refused_key()
-        {
-            return Err(EndpointError::Unauthorised {
-                url: probe.identity.url.clone(),
-                failure: failure.clone(),
-            });
-        }
+    if let Some(name) = model_path {
+        return Ok(name.to_owned());
     }
-    let model = match model_path {
-        Some(name) => name.to_owned(),
-        None => first_listed(probes)?,
-    };
+    let model = first_shared(probes)?;
     for probe in probes {
         let Ok(models) = &probe.models else { continue };
-        if !models.iter().any(|served| served.id == model) {
-            return Err(EndpointError::ModelNotServed {
+        if names(models).next().is_some() && !lists(models, &model) {
+            return Err(EndpointError::ModelNotListed {
                 url: probe.identity.url.clone(),
                 wanted: model,
                 served: models.iter().map(|served| served.id.clone()).collect(),
-                mend: match model_path {
-                    Some(_) => "Set MODEL_PATH to one of these, or to \"\" to take the first",
-                    None => {
-                        "All endpoints of a run serve the same model: set MODEL_PATH to one they share, or run them apart"
-                    }
-                },
             });
         }
     }
     Ok(model)
 }
 
-fn first_listed(probes: &[Probe]) -> Result<String, EndpointError> {
-    let listed = probes.iter().flat_map(|probe| &probe.models).flatten();
+fn first_shared(probes: &[Probe]) -> Result<String, EndpointError> {
     let first = probes.first().ok_or(EndpointError::NoEndpoints)?;
-    match (listed.map(|served| served.id.clone()).next(), &first.models) {
-        (Some(id), _) => Ok(id),
-        (None, Err(failure)) => Err(EndpointError::ModelUnknown {
+    let listed = || probes.iter().flat_map(|probe| &probe.models).flatten();
+    let candidates: Vec<&str> = listed()
+        .filter(|served| !served.is_pattern())
+        .map(|s| &*s.id)
+        .collect();
+    let shared = candidates.iter().find(|name| {
+        let mut lists_any = probes.iter().flat_map(|probe| &probe.models);
+        lists_any.all(|models| names(models).next().is_none() || lists(models, name))
+    });
+    match shared.or(candidates.first()) {
+        Some(name) => Ok((*name).to_owned()),
+        None => Err(EndpointError::ModelUnknown {
             url: first.identity.url.clone(),
-            failure: failure.clone(),
-        }),
-        (None, Ok(_)) => Err(EndpointError::ModelUnknown {
-            url: first.identity.url.clone(),
-            failure: super::Failure::malformed("its /v1/models is an empty list"),
+            failure: match &first.models {
+                Ok(models) => no_name(models),
+                Err(failure) => failure.clone(),
+            },
         }),
     }
+}
+
+/// The first name of a list, or what it holds in place of one.
+pub(super) fn first_name(models: &[ServedModel]) -> Result<&str, Failure> {
+    names(models).next().ok_or_else(|| no_name(models))
+}
+
+/// The names among what is listed: a gateway may list patterns such as `openai/*`.
+fn names(models: &[ServedModel]) -> impl Iterator<Item = &str> {
+    let names = models.iter().filter(|served| !served.is_pattern());
+    names.map(|served| &*served.id)
+}
+
+fn no_name(models: &[ServedModel]) -> Failure {
+    let ids: Vec<String> = models.iter().map(|served| served.id.clone()).collect();
+    Failure::malformed(match ids.is_empty() {
+        true => "its /v1/models is an empty list".to_owned(),
+        false => format!("its /v1/models lists only patterns: {}", listed(&ids)),
+    })
+}
+
+/// Whether a model is listed by its name or another of its names.
+pub(super) fn lists(models: &[ServedModel], model: &str) -> bool {
+    models.iter().any(|served| served.is_called(model))
 }
 
 /// Model names for a message.

@@ -70,7 +70,8 @@ pub struct ServerMetrics {
 #[error("the server restarted between the two readings of its /metrics")]
 pub struct CountersReset;
 
-const LIMIT: Duration = Duration::from_secs(10);
+/// A page that does not come within this time does not come.
+const LIMIT: Duration = Duration::from_secs(5);
 const VLLM: &str = "vllm:";
 const PROCESS_START: &str = "process_start_time_seconds";
 

@@ -19,6 +19,7 @@ use tokenizers::Tokenizer;
 use url::Url;
 
 pub use lookup::{Loaded, TokenizerLookup};
+pub(crate) use server::PROBE_LIMIT;
 pub use server::ServerTokenizer;
 
 use super::{PromptError, words::WordPool};
@@ -40,7 +41,7 @@ pub enum SpecialTokens {
 pub enum TokenizerSource {
     /// A `tokenizer.json`, configured or found in the Hugging Face cache.
     File(PathBuf),
-    /// A server's `/tokenize`.
+    /// A server's `/tokenize`, without the values of its query.
     Server(Url),
     /// The small tokenizer shipped with this crate; right only for a server that uses it too.
     Shipped,
@@ -83,7 +84,7 @@ pub enum TokenizeError {
         "{url} gave no token count: {reason}; set TOKENIZER_PATH to the model's tokenizer.json to count without the server"
     )]
     Server {
-        /// The URL that was asked.
+        /// The URL that was asked, without the values of its query.
         url: Url,
         /// What happened, with the server's own message where it gave one.
         reason: String,
@@ -151,7 +152,7 @@ impl TokenCounter {
     /// [`TokenizeError::Tokenizer`] as in [`TokenCounter::shipped`], whose vocabulary is offered to
     /// the server when random words are wanted.
     pub fn server(server: ServerTokenizer) -> Result<Self, TokenizeError> {
-        let source = TokenizerSource::Server(server.url().clone());
+        let source = TokenizerSource::Server(server.shown_url());
         let encoder = Encoder::Server {
             server: Box::new(server),
             candidates: Box::new(shipped_tokenizer()?),

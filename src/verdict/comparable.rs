@@ -72,8 +72,9 @@ const WORKLOAD: [&str; 12] = [
 ];
 
 /// Keys that say where and how long was measured, not what: their difference is not worth a word.
-const INCIDENTAL: [&str; 14] = [
+const INCIDENTAL: [&str; 15] = [
     "CONFIG",
+    "CA_FILE",
     "CONCURRENT_LEVELS",
     "MODEL_PATH",
     "MODEL_ENDPOINTS",

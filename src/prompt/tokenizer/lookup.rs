@@ -7,7 +7,9 @@ use std::{
 
 use tokenizers::Tokenizer;
 
-use super::{ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerSource};
+use super::{
+    PROBE_LIMIT, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerSource,
+};
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
 
@@ -118,9 +120,9 @@ fn read(file: &Path) -> Result<TokenCounter, String> {
 
 /// Checks that the server tokenizes before relying on it.
 fn probe(server: ServerTokenizer) -> Result<TokenCounter, TokenizeError> {
-    let counter = TokenCounter::server(server)?;
-    counter.count("Hello", SpecialTokens::None)?;
-    Ok(counter)
+    let asked = server.clone().within(PROBE_LIMIT);
+    asked.tokenize("Hello", SpecialTokens::None)?;
+    TokenCounter::server(server)
 }
 
 fn find_locally(model: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {

@@ -8,13 +8,15 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::{SpecialTokens, TokenizeError};
+use crate::config::hide_query;
+use crate::endpoint::Http;
 
 /// Longest wait for one count. Tokenizing takes milliseconds; a server that is busy loading may
 /// take longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a server's error text is shown.
-const MAX_MESSAGE_CHARS: usize = 300;
+/// The longest to wait for the first count, which tells whether the server counts at all.
+pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks a server to tokenize.
 ///
@@ -25,8 +27,8 @@ const MAX_MESSAGE_CHARS: usize = 300;
 pub struct ServerTokenizer {
     url: Url,
     model: Option<String>,
-    headers: HeaderMap,
-    client: Client,
+    http: Http,
+    limit: Duration,
     runtime: Handle,
 }
 
@@ -34,7 +36,7 @@ impl fmt::Debug for ServerTokenizer {
     /// Leaves the headers out: they may carry a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTokenizer")
-            .field("url", &self.url.as_str())
+            .field("url", &hide_query(&self.url).as_str())
             .field("model", &self.model)
             .finish_non_exhaustive()
     }
@@ -58,7 +60,8 @@ pub(super) struct Answer {
 impl ServerTokenizer {
     /// Asks `url`, the whole URL of the `/tokenize` route, for the tokens of texts for `model`.
     ///
-    /// `headers` go with every request (a bearer token, for instance) and are never shown.
+    /// `headers` go with every request (a bearer token, for instance) and are never shown; nor are the values
+    /// of the URL's query.
     pub fn new(
         url: Url,
         model: Option<String>,
@@ -69,15 +72,21 @@ impl ServerTokenizer {
         Self {
             url,
             model,
-            headers,
-            client,
+            http: Http::new(client, headers),
+            limit: TIMEOUT,
             runtime,
         }
     }
 
-    /// The URL that is asked.
-    pub fn url(&self) -> &Url {
-        &self.url
+    /// The URL that is asked, without the values of its query, which may be keys.
+    pub fn shown_url(&self) -> Url {
+        hide_query(&self.url)
+    }
+
+    /// Waits for each answer no longer than this.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
     }
 
     pub(super) fn tokenize(
@@ -88,7 +97,7 @@ impl ServerTokenizer {
         self.runtime
             .block_on(self.ask(text, special))
             .map_err(|reason| TokenizeError::Server {
-                url: self.url.clone(),
+                url: self.shown_url(),
                 reason,
             })
     }
@@ -99,20 +108,11 @@ impl ServerTokenizer {
             prompt: text,
             add_special_tokens: special == SpecialTokens::Added,
         };
-        let response = self
-            .client
-            .post(self.url.clone())
-            .headers(self.headers.clone())
-            .json(&question)
-            .timeout(TIMEOUT)
-            .send()
+        let body = self
+            .http
+            .post(self.url.clone(), &question, self.limit)
             .await
-            .map_err(describe)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(describe)?;
-        if !status.is_success() {
-            return Err(format!("HTTP {status}{}", quoted(&body)));
-        }
+            .map_err(|failure| failure.what)?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
             format!("its answer is not {{\"count\": …, \"tokens\": […]}} ({error})")
         })?;
@@ -125,29 +125,4 @@ impl ServerTokenizer {
         }
         Ok(answer)
     }
-}
-
-/// An error with its causes, without the URL, which the caller names.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
-
-/// The start of an error body in one line, or nothing for an empty one.
-fn quoted(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let line: Vec<&str> = text.split_whitespace().collect();
-    let line = line.join(" ");
-    if line.is_empty() {
-        return String::new();
-    }
-    let shown: String = line.chars().take(MAX_MESSAGE_CHARS).collect();
-    format!(": {shown}")
 }

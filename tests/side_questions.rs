@@ -1,0 +1,465 @@
+//! A question beside the load never bars it: whatever `/health`, `/version`, `/v1/models`, `/metrics` and `/tokenize`
+//! answer, the load's own path decides.
+
+mod engines;
+mod gateway;
+
+use std::path::Path;
+use std::process::Command;
+
+use gateway::{Answer, Gateway, say};
+use servemark::results::RunRecord;
+use tempfile::TempDir;
+
+struct Ran {
+    code: Option<i32>,
+    text: String,
+    here: TempDir,
+}
+
+/// `servemark` with these arguments against `url`, in a directory of its own.
+fn servemark(arguments: &[&str], url: &str, env: &[(&str, &str)]) -> Ran {
+    let here = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+        .args(arguments)
+        .args(["--endpoint", url])
+        .current_dir(here.path())
+        .env("CRITERION_HOME", here.path())
+        .env("HF_HUB_CACHE", here.path())
+        .env_remove("OPENAI_API_KEY")
+        .env("SERVEMARK_READY_TIMEOUT", "30")
+        .envs(env.iter().copied())
+        .output()
+        .expect("the command runs");
+    let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+    Ran {
+        code: output.status.code(),
+        text: text.concat(),
+        here,
+    }
+}
+
+fn run(url: &str, env: &[(&str, &str)]) -> Ran {
+    let arguments = [
+        "run",
+        "--concurrency",
+        "1,2",
+        "--max-tokens",
+        "4",
+        "--duration",
+        "0.3",
+        "--warm-up",
+        "0.1",
+        "--windows",
+        "2",
+    ];
+    servemark(&arguments, url, env)
+}
+
+fn record(here: &Path) -> RunRecord {
+    RunRecord::read(&here.join("servemark/run/100/c=2/new.json")).expect("a record")
+}
+
+fn is_load(path: &str) -> bool {
+    path.contains("/completions")
+}
+
+/// A gateway that answers everything but the load so.
+fn all_but_the_load(engine: &servemark::engine::Engine, answer: Answer) -> Gateway {
+    Gateway::before(engine, move |path| match is_load(path) {
+        true => Answer::Pass,
+        false => answer.clone(),
+    })
+}
+
+fn named(model: &str) -> [(&str, &str); 1] {
+    [("SERVEMARK_MODEL_PATH", model)]
+}
+
+#[test]
+fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_missing() {
+    let engine = engines::engine(|_| {});
+    let model = engine_model(&engine);
+    let huge = "x".repeat(17 << 20);
+    let cases = [
+        (
+            say("401 Unauthorized", &[], "no"),
+            "/health (HTTP 401 Unauthorized)",
+        ),
+        (
+            say("403 Forbidden", &[], "no"),
+            "/version (HTTP 403 Forbidden)",
+        ),
+        (
+            say("404 Not Found", &[], ""),
+            "/metrics (HTTP 404 Not Found)",
+        ),
+        (
+            say("405 Method Not Allowed", &[], ""),
+            "/v1/models (HTTP 405 Method Not Allowed)",
+        ),
+        (
+            say("501 Not Implemented", &[], ""),
+            "/metrics (HTTP 501 Not Implemented)",
+        ),
+        (
+            say("500 Internal Server Error", &[], "oh"),
+            "/health (HTTP 500 Internal Server Error (oh))",
+        ),
+        (
+            say("503 Service Unavailable", &[], ""),
+            "/health (HTTP 503 Service Unavailable)",
+        ),
+        (
+            say(
+                "307 Temporary Redirect",
+                &["location: https://sso.example/login?key=s3cret#x"],
+                "",
+            ),
+            "/health (HTTP 307 Temporary Redirect, to https://sso.example/login)",
+        ),
+        (
+            say("302 Found", &["location: /elsewhere"], ""),
+            "/elsewhere)",
+        ),
+        (
+            say("200 OK", &[], "<html>Sign in</html>"),
+            "/v1/models (its /v1/models is no list of models",
+        ),
+        (
+            say("200 OK", &["content-encoding: gzip"], "\u{1f}\u{8b}"),
+            "compressed by gzip",
+        ),
+        (
+            say("200 OK", &[], &huge),
+            "/version (an answer of more than 16 MiB)",
+        ),
+        (
+            Answer::Say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_owned()),
+            "/version (",
+        ),
+        (
+            Answer::Say(String::new()),
+            "/metrics (the connection failed",
+        ),
+    ];
+    for (answer, said) in cases {
+        let gateway = all_but_the_load(&engine, answer);
+        let ran = run(&gateway.url(), &named(&model));
+        assert_eq!(ran.code, Some(0), "{said}: {}", ran.text);
+        assert_eq!(
+            ran.text.matches("did not tell by").count(),
+            1,
+            "{said}: {}",
+            ran.text
+        );
+        assert!(ran.text.contains(said), "{said}: {}", ran.text);
+        assert!(
+            ran.text.contains("tokenizer is unknown"),
+            "{said}: {}",
+            ran.text
+        );
+        assert!(!ran.text.contains("s3cret"), "{}", ran.text);
+        let record = record(ran.here.path());
+        assert!(
+            record
+                .summary
+                .is_some_and(|summary| summary.completed > 0 && summary.failures.is_empty())
+        );
+        let missing = &record.endpoints[0].missing;
+        assert!(
+            missing.iter().any(|piece| piece.what == "process_start"),
+            "{missing:?}"
+        );
+        // Not asked for again, point by point.
+        let metrics = gateway
+            .asked()
+            .iter()
+            .filter(|asked| asked.contains("/metrics"))
+            .count();
+        assert_eq!(metrics, 1, "{said}: {:?}", gateway.asked());
+    }
+}
+
+/// The model that the engine serves.
+fn engine_model(engine: &servemark::engine::Engine) -> String {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let url = servemark::config::EndpointUrl::parse(engine.urls()[0].as_str()).expect("an address");
+    let http = servemark::endpoint::Http::new(reqwest::Client::new(), Default::default());
+    let probe = runtime.block_on(servemark::endpoint::probe(&http, &url));
+    probe.models.expect("a list")[0].id.clone()
+}
+
+#[test]
+fn a_server_that_never_answers_a_side_question_is_loaded_all_the_same() {
+    let engine = engines::engine(|_| {});
+    let gateway = all_but_the_load(&engine, Answer::Hang);
+    let ran = run(&gateway.url(), &named(&engine_model(&engine)));
+    assert_eq!(ran.code, Some(0), "{}", ran.text);
+    assert!(
+        ran.text.contains("/health (no answer within 2.0 s)"),
+        "{}",
+        ran.text
+    );
+}
+
+#[test]
+fn the_trial_is_one_request_and_only_where_there_is_a_doubt() {
+    let engine = engines::engine(|_| {});
+    let model = engine_model(&engine);
+    // Requests to the engine beside those of the run's records: none, or the one of the trial.
+    let beside = |health: Answer, models: Answer, env: &[(&str, &str)]| {
+        let before = successes(&engine);
+        let gateway = Gateway::before(&engine, move |path| match path {
+            "/health" => health.clone(),
+            "/v1/models" => models.clone(),
+            _ => Answer::Pass,
+        });
+        let arguments = ["check", "--model", &model];
+        let ran = servemark(&arguments, &gateway.url(), env);
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+        successes(&engine) - before
+    };
+    let refused = || say("403 Forbidden", &[], "");
+    assert_eq!(
+        beside(Answer::Pass, Answer::Pass, &[]),
+        1.0,
+        "check always sends one"
+    );
+    assert_eq!(beside(refused(), refused(), &[]), 1.0);
+}
+
+fn successes(engine: &servemark::engine::Engine) -> f64 {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let url = servemark::config::EndpointUrl::parse(engine.urls()[0].as_str()).expect("an address");
+    let http = servemark::endpoint::Http::new(reqwest::Client::new(), Default::default());
+    let metrics = runtime.block_on(servemark::endpoint::ServerMetrics::scrape(&http, &url));
+    metrics
+        .expect("metrics")
+        .counters
+        .request_success_total
+        .unwrap_or(0.0)
+}
+
+#[test]
+fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
+    let engine = engines::engine(|_| {});
+    let model = engine_model(&engine);
+    let pattern = r#"{"data":[{"id":"openai/*"}]}"#;
+    for (body, said) in [
+        (pattern, r#"lists "openai/*", not the model asked for"#),
+        (r#"{"data":[]}"#, "lists none, not the model asked for"),
+        (r#"{"data":null}"#, "lists none, not the model asked for"),
+        (
+            r#"{"data":[{"object":"model"},{"id":null},{"id":7},"x"]}"#,
+            "lists none",
+        ),
+        (
+            r#"{"data":[{"id":"other-lora","max_model_len":-1}]}"#,
+            r#"lists "other-lora""#,
+        ),
+        (r#"{"object":"list"}"#, "no list of models"),
+        ("[]", "no list of models"),
+    ] {
+        let models = say("200 OK", &[], body);
+        let gateway = Gateway::before(&engine, move |path| match path {
+            "/v1/models" => models.clone(),
+            _ => Answer::Pass,
+        });
+        let ran = run(&gateway.url(), &named(&model));
+        assert_eq!(ran.code, Some(0), "{body}: {}", ran.text);
+        assert!(ran.text.contains(said), "{body}: {}", ran.text);
+        let record = record(ran.here.path());
+        assert_eq!(record.model(), model);
+        assert!(
+            record.endpoints[0]
+                .missing
+                .iter()
+                .any(|m| m.what == "models"),
+            "{body}"
+        );
+    }
+    for body in [
+        pattern,
+        r#"{"data":[]}"#,
+        r#"{"data":null}"#,
+        "{}",
+        "<html>",
+    ] {
+        let models = say("200 OK", &[], body);
+        let gateway = Gateway::before(&engine, move |path| match path {
+            "/v1/models" => models.clone(),
+            _ => Answer::Pass,
+        });
+        let ran = run(&gateway.url(), &[]);
+        assert_eq!(ran.code, Some(2), "{body}: {}", ran.text);
+        assert!(ran.text.contains("Set MODEL_PATH"), "{body}: {}", ran.text);
+    }
+}
+
+#[test]
+fn an_alias_and_an_entry_among_broken_ones_are_listed() {
+    let engine = engines::engine(|_| {});
+    let model = engine_model(&engine);
+    for body in [
+        format!(r#"{{"data":[{{"id":"/models/file.gguf","aliases":["{model}"]}}]}}"#),
+        format!(
+            r#"{{"data":[null,{{"id":"openai/*"}},{{"id":"{model}","owned_by":5,"max_model_len":"x"}}]}}"#
+        ),
+    ] {
+        let models = say("200 OK", &[], &body);
+        let gateway = Gateway::before(&engine, move |path| match path {
+            "/v1/models" => models.clone(),
+            _ => Answer::Pass,
+        });
+        let ran = run(&gateway.url(), &named(&model));
+        assert_eq!(ran.code, Some(0), "{body}: {}", ran.text);
+        assert!(
+            !ran.text.contains("did not tell by"),
+            "{body}: {}",
+            ran.text
+        );
+    }
+}
+
+#[test]
+fn a_key_that_the_load_is_refused_with_is_told_at_once() {
+    let engine = engines::engine(|_| {});
+    for health in [
+        say("401 Unauthorized", &[], ""),
+        say("404 Not Found", &[], ""),
+    ] {
+        let gateway = Gateway::before(&engine, move |path| match is_load(path) {
+            true => say("401 Unauthorized", &[], "bad key sk-secret"),
+            false => health.clone(),
+        });
+        let ran = run(&gateway.url(), &named("m"));
+        assert_eq!(ran.code, Some(2), "{}", ran.text);
+        assert!(
+            ran.text.contains("HTTP 401") && ran.text.contains("OPENAI_API_KEY"),
+            "{}",
+            ran.text
+        );
+        assert!(!ran.text.contains("sk-secret"), "{}", ran.text);
+        let posts = gateway
+            .asked()
+            .iter()
+            .filter(|asked| is_load(asked))
+            .count();
+        assert_eq!(posts, 1, "told at once: {:?}", gateway.asked());
+    }
+}
+
+#[test]
+fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
+    let engine = engines::engine(|_| {});
+    let model = engine_model(&engine);
+    for health in [Answer::Pass, say("403 Forbidden", &[], "")] {
+        let gateway = Gateway::before(&engine, move |path| match path {
+            "/health" => health.clone(),
+            _ => Answer::Pass,
+        });
+        let ran = run(&gateway.url(), &named("org/absent"));
+        assert_eq!(ran.code, Some(2), "{}", ran.text);
+        for said in [
+            "refuses a request for the model \"org/absent\"",
+            "HTTP 404",
+            &model,
+            "MODEL_PATH",
+        ] {
+            assert!(ran.text.contains(said), "{said}: {}", ran.text);
+        }
+    }
+}
+
+#[test]
+fn the_query_of_the_address_stays_on_every_question_and_is_never_shown() {
+    let engine = engines::engine(|_| {});
+    let gateway = Gateway::before(&engine, |path| match path.split_once('?') {
+        Some((_, "api-version=1&key=s3cret")) => Answer::Pass,
+        _ => say("401 Unauthorized", &[], ""),
+    });
+    let ran = run(
+        &format!("{}/v1?api-version=1&key=s3cret", gateway.url()),
+        &[],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.text);
+    assert!(!ran.text.contains("did not tell by"), "{}", ran.text);
+    assert!(
+        ran.text.contains("/tokenize?api-version=1&key=hidden"),
+        "{}",
+        ran.text
+    );
+    for page in [
+        "/health",
+        "/version",
+        "/v1/models",
+        "/metrics",
+        "/tokenize",
+        "/v1/chat/completions",
+    ] {
+        assert!(
+            gateway.asked().iter().any(|asked| asked.contains(page)),
+            "{page}: {:?}",
+            gateway.asked()
+        );
+    }
+    let file = std::fs::read_to_string(ran.here.path().join("servemark/run/100/c=2/new.json"));
+    let (record, text) = (file.expect("a record"), ran.text);
+    assert!(
+        !record.contains("s3cret") && !text.contains("s3cret"),
+        "{text}"
+    );
+}
+
+#[test]
+fn metrics_that_stop_coming_are_given_up_once_and_hold_up_no_point() {
+    let engine = engines::engine(|_| {});
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let gateway = Gateway::before(&engine, move |path| match path {
+        "/metrics" => match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Answer::Pass,
+            _ => say("403 Forbidden", &[], ""),
+        },
+        _ => Answer::Pass,
+    });
+    let ran = run(&gateway.url(), &named(&engine_model(&engine)));
+    assert_eq!(ran.code, Some(0), "{}", ran.text);
+    let given_up = "its /metrics is not read any more: HTTP 403 Forbidden";
+    assert_eq!(ran.text.matches(given_up).count(), 1, "{}", ran.text);
+    let metrics = gateway
+        .asked()
+        .iter()
+        .filter(|asked| asked.contains("/metrics"))
+        .count();
+    assert_eq!(metrics, 2, "before the load, and once more");
+}
+
+#[test]
+fn check_says_yes_where_a_real_request_works() {
+    let engine = engines::engine(|_| {});
+    let model = engine_model(&engine);
+    let gateway = all_but_the_load(&engine, say("403 Forbidden", &[], ""));
+    let ran = servemark(&["check", "--model", &model], &gateway.url(), &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text);
+    assert!(ran.text.contains("| yes"), "{}", ran.text);
+    for said in [
+        "health: HTTP 403 Forbidden; the streamed request was answered all the same",
+        "server: HTTP 403 Forbidden",
+        "(answered; /v1/models: HTTP 403 Forbidden)",
+    ] {
+        assert!(ran.text.contains(said), "{said}: {}", ran.text);
+    }
+    // And NO where it does not, whatever the pages say.
+    let gateway = Gateway::before(&engine, |path| match is_load(path) {
+        true => say("500 Internal Server Error", &[], "out of order"),
+        false => Answer::Pass,
+    });
+    let ran = servemark(&["check"], &gateway.url(), &[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.text);
+    assert!(
+        ran.text.contains("| NO") && ran.text.contains("out of order"),
+        "{}",
+        ran.text
+    );
+}
