@@ -9,12 +9,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
-use servemark::config::{ApiKey, EndpointUrl};
+use servemark::client::Connections;
+use servemark::config::{Api, Config, ConfigSource, EndpointUrl};
 use servemark::endpoint::{
-    EndpointError, Endpoints, FailureKind, Http, Readiness, ReadyState, ServerMetrics, connect,
-    ready,
+    Asking, EndpointError, Endpoints, FailureKind, Http, Readiness, ReadyState, ServerMetrics,
+    Shown, Trial, connect, ready,
 };
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -35,6 +36,47 @@ async fn serve(router: Router) -> EndpointUrl {
 
 fn http() -> Http {
     Http::new(reqwest::Client::new(), HeaderMap::new())
+}
+
+/// Asks with this key.
+struct Asker(Http, Trial);
+
+impl Asker {
+    fn with_key(key: Option<&str>) -> Asker {
+        let env = |name: &str| key.filter(|_| name == "OPENAI_API_KEY").map(str::to_owned);
+        let config = Config::from_parts(ConfigSource::BuiltIn, "{}", &env).unwrap();
+        let http = Http::new(reqwest::Client::new(), config.request_headers());
+        let trial = Trial::new(Connections::new().unwrap(), &config, Api::ChatCompletions);
+        Asker(http, trial)
+    }
+
+    fn of<'a>(&'a self, urls: &'a [EndpointUrl], model_path: Option<&'a str>) -> Asking<'a> {
+        Asking {
+            http: &self.0,
+            trial: &self.1,
+            urls,
+            model_path,
+        }
+    }
+}
+
+/// The whole answer of a stream.
+const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"length\"}],\
+    \"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
+
+/// A server of which only the load's path is open, to the model `m`.
+fn load_path() -> Router {
+    let answer = |body: String| async move {
+        match body.contains("\"model\":\"m\"") {
+            true => ([("content-type", "text/event-stream")], STREAM).into_response(),
+            false => (
+                StatusCode::NOT_FOUND,
+                Json(json!({"object": "error", "message": "The model does not exist."})),
+            )
+                .into_response(),
+        }
+    };
+    Router::new().route("/v1/chat/completions", post(answer))
 }
 
 /// A whole vLLM-like server.
@@ -63,17 +105,17 @@ fn healthy(status: impl Fn() -> StatusCode + Clone + Send + Sync + 'static) -> R
 }
 
 async fn wait(urls: &[EndpointUrl], limit: Duration) -> Result<(), EndpointError> {
-    timeout(PATIENCE, ready::wait(&http(), urls, limit, |_| {}))
-        .await
-        .expect("it ends")
+    let asker = Asker::with_key(None);
+    let waited = ready::wait(asker.of(urls, Some("m")), limit, |_| {});
+    timeout(PATIENCE, waited).await.expect("it ends").map(drop)
 }
 
 async fn connected(
     urls: &[EndpointUrl],
     model_path: Option<&str>,
 ) -> Result<Endpoints, EndpointError> {
-    let http = http();
-    let waited = connect(&http, urls, model_path, PATIENCE, |_| {});
+    let asker = Asker::with_key(None);
+    let waited = connect(asker.of(urls, model_path), PATIENCE, |_| {});
     timeout(PATIENCE * 2, waited).await.expect("it ends")
 }
 
@@ -81,11 +123,11 @@ async fn connected(
 async fn a_server_that_becomes_ready_late_is_waited_for() {
     let loaded = Arc::new(AtomicBool::new(false));
     let state = loaded.clone();
-    let late = serve(healthy(move || match state.load(Ordering::SeqCst) {
+    let health = healthy(move || match state.load(Ordering::SeqCst) {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
-    }))
-    .await;
+    });
+    let late = serve(health.fallback(|| async { StatusCode::SERVICE_UNAVAILABLE })).await;
     let prompt = serve(healthy(|| StatusCode::OK)).await;
 
     let mut seen = Vec::new();
@@ -104,8 +146,8 @@ async fn a_server_that_becomes_ready_late_is_waited_for() {
         seen.push(state.ready());
     };
     let urls = [late, prompt];
-    let http = http();
-    let waited = ready::wait(&http, &urls, PATIENCE, on_change);
+    let asker = Asker::with_key(None);
+    let waited = ready::wait(asker.of(&urls, Some("m")), PATIENCE, on_change);
     timeout(PATIENCE, waited).await.unwrap().unwrap();
     assert!(loaded.load(Ordering::SeqCst), "the first answers were 503");
     assert_eq!(seen.first(), Some(&0));
@@ -113,10 +155,91 @@ async fn a_server_that_becomes_ready_late_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_health_page_is_ready_when_it_lists_its_models() {
-    let router = Router::new().route("/v1/models", get(|| async { Json(json!({"data": []})) }));
-    let url = serve(router).await;
+async fn a_server_without_a_health_page_is_ready_when_it_answers_a_request() {
+    let url = serve(load_path()).await;
     wait(&[url], PATIENCE).await.unwrap();
+    let models = || async { Json(json!({"data": [{"id": "openai/*"}, {"id": "m"}]})) };
+    let url = serve(load_path().route("/v1/models", get(models))).await;
+    let asker = Asker::with_key(None);
+    let shown = ready::wait(asker.of(&[url], None), PATIENCE, |_| {}).await;
+    assert!(matches!(&shown.unwrap()[..], [Shown::Answered { model, .. }] if model == "m"));
+}
+
+#[tokio::test]
+async fn a_server_whose_pages_answer_while_it_loads_is_waited_for() {
+    // As llama.cpp does.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let answer = move || async move {
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            _ => STREAM.into_response(),
+        }
+    };
+    let router = healthy(|| StatusCode::SERVICE_UNAVAILABLE)
+        .route(
+            "/v1/models",
+            get(|| async { Json(json!({"data": [{"id": "m"}]})) }),
+        )
+        .route("/v1/chat/completions", post(answer));
+    let url = serve(router).await;
+    assert_eq!(connected(&[url], None).await.unwrap().model(), "m");
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "one more than failed");
+}
+
+#[tokio::test]
+async fn health_and_a_listed_model_need_no_request() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let answer = move || async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        STREAM
+    };
+    let router = vllm("m").route("/v1/chat/completions", post(answer));
+    let url = serve(router).await;
+    for model in [None, Some("m"), Some("lora-a")] {
+        connected(std::slice::from_ref(&url), model).await.unwrap();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    connected(std::slice::from_ref(&url), Some("an-alias"))
+        .await
+        .unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn too_few_tokens_are_no_reason_to_refuse_a_server() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let answer = move |body: String| async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        match body.contains("\"max_tokens\":32") {
+            true => STREAM.into_response(),
+            false => (StatusCode::BAD_REQUEST, "max_tokens is below the minimum").into_response(),
+        }
+    };
+    let url = serve(Router::new().route("/v1/chat/completions", post(answer))).await;
+    wait(&[url], PATIENCE).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_for_good_ends_the_waiting_at_once() {
+    for (status, said) in [
+        (StatusCode::BAD_REQUEST, "EXTRA_BODY"),
+        (StatusCode::UNPROCESSABLE_ENTITY, "MODEL_PATH"),
+        (StatusCode::FORBIDDEN, "OPENAI_API_KEY"),
+        (StatusCode::TEMPORARY_REDIRECT, "MODEL_ENDPOINTS"),
+    ] {
+        let answer = move || async move { (status, "in its own words") };
+        let url = serve(Router::new().route("/v1/chat/completions", post(answer))).await;
+        let error = wait(&[url], PATIENCE).await.unwrap_err().to_string();
+        assert!(error.contains("\"m\"") && error.contains(said), "{error}");
+        assert!(
+            error.contains(&format!("HTTP {}", status.as_u16())),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -126,9 +249,9 @@ async fn every_endpoint_that_is_not_ready_is_named_with_its_failure() {
         let address = listener.local_addr().unwrap();
         EndpointUrl::parse(&format!("http://{address}")).unwrap()
     };
-    let loading = serve(healthy(|| StatusCode::SERVICE_UNAVAILABLE)).await;
-    let hanging =
-        serve(Router::new().route("/health", get(|| async { pending::<()>().await }))).await;
+    let busy = healthy(|| StatusCode::SERVICE_UNAVAILABLE);
+    let loading = serve(busy.fallback(|| async { StatusCode::SERVICE_UNAVAILABLE })).await;
+    let hanging = serve(Router::new().fallback(|| async { pending::<()>().await })).await;
     let other = serve(Router::new().route("/", get(|| async { "hello" }))).await;
     let fine = serve(healthy(|| StatusCode::OK)).await;
     let urls = [refused, loading, hanging, other, fine];
@@ -186,38 +309,54 @@ async fn an_unknown_host_and_a_wrong_scheme_are_told() {
 async fn a_refused_key_ends_the_waiting_at_once() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
-    let models = move |headers: HeaderMap| async move {
+    let answer = move |headers: HeaderMap| async move {
         count.fetch_add(1, Ordering::SeqCst);
         match headers.get("authorization").map(|value| value.as_bytes()) {
-            Some(b"Bearer right") => Json(json!({"data": [{"id": "m"}]})).into_response(),
-            _ => StatusCode::UNAUTHORIZED.into_response(),
+            Some(b"Bearer right") => STREAM.into_response(),
+            _ => (StatusCode::UNAUTHORIZED, "not sk-secret").into_response(),
         }
     };
-    let url = serve(Router::new().route("/v1/models", get(models))).await;
+    // Whatever the key, the pages are not for it.
+    let url = serve(
+        Router::new()
+            .route("/v1/chat/completions", post(answer))
+            .fallback(|| async { StatusCode::FORBIDDEN }),
+    )
+    .await;
+    let urls = std::slice::from_ref(&url);
 
-    let error = wait(std::slice::from_ref(&url), PATIENCE)
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("OPENAI_API_KEY"), "{error}");
+    let error = wait(urls, PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(error, EndpointError::Unauthorised { .. }),
+        "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("HTTP 401") && text.contains("OPENAI_API_KEY"),
+        "{text}"
+    );
+    assert!(!text.contains("sk-secret"), "{text}");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        "authorization",
-        ApiKey::new("right").unwrap().bearer().clone(),
-    );
-    let http = Http::new(reqwest::Client::new(), headers);
-    let endpoints = connect(&http, &[url], None, PATIENCE, |_| {})
+    let asker = Asker::with_key(Some("right"));
+    let endpoints = connect(asker.of(urls, Some("m")), PATIENCE, |_| {}).await;
+    assert_eq!(endpoints.unwrap().model(), "m");
+    assert!(!format!("{:?} {:?}", asker.0, asker.1).contains("right"));
+
+    // Which model to ask for cannot be known here.
+    let error = connect(asker.of(urls, None), PATIENCE, |_| {})
         .await
-        .unwrap();
-    assert_eq!(endpoints.model(), "m");
-    assert!(!format!("{http:?}").contains("right"));
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("Set MODEL_PATH") && text.contains("HTTP 403"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn a_key_refused_only_by_the_api_is_told_too() {
-    let router =
-        healthy(|| StatusCode::OK).route("/v1/models", get(|| async { StatusCode::UNAUTHORIZED }));
+    let router = healthy(|| StatusCode::OK).fallback(|| async { StatusCode::UNAUTHORIZED });
     let url = serve(router).await;
     let error = connected(&[url], Some("m")).await.unwrap_err();
     assert!(
@@ -296,7 +435,14 @@ async fn a_simulated_server_is_known_by_its_header() {
 
 #[tokio::test]
 async fn a_model_that_an_endpoint_does_not_serve_is_told_with_those_it_serves() {
-    let urls = [serve(vllm("org/a")).await, serve(vllm("org/b")).await];
+    let refusing = |model| {
+        let refused = || async { (StatusCode::NOT_FOUND, "The model does not exist.") };
+        vllm(model).route("/v1/chat/completions", post(refused))
+    };
+    let urls = [
+        serve(refusing("org/a")).await,
+        serve(refusing("org/b")).await,
+    ];
     let text = connected(&urls[..1], Some("org/c"))
         .await
         .unwrap_err()
@@ -309,6 +455,7 @@ async fn a_model_that_an_endpoint_does_not_serve_is_told_with_those_it_serves() 
         text.contains("MODEL_PATH") && text.contains(&urls[0].to_string()),
         "{text}"
     );
+    assert!(text.contains("The model does not exist."), "{text}");
 
     let text = connected(&urls, None).await.unwrap_err().to_string();
     assert!(
@@ -323,11 +470,18 @@ async fn a_model_that_an_endpoint_does_not_serve_is_told_with_those_it_serves() 
 
 #[tokio::test]
 async fn a_server_that_lists_no_models_needs_a_model_path() {
-    let url = serve(healthy(|| StatusCode::OK)).await;
+    let url = serve(load_path().route("/health", get(|| async { StatusCode::OK }))).await;
     let urls = std::slice::from_ref(&url);
     let text = connected(urls, None).await.unwrap_err().to_string();
     assert!(text.contains("Set MODEL_PATH"), "{text}");
-    assert_eq!(connected(urls, Some("mine")).await.unwrap().model(), "mine");
+    let endpoints = connected(urls, Some("m")).await.unwrap();
+    assert_eq!(endpoints.model(), "m");
+    let pages: Vec<_> = endpoints.as_slice()[0]
+        .unasked
+        .iter()
+        .map(|(page, _)| *page)
+        .collect();
+    assert_eq!(pages, ["/version", "/v1/models", "/metrics"]);
 }
 
 #[tokio::test]

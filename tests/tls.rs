@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedKey, IsCa, Issuer, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, CertifiedKey, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd, generate_simple_self_signed,
 };
 use servemark::engine::Engine;
@@ -65,20 +65,22 @@ fn check(port: u16, trusted: &Path) -> (Option<i32>, String) {
     servemark(&["check"], port, folder, &[("SSL_CERT_FILE", trusted)])
 }
 
-/// A command against the gateway on a machine that trusts nobody.
+/// A command against the gateway on a machine that trusts one authority, of others.
 fn servemark(
     arguments: &[&str],
     port: u16,
     folder: &Path,
     env: &[(&str, &str)],
 ) -> (Option<i32>, String) {
+    let others = folder.join("others.pem");
+    std::fs::write(&others, made("elsewhere.example", named_otherwise).0.pem()).expect("written");
     let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
         .args(arguments)
         .args(["--endpoint", &format!("https://localhost:{port}")])
         .current_dir(folder)
         .env("CRITERION_HOME", folder)
         .env("SERVEMARK_READY_TIMEOUT", "60")
-        .env("SSL_CERT_FILE", folder.join("none.pem"))
+        .env("SSL_CERT_FILE", others)
         .env_remove("SSL_CERT_DIR")
         .envs(env.iter().copied())
         .output()
@@ -113,6 +115,11 @@ fn made(name: &str, change: impl FnOnce(&mut CertificateParams)) -> (Certificate
     let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
     change(&mut params);
     (params.self_signed(&key).expect("a certificate"), key)
+}
+
+fn named_otherwise(params: &mut CertificateParams) {
+    let name = DnType::CommonName;
+    params.distinguished_name.push(name, "another authority");
 }
 
 /// A short run, after which there are a table and records.
@@ -220,4 +227,86 @@ fn the_fault_of_a_certificate_is_named_at_once_and_insecure_goes_on_loudly() {
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("INSECURE"), "{text}");
     }
+}
+
+#[test]
+fn a_machine_without_any_trusted_certificate_loads_plain_http_and_says_what_https_wants() {
+    let (runtime, engine) = (Runtime::new().expect("a runtime"), engines::engine(|_| {}));
+    let folder = tempfile::tempdir().expect("a folder");
+    let nobody = folder.path().join("none.pem");
+    let check = |url: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+            .args(["check", "--endpoint", url])
+            .current_dir(folder.path())
+            .env("SSL_CERT_FILE", &nobody)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .expect("the command runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let (code, text) = check(engine.urls()[0].as_str());
+    assert_eq!(code, Some(0), "{text}");
+    let (port, _) = gateway(&runtime, &engine);
+    let (code, text) = check(&format!("https://localhost:{port}"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("ca-certificates") && text.contains("CA_FILE"),
+        "{text}"
+    );
+}
+
+#[test]
+fn insecure_is_said_wherever_figures_are() {
+    let (runtime, engine) = (Runtime::new().expect("a runtime"), engines::engine(|_| {}));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (port, _) = gateway(&runtime, &engine);
+    let insecure = [("SERVEMARK_INSECURE", "true")];
+    let (code, text) = servemark(&RUN, port, folder.path(), &insecure);
+    assert_eq!(code, Some(0), "{text}");
+    let said = "**INSECURE**: the servers' certificates were not verified";
+    assert!(text.contains(said), "the table: {text}");
+    assert!(
+        text.contains("INSECURE: certificates are not verified"),
+        "before the load: {text}"
+    );
+    let (_, text) = servemark(&["check"], port, folder.path(), &insecure);
+    assert!(
+        text.contains("INSECURE: certificates are not verified"),
+        "{text}"
+    );
+    let command = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("CRITERION_HOME", folder.path())
+            .output()
+            .expect("the command runs");
+        let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+        text.concat()
+    };
+    assert!(command(&["results"]).contains(said));
+    assert!(command(&["results", "--format", "csv"]).contains("certificates not verified"));
+    assert!(command(&["results", "--format", "json"]).contains("\"INSECURE\":true"));
+    let exported = command(&["results", "--format", "vllm"]);
+    assert!(
+        exported.contains("(INSECURE: certificates not verified)"),
+        "{exported}"
+    );
+    command(&["baseline", "save", "unverified"]);
+    assert!(command(&["baseline", "show", "unverified"]).contains(said));
+    assert!(command(&["compare", "unverified", "new"]).contains(said));
+    command(&["report"]);
+    let page = std::fs::read_to_string(folder.path().join("servemark/index.html"));
+    assert!(page.expect("a page").contains("INSECURE"));
+    // Against a run that verified them, that is a difference.
+    let (port, certificate) = gateway(&runtime, &engine);
+    std::fs::write(folder.path().join("ca.pem"), certificate).expect("written");
+    let trusting = [("SERVEMARK_CA_FILE", "ca.pem")];
+    let (code, text) = servemark(&RUN, port, folder.path(), &trusting);
+    assert_eq!(code, Some(0), "{text}");
+    let compared = command(&["compare", "unverified", "new"]);
+    assert!(compared.contains("INSECURE: true → false"), "{compared}");
 }

@@ -306,6 +306,7 @@ pub(super) fn row(
         endpoints: endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
         simulated: endpoints.simulated().map(str::to_owned),
+        insecure: config.insecure,
         self_check: None,
         result: PointResult::Failed {
             failures: Vec::new(),

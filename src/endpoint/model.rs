@@ -3,7 +3,7 @@
 use super::{EndpointError, Failure, Probe, ServedModel};
 
 /// The `model` field for requests to all of the probed endpoints: `model_path`, whatever they list, else the
-/// first model that one of them lists and all of them that list any.
+/// first model that an endpoint lists. Endpoints that list none are taken at its word.
 ///
 /// # Errors
 /// Without `model_path`: there is no name to take, or an endpoint lists models and this one is not among them.
@@ -11,7 +11,7 @@ pub fn choose(probes: &[Probe], model_path: Option<&str>) -> Result<String, Endp
     if let Some(name) = model_path {
         return Ok(name.to_owned());
     }
-    let model = first_shared(probes)?;
+    let model = first_listed(probes)?;
     for probe in probes {
         let Ok(models) = &probe.models else { continue };
         if names(models).next().is_some() && !lists(models, &model) {
@@ -25,19 +25,11 @@ pub fn choose(probes: &[Probe], model_path: Option<&str>) -> Result<String, Endp
     Ok(model)
 }
 
-fn first_shared(probes: &[Probe]) -> Result<String, EndpointError> {
+fn first_listed(probes: &[Probe]) -> Result<String, EndpointError> {
     let first = probes.first().ok_or(EndpointError::NoEndpoints)?;
-    let listed = || probes.iter().flat_map(|probe| &probe.models).flatten();
-    let candidates: Vec<&str> = listed()
-        .filter(|served| !served.is_pattern())
-        .map(|s| &*s.id)
-        .collect();
-    let shared = candidates.iter().find(|name| {
-        let mut lists_any = probes.iter().flat_map(|probe| &probe.models);
-        lists_any.all(|models| names(models).next().is_none() || lists(models, name))
-    });
-    match shared.or(candidates.first()) {
-        Some(name) => Ok((*name).to_owned()),
+    let listed = probes.iter().flat_map(|probe| &probe.models);
+    match listed.flat_map(|models| names(models)).next() {
+        Some(name) => Ok(name.to_owned()),
         None => Err(EndpointError::ModelUnknown {
             url: first.identity.url.clone(),
             failure: match &first.models {

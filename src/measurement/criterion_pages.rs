@@ -61,6 +61,8 @@ pub struct GroupPages<'a> {
     pub metric: Metric,
     /// What was simulated, if anything was.
     pub simulated: Option<&'a str>,
+    /// Whether the servers' certificates were not verified.
+    pub insecure: bool,
 }
 
 impl GroupPages<'_> {
@@ -110,17 +112,24 @@ impl GroupPages<'_> {
                 html = without_list_item(&html, file);
             }
         }
-        const OPEN: &str = "<body>\n<p style=\"background:#a00000;color:white;padding:8px\">";
-        match self.simulated {
+        const OPEN: &str =
+            "<p style=\"background:#a00000;color:white;padding:8px\"><b>Simulated:</b>";
+        let html = match self.simulated {
             Some(preset) if !html.contains(OPEN) => html.replacen(
                 "<body>",
                 &format!(
-                    "{OPEN}<b>Simulated:</b> these are figures of the embedded engine (preset {preset}), \
+                    "<body>\n{OPEN} these are figures of the embedded engine (preset {preset}), \
                      not of a GPU.</p>"
                 ),
                 1,
             ),
             _ => html,
+        };
+        const INSECURE: &str = "<p style=\"background:#a00000;color:white;padding:8px\"><b>INSECURE:</b> \
+                                the servers' certificates were not verified.</p>";
+        match self.insecure && !html.contains(INSECURE) {
+            true => html.replacen("<body>", &format!("<body>\n{INSECURE}"), 1),
+            false => html,
         }
     }
 }
@@ -214,6 +223,7 @@ mod tests {
             name: "g/x",
             metric,
             simulated,
+            insecure: simulated.is_some(),
         };
         for _ in 0..2 {
             pages.reword(group.path()).unwrap();
@@ -269,5 +279,6 @@ mod tests {
         let read = reworded(Metric::Ttft, Some("sim-small"));
         assert_eq!(read("index.html").unwrap().matches("Simulated:").count(), 1);
         assert_eq!(read("pdf.svg").unwrap().matches(">simulated<").count(), 1);
+        assert_eq!(read("index.html").unwrap().matches("INSECURE:").count(), 1);
     }
 }

@@ -47,7 +47,7 @@ pub fn baselines(mut baselines: Vec<(BaselineName, RunSet)>) -> String {
 /// The figures of a baseline's points.
 pub fn baseline(name: &BaselineName, side: &RunSet) -> String {
     let simulated = side.records().find_map(|r| r.simulated.as_deref());
-    let label = label::simulated(simulated);
+    let label = label::of(simulated, side.records().any(RunRecord::insecure));
     let head = [
         "Point",
         "Output tok/s",

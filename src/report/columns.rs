@@ -192,7 +192,7 @@ fn client(row: &Row) -> String {
 }
 
 /// How the figures came about.
-pub const CONTEXT: [Column; 8] = [
+pub const CONTEXT: [Column; 9] = [
     figure("Goodput (req/s)", 3, |_, s| s.goodput),
     text("Completed Requests", |r| {
         r.summary().map_or(0, |s| s.completed).to_string()
@@ -215,6 +215,10 @@ pub const CONTEXT: [Column; 8] = [
     text("Simulated", |r| match &r.simulated {
         Some(preset) => format!("simulated ({preset})"),
         None => "no".to_owned(),
+    }),
+    text("Insecure", |r| match r.insecure {
+        true => "certificates not verified".to_owned(),
+        false => "no".to_owned(),
     }),
 ];
 

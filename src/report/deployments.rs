@@ -23,7 +23,7 @@ pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
     let simulated = (!presets.is_empty()).then_some(presets.as_str());
     let mut text = format!(
         "## {bench}: which deployment{}\n\n",
-        label::simulated(simulated)
+        label::of(simulated, records().any(RunRecord::insecure))
     );
     let prompts: BTreeSet<&str> = records().map(|record| &*record.prompt).collect();
     for prompt in prompts {

@@ -14,7 +14,7 @@ pub fn gate(gate: &Gate) -> String {
         heading(gate.outcome()),
         comparison.after,
         comparison.before,
-        label::simulated(comparison.simulated.as_deref())
+        label::of(comparison.simulated.as_deref(), comparison.insecure)
     );
     let differences = sides::differences(comparison);
     text.push_str(&listed("what differs", &differences));

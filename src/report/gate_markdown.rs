@@ -19,7 +19,7 @@ pub fn gate_markdown(gate: &Gate) -> String {
         heading(gate.outcome()),
         comparison.after,
         comparison.before,
-        label::simulated(comparison.simulated.as_deref()),
+        label::of(comparison.simulated.as_deref(), comparison.insecure),
         change::counts(comparison),
         sides::count(comparison.points.len(), "point"),
         change::thresholds(&gate.thresholds)

@@ -52,6 +52,7 @@ pub(crate) mod row_tests {
             endpoints: 2,
             num_gpu: None,
             simulated: Some("sim-small".into()),
+            insecure: false,
             self_check: None,
             result,
         }

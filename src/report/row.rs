@@ -21,6 +21,8 @@ pub struct Row {
     pub num_gpu: Option<u32>,
     /// What the endpoints simulate, if they do.
     pub simulated: Option<String>,
+    /// Whether the servers' certificates were not verified.
+    pub insecure: bool,
     /// Whether the client kept up, where it was watched.
     pub self_check: Option<SelfCheck>,
     /// The figures, or what went wrong.
@@ -55,6 +57,7 @@ impl Row {
             endpoints: record.endpoints.len(),
             num_gpu: record.num_gpu(),
             simulated: record.simulated.clone(),
+            insecure: record.insecure(),
             self_check: record.self_check.clone(),
             result: match &record.summary {
                 Some(summary) => PointResult::Measured(Box::new(summary.clone())),

@@ -82,7 +82,7 @@ fn title(rows: &[Row]) -> String {
     let Some(row) = rows.first() else {
         return "No point was measured".to_owned();
     };
-    row.bench.clone() + &label::simulated(row.simulated.as_deref())
+    row.bench.clone() + &label::of(row.simulated.as_deref(), row.insecure)
 }
 
 fn cells<'a>(

@@ -10,7 +10,7 @@ use crate::verdict::{Comparison, Figure, Finding, RunSet, Thresholds, Trend, Ver
 /// one before, and the verdict of the last against the first.
 pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String {
     let Comparison { before, after, .. } = &trend.whole;
-    let label = label::simulated(trend.whole.simulated.as_deref());
+    let label = label::of(trend.whole.simulated.as_deref(), trend.whole.insecure);
     let mut text = format!("# From {before} to {after}, by version{label}\n\n");
     text.push_str(&sides::legend(sides));
     text.push('\n');

@@ -15,7 +15,7 @@ pub fn verdicts(
     only_changes: bool,
 ) -> String {
     let Comparison { before, after, .. } = comparison;
-    let label = label::simulated(comparison.simulated.as_deref());
+    let label = label::of(comparison.simulated.as_deref(), comparison.insecure);
     let mut text = format!("# {after} against {before}{label}\n\n");
     text.push_str(&sides::legend(sides));
     text.push('\n');

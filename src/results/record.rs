@@ -253,6 +253,11 @@ impl RunRecord {
         serde_json::from_value(self.config["SLO"].clone()).unwrap_or_default()
     }
 
+    /// Whether the servers' certificates were not verified (`INSECURE`).
+    pub fn insecure(&self) -> bool {
+        self.config.get("INSECURE").and_then(Value::as_bool) == Some(true)
+    }
+
     /// GPUs behind all endpoints together, where the configuration said how many.
     pub fn num_gpu(&self) -> Option<u32> {
         let gpus = self.config["NUM_GPU"].as_u64()?;

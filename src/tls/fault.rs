@@ -87,6 +87,11 @@ fn of_certificate(error: &CertificateError) -> TlsFault {
                 .to_owned(),
             UNKNOWN_ISSUER,
         ),
+        CertificateError::BadSignature => (
+            "its certificate is not trusted: its issuer has the name of a trusted one, but another key"
+                .to_owned(),
+            UNKNOWN_ISSUER,
+        ),
         other if super::is_ca_certificate(other) => (
             "its certificate is not trusted: it is self-signed, and marked as a CA's own".to_owned(),
             UNKNOWN_ISSUER,

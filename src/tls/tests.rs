@@ -47,7 +47,7 @@ fn an_unusable_ca_file_is_named_with_its_path_and_what_to_do() {
         ),
         (
             "cut.pem",
-            made.cert.pem()[..200].as_bytes().to_vec(),
+            made.cert.pem().as_bytes()[..200].to_vec(),
             "is no PEM file",
         ),
     ] {
@@ -74,6 +74,7 @@ fn a_fault_names_what_is_wrong_with_the_certificate_and_the_keys_that_help() {
     let name = ServerName::try_from("10.1.2.3").unwrap();
     for (error, what, key) in [
         (CertificateError::UnknownIssuer, "self-signed", "CA_FILE"),
+        (CertificateError::BadSignature, "another key", "CA_FILE"),
         (CertificateError::Expired, "has expired", "INSECURE"),
         (
             CertificateError::ExpiredContext {

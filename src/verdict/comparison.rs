@@ -70,6 +70,8 @@ pub struct Comparison {
     pub after: String,
     /// What the servers simulate; `None` for real ones.
     pub simulated: Option<String>,
+    /// Whether the certificates of a side's servers were not verified.
+    pub insecure: bool,
     /// What differs between the sides.
     pub differences: Vec<Difference>,
     /// What a reader must know of a side as a whole; each begins with its name.
@@ -150,6 +152,9 @@ fn measure(
         before: before.name.clone(),
         after: after.name.clone(),
         simulated,
+        insecure: [before, after]
+            .iter()
+            .any(|side| side.records().any(RunRecord::insecure)),
         differences,
         warnings: [before, after]
             .into_iter()

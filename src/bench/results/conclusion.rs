@@ -114,6 +114,7 @@ impl Results {
             name: &group.id,
             metric,
             simulated: row.simulated.as_deref(),
+            insecure: row.insecure,
         };
         pages
             .reword(&directory)

@@ -42,10 +42,13 @@ fn about(record: &RunRecord) -> Map<String, Value> {
     let chat = record.api.as_deref() != Some("completions");
     let backend = if chat { "openai-chat" } else { "openai" };
     let point = format!("{}/{}", record.bench, record.prompt);
-    let label = match &record.simulated {
+    let mut label = match &record.simulated {
         Some(preset) => format!("{point} (simulated: {preset})"),
         None => point,
     };
+    if record.insecure() {
+        label.push_str(" (INSECURE: certificates not verified)");
+    }
     object(json!({
         "date": record.ended().format("%Y%m%d-%H%M%S").to_string(),
         "endpoint_type": backend,
@@ -61,6 +64,7 @@ fn about(record: &RunRecord) -> Map<String, Value> {
         // Keys of ours, as vLLM's --metadata adds some.
         "servemark_version": record.servemark_version,
         "simulated": record.simulated,
+        "insecure": record.insecure(),
     }))
 }
 

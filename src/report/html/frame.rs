@@ -23,6 +23,8 @@ pub(super) struct Frame {
     pub form: Form,
     /// Presets, where anything is simulated.
     pub simulated: Vec<String>,
+    /// Whether the certificates of a point's servers were not verified.
+    pub insecure: bool,
     /// Pages that can be reached from everywhere, with their names.
     pub menu: Vec<(Page, &'static str)>,
     /// Criterion's own page, relative to the report's directory.
@@ -96,6 +98,12 @@ impl Frame {
                 p.banner role="note" {
                     b { "Simulated: " }
                     "figures of the embedded engine (preset " (self.simulated.join(", ")) "), not a GPU's."
+                }
+            }
+            @if self.insecure {
+                p.banner role="note" {
+                    b { "INSECURE: " }
+                    "the servers' certificates were not verified."
                 }
             }
         }

@@ -75,6 +75,7 @@ fn render(source: &ReportSource, form: Form, criterion: Option<&str>) -> (Frame,
     let frame = Frame {
         form,
         simulated: presets.into_iter().collect(),
+        insecure: records().any(RunRecord::insecure),
         menu,
         criterion: criterion.map(str::to_owned),
         date: date.map_or("never".to_owned(), facts::date),
