@@ -318,7 +318,7 @@ fn unasked(endpoint: &Endpoint) -> Option<String> {
     let pages = Vec::from_iter(pages.map(|(page, why)| format!("{page} ({})", why.what)));
     (!pages.is_empty()).then(|| {
         format!(
-            "{}: did not tell by {}; the load goes on without",
+            "{}: not answered as expected: {}; the load does not need them",
             endpoint.url,
             pages.join(", ")
         )

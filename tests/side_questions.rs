@@ -148,7 +148,7 @@ fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_
         let ran = run(&gateway.url(), &named(&model));
         assert_eq!(ran.code, Some(0), "{said}: {}", ran.text);
         assert_eq!(
-            ran.text.matches("did not tell by").count(),
+            ran.text.matches("not answered as expected").count(),
             1,
             "{said}: {}",
             ran.text
@@ -315,7 +315,7 @@ fn an_alias_and_an_entry_among_broken_ones_are_listed() {
         let ran = run(&gateway.url(), &named(&model));
         assert_eq!(ran.code, Some(0), "{body}: {}", ran.text);
         assert!(
-            !ran.text.contains("did not tell by"),
+            !ran.text.contains("not answered as expected"),
             "{body}: {}",
             ran.text
         );
@@ -362,7 +362,7 @@ fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
         let ran = run(&gateway.url(), &named("org/absent"));
         assert_eq!(ran.code, Some(2), "{}", ran.text);
         for said in [
-            "refuses a request for the model \"org/absent\"",
+            "a request for the model \"org/absent\" failed",
             "HTTP 404",
             &model,
             "MODEL_PATH",
@@ -370,6 +370,60 @@ fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
             assert!(ran.text.contains(said), "{said}: {}", ran.text);
         }
     }
+}
+
+#[test]
+fn a_server_that_is_up_and_cannot_answer_says_why_at_once() {
+    let engine = engines::engine(|_| {});
+    for (answer, said) in [
+        (
+            say("500 Internal Server Error", &[], "no such deployment"),
+            "no such deployment",
+        ),
+        (
+            say("200 OK", &[], "<html>Sign in</html>"),
+            "a request for the model \"m\" failed",
+        ),
+        (
+            say("308 Permanent Redirect", &["location: https://other/"], ""),
+            "MODEL_ENDPOINTS",
+        ),
+    ] {
+        let gateway = Gateway::before(&engine, move |path| match is_load(path) {
+            true => answer.clone(),
+            false => Answer::Pass,
+        });
+        let ran = run(&gateway.url(), &named("m"));
+        assert_eq!(ran.code, Some(2), "{}", ran.text);
+        assert!(ran.text.contains(said), "{said}: {}", ran.text);
+        assert!(
+            !ran.text.contains("not ready after"),
+            "at once: {}",
+            ran.text
+        );
+    }
+}
+
+#[test]
+fn fields_that_a_server_refuses_can_be_left_out() {
+    let engine = engines::engine(|_| {});
+    let env = [(
+        "SERVEMARK_EXTRA_BODY",
+        r#"{"temperature": null, "stream_options": null, "min_tokens": null, "ignore_eos": null}"#,
+    )];
+    let ran = run(engine.urls()[0].as_str(), &env);
+    assert_eq!(ran.code, Some(0), "{}", ran.text);
+    let record = record(ran.here.path());
+    let summary = record.summary.expect("figures");
+    assert!(
+        summary.completed > 0 && summary.output_tok_s.is_some(),
+        "{summary:?}"
+    );
+    assert_eq!(
+        summary.tokens.source(),
+        "tokenizer",
+        "usage was not asked for"
+    );
 }
 
 #[test]
@@ -384,7 +438,11 @@ fn the_query_of_the_address_stays_on_every_question_and_is_never_shown() {
         &[],
     );
     assert_eq!(ran.code, Some(0), "{}", ran.text);
-    assert!(!ran.text.contains("did not tell by"), "{}", ran.text);
+    assert!(
+        !ran.text.contains("not answered as expected"),
+        "{}",
+        ran.text
+    );
     assert!(
         ran.text.contains("/tokenize?api-version=1&key=hidden"),
         "{}",
@@ -433,6 +491,32 @@ fn metrics_that_stop_coming_are_given_up_once_and_hold_up_no_point() {
         .filter(|asked| asked.contains("/metrics"))
         .count();
     assert_eq!(metrics, 2, "before the load, and once more");
+}
+
+#[test]
+fn metrics_that_hang_are_given_up_within_a_few_questions() {
+    let engine = engines::engine(|_| {});
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let gateway = Gateway::before(&engine, move |path| match path {
+        "/metrics" => match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Answer::Pass,
+            _ => Answer::Hang,
+        },
+        _ => Answer::Pass,
+    });
+    let ran = run(&gateway.url(), &named(&engine_model(&engine)));
+    assert_eq!(ran.code, Some(0), "{}", ran.text);
+    let given_up = "its /metrics is not read any more: no answer within 3.0 s";
+    assert_eq!(ran.text.matches(given_up).count(), 1, "{}", ran.text);
+    let mut asked = gateway.asked();
+    asked.retain(|asked| asked.contains("/metrics"));
+    assert!(asked.len() <= 8, "{:?}", gateway.asked());
+    assert!(
+        record(ran.here.path())
+            .server_metrics
+            .iter()
+            .all(Option::is_none)
+    );
 }
 
 #[test]

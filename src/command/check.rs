@@ -11,6 +11,10 @@ Examples:
   servemark check --endpoint http://a:8000 --endpoint http://b:8000
   servemark check && cargo bench --bench chat_throughput
 
+An endpoint is ready where a real request is answered; what else does not answer is only named.
+Behind TLS: CA_FILE names a PEM file of further certificates to trust, such as a private CA's or a self-signed one;
+INSECURE=true verifies none, and every output says so (SERVEMARK_CA_FILE, SERVEMARK_INSECURE).
+
 Exit codes: 0 all are ready, 1 one is not, 2 the check could not be made.";
 
 #[derive(clap::Args)]

@@ -22,6 +22,8 @@ Examples:
   servemark run --format vllm --output results/
       the results of `vllm bench serve`, a file for each point
 
+Behind TLS: CA_FILE names a PEM file of further certificates to trust, such as a private CA's or a self-signed one;
+INSECURE=true verifies none, and every output says so (SERVEMARK_CA_FILE, SERVEMARK_INSECURE).
 Keys of parameters.json and SERVEMARK_<KEY> hold as for the benches; an option wins over its key.
 The records are kept as those of a benchmark called run: `servemark compare OLD new` works on them.
 Exit codes: 0 all points measured, 1 a point failed or Ctrl-C ended the run, 2 nothing could run.

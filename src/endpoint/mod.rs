@@ -80,8 +80,8 @@ pub enum EndpointError {
         /// What the endpoint lists.
         served: Vec<String>,
     },
-    /// An endpoint refuses a request of the load's kind.
-    #[error("{url} refuses a request for the model {model:?}: {failure}. {lists}. {mend}")]
+    /// An endpoint refuses a request of the load's kind, or answers it as the load cannot use it.
+    #[error("{url}: a request for the model {model:?} failed: {failure}. {lists}. {mend}")]
     Refused {
         /// The endpoint.
         url: String,

@@ -279,11 +279,15 @@ impl Asking<'_> {
             return Ok(Shown::Answered { model, health });
         };
         // Only a refusal is told with what the endpoint lists.
-        let lists = match failure.cause {
-            FailureCause::Http(300..=499) => self.models(url).await,
-            _ => Ok(Vec::new()),
+        let (lists, is_up) = match failure.cause {
+            FailureCause::Http(300..=499) => {
+                let lists = self.models(url).await;
+                let is_up = lists.is_ok();
+                (lists, is_up)
+            }
+            _ => (Ok(Vec::new()), false),
         };
-        Err(match judge(url, &model, &failure, &lists, lists.is_ok()) {
+        Err(match judge(url, &model, &failure, &lists, is_up) {
             Obstacle::Passing(failure) => Obstacle::Passing(Failure {
                 what: format!("{}; its /health: {}", failure.what, health.what),
                 ..failure
@@ -369,16 +373,20 @@ fn judge(
                 ..said
             },
         }),
-        // A gateway may say so before its server is up; where the API answers, it means what it says.
-        FailureCause::Http(404 | 405) if !is_up => passing(model, said),
-        FailureCause::Http(404 | 405) => refused(
+        FailureCause::Http(408 | 425 | 429 | 502..=504)
+        | FailureCause::Connect
+        | FailureCause::Timeout => passing(model, said),
+        FailureCause::Http(300..=399) => refused(said.mend),
+        FailureCause::Http(404 | 405) if is_up => refused(
             "Set MODEL_PATH to a model that it serves, and check the path in MODEL_ENDPOINTS",
         ),
-        FailureCause::Http(408 | 425 | 429) => passing(model, said),
-        FailureCause::Http(300..=399) => refused(said.mend),
+        // A gateway may say so before its server is up.
+        FailureCause::Http(404 | 405) => passing(model, said),
         FailureCause::Http(400..=499) => refused(
             "If it does not know the model, set MODEL_PATH to one that it serves; if it does not take a field of the request, leave that out by null in EXTRA_BODY",
         ),
+        // A server that says that it is ready means what it answers.
+        _ if is_up => refused(said.mend),
         _ => passing(model, said),
     }
 }

@@ -71,7 +71,7 @@ pub struct ServerMetrics {
 pub struct CountersReset;
 
 /// A page that does not come within this time does not come.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(3);
 const VLLM: &str = "vllm:";
 const PROCESS_START: &str = "process_start_time_seconds";
 
