@@ -15,8 +15,7 @@ use crate::config::{Api, Config, Deployment, EndpointUrl, EndpointUrlError};
 use crate::deployment::layouts::{Layout, LayoutError};
 use crate::deployment::{DeploymentError, Running};
 use crate::endpoint::{
-    Asking, Endpoint, EndpointError, Endpoints, Http, MetricsInterval, Scraper, ServerMetrics,
-    Trial,
+    Asking, EndpointError, Endpoints, Http, MetricsInterval, Scraper, ServerMetrics, Trial,
 };
 use crate::engine::{EngineError, raise_file_limit};
 pub use sampler::Sampler;
@@ -258,7 +257,7 @@ impl Fixture {
         }
         for endpoint in &self.endpoints {
             eprintln!("endpoint  {}", endpoint.identity);
-            if let Some(note) = unasked(endpoint) {
+            if let Some(note) = endpoint.unanswered() {
                 eprintln!("note      {note}");
             }
         }
@@ -310,19 +309,6 @@ impl Fixture {
             futures_util::future::join_all(each).await
         })
     }
-}
-
-/// What an endpoint could not be asked, in one line; `None` where it answered everything.
-fn unasked(endpoint: &Endpoint) -> Option<String> {
-    let pages = endpoint.unasked.iter();
-    let pages = Vec::from_iter(pages.map(|(page, why)| format!("{page} ({})", why.what)));
-    (!pages.is_empty()).then(|| {
-        format!(
-            "{}: not answered as expected: {}; the load does not need them",
-            endpoint.url,
-            pages.join(", ")
-        )
-    })
 }
 
 /// The endpoints of each side; `endpoints` are those of both, one side after the other.

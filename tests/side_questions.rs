@@ -11,6 +11,9 @@ use gateway::{Answer, Gateway, say};
 use servemark::results::RunRecord;
 use tempfile::TempDir;
 
+/// What the engine serves.
+const MODEL: &str = "simulated/sim-small";
+
 struct Ran {
     code: Option<i32>,
     text: String,
@@ -79,7 +82,6 @@ fn named(model: &str) -> [(&str, &str); 1] {
 #[test]
 fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_missing() {
     let engine = engines::engine(|_| {});
-    let model = engine_model(&engine);
     let huge = "x".repeat(17 << 20);
     let cases = [
         (
@@ -145,7 +147,7 @@ fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_
     ];
     for (answer, said) in cases {
         let gateway = all_but_the_load(&engine, answer);
-        let ran = run(&gateway.url(), &named(&model));
+        let ran = run(&gateway.url(), &named(MODEL));
         assert_eq!(ran.code, Some(0), "{said}: {}", ran.text);
         assert_eq!(
             ran.text.matches("not answered as expected").count(),
@@ -181,20 +183,11 @@ fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_
     }
 }
 
-/// The model that the engine serves.
-fn engine_model(engine: &servemark::engine::Engine) -> String {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let url = servemark::config::EndpointUrl::parse(engine.urls()[0].as_str()).expect("an address");
-    let http = servemark::endpoint::Http::new(reqwest::Client::new(), Default::default());
-    let probe = runtime.block_on(servemark::endpoint::probe(&http, &url));
-    probe.models.expect("a list")[0].id.clone()
-}
-
 #[test]
 fn a_server_that_never_answers_a_side_question_is_loaded_all_the_same() {
     let engine = engines::engine(|_| {});
     let gateway = all_but_the_load(&engine, Answer::Hang);
-    let ran = run(&gateway.url(), &named(&engine_model(&engine)));
+    let ran = run(&gateway.url(), &named(MODEL));
     assert_eq!(ran.code, Some(0), "{}", ran.text);
     assert!(
         ran.text.contains("/health (no answer within 2.0 s)"),
@@ -204,29 +197,22 @@ fn a_server_that_never_answers_a_side_question_is_loaded_all_the_same() {
 }
 
 #[test]
-fn the_trial_is_one_request_and_only_where_there_is_a_doubt() {
+fn check_sends_one_request_whatever_the_pages_say() {
     let engine = engines::engine(|_| {});
-    let model = engine_model(&engine);
-    // Requests to the engine beside those of the run's records: none, or the one of the trial.
-    let beside = |health: Answer, models: Answer, env: &[(&str, &str)]| {
+    let sent = |health: Answer, models: Answer| {
         let before = successes(&engine);
         let gateway = Gateway::before(&engine, move |path| match path {
             "/health" => health.clone(),
             "/v1/models" => models.clone(),
             _ => Answer::Pass,
         });
-        let arguments = ["check", "--model", &model];
-        let ran = servemark(&arguments, &gateway.url(), env);
+        let ran = servemark(&["check", "--model", MODEL], &gateway.url(), &[]);
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         successes(&engine) - before
     };
     let refused = || say("403 Forbidden", &[], "");
-    assert_eq!(
-        beside(Answer::Pass, Answer::Pass, &[]),
-        1.0,
-        "check always sends one"
-    );
-    assert_eq!(beside(refused(), refused(), &[]), 1.0);
+    assert_eq!(sent(Answer::Pass, Answer::Pass), 1.0);
+    assert_eq!(sent(refused(), refused()), 1.0);
 }
 
 fn successes(engine: &servemark::engine::Engine) -> f64 {
@@ -244,7 +230,6 @@ fn successes(engine: &servemark::engine::Engine) -> f64 {
 #[test]
 fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
     let engine = engines::engine(|_| {});
-    let model = engine_model(&engine);
     let pattern = r#"{"data":[{"id":"openai/*"}]}"#;
     for (body, said) in [
         (pattern, r#"lists "openai/*", not the model asked for"#),
@@ -266,11 +251,11 @@ fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
             "/v1/models" => models.clone(),
             _ => Answer::Pass,
         });
-        let ran = run(&gateway.url(), &named(&model));
+        let ran = run(&gateway.url(), &named(MODEL));
         assert_eq!(ran.code, Some(0), "{body}: {}", ran.text);
         assert!(ran.text.contains(said), "{body}: {}", ran.text);
         let record = record(ran.here.path());
-        assert_eq!(record.model(), model);
+        assert_eq!(record.model(), MODEL);
         assert!(
             record.endpoints[0]
                 .missing
@@ -300,11 +285,10 @@ fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
 #[test]
 fn an_alias_and_an_entry_among_broken_ones_are_listed() {
     let engine = engines::engine(|_| {});
-    let model = engine_model(&engine);
     for body in [
-        format!(r#"{{"data":[{{"id":"/models/file.gguf","aliases":["{model}"]}}]}}"#),
+        format!(r#"{{"data":[{{"id":"/models/file.gguf","aliases":["{MODEL}"]}}]}}"#),
         format!(
-            r#"{{"data":[null,{{"id":"openai/*"}},{{"id":"{model}","owned_by":5,"max_model_len":"x"}}]}}"#
+            r#"{{"data":[null,{{"id":"openai/*"}},{{"id":"{MODEL}","owned_by":5,"max_model_len":"x"}}]}}"#
         ),
     ] {
         let models = say("200 OK", &[], &body);
@@ -312,7 +296,7 @@ fn an_alias_and_an_entry_among_broken_ones_are_listed() {
             "/v1/models" => models.clone(),
             _ => Answer::Pass,
         });
-        let ran = run(&gateway.url(), &named(&model));
+        let ran = run(&gateway.url(), &named(MODEL));
         assert_eq!(ran.code, Some(0), "{body}: {}", ran.text);
         assert!(
             !ran.text.contains("not answered as expected"),
@@ -353,7 +337,6 @@ fn a_key_that_the_load_is_refused_with_is_told_at_once() {
 #[test]
 fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
     let engine = engines::engine(|_| {});
-    let model = engine_model(&engine);
     for health in [Answer::Pass, say("403 Forbidden", &[], "")] {
         let gateway = Gateway::before(&engine, move |path| match path {
             "/health" => health.clone(),
@@ -364,7 +347,7 @@ fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
         for said in [
             "a request for the model \"org/absent\" failed",
             "HTTP 404",
-            &model,
+            MODEL,
             "MODEL_PATH",
         ] {
             assert!(ran.text.contains(said), "{said}: {}", ran.text);
@@ -481,7 +464,7 @@ fn metrics_that_stop_coming_are_given_up_once_and_hold_up_no_point() {
         },
         _ => Answer::Pass,
     });
-    let ran = run(&gateway.url(), &named(&engine_model(&engine)));
+    let ran = run(&gateway.url(), &named(MODEL));
     assert_eq!(ran.code, Some(0), "{}", ran.text);
     let given_up = "its /metrics is not read any more: HTTP 403 Forbidden";
     assert_eq!(ran.text.matches(given_up).count(), 1, "{}", ran.text);
@@ -504,7 +487,7 @@ fn metrics_that_hang_are_given_up_within_a_few_questions() {
         },
         _ => Answer::Pass,
     });
-    let ran = run(&gateway.url(), &named(&engine_model(&engine)));
+    let ran = run(&gateway.url(), &named(MODEL));
     assert_eq!(ran.code, Some(0), "{}", ran.text);
     let given_up = "its /metrics is not read any more: no answer within 3.0 s";
     assert_eq!(ran.text.matches(given_up).count(), 1, "{}", ran.text);
@@ -522,9 +505,8 @@ fn metrics_that_hang_are_given_up_within_a_few_questions() {
 #[test]
 fn check_says_yes_where_a_real_request_works() {
     let engine = engines::engine(|_| {});
-    let model = engine_model(&engine);
     let gateway = all_but_the_load(&engine, say("403 Forbidden", &[], ""));
-    let ran = servemark(&["check", "--model", &model], &gateway.url(), &[]);
+    let ran = servemark(&["check", "--model", MODEL], &gateway.url(), &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.text);
     assert!(ran.text.contains("| yes"), "{}", ran.text);
     for said in [

@@ -45,6 +45,21 @@ pub struct Endpoint {
     pub unasked: Vec<(&'static str, Failure)>,
 }
 
+impl Endpoint {
+    /// What it could not be asked, in one line; `None` where it answered everything.
+    pub fn unanswered(&self) -> Option<String> {
+        let pages = self.unasked.iter();
+        let pages = Vec::from_iter(pages.map(|(page, why)| format!("{page} ({})", why.what)));
+        (!pages.is_empty()).then(|| {
+            format!(
+                "{}: not answered as expected: {}; the load does not need them",
+                self.url,
+                pages.join(", ")
+            )
+        })
+    }
+}
+
 /// The servers under load: at least one, all serving the same model.
 #[derive(Clone, Debug)]
 pub struct Endpoints {

@@ -4,6 +4,8 @@
 //! real request has the last word: an endpoint that answers it is ready. Endpoints are asked side by side, again
 //! and again at growing intervals.
 
+mod state;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,88 +19,7 @@ use super::{EndpointError, Failure, FailureKind, ServedModel, Trial};
 use crate::client::{self, FailureCause};
 use crate::config::EndpointUrl;
 
-/// How far the waiting is, for a progress line.
-#[derive(Clone, Debug)]
-pub struct ReadyState {
-    /// Every endpoint in the order given.
-    pub endpoints: Vec<(EndpointUrl, Readiness)>,
-    /// Time since the waiting began.
-    pub elapsed: Duration,
-    /// The longest it will go on.
-    pub limit: Duration,
-}
-
-/// Whether an endpoint is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// Not yet.
-    Waiting {
-        /// How often it was asked to the end.
-        attempts: u32,
-        /// Why it was not ready the last time.
-        last: Option<Failure>,
-    },
-    /// It is.
-    Ready,
-}
-
-impl ReadyState {
-    fn new(urls: &[EndpointUrl], limit: Duration) -> ReadyState {
-        let waiting = Readiness::Waiting {
-            attempts: 0,
-            last: None,
-        };
-        ReadyState {
-            endpoints: urls
-                .iter()
-                .map(|url| (url.clone(), waiting.clone()))
-                .collect(),
-            elapsed: Duration::ZERO,
-            limit,
-        }
-    }
-
-    /// How many endpoints are ready.
-    pub fn ready(&self) -> usize {
-        let ready = |(_, state): &&(EndpointUrl, Readiness)| *state == Readiness::Ready;
-        self.endpoints.iter().filter(ready).count()
-    }
-
-    /// Takes note of an attempt's outcome and returns how many failed before it.
-    fn note(&mut self, position: usize, failure: Option<Failure>) -> u32 {
-        let state = &mut self.endpoints[position].1;
-        let before = match state {
-            Readiness::Waiting { attempts, .. } => *attempts,
-            Readiness::Ready => 0,
-        };
-        *state = match failure {
-            None => Readiness::Ready,
-            last => Readiness::Waiting {
-                attempts: before.saturating_add(1),
-                last,
-            },
-        };
-        before
-    }
-
-    fn into_error(self) -> EndpointError {
-        let limit = self.limit;
-        let lagging = self
-            .endpoints
-            .into_iter()
-            .filter_map(|(url, state)| match state {
-                Readiness::Ready => None,
-                Readiness::Waiting { last, .. } => Some((
-                    url.to_string(),
-                    last.unwrap_or_else(|| Failure::timed_out(limit)),
-                )),
-            });
-        EndpointError::NotReady {
-            waited: self.elapsed,
-            endpoints: lagging.collect(),
-        }
-    }
-}
+pub use state::{Readiness, ReadyState};
 
 /// How an endpoint showed that it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -385,9 +306,16 @@ fn judge(
         FailureCause::Http(400..=499) => refused(
             "If it does not know the model, set MODEL_PATH to one that it serves; if it does not take a field of the request, leave that out by null in EXTRA_BODY",
         ),
-        // A server that says that it is ready means what it answers.
-        _ if is_up => refused(said.mend),
-        _ => passing(model, said),
+        // A server that says that it is ready means what it answers; one that does not may be loading.
+        FailureCause::Http(_)
+        | FailureCause::StreamCut
+        | FailureCause::ServerError
+        | FailureCause::ErrorAnswer
+            if !is_up =>
+        {
+            passing(model, said)
+        }
+        _ => refused(said.mend),
     }
 }
 

@@ -47,7 +47,11 @@ impl Trial {
         model: &str,
         limit: Duration,
     ) -> Result<(), client::Failure> {
-        self.exchange(url, model, limit).await.result.map(drop)
+        match self.exchange(url, model, limit).await.result {
+            // Only this question's answer was kept back.
+            Err(failure) if failure.cause == FailureCause::Filtered => Ok(()),
+            result => result.map(drop),
+        }
     }
 
     /// [`Trial::send`] with the whole of what came of it.
@@ -105,9 +109,8 @@ impl Trial {
 
 /// Whether a request may have failed only because it asked for few tokens.
 fn may_want_tokens(cause: FailureCause) -> bool {
-    match cause {
-        FailureCause::Http(status) => matches!(status, 400 | 422),
-        FailureCause::Connect | FailureCause::Timeout => false,
-        _ => true,
-    }
+    matches!(
+        cause,
+        FailureCause::Http(400 | 422) | FailureCause::EmptyAnswer
+    )
 }
