@@ -32,11 +32,12 @@ use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::ranks::Ranks;
+use crate::results::{check_writable_directory, criterion_file_name, directory};
 
 pub use run::{Ran, Run, RunError};
 pub use workload::{Workload, WorkloadError};
 
-use args::BenchArgs;
+use args::{BenchArgs, Mode};
 use session::Session;
 
 /// A benchmark target: a name, a workload, and what the process exits with.
@@ -82,6 +83,7 @@ impl Bench {
     ///
     /// Exits with 0 when every point was measured, 1 when a point failed, 2 when nothing could run.
     pub fn run(self) -> ExitCode {
+        crate::stdio::relay();
         if self.of_deployments {
             return deployments::run(self).unwrap_or_else(|error| cannot_run(&*error));
         }
@@ -102,6 +104,7 @@ impl Bench {
         let mut config = Config::load()?;
         (self.configure)(&mut config);
         let prompts = self.workload.prompts(&config)?;
+        check_results(&args, &self.name)?;
         let meeting = match ranks {
             Some(ranks) if args.drives_load() => {
                 Some(ranked::meet(ranks, &self.name, &prompts, &mut config)?)
@@ -113,6 +116,16 @@ impl Bench {
             self.name, prompts, config, args, meeting,
         )))
     }
+}
+
+/// Finds out before the load whether what a bench measures could be written.
+fn check_results(args: &BenchArgs, bench: &str) -> Result<(), String> {
+    if args.mode() != Mode::Bench || !args.drives_load() {
+        return Ok(());
+    }
+    check_writable_directory(&directory().join(criterion_file_name(bench))).map_err(|error| {
+        format!("the results cannot be written, and nothing was measured: {error}")
+    })
 }
 
 fn cannot_run(error: &dyn std::fmt::Display) -> ExitCode {

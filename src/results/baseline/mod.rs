@@ -6,6 +6,7 @@
 
 mod archive;
 mod name;
+mod replacement;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,7 @@ pub use archive::{ArchiveError, Manifest, Unpacked};
 pub use name::{BaselineName, NameError, NoName};
 
 use super::point::RECORDS;
-use super::{PointKey, RecordError, RunRecord, criterion_directory, write_atomically};
+use super::{PointKey, RecordError, RunRecord, criterion_directory};
 
 /// The baselines beneath one of Criterion's output directories.
 #[derive(Clone, Debug)]
@@ -100,6 +101,8 @@ impl Baselines {
 
     /// All of them, by name, and the latest run. No directory, no baseline.
     pub fn all(&self) -> Vec<Baseline> {
+        // Whoever may only read sees what an unfinished replacement has left so far.
+        let _ = replacement::finish_all(&self.criterion);
         let mut points: BTreeMap<BaselineName, Vec<PointKey>> = BTreeMap::new();
         for (point, directory) in self.points() {
             for name in files(&directory).filter_map(|file| record_name(&file)) {
@@ -141,8 +144,7 @@ impl Baselines {
     /// [`BaselineError::Exists`] without `replace`, [`BaselineError::Missing`] where nothing has run.
     pub fn save(&self, name: &BaselineName, replace: bool) -> Result<Baseline, BaselineError> {
         let latest = self.find(&BaselineName::latest())?;
-        self.make_room(name, replace)?;
-        self.install(&latest, name)
+        self.install(&latest, name, replace)
     }
 
     /// Takes in the baseline that [`Baseline::export`] has written to `file`, as `name` or by its own name;
@@ -164,8 +166,7 @@ impl Baselines {
             .tempdir_in(&records);
         let unpacked = Unpacked::read_into(at(&records, directory)?, file)?;
         let name = name.unwrap_or(&unpacked.baseline.name);
-        self.make_room(name, replace)?;
-        self.install(&unpacked.baseline, name)
+        self.install(&unpacked.baseline, name, replace)
     }
 
     /// Gives a baseline another name.
@@ -174,37 +175,35 @@ impl Baselines {
     /// [`BaselineError::Missing`] and [`BaselineError::Exists`].
     pub fn rename(&self, old: &BaselineName, new: &BaselineName) -> Result<(), BaselineError> {
         let baseline = self.find(old)?;
-        self.make_room(new, false)?;
-        self.install(&baseline, new)?;
+        self.install(&baseline, new, false)?;
         baseline.delete()
     }
 
-    /// Copies the files of a baseline here, under `name`; if one fails, none stays.
-    fn install(&self, baseline: &Baseline, name: &BaselineName) -> Result<Baseline, BaselineError> {
-        let installed = Baseline {
+    /// Copies the files of a baseline here, under `name`: all of them, or none. With `replace` they take the
+    /// place of the baseline of that name, which stays as it is until all are there.
+    fn install(
+        &self,
+        baseline: &Baseline,
+        name: &BaselineName,
+        replace: bool,
+    ) -> Result<Baseline, BaselineError> {
+        let old = match (self.find(name), replace) {
+            (Ok(_), false) => return Err(BaselineError::Exists(name.clone())),
+            (Ok(old), true) => old.own_files(),
+            (Err(_), _) => BTreeSet::new(),
+        };
+        let place = |path: &Path, root: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+        let files = baseline.files_as(name).into_iter();
+        let files: Vec<(PathBuf, PathBuf)> = files
+            .map(|(from, to)| (from, place(&to, &baseline.criterion)))
+            .collect();
+        let obsolete = old.iter().map(|path| place(path, &self.criterion));
+        replacement::replace(&self.criterion, &files, obsolete.collect())?;
+        Ok(Baseline {
             criterion: self.criterion.clone(),
             name: name.clone(),
             points: baseline.points.clone(),
-        };
-        for (from, to) in baseline.files_as(name) {
-            let relative = to.strip_prefix(&baseline.criterion).unwrap_or(&to);
-            let to = self.criterion.join(relative);
-            let copied = fs::read(&from).and_then(|bytes| write_atomically(&to, &bytes));
-            if let Err(error) = at(&from, copied) {
-                installed.delete()?;
-                return Err(error);
-            }
-        }
-        Ok(installed)
-    }
-
-    /// Deletes the baseline of this name if it may be replaced.
-    fn make_room(&self, name: &BaselineName, replace: bool) -> Result<(), BaselineError> {
-        match (self.find(name), replace) {
-            (Ok(_), false) => Err(BaselineError::Exists(name.clone())),
-            (Ok(baseline), true) => baseline.delete(),
-            (Err(_), _) => Ok(()),
-        }
+        })
     }
 
     /// Every point that has a directory, and the directory.
@@ -262,6 +261,13 @@ impl Baseline {
             at(&path, fs::remove_file(&path))?;
         }
         Ok(())
+    }
+
+    /// All files that [`Baseline::delete`] removes.
+    fn own_files(&self) -> BTreeSet<PathBuf> {
+        let of_criterion = self.criterion_paths().flat_map(|path| files(&path));
+        let records = self.record_paths().filter(|path| path.is_file());
+        of_criterion.chain(records).collect()
     }
 
     /// Its files, and where each would lie under another name. Records come last: a baseline is there
