@@ -24,6 +24,7 @@ mod record;
 mod results;
 mod run;
 mod session;
+mod supply;
 mod target;
 mod windows;
 mod workload;

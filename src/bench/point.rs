@@ -1,6 +1,5 @@
 //! One benchmark point: a prompt at a concurrency. Its load runs once, whatever metrics are asked of it.
 
-use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use criterion::BenchmarkId;
 use super::args::Mode;
 use super::feed::Feed;
 use super::progress::Progress;
-use super::results::{Measured, Origin, Results, ServersSaid};
+use super::results::{Measured, Origin, Results};
 use super::session::{Ended, Session, Track};
 use super::target::{KeepTexts, Serving};
 use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay};
@@ -20,7 +19,7 @@ use super::workload::NamedPrompt;
 use crate::client::{Client, FailureCause, PayloadTemplate};
 use crate::config::{FixedOutput, Metric};
 use crate::endpoint::{Balance, Endpoints};
-use crate::fixture::{self, Fixture, FixtureError};
+use crate::fixture::{Fixture, FixtureError};
 use crate::load::{Load, Window};
 use crate::measurement::Phase;
 use crate::prompt::PromptSource;
@@ -30,15 +29,12 @@ use crate::safety::SafetyCheck;
 /// Texts per point whose tokens are counted again, to compare with the server's count.
 const TEXTS_COUNTED_AGAIN: u32 = 16;
 
-/// Requests of a turn or a run, as a power of two: further ones would repeat prompts of the next.
-const TURN_BITS: u32 = 18;
-
 /// A prompt at a concurrency.
 pub(super) struct Point<'a> {
     pub session: &'a Session,
     pub prompt: &'a NamedPrompt,
     /// Position among all points of the session, selected or not: prompts are a function of it.
-    pub ordinal: u64,
+    pub ordinal: u32,
     pub concurrency: NonZeroUsize,
 }
 
@@ -58,18 +54,48 @@ impl Point<'_> {
             match &windows {
                 // Neither listing nor loading a baseline calls a benchmark; nothing need be booted.
                 None if !self.session.args.drives_load() => self.bench(track, results, |_, _| 0.0),
-                None => match &self.session.meeting {
-                    None => windows = Some(self.measure(track, progress, results)?),
-                    Some(meeting) => {
-                        let shared = self.lead(meeting, progress, results)?;
-                        self.replay(track, results, &shared);
-                        windows = Some(shared);
-                    }
-                },
+                None => windows = Some(self.drive_load(track, progress, results)?),
                 Some(windows) => self.replay(track, results, windows),
             }
         }
         Ok(())
+    }
+
+    /// Drives the load of the point and gives its windows to the first metric.
+    fn drive_load(
+        &self,
+        track: &mut Track<'_>,
+        progress: &mut Progress,
+        results: &mut Results,
+    ) -> Result<Vec<Window>, Ended> {
+        let windows = match &self.session.meeting {
+            Some(meeting) => self.lead(meeting, progress, results)?,
+            // Criterion wants tok/s of each window at once. A server that has to count them is asked when
+            // the load is over, so it must be over before Criterion begins.
+            None if self.session.fixture()?.counter.asks_a_server() => {
+                self.measure_for_criterion(self.session.fixture()?, progress, results)
+            }
+            None => return Ok(self.measure(track, progress, results)?),
+        };
+        self.replay(track, results, &windows);
+        Ok(windows)
+    }
+
+    /// Drives the load before Criterion begins; the windows are as many as Criterion takes, or none.
+    fn measure_for_criterion(
+        &self,
+        fixture: &Fixture,
+        progress: &mut Progress,
+        results: &mut Results,
+    ) -> Vec<Window> {
+        let samples = self.session.args.sampling().windows;
+        let mut windows = self.run_alone(fixture, 0, progress, results);
+        windows.truncate(samples);
+        match windows.len() < samples {
+            // Criterion would take repeated windows for new ones.
+            true => Vec::new(),
+            false => windows,
+        }
     }
 
     /// Drives the load of the point under Criterion and keeps what came of it.
@@ -82,17 +108,13 @@ impl Point<'_> {
         let (config, args) = (&self.session.config, &self.session.args);
         let fixture = self.session.fixture()?;
         progress.announce(self, &fixture.describe());
-        let started = self
-            .prompt
-            .source(fixture, config)
-            .map_err(|error| error.to_string())
-            .and_then(|source| {
-                let tokens = source.tokens();
-                let share = Share::whole(self.concurrency);
-                let target = self.target(fixture, &fixture.endpoints, source, &share, 0);
-                let target = target.map_err(|e| e.to_string())?;
-                Ok((tokens, self.start(fixture, target, &share)))
-            });
+        let started = self.source(fixture).and_then(|source| {
+            let tokens = source.tokens();
+            let share = Share::whole(self.concurrency);
+            let target = self.target(fixture, &fixture.endpoints, source, &share);
+            let target = target.map_err(|e| e.to_string())?;
+            Ok((tokens, self.start(fixture, target, &share)))
+        });
         let (tokens, load) = match started {
             Ok(started) => started,
             Err(message) => {
@@ -101,15 +123,12 @@ impl Point<'_> {
                 return Ok(Vec::new());
             }
         };
-        let snapshots = RefCell::new(Vec::new());
         let limits = Limits {
             sample_size: args.sample_size(),
             precision: config.precision.filter(|_| args.mode() == Mode::Bench),
             patience: self.patience(),
         };
-        let mut live = Live::new(load, fixture, limits, progress.meter(), || {
-            snapshots.borrow_mut().push(fixture.scrape())
-        });
+        let mut live = Live::new(load, fixture, limits, progress.meter());
         track.group.warm_up_time(args.warm_up());
         track.group.measurement_time(args.measurement());
         let metric = track.metric;
@@ -120,21 +139,17 @@ impl Point<'_> {
             mut windows,
             self_check,
             precision,
-            server_timeline,
+            servers,
         } = live.finish();
         if let Some((wanted, reached)) = config.precision.zip(precision) {
             results.note(&self.name(), &reached.describe(&wanted));
         }
         progress.point_done();
-        let snapshots = snapshots.into_inner();
         let measured = Measured {
             prompt_tokens: tokens,
             endpoints: &fixture.endpoints,
             windows: &windows,
-            servers: ServersSaid {
-                intervals: fixture::intervals(&snapshots),
-                timeline: server_timeline,
-            },
+            servers,
             self_check,
             origin: Origin::Alone,
         };
@@ -189,14 +204,19 @@ impl Point<'_> {
         }
     }
 
-    /// Prepares what a share of the point's load sends to. Each `turn` has prompts of its own.
+    /// The series of the point's prompts. The first point that asks makes those of all points ready.
+    pub(super) fn source(&self, fixture: &Fixture) -> Result<Arc<PromptSource>, String> {
+        self.session.prepare_prompts(fixture);
+        self.prompt.source(fixture, &self.session.config)
+    }
+
+    /// Prepares what a share of the point's load sends to: prompts that no load before has sent.
     pub(super) fn target(
         &self,
         fixture: &Fixture,
         endpoints: &Endpoints,
-        source: PromptSource,
+        source: Arc<PromptSource>,
         share: &Share,
-        turn: u64,
     ) -> Result<Serving, Box<dyn std::error::Error>> {
         let config = &self.session.config;
         let api = self.prompt.kind.api();
@@ -208,10 +228,10 @@ impl Point<'_> {
         let template = PayloadTemplate::new(config, api, endpoints.model(), fixed_output);
         // Deep enough that a whole round can start at once, twice.
         let depth = 2 * share.concurrency.get() + 16;
-        let indices = share.indices((self.ordinal << 32) + (turn << TURN_BITS));
+        let indices = share.of_numbers(self.prompt.supply.numbers(self.ordinal));
         Ok(Serving {
             client: Client::new(fixture.connections.clone(), config, fixture.clock),
-            feed: Feed::start(Arc::new(source), template, indices, depth)?,
+            feed: Feed::start(source, template, indices, depth)?,
             request_id_prefix: self.request_id_prefix(fixture),
             urls: endpoints.iter().map(|e| e.url.api(api)).collect(),
             balance: Balance::new(config.balancing, share.before, endpoints.count()),

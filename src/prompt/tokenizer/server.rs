@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use reqwest::{Client, header::HeaderMap};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -12,6 +13,10 @@ use super::{SpecialTokens, TokenizeError};
 /// Longest wait for one count. Tokenizing takes milliseconds; a server that is busy loading may
 /// take longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Most questions under way at a time: enough that a distant server's answers need not be waited for one
+/// by one, few enough that none is busy with them.
+const AT_A_TIME: usize = 8;
 
 /// How much of a server's error text is shown.
 const MAX_MESSAGE_CHARS: usize = 300;
@@ -87,10 +92,28 @@ impl ServerTokenizer {
     ) -> Result<Answer, TokenizeError> {
         self.runtime
             .block_on(self.ask(text, special))
-            .map_err(|reason| TokenizeError::Server {
-                url: self.url.clone(),
-                reason,
-            })
+            .map_err(|reason| self.error(reason))
+    }
+
+    /// The tokens of several texts, in their order; a few are asked for at a time.
+    pub(super) fn tokenize_each(
+        &self,
+        texts: &[&str],
+        special: SpecialTokens,
+    ) -> Vec<Result<Answer, TokenizeError>> {
+        let each = texts.iter().map(|text| self.ask(text, special));
+        let answers = stream::iter(each).buffered(AT_A_TIME).collect::<Vec<_>>();
+        let answers = self.runtime.block_on(answers).into_iter();
+        answers
+            .map(|answer| answer.map_err(|reason| self.error(reason)))
+            .collect()
+    }
+
+    fn error(&self, reason: String) -> TokenizeError {
+        TokenizeError::Server {
+            url: self.url.clone(),
+            reason,
+        }
     }
 
     async fn ask(&self, text: &str, special: SpecialTokens) -> Result<Answer, String> {
@@ -111,7 +134,11 @@ impl ServerTokenizer {
         let status = response.status();
         let body = response.bytes().await.map_err(describe)?;
         if !status.is_success() {
-            return Err(format!("HTTP {status}{}", quoted(&body)));
+            return Err(match status.as_u16() {
+                // What is said of a key may repeat it.
+                401 | 403 => format!("HTTP {status}; is OPENAI_API_KEY a key of this server?"),
+                _ => format!("HTTP {status}{}", quoted(&body)),
+            });
         }
         let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
             format!("its answer is not {{\"count\": …, \"tokens\": […]}} ({error})")
