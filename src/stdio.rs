@@ -88,16 +88,12 @@ mod unix {
         let Some(relay) = lock().take() else {
             return;
         };
-        let stderr = io::stderr().as_fd().try_clone_to_owned();
-        let original = relay.stderr.as_ref().map(OwnedFd::try_clone);
         if let Err(error) = relay.finish() {
-            if let Ok(stderr) = original.unwrap_or(stderr) {
-                // `eprintln!` would panic where this is closed or full as well.
-                let _ = writeln!(
-                    File::from(stderr),
-                    "error: standard output cannot be written: {error}"
-                );
-            }
+            // It leads again where it led before. `eprintln!` would panic where that is closed or full as well.
+            let _ = writeln!(
+                io::stderr(),
+                "error: standard output cannot be written: {error}"
+            );
             // SAFETY: ends the process; all streams have been passed on.
             unsafe { libc::_exit(CANNOT_PRINT) }
         }

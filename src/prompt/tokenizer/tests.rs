@@ -172,6 +172,33 @@ fn prompts_are_exact_by_the_servers_count_and_need_no_request() {
 }
 
 #[test]
+fn lengths_that_cannot_be_made_exact_without_asking_are_said() {
+    // Every fourth longer text has a token more than its words.
+    let shipped = Arc::new(TokenCounter::shipped().unwrap());
+    let odd = move |Json(body): Json<Value>| async move {
+        let text = body["prompt"].as_str().unwrap();
+        let mut tokens = shipped.token_ids(text, SpecialTokens::Added).unwrap();
+        if tokens.len() < 100 && tokens.len() > 20 && tokens.iter().sum::<u32>() % 4 == 0 {
+            tokens.push(0);
+        }
+        Json(json!({"count": tokens.len(), "tokens": tokens}))
+    };
+    let server = Server::serve(Router::new().route("/tokenize", post(odd)), Arc::default());
+    let counter = Arc::new(TokenCounter::server(server.tokenizer("k")).unwrap());
+    let length = NonZeroUsize::new(50).unwrap();
+    let source = PromptSource::random(length, PrefixCache::Bust, 1, &counter).unwrap();
+    let warning = source.warning().expect("a warning");
+    assert!(warning.contains("of 64 prompts"), "{warning}");
+    assert!(warning.contains("50 to 51"), "{warning}");
+    assert!(warning.contains("TOKENIZER_PATH"), "{warning}");
+    let exact = (0..100).filter(|&i| {
+        let text = source.prompt(i).unwrap().text;
+        counter.count(&text, SpecialTokens::Added).unwrap() == 50
+    });
+    assert!(exact.count() >= 50, "most are");
+}
+
+#[test]
 fn a_server_that_refuses_leads_to_the_shipped_tokenizer_with_the_reason() {
     let server = Server::start(TokenCounter::shipped().unwrap());
     let loaded = server.lookup(&no_env, "bad-secret").load().unwrap();
