@@ -177,7 +177,11 @@ fn lengths_that_cannot_be_made_exact_without_asking_are_said() {
     let shipped = Arc::new(TokenCounter::shipped().unwrap());
     let odd = move |Json(body): Json<Value>| async move {
         let text = body["prompt"].as_str().unwrap();
-        let mut tokens = shipped.token_ids(text, SpecialTokens::Added).unwrap();
+        let special = match body["add_special_tokens"].as_bool() {
+            Some(true) => SpecialTokens::Added,
+            _ => SpecialTokens::None,
+        };
+        let mut tokens = shipped.token_ids(text, special).unwrap();
         if tokens.len() < 100 && tokens.len() > 20 && tokens.iter().sum::<u32>() % 4 == 0 {
             tokens.push(0);
         }
