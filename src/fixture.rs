@@ -286,6 +286,30 @@ impl Fixture {
         u32::try_from(tokens).ok()
     }
 
+    /// Tokens of each of several generated texts; `None` where they cannot be counted. Where the tokenizer is
+    /// a server's, no load may run meanwhile.
+    pub fn count_outputs(&self, texts: &[&str]) -> Vec<Option<u32>> {
+        let asks = self.counter.asks_a_server() && !texts.is_empty();
+        let _spinner = asks.then(|| {
+            let count = texts.len();
+            Spinner::start(&format!(
+                "the load is over; the server's /tokenize counts the output tokens of {count} answer(s)"
+            ))
+        });
+        let mut counts = Vec::with_capacity(texts.len());
+        for texts in texts.chunks(COUNTED_AT_A_TIME) {
+            let ids = self.counter.token_ids_of_each(texts, SpecialTokens::None);
+            let tokens = ids.into_iter().map(|ids| ids.ok()?.len().try_into().ok());
+            counts.extend(tokens);
+            if counts.iter().rev().take(texts.len()).all(Option::is_none) {
+                // The tokenizer is gone: the others would wait for it in vain.
+                break;
+            }
+        }
+        counts.resize(texts.len(), None);
+        counts
+    }
+
     /// `2 endpoints`, and that they are simulated if they are.
     pub fn describe(&self) -> String {
         let count = self.endpoints.count().get();
@@ -327,6 +351,9 @@ fn sides(ab: &[Deployment; 2], endpoints: &Endpoints) -> Result<[Side; 2], Endpo
         side(&ab[1], first..endpoints.count().get())?,
     ])
 }
+
+/// Generated texts that are counted before it is looked whether any could be.
+const COUNTED_AT_A_TIME: usize = 64;
 
 /// A request in flight is a connection; with the embedded engine both of its ends are here.
 const FILES_PER_REQUEST: u64 = 2;

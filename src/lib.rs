@@ -35,6 +35,7 @@ pub mod report;
 pub mod results;
 pub mod safety;
 pub mod simulation;
+pub mod stdio;
 mod terminal;
 pub mod tls;
 pub mod verdict;

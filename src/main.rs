@@ -78,6 +78,7 @@ fn parse() -> Cli {
 }
 
 fn main() -> ExitCode {
+    servemark::stdio::relay();
     let done = match parse().command {
         Command::Check(arguments) => command::check::run(arguments),
         Command::Run(arguments) => command::run::run(*arguments),

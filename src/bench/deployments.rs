@@ -100,6 +100,7 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
     if embedded {
         suit_layouts(&mut config);
     }
+    super::check_results(&args, &bench.name)?;
     config.seed.get_or_insert_with(rand::random);
     let mut prompts = bench.workload.prompts(&config)?;
     if embedded && config.prompt_keys.is_none() && prompts.iter().any(|p| p.key == LAYOUT_PROMPT) {

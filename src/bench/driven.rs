@@ -1,6 +1,7 @@
 //! A point's load driven without Criterion: `servemark run`, a bench's further runs, and two deployments in
 //! turns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -12,7 +13,7 @@ use super::point::Point;
 use super::progress::Progress;
 use super::results::{Measured, Origin, Results, ServersSaid};
 use super::target::Serving;
-use super::windows::{Reached, count_missing_tokens, succeeding_window};
+use super::windows::{Reached, count_missing_tokens, estimate_missing_tokens, succeeding_window};
 use crate::client::FailureCause;
 use crate::endpoint::Endpoints;
 use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler, Scrape, Side};
@@ -20,13 +21,9 @@ use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Window};
 use crate::prompt::PromptSource;
 use crate::ranks::Share;
 
-/// Turns between the prompts of one run and those of the next.
-const TURNS_PER_RUN: u64 = 160;
-
 /// A load whose windows have a success, if the servers give any; it is over when the run is interrupted.
 struct Patient<'a> {
     load: Load<Serving>,
-    fixture: &'a Fixture,
     patience: Duration,
     interrupt: &'a Interrupt,
     meter: &'a Meter,
@@ -38,8 +35,7 @@ impl Rounds for Patient<'_> {
             load: &mut self.load,
             interrupt: self.interrupt,
         };
-        let mut window = succeeding_window(&mut rounds, iterations, self.patience);
-        count_missing_tokens(&mut window.requests, self.fixture);
+        let window = succeeding_window(&mut rounds, iterations, self.patience);
         self.meter.window_done();
         window
     }
@@ -74,15 +70,18 @@ struct Around {
 
 impl Around {
     fn begin(fixture: &Fixture) -> Around {
+        let before = fixture.scrape();
         Around {
-            before: fixture.scrape(),
             watch: Watch::start(fixture.runtime.handle(), LOAD_THREADS),
-            sampler: fixture.sample(),
+            sampler: fixture.sample(&before),
+            before,
         }
     }
 
-    fn end(self, fixture: &Fixture, windows: &[Window]) -> Seen {
+    /// The load, if one still runs, is dropped once the client is no longer watched.
+    fn end<L>(self, fixture: &Fixture, windows: &[Window], load: L) -> Seen {
         let watched = self.watch.stop();
+        drop(load);
         Seen {
             self_check: watched.check(windows),
             servers: ServersSaid {
@@ -99,19 +98,19 @@ struct Seen {
 }
 
 impl Point<'_> {
-    /// Runs the load without Criterion. The first run of a point plans itself; a further one is as long as
-    /// the first.
+    /// Runs the load without Criterion and keeps what came of it; returns its windows. The first run of a
+    /// point plans itself; a further one is as long as the first.
     pub(super) fn run_alone(
         &self,
         fixture: &Fixture,
         run: u32,
         progress: &mut Progress,
         results: &mut Results,
-    ) {
+    ) -> Vec<Window> {
         let plan = results.plan_of(self);
         // What failed in the first run was reported then.
         if run > 0 && plan.is_none() {
-            return;
+            return Vec::new();
         }
         let plan = plan.filter(|_| run > 0);
         let against = match self.session.config.runs.get() {
@@ -122,22 +121,33 @@ impl Point<'_> {
         let meter = progress.meter();
         let started = self.source(fixture).and_then(|source| {
             let tokens = source.tokens();
-            let turn = u64::from(run) * TURNS_PER_RUN;
-            let load = self.patient(fixture, &fixture.endpoints, source, turn, &meter)?;
+            let load = self.patient(fixture, &fixture.endpoints, source, &meter)?;
             Ok((tokens, load))
         });
         let (prompt_tokens, load) = match started {
             Ok(started) => started,
-            Err(message) if run > 0 => return results.cannot_run_again(&self.name(), &message),
             Err(message) => {
-                let cause = FailureCause::Prompt.to_string();
-                return results.add_unmeasured(self, fixture, &cause, message);
+                match run {
+                    0 => {
+                        let cause = FailureCause::Prompt.to_string();
+                        results.add_unmeasured(self, fixture, &cause, message);
+                    }
+                    _ => results.cannot_run_again(&self.name(), &message),
+                }
+                return Vec::new();
             }
         };
-        let (windows, seen) = self.measure_alone(fixture, load, plan, results);
+        let is_planned = plan.is_some();
+        let (mut windows, seen) = self.measure_alone(fixture, load, plan);
+        count_missing_tokens(windows.iter_mut().flat_map(|w| &mut w.requests), fixture);
+        if let (Some(wanted), false) = (&self.session.config.precision, is_planned)
+            && windows.first().is_some_and(has_success)
+        {
+            results.note(&self.name(), &Reached::of(&windows).describe(wanted));
+        }
         progress.point_done();
         let Some(windows) = self.uninterrupted(windows, results) else {
-            return;
+            return Vec::new();
         };
         let windows = match windows.len() {
             // A first run without any success is a point that failed, which its row says.
@@ -145,7 +155,7 @@ impl Point<'_> {
             _ => self.succeeded(windows, results),
         };
         if windows.is_empty() {
-            return;
+            return windows;
         }
         let measured = Measured {
             prompt_tokens,
@@ -156,6 +166,7 @@ impl Point<'_> {
             origin: Origin::Alone,
         };
         results.add(self, fixture, measured);
+        windows
     }
 
     /// Warms the load up, takes its windows and stops it. `plan` is how many windows and the rounds of each,
@@ -165,7 +176,6 @@ impl Point<'_> {
         fixture: &Fixture,
         mut load: Patient<'_>,
         plan: Option<(usize, u64)>,
-        results: &mut Results,
     ) -> (Vec<Window>, Seen) {
         let (sampling, meter) = (self.session.args.sampling(), load.meter);
         meter.show("warm-up");
@@ -183,35 +193,31 @@ impl Point<'_> {
             None => {
                 let rounds = sampling.iterations(&warm_up);
                 let mut windows = sampling.windows(&mut load, rounds);
-                self.extend(&mut windows, &mut load, rounds, results);
+                self.extend(&mut windows, &mut load, rounds);
                 windows
             }
         };
         meter.hide();
-        let seen = around.end(fixture, &windows);
+        let seen = around.end(fixture, &windows, load);
         (windows, seen)
     }
 
     /// Goes on sampling until tok/s is known as well as `PRECISION` asks, if it does.
-    fn extend(
-        &self,
-        windows: &mut Vec<Window>,
-        load: &mut Patient<'_>,
-        rounds: u64,
-        results: &mut Results,
-    ) {
+    fn extend(&self, windows: &mut Vec<Window>, load: &mut Patient<'_>, rounds: u64) {
         let Some(wanted) = &self.session.config.precision else {
             return;
         };
-        let mut reached = Reached::of(windows);
-        while !reached.suffices(wanted)
+        for window in windows.iter_mut() {
+            estimate_missing_tokens(&mut window.requests);
+        }
+        while !Reached::of(windows).suffices(wanted)
             && !load.is_over()
             && windows.last().is_some_and(has_success)
         {
-            windows.push(load.window(rounds));
-            reached = Reached::of(windows);
+            let mut window = load.window(rounds);
+            estimate_missing_tokens(&mut window.requests);
+            windows.push(window);
         }
-        results.note(&self.name(), &reached.describe(wanted));
     }
 
     /// The windows without one that Ctrl-C has cut short, unless it is the only one; `None` where Ctrl-C
@@ -246,17 +252,19 @@ impl Point<'_> {
             after.name
         );
         progress.announce(self, &what);
-        let mut order = StdRng::seed_from_u64(fixture.seed ^ (self.ordinal << 8) ^ u64::from(run));
-        let (mut turns, mut prompt_tokens) = (0, 0);
+        let mut order =
+            StdRng::seed_from_u64(fixture.seed ^ (u64::from(self.ordinal) << 8) ^ u64::from(run));
+        let source = match self.source(fixture) {
+            Ok(source) => source,
+            Err(message) => return results.cannot_run_again(&self.name(), &message),
+        };
+        let prompt_tokens = source.tokens();
         let meter = progress.meter();
         meter.show("measuring");
         let around = Around::begin(fixture);
         let start = |side: usize, _| {
-            let turn = u64::from(run) * TURNS_PER_RUN + turns;
-            turns += 1;
-            let source = self.source(fixture)?;
-            prompt_tokens = source.tokens();
-            self.patient(fixture, &sides[side].endpoints, source, turn, &meter)
+            let source = Arc::clone(&source);
+            self.patient(fixture, &sides[side].endpoints, source, &meter)
         };
         let both = self.session.args.sampling().in_turns(&mut order, start);
         meter.hide();
@@ -264,7 +272,10 @@ impl Point<'_> {
             Ok(both) => both,
             Err(message) => return results.cannot_run_again(&self.name(), &message),
         };
-        let seen = around.end(fixture, &both.concat());
+        let seen = around.end(fixture, &both.concat(), ());
+        let mut both = both;
+        let requests = both.iter_mut().flatten().flat_map(|w| &mut w.requests);
+        count_missing_tokens(requests, fixture);
         progress.point_done();
         let mut both = both.map(|windows| self.succeeded(windows, results));
         // A window without its pair says nothing.
@@ -291,27 +302,20 @@ impl Point<'_> {
         windows
     }
 
-    fn source(&self, fixture: &Fixture) -> Result<PromptSource, String> {
-        let source = self.prompt.source(fixture, &self.session.config);
-        source.map_err(|error| error.to_string())
-    }
-
     fn patient<'a>(
         &'a self,
         fixture: &'a Fixture,
         endpoints: &Endpoints,
-        source: PromptSource,
-        turn: u64,
+        source: Arc<PromptSource>,
         meter: &'a Meter,
     ) -> Result<Patient<'a>, String> {
         let share = Share::whole(self.concurrency);
-        let target = self.target(fixture, endpoints, source, &share, turn);
+        let target = self.target(fixture, endpoints, source, &share);
         let target = target.map_err(|error| error.to_string())?;
         let load = self.start(fixture, target, &share);
         meter.follow(load.gauge());
         Ok(Patient {
             load,
-            fixture,
             patience: self.patience(),
             interrupt: &self.session.interrupt,
             meter,

@@ -26,6 +26,7 @@ mod results;
 mod run;
 mod session;
 mod start;
+mod supply;
 mod target;
 mod windows;
 mod workload;
@@ -34,11 +35,12 @@ use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::ranks::Ranks;
+use crate::results::{check_writable_directory, directory, file_name};
 
 pub use run::{Ran, Run, RunError};
 pub use workload::{Workload, WorkloadError};
 
-use args::BenchArgs;
+use args::{BenchArgs, Mode};
 use session::Session;
 
 /// A benchmark target: a name, a workload, and what the process exits with.
@@ -84,6 +86,7 @@ impl Bench {
     ///
     /// Exits with 0 when every point was measured, 1 when a point failed, 2 when nothing could run.
     pub fn run(self) -> ExitCode {
+        crate::stdio::relay();
         if self.of_deployments {
             return deployments::run(self).unwrap_or_else(|error| cannot_run(&*error));
         }
@@ -105,6 +108,7 @@ impl Bench {
         let mut config = Config::load()?;
         (self.configure)(&mut config);
         let prompts = self.workload.prompts(&config)?;
+        check_results(&args, &self.name)?;
         let meeting = match ranks {
             Some(ranks) if args.drives_load() => {
                 Some(ranked::meet(ranks, &self.name, &prompts, &mut config)?)
@@ -129,6 +133,16 @@ impl Bench {
         let [session] = sessions;
         Ok(Some(session))
     }
+}
+
+/// Finds out before the load whether what a bench measures could be written.
+fn check_results(args: &BenchArgs, bench: &str) -> Result<(), String> {
+    if args.mode() != Mode::Bench || !args.drives_load() {
+        return Ok(());
+    }
+    check_writable_directory(&directory().join(file_name(bench))).map_err(|error| {
+        format!("the results cannot be written, and nothing was measured: {error}")
+    })
 }
 
 fn cannot_run(error: &dyn std::fmt::Display) -> ExitCode {

@@ -72,6 +72,7 @@ impl Point<'_> {
         let measured = self.measure_share(meeting, fixture, &mut sending, began_ns);
         meter.hide();
         let mut requests = sending.requests;
+        self.wait_for_others(meeting, fixture);
         count_missing_tokens(&mut requests, fixture);
         let lag_ns = i128::from(clock_unix_ns + began_ns) - i128::from(at_unix_ns);
         let mut part = Part {
@@ -116,14 +117,14 @@ impl Point<'_> {
         sending.until(from_ns);
         let scrape = || meeting.ranks().leads().then(|| fixture.scrape());
         let before = scrape();
-        let sampler = meeting.ranks().leads().then(|| fixture.sample());
+        let sampler = before.as_ref().map(|before| fixture.sample(before));
         let watch = Watch::start(fixture.runtime.handle(), LOAD_THREADS);
         let first = sending.requests.len();
         sending.until(from_ns + sampling.measurement.as_nanos() as u64);
         // One round more than there are samples, as the first completion only ends the warm-up.
         sending.until_ended(first + (sampling.windows + 1) * sending.concurrency);
         let sharers = Share::count(meeting.ranks(), self.concurrency);
-        let stop_unix_ns = meeting.enough(self.ordinal, sharers, || sending.collect());
+        let stop_unix_ns = meeting.enough(u64::from(self.ordinal), sharers, || sending.collect());
         let watched = watch.stop();
         let requests = first..sending.requests.len();
         let timeline = sampler.map(Sampler::stop).unwrap_or_default();
@@ -138,6 +139,17 @@ impl Point<'_> {
             },
             stop_unix_ns,
         }
+    }
+
+    /// Says that this rank sends nothing more, and waits for the others where it is about to ask a server.
+    fn wait_for_others(&self, meeting: &Meeting, fixture: &Fixture) {
+        let sharers = Share::count(meeting.ranks(), self.concurrency);
+        let sharers = match fixture.counter.asks_a_server() {
+            true => sharers,
+            false => 0,
+        };
+        // A rank that is lost sends nothing more either; whoever needs its part says that it is lost.
+        let _ = meeting.drained(u64::from(self.ordinal), sharers);
     }
 
     /// Writes the record of a part where rank 0 looks for it.
@@ -178,7 +190,7 @@ impl Point<'_> {
         record.part = Some(part.rank.clone());
         let [whole] = whole;
         part.requests = whole.requests;
-        let path = meeting.part(self.ordinal, part.rank.rank);
+        let path = meeting.part(u64::from(self.ordinal), part.rank.rank);
         let json = serde_json::to_vec(&record).map_err(std::io::Error::from)?;
         Ok(results::write_atomically(&path, &json)?)
     }

@@ -1,6 +1,5 @@
 //! One benchmark point: a prompt at a concurrency. Its load runs once, whatever metrics are asked of it.
 
-use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use criterion::BenchmarkId;
 use super::args::Mode;
 use super::feed::Feed;
 use super::progress::Progress;
-use super::results::{Measured, Origin, Results, ServersSaid};
+use super::results::{Measured, Origin, Results};
 use super::session::{Ended, Session, Track};
 use super::target::{KeepTexts, Serving};
 use super::windows::{Given, Limits, Live, PointFailed, REPLAY_PACE, Replay, succeeded};
@@ -21,7 +20,7 @@ use super::workload::NamedPrompt;
 use crate::client::{Client, FailureCause, PayloadTemplate};
 use crate::config::{FixedOutput, Metric};
 use crate::endpoint::{Balance, Endpoints};
-use crate::fixture::{self, Fixture, FixtureError};
+use crate::fixture::{Fixture, FixtureError};
 use crate::load::{Load, Window};
 use crate::measurement::Phase;
 use crate::prompt::PromptSource;
@@ -32,16 +31,13 @@ use crate::safety::SafetyCheck;
 /// Texts per point whose tokens are counted again, to compare with the server's count.
 const TEXTS_COUNTED_AGAIN: u32 = 16;
 
-/// Requests of a turn or a run, as a power of two: further ones would repeat prompts of the next.
-const TURN_BITS: u32 = 18;
-
 /// A prompt at a concurrency.
 #[derive(Clone)]
 pub(super) struct Point<'a> {
     pub session: &'a Session,
     pub prompt: &'a NamedPrompt,
     /// Position among all points of the session, selected or not: prompts are a function of it.
-    pub ordinal: u64,
+    pub ordinal: u32,
     pub concurrency: NonZeroUsize,
 }
 
@@ -77,14 +73,7 @@ impl Point<'_> {
             return Ok(());
         };
         let mut undefined = Vec::new();
-        let windows = match &self.session.meeting {
-            None => self.measure(driver, progress, results, &mut undefined)?,
-            Some(meeting) => {
-                let shared = self.lead(meeting, progress, results)?;
-                undefined.extend(self.replay(driver, results, &shared));
-                shared
-            }
-        };
+        let windows = self.drive_load(driver, progress, results, &mut undefined)?;
         let count = 1 + selected.len();
         for track in selected {
             undefined.extend(self.replay(track, results, &windows));
@@ -94,6 +83,44 @@ impl Point<'_> {
             results.undefined(&self.name(), metric, nothing_else);
         }
         Ok(())
+    }
+
+    /// Drives the load of the point and gives its windows to one metric; it is undefined where that turns out.
+    fn drive_load(
+        &self,
+        track: &mut Track<'_>,
+        progress: &mut Progress,
+        results: &mut Results,
+        undefined: &mut Vec<Metric>,
+    ) -> Result<Vec<Window>, Ended> {
+        let windows = match &self.session.meeting {
+            Some(meeting) => self.lead(meeting, progress, results)?,
+            // Criterion wants tok/s of each window at once. A server that has to count them is asked when
+            // the load is over, so it must be over before Criterion begins.
+            None if self.session.fixture()?.counter.asks_a_server() => {
+                self.measure_for_criterion(self.session.fixture()?, progress, results)
+            }
+            None => return Ok(self.measure(track, progress, results, undefined)?),
+        };
+        undefined.extend(self.replay(track, results, &windows));
+        Ok(windows)
+    }
+
+    /// Drives the load before Criterion begins; the windows are as many as Criterion takes, or none.
+    fn measure_for_criterion(
+        &self,
+        fixture: &Fixture,
+        progress: &mut Progress,
+        results: &mut Results,
+    ) -> Vec<Window> {
+        let samples = self.session.args.sampling().windows;
+        let mut windows = self.run_alone(fixture, 0, progress, results);
+        windows.truncate(samples);
+        match windows.len() < samples {
+            // Criterion would take repeated windows for new ones.
+            true => Vec::new(),
+            false => windows,
+        }
     }
 
     /// Drives the load of the point under Criterion and keeps what came of it. Where the metric is undefined
@@ -108,17 +135,13 @@ impl Point<'_> {
         let (config, args) = (&self.session.config, &self.session.args);
         let fixture = self.session.fixture()?;
         progress.announce(self, &fixture.describe());
-        let started = self
-            .prompt
-            .source(fixture, config)
-            .map_err(|error| error.to_string())
-            .and_then(|source| {
-                let tokens = source.tokens();
-                let share = Share::whole(self.concurrency);
-                let target = self.target(fixture, &fixture.endpoints, source, &share, 0);
-                let target = target.map_err(|e| e.to_string())?;
-                Ok((tokens, self.start(fixture, target, &share)))
-            });
+        let started = self.source(fixture).and_then(|source| {
+            let tokens = source.tokens();
+            let share = Share::whole(self.concurrency);
+            let target = self.target(fixture, &fixture.endpoints, source, &share);
+            let target = target.map_err(|e| e.to_string())?;
+            Ok((tokens, self.start(fixture, target, &share)))
+        });
         let (tokens, load) = match started {
             Ok(started) => started,
             Err(message) => {
@@ -127,16 +150,13 @@ impl Point<'_> {
                 return Ok(Vec::new());
             }
         };
-        let snapshots = RefCell::new(Vec::new());
         let limits = Limits {
             sample_size: args.sample_size(),
             warms_up: args.mode() == Mode::Bench,
             precision: config.precision.filter(|_| args.mode() == Mode::Bench),
             patience: self.patience(),
         };
-        let mut live = Live::new(load, fixture, limits, progress.meter(), || {
-            snapshots.borrow_mut().push(fixture.scrape())
-        });
+        let mut live = Live::new(load, fixture, limits, progress.meter());
         track.group.warm_up_time(args.warm_up());
         track.group.measurement_time(args.measurement());
         let metric = track.metric;
@@ -151,7 +171,7 @@ impl Point<'_> {
             mut windows,
             self_check,
             precision,
-            server_timeline,
+            servers,
             ended_early,
         } = live.finish();
         if ended_early && windows.len() > 1 {
@@ -161,15 +181,11 @@ impl Point<'_> {
             results.note(&self.name(), &reached.describe(&wanted));
         }
         progress.point_done();
-        let snapshots = snapshots.into_inner();
         let measured = Measured {
             prompt_tokens: tokens,
             endpoints: &fixture.endpoints,
             windows: &windows,
-            servers: ServersSaid {
-                intervals: fixture::intervals(&snapshots),
-                timeline: server_timeline,
-            },
+            servers,
             self_check,
             origin: Origin::Alone,
         };
@@ -233,24 +249,29 @@ impl Point<'_> {
         failed
     }
 
-    /// Prepares what a share of the point's load sends to. Each `turn` has prompts of its own.
+    /// The series of the point's prompts. The first point that asks makes those of all points ready.
+    pub(super) fn source(&self, fixture: &Fixture) -> Result<Arc<PromptSource>, String> {
+        self.session.prepare_prompts(fixture);
+        self.prompt.source(fixture, &self.session.config)
+    }
+
+    /// Prepares what a share of the point's load sends to: prompts that no load before has sent.
     pub(super) fn target(
         &self,
         fixture: &Fixture,
         endpoints: &Endpoints,
-        source: PromptSource,
+        source: Arc<PromptSource>,
         share: &Share,
-        turn: u64,
     ) -> Result<Serving, Box<dyn std::error::Error>> {
         let config = &self.session.config;
         let api = self.prompt.kind.api();
         let template = self.template(fixture, endpoints);
         // Deep enough that a whole round can start at once, twice.
         let depth = 2 * share.concurrency.get() + 16;
-        let indices = share.indices((self.ordinal << 32) + (turn << TURN_BITS));
+        let indices = share.of_numbers(self.prompt.supply.numbers(self.ordinal));
         Ok(Serving {
             client: Client::new(fixture.connections.clone(), config, fixture.clock),
-            feed: Feed::start(Arc::new(source), template, indices, depth)?,
+            feed: Feed::start(source, template, indices, depth)?,
             request_id_prefix: self.request_id_prefix(fixture),
             urls: endpoints.iter().map(|e| e.url.api(api)).collect(),
             balance: Balance::new(config.balancing, share.before, endpoints.count()),

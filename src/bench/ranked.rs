@@ -244,17 +244,16 @@ impl Point<'_> {
     fn agree(&self, meeting: &Meeting, fixture: &Fixture) -> Result<Agreed, MeetingError> {
         let share = Share::of(meeting.ranks(), self.concurrency);
         let prepared = share.map(|share| {
-            let source = self.prompt.source(fixture, &self.session.config);
-            let source = source.map_err(|error| error.to_string())?;
+            let source = self.source(fixture)?;
             let tokens = source.tokens();
-            let target = self.target(fixture, &fixture.endpoints, source, &share, 0);
+            let target = self.target(fixture, &fixture.endpoints, source, &share);
             target
                 .map(|target| (share, tokens, target))
                 .map_err(|error| error.to_string())
         });
         let prepared = prepared.transpose();
         let problem = prepared.as_ref().err().map(String::as_str);
-        let start = meeting.start(self.ordinal, problem)?;
+        let start = meeting.start(u64::from(self.ordinal), problem)?;
         Ok(match (start, prepared) {
             (Start::Not(reason), _) | (Start::At(_), Err(reason)) => Agreed::Not(reason),
             (Start::At(_), Ok(None)) => Agreed::Idle,
@@ -280,8 +279,8 @@ impl Point<'_> {
         let mut missing = None;
         for rank in 1..Share::count(meeting.ranks(), self.concurrency) {
             let came = match &missing {
-                None => meeting.wait_for_part(self.ordinal, rank),
-                Some(_) if meeting.part(self.ordinal, rank).exists() => Ok(()),
+                None => meeting.wait_for_part(u64::from(self.ordinal), rank),
+                Some(_) if meeting.part(u64::from(self.ordinal), rank).exists() => Ok(()),
                 Some(_) => continue,
             };
             let part = came.and_then(|()| self.keep_part(meeting, rank, keep));
@@ -306,7 +305,7 @@ impl Point<'_> {
         rank: usize,
         beside: Option<&Path>,
     ) -> Result<RunRecord, MeetingError> {
-        let path = meeting.part(self.ordinal, rank);
+        let path = meeting.part(u64::from(self.ordinal), rank);
         let record = RunRecord::read(&path)?;
         if let Some(beside) = beside {
             let name = format!("{KEPT_PART}{rank}-of-{}.json", meeting.ranks().size());

@@ -19,7 +19,7 @@ use crate::fixture::{Fixture, FixtureError};
 use crate::load::Sampling;
 use crate::ranks::Ranks;
 use crate::report::{self, Row};
-use crate::results::{self, RecordError, RunRecord};
+use crate::results::{self, RunRecord};
 
 /// Name of the benchmark under which a [`Run`] keeps its records.
 const NAME: &str = "run";
@@ -58,9 +58,11 @@ pub struct Ran {
     pub records: Vec<RunRecord>,
     /// The table and the notes, for a person.
     pub figures: String,
-    /// The rows as a CSV file.
-    pub csv: PathBuf,
-    /// Whether every point was measured to its end.
+    /// The rows as a CSV file; `None` where it could not be written.
+    pub csv: Option<PathBuf>,
+    /// What could not be written, and why; the figures are whole all the same.
+    pub unwritten: Vec<String>,
+    /// Whether every point was measured to its end, and all was written.
     pub complete: bool,
 }
 
@@ -89,12 +91,9 @@ pub enum RunError {
     /// It is not clear whether there are ranks.
     #[error("{0}")]
     UnclearRanks(String),
-    /// The CSV file.
-    #[error("the CSV file cannot be written: {0}")]
-    Csv(#[from] csv::Error),
-    /// A record that was just written.
-    #[error(transparent)]
-    Record(#[from] RecordError),
+    /// The directory of the records and of the CSV file.
+    #[error("the results cannot be written, and nothing was measured: {0}")]
+    Unwritable(#[from] std::io::Error),
 }
 
 impl Run {
@@ -134,6 +133,7 @@ impl Run {
         if self.config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
+        results::check_writable_directory(&results::directory().join(NAME))?;
         let session = Session {
             name: NAME.to_owned(),
             run_id: new_run_id(),
@@ -153,7 +153,7 @@ impl Run {
         let [session] = session;
         session.announce_plan();
         let results = run(&session, session.fixture()?);
-        conclude(&session, &results)
+        Ok(conclude(&session, &results))
     }
 }
 
@@ -180,18 +180,28 @@ fn run(session: &Session, fixture: &Fixture) -> Results {
     results
 }
 
-/// Writes the CSV file and gathers what was measured.
-fn conclude(session: &Session, results: &Results) -> Result<Ran, RunError> {
+/// Writes the CSV file and gathers what was measured. Nothing that cannot be written takes the figures away.
+fn conclude(session: &Session, results: &Results) -> Ran {
     let rows = results.rows();
+    let mut unwritten = Vec::new();
     let csv = results::directory()
         .join(NAME)
         .join("performance_metrics.csv");
-    report::write_csv(&csv, &rows)?;
-    Ok(Ran {
-        records: record::written(session, session.record_name())?,
+    let written = report::write_csv(&csv, &rows);
+    if let Err(error) = &written {
+        unwritten.push(format!("the CSV file cannot be written: {error}"));
+    }
+    let records = record::written(session, session.record_name());
+    let records = records.unwrap_or_else(|error| {
+        unwritten.push(error.to_string());
+        Vec::new()
+    });
+    Ran {
+        records,
         figures: results.figures(&rows),
-        complete: !results.failed() && !session.interrupt.came(),
+        complete: !results.failed() && !session.interrupt.came() && unwritten.is_empty(),
         rows,
-        csv,
-    })
+        csv: written.is_ok().then_some(csv),
+        unwritten,
+    }
 }

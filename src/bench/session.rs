@@ -24,6 +24,7 @@ use crate::load::Sampling;
 use crate::measurement::{Phase, ServingMeasurement};
 use crate::ranks::{Meeting, MeetingError};
 use crate::results::{CriterionGroup, DeploymentRecord};
+use crate::terminal::Spinner;
 use once_cell::unsync::OnceCell;
 
 /// Criterion's bootstrap resamples; at ten samples more of them change no figure that is shown.
@@ -282,6 +283,23 @@ impl Session {
         points.filter(Point::is_selected)
     }
 
+    /// Makes the prompts of every point that will run ready, once, so that no load shares its servers with
+    /// the questions that this takes where a server counts tokens.
+    pub fn prepare_prompts(&self, fixture: &Fixture) {
+        let is_due = |point: &Point<'_>| !point.prompt.supply.is_ready();
+        let mut due = self.selected().filter(is_due).peekable();
+        let asks = due.peek().is_some() && fixture.counter.asks_a_server();
+        let _spinner = asks.then(|| {
+            Spinner::start(
+                "preparing prompts: the server's /tokenize counts a few hundred short texts",
+            )
+        });
+        for point in due {
+            // What is wrong with a prompt is said at its points.
+            let _ = point.prompt.source(fixture, &self.config);
+        }
+    }
+
     /// Drives this rank's part of every point; rank 0 reports.
     fn follow(&self, meeting: &Meeting) -> u8 {
         for (done, point) in self.selected().enumerate() {
@@ -308,7 +326,7 @@ impl Session {
         let point = move |(level, concurrency): (usize, &NonZeroUsize)| Point {
             session: self,
             prompt: &self.prompts[at],
-            ordinal: (at * levels.len() + level) as u64,
+            ordinal: (at * levels.len() + level) as u32,
             concurrency: *concurrency,
         };
         levels.iter().enumerate().map(point)

@@ -83,7 +83,10 @@ impl Serving {
                 .map(|prefix| format!("{prefix}{index:x}")),
         };
         let exchange = self.client.send(prepared, events).await;
-        drop(turn);
+        match exchange.result {
+            Ok(_) => drop(turn),
+            Err(_) => turn.fail(),
+        }
         RequestRecord {
             index,
             endpoint,

@@ -4,11 +4,12 @@ use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use super::meter::Meter;
+use super::results::ServersSaid;
 use super::target::Serving;
 use crate::client::{Outcome, RequestRecord};
 use crate::config::{Metric, Precision};
 use crate::endpoint::ServerSample;
-use crate::fixture::{Fixture, LOAD_THREADS, Sampler};
+use crate::fixture::{self, Fixture, LOAD_THREADS, Sampler, Scrape};
 use crate::load::{Load, Rounds, Sampling, SelfCheck, Watch, Watched, Window};
 use crate::measurement::{self, Phase};
 use crate::verdict;
@@ -46,9 +47,10 @@ pub struct Live<'a> {
     /// Set while samples are taken.
     sampler: Option<Sampler>,
     server_timeline: Vec<Vec<ServerSample>>,
+    /// What the servers counted, before the samples and after the load.
+    scrapes: Vec<Vec<Scrape>>,
     precision: Option<Reached>,
     meter: Meter,
-    on_boundary: Box<dyn FnMut() + 'a>,
 }
 
 /// How long a load goes on.
@@ -72,22 +74,19 @@ pub struct Given {
     pub self_check: Option<SelfCheck>,
     /// What became of the precision asked for.
     pub precision: Option<Reached>,
-    /// How busy the servers were meanwhile.
-    pub server_timeline: Vec<Vec<ServerSample>>,
+    /// What the servers said meanwhile.
+    pub servers: ServersSaid,
     /// Whether a window without success ended it before its time.
     pub ended_early: bool,
 }
 
 impl<'a> Live<'a> {
     /// Takes over a load that has just started.
-    ///
-    /// `on_boundary` is called between warm-up and samples, and after the last sample.
     pub fn new(
         load: Load<Serving>,
         fixture: &'a Fixture,
         limits: Limits,
         meter: Meter,
-        on_boundary: impl FnMut() + 'a,
     ) -> Live<'a> {
         meter.follow(load.gauge());
         Live {
@@ -102,9 +101,9 @@ impl<'a> Live<'a> {
             watched: None,
             sampler: None,
             server_timeline: Vec::new(),
+            scrapes: Vec::new(),
             precision: None,
             meter,
-            on_boundary: Box::new(on_boundary),
         }
     }
 
@@ -195,9 +194,10 @@ impl<'a> Live<'a> {
     /// From here on windows are results.
     fn begin_samples(&mut self) {
         self.warm_up = Some(self.windows.len());
-        (self.on_boundary)();
+        let before = self.fixture.scrape();
         self.watch = Some(Watch::start(self.fixture.runtime.handle(), LOAD_THREADS));
-        self.sampler = Some(self.fixture.sample());
+        self.sampler = Some(self.fixture.sample(&before));
+        self.scrapes.push(before);
         if let Some(samples) = self.limits.sample_size {
             self.meter.plan(samples);
         }
@@ -249,7 +249,7 @@ impl<'a> Live<'a> {
             self.server_timeline = sampler.stop();
         }
         if self.load.take().is_some() {
-            (self.on_boundary)();
+            self.scrapes.push(self.fixture.scrape());
         }
     }
 
@@ -269,7 +269,10 @@ impl<'a> Live<'a> {
         Given {
             self_check: self.watched.map(|watched| watched.check(&windows)),
             precision: self.precision,
-            server_timeline: self.server_timeline,
+            servers: ServersSaid {
+                intervals: fixture::intervals(&self.scrapes),
+                timeline: self.server_timeline,
+            },
             ended_early: self.failed == Some(PointFailed::NoSuccess),
             windows,
         }
@@ -342,15 +345,45 @@ pub fn succeeding_window(load: &mut impl Rounds, iterations: u64, patience: Dura
     window
 }
 
-/// Counts the output tokens of requests whose server did not say, now that nothing is being timed.
-pub fn count_missing_tokens(requests: &mut [RequestRecord], fixture: &Fixture) {
+/// Counts the output tokens of requests whose server did not say. Where the tokenizer is a server's, the load
+/// must be over.
+pub fn count_missing_tokens<'r>(
+    requests: impl IntoIterator<Item = &'r mut RequestRecord>,
+    fixture: &Fixture,
+) {
+    let uncounted = Vec::from_iter(requests.into_iter().filter_map(uncounted));
+    let texts = uncounted.iter().map(|uncounted| uncounted.text);
+    let counts = fixture.count_outputs(&Vec::from_iter(texts));
+    for (uncounted, count) in uncounted.into_iter().zip(counts) {
+        *uncounted.count = count;
+    }
+}
+
+/// Lets content events stand for output tokens that can only be counted when the load is over. Good for how
+/// much tok/s varies, and nothing else: [`count_missing_tokens`] replaces it.
+pub fn estimate_missing_tokens(requests: &mut [RequestRecord]) {
     for record in requests {
-        if let Outcome::Completed(completion) = &mut record.outcome
-            && completion.usage_output.is_none()
-            && let Some(text) = &completion.text
-        {
-            completion.counted_output = fixture.count_output(text);
+        if let Some(uncounted) = uncounted(record) {
+            *uncounted.count = u32::try_from(uncounted.events).ok().filter(|n| *n > 0);
         }
+    }
+}
+
+/// An answer whose server did not say how many tokens it has.
+struct Uncounted<'r> {
+    text: &'r str,
+    events: usize,
+    count: &'r mut Option<u32>,
+}
+
+fn uncounted(record: &mut RequestRecord) -> Option<Uncounted<'_>> {
+    match &mut record.outcome {
+        Outcome::Completed(completion) if completion.usage_output.is_none() => Some(Uncounted {
+            text: completion.text.as_deref()?,
+            events: completion.content_ns.len(),
+            count: &mut completion.counted_output,
+        }),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use super::supply::Supply;
 use crate::config::{Api, Config};
 use crate::fixture::Fixture;
 use crate::prompt::{PromptError, PromptSource, Questions, QuestionsError};
@@ -32,6 +34,8 @@ pub(super) struct NamedPrompt {
     /// `1k`, `random-1000`.
     pub key: String,
     pub kind: PromptKind,
+    /// What the requests of its points are given, once it is prepared.
+    pub supply: Supply,
 }
 
 #[derive(Clone, Debug)]
@@ -51,8 +55,20 @@ impl PromptKind {
 }
 
 impl NamedPrompt {
-    /// The series of requests' prompts.
-    pub fn source(&self, fixture: &Fixture, config: &Config) -> Result<PromptSource, PromptError> {
+    /// The series of requests' prompts, or why there is none; made when it is first asked for.
+    pub fn source(&self, fixture: &Fixture, config: &Config) -> Result<Arc<PromptSource>, String> {
+        self.supply.source(|| {
+            let source = self
+                .make(fixture, config)
+                .map_err(|error| error.to_string())?;
+            if let Some(warning) = source.warning() {
+                eprintln!("warning: prompt {}: {warning}", self.key);
+            }
+            Ok(source)
+        })
+    }
+
+    fn make(&self, fixture: &Fixture, config: &Config) -> Result<PromptSource, PromptError> {
         let (policy, seed, counter) = (config.prefix_cache, fixture.seed, &fixture.counter);
         match &self.kind {
             PromptKind::Question(text) => PromptSource::chat(text, policy, seed, counter),
@@ -98,6 +114,7 @@ impl Workload {
                 vec![NamedPrompt {
                     key: format!("random-{length}"),
                     kind: PromptKind::Random(length),
+                    supply: Supply::default(),
                 }]
             }
         };
@@ -112,6 +129,7 @@ fn question(key: &str, text: &str) -> NamedPrompt {
     NamedPrompt {
         key: key.to_owned(),
         kind: PromptKind::Question(text.to_owned()),
+        supply: Supply::default(),
     }
 }
 

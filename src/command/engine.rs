@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -169,7 +168,8 @@ fn announce(engine: &Engine) -> anyhow::Result<()> {
     for url in engine.urls() {
         println!("{url}");
     }
-    std::io::stdout().flush()?;
+    // It is long until the process ends: a full device is said now.
+    servemark::stdio::settle().context("the addresses cannot be printed")?;
     eprintln!("Ready. Ctrl-C ends it.");
     Ok(())
 }

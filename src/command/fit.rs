@@ -5,7 +5,7 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use servemark::engine::Preset;
 use servemark::fit::{self, Observation, Prediction};
-use servemark::results::write_atomically;
+use servemark::results::{check_writable, write_atomically};
 
 const EXAMPLES: &str = "\
 Example: measure a server at six concurrencies and two prompt lengths, fit a preset to half of the points, see how
@@ -49,6 +49,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &arguments.output {
+        check_writable(path).context("--output cannot be written, and nothing was fitted")?;
+    }
     let fitted_on = read(&arguments.records)?;
     let held_out = read(&arguments.hold_out)?;
     let like = like(&arguments, &fitted_on)?;

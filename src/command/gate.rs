@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -62,18 +62,25 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let gate = match hold(&arguments) {
         Ok(gate) => gate,
         Err(error) => {
-            refuse(&arguments, &super::explain(&error))?;
+            let reason = super::explain(&error);
+            let junit = report::junit_refused(&reason);
+            write(&arguments, junit, &report::gate_markdown_refused(&reason));
             return Err(error);
         }
     };
     anstream::print!("{}", report::painted(&report::gate(&gate)));
-    if let Some(path) = &arguments.junit {
-        write_atomically(path, report::junit(&gate)?.as_bytes())?;
-    }
-    if let Some(path) = &arguments.markdown {
-        write_markdown(path, &report::gate_markdown(&gate))?;
-    }
-    Ok(ExitCode::from(gate.outcome().exit_code()))
+    let written = write(
+        &arguments,
+        report::junit(&gate),
+        &report::gate_markdown(&gate),
+    );
+    Ok(ExitCode::from(
+        match (gate.outcome().exit_code(), written) {
+            // Whoever reads the files must not take old ones for this answer.
+            (0, false) => COULD_NOT_WRITE,
+            (code, _) => code,
+        },
+    ))
 }
 
 fn hold(arguments: &Arguments) -> anyhow::Result<Gate> {
@@ -84,15 +91,24 @@ fn hold(arguments: &Arguments) -> anyhow::Result<Gate> {
     gate.context("could not tell: these cannot be compared")
 }
 
-/// Says in the files, too, that there is no answer.
-fn refuse(arguments: &Arguments, reason: &str) -> anyhow::Result<()> {
-    if let Some(path) = &arguments.junit {
-        write_atomically(path, report::junit_refused(reason)?.as_bytes())?;
-    }
-    if let Some(path) = &arguments.markdown {
-        write_markdown(path, &report::gate_markdown_refused(reason))?;
-    }
-    Ok(())
+/// Exit code where the answer is good but a file with it could not be written.
+const COULD_NOT_WRITE: u8 = 2;
+
+/// Writes the files that were asked for and says of each that cannot be written; whether all were. None
+/// keeps another from being written, or the answer from being told.
+fn write(arguments: &Arguments, junit: io::Result<String>, markdown: &str) -> bool {
+    let junit = arguments.junit.as_ref().map(|path| {
+        let written = junit.and_then(|text| write_atomically(path, text.as_bytes()));
+        written.context("--junit cannot be written")
+    });
+    let markdown = arguments.markdown.as_ref().map(|path| {
+        let written = write_markdown(path, markdown);
+        written.context("--markdown cannot be written")
+    });
+    let written = [junit, markdown].into_iter().flatten();
+    let problems = written.filter_map(Result::err);
+    let said = problems.inspect(|problem| eprintln!("error: {}", super::explain(problem)));
+    said.count() == 0
 }
 
 /// A job's summary on GitHub is one file that every step appends to.

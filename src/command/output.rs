@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::ValueEnum;
 use servemark::report::export::{Document, Format};
-use servemark::results::{RunRecord, write_atomically};
+use servemark::results::{RunRecord, check_writable, check_writable_directory, write_atomically};
 
 /// What --format and --output do, for the help of commands.
 pub const FORMATS: &str = "\
@@ -51,6 +51,24 @@ impl Form {
 }
 
 impl Output {
+    /// Finds out whether the figures could be written, before anything is measured.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.output else {
+            return Ok(());
+        };
+        let writable = match self.has_file_per_point(path) {
+            true => check_writable_directory(path),
+            false => check_writable(path),
+        };
+        writable.context("--output cannot be written, and nothing was measured")
+    }
+
+    /// Whether `path` is a directory for a file of each point.
+    fn has_file_per_point(&self, path: &Path) -> bool {
+        let format = self.format.format();
+        format.is_some_and(Format::is_per_point) && !is_json(path)
+    }
+
     /// Writes the points; `table` is their table. Says on stderr which files there are.
     pub fn write(&self, points: &[RunRecord], table: &str) -> anyhow::Result<()> {
         let Some(format) = self.format.format() else {
@@ -69,7 +87,7 @@ impl Output {
                 print!("{}", texts.collect::<String>());
                 Ok(())
             }
-            Some(path) if format.is_per_point() && !is_json(path) => files(path, &documents),
+            Some(path) if self.has_file_per_point(path) => files(path, &documents),
             Some(path) => file(path, &texts.collect::<String>()),
         }
     }

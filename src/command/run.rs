@@ -165,6 +165,7 @@ impl Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load_with(&arguments.flags())?;
+    arguments.output.check()?;
     let run = Run::new(arguments.workload(), config).sampling(arguments.sampling());
     let ran = run.measure()?;
     // From here on stdout: what follows the table must not get into what a program reads.
@@ -173,8 +174,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if output.output.is_some() && output.format != Form::Table {
         anstream::print!("{}", servemark::report::painted(&ran.figures));
     }
-    output.write(&ran.records, &ran.figures)?;
+    let written = output.write(&ran.records, &ran.figures);
+    if written.is_err() && output.output.is_some() && output.format == Form::Table {
+        // What was measured is shown, wherever it was to go.
+        anstream::print!("{}", servemark::report::painted(&ran.figures));
+    }
     say_where(&ran);
+    written?;
     Ok(match ran.complete {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),
@@ -182,7 +188,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn say_where(ran: &Ran) {
-    eprintln!("\nTable as CSV:  {}", ran.csv.display());
+    eprintln!();
+    for problem in &ran.unwritten {
+        eprintln!("error: {problem}");
+    }
+    if let Some(csv) = &ran.csv {
+        eprintln!("Table as CSV:  {}", csv.display());
+    }
     if !ran.records.is_empty() {
         eprintln!("Keep this run: servemark baseline save NAME");
     }

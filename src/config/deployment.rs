@@ -47,6 +47,15 @@ pub struct Launch {
     pub env: Vec<(String, Template)>,
 }
 
+impl Launch {
+    /// Whether its command or variables have the blank `{gpus}`: it then gives the GPUs to the server itself.
+    pub fn uses_gpus(&self) -> bool {
+        let variables = self.env.iter().map(|(_, value)| value);
+        let mut templates = self.command.iter().chain(variables);
+        templates.any(|template| template.has(Blank::Gpus))
+    }
+}
+
 impl Deployment {
     /// Servers that run already.
     pub(super) fn listed(name: String, endpoints: Vec<EndpointUrl>) -> Deployment {

@@ -7,13 +7,15 @@ use crate::endpoint::EndpointError;
 pub enum DeploymentError {
     /// Fewer GPUs than it needs.
     #[error(
-        "deployment {deployment} needs {needed} GPUs, but CUDA_VISIBLE_DEVICES shows {visible}: give it fewer replicas or GPUs, or make more GPUs visible"
+        "deployment {deployment} needs {needed} GPUs, but {variable} shows {visible}: give it fewer replicas or GPUs, make more GPUs visible, or set CUDA_VISIBLE_DEVICES in its env to share them on purpose"
     )]
     TooFewGpus {
         /// The deployment.
         deployment: String,
         /// GPUs of all its replicas.
         needed: usize,
+        /// What limits them.
+        variable: &'static str,
         /// How many there are.
         visible: usize,
     },

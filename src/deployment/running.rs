@@ -2,9 +2,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::gpus::{self, Given};
 use super::ports::{self, Port};
 use super::supervisor::{self, Supervised, lock};
-use super::{DeploymentError, gpus, log};
+use super::{DeploymentError, log};
 use crate::config::{Blanks, Deployment, EndpointUrl, Launch, Servers};
 use crate::endpoint::EndpointError;
 
@@ -20,9 +21,52 @@ pub struct Running {
     deployment: Deployment,
     launch: Launch,
     model: String,
-    gpus: Vec<String>,
+    gpus: Vec<Given>,
     logs: PathBuf,
     replicas: Vec<Replica>,
+}
+
+/// A replica's command line, and the variables that its entry adds.
+struct Filled {
+    words: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Filled {
+    /// What the entry itself sets to choose GPUs. What only a shell would know is left out.
+    fn gpus(&self) -> Vec<(String, String)> {
+        let is_known = |(name, value): &(String, String)| {
+            gpus::VARIABLES.contains(&name.as_str()) && !value.contains(['$', '`'])
+        };
+        let in_words = self.words.iter().flat_map(|word| gpus::set_in(word));
+        let all = self.variables.iter().cloned().chain(in_words);
+        all.filter(is_known).collect()
+    }
+}
+
+/// The GPUs of each replica.
+fn gpus_of(deployment: &Deployment, launch: &Launch) -> Result<Vec<Given>, DeploymentError> {
+    let sets = |(name, _): &(String, _)| gpus::VARIABLES.contains(&name.as_str());
+    // What a blank is filled with does not matter to whether a variable is set.
+    let blanks = Blanks {
+        model: "",
+        port: 0,
+        tp: 1,
+        gpus: "",
+        replica: 0,
+        name: "",
+    };
+    let mut words = launch.command.iter().map(|word| word.fill(&blanks));
+    let request = gpus::Request {
+        deployment: &deployment.name,
+        replicas: launch.replicas.get(),
+        per_replica: deployment.gpus_per_replica.map(|n| n.get() as usize),
+        by_itself: launch.uses_gpus()
+            || launch.env.iter().any(sets)
+            || words.any(|word| !gpus::set_in(&word).is_empty()),
+        wants_numbers: launch.uses_gpus(),
+    };
+    gpus::assign(request, &|name| std::env::var(name).ok())
 }
 
 #[derive(Debug)]
@@ -49,16 +93,15 @@ impl Running {
             return Ok(None);
         };
         let count = launch.replicas.get();
-        let per_replica = deployment.gpus_per_replica.map_or(0, |n| n.get() as usize);
-        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
         let mut running = Running {
-            gpus: gpus::assign(&deployment.name, count, per_replica, visible.as_deref())?,
+            gpus: gpus_of(deployment, launch)?,
             deployment: deployment.clone(),
             launch: launch.clone(),
             model: model.unwrap_or_default().to_owned(),
             logs: logs.to_owned(),
             replicas: Vec::with_capacity(count),
         };
+        running.say_which_gpus();
         let ports = (0..count).map(|_| Port::reserve());
         let ports: Vec<Port> = ports
             .collect::<Result<_, _>>()
@@ -76,27 +119,18 @@ impl Running {
         port: Port,
         starts: u32,
     ) -> Result<Replica, DeploymentError> {
-        let gpus_per_replica = self.deployment.gpus_per_replica;
-        let blanks = Blanks {
-            model: &self.model,
-            port: port.number(),
-            tp: gpus_per_replica.map_or(1, |n| n.get()),
-            gpus: &self.gpus[at],
-            replica: at,
-            name: &self.deployment.name,
-        };
-        let words: Vec<String> = self
-            .launch
-            .command
-            .iter()
-            .map(|w| w.fill(&blanks))
-            .collect();
+        let Filled { words, variables } = self.fill(at, port.number());
         // A command has a first word, or it would not have been read.
         let program = words.first().cloned().unwrap_or_default();
         let mut command = Command::new(&program);
         command.args(words.iter().skip(1));
-        let variables = self.launch.env.iter();
-        command.envs(variables.map(|(name, value)| (name, value.fill(&blanks))));
+        command.envs(
+            self.gpus[at]
+                .variables
+                .iter()
+                .map(|(name, value)| (name, value)),
+        );
+        command.envs(variables);
         let path = log::path(&self.logs, &self.deployment.name, at);
         let file = log::create(&path).map_err(|source| DeploymentError::Log {
             path: path.display().to_string(),
@@ -120,6 +154,51 @@ impl Running {
             port,
             starts,
         })
+    }
+
+    /// The command and the variables of a replica.
+    fn fill(&self, at: usize, port: u16) -> Filled {
+        let blanks = Blanks {
+            model: &self.model,
+            port,
+            tp: self.deployment.gpus_per_replica.map_or(1, |n| n.get()),
+            gpus: &self.gpus[at].numbers,
+            replica: at,
+            name: &self.deployment.name,
+        };
+        let variables = self.launch.env.iter();
+        let variables = variables.map(|(name, value)| (name.clone(), value.fill(&blanks)));
+        Filled {
+            words: self
+                .launch
+                .command
+                .iter()
+                .map(|w| w.fill(&blanks))
+                .collect(),
+            variables: variables.collect(),
+        }
+    }
+
+    /// Says before the boot which GPUs replicas share, or that their number was assumed.
+    fn say_which_gpus(&self) {
+        let name = &self.deployment.name;
+        let replicas = (0..self.launch.replicas.get()).map(|at| self.fill(at, 0).gpus());
+        if let Some(shared) = gpus::shared(&Vec::from_iter(replicas)) {
+            eprintln!(
+                "warning: deployment {name}: {shared}: the figures will be those of servers that share GPUs"
+            );
+        }
+        let [first, _, ..] = &self.gpus[..] else {
+            return;
+        };
+        if self.deployment.gpus_per_replica.is_none() && !first.variables.is_empty() {
+            let each = self.gpus.iter().map(|given| given.numbers.as_str());
+            eprintln!(
+                "note: deployment {name}: gpus_per_replica is not given, so each replica gets one GPU \
+                 (CUDA_VISIBLE_DEVICES: {})",
+                Vec::from_iter(each).join("; ")
+            );
+        }
     }
 
     /// The addresses of the replicas, in their order.

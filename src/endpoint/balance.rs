@@ -1,7 +1,9 @@
 //! Which endpoint gets the next request.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::config::Balancing;
 
@@ -30,7 +32,7 @@ impl Balance {
         match self {
             Balance::RoundRobin(balance) => Turn {
                 endpoint: balance.pick(),
-                outstanding: None,
+                balance: None,
             },
             Balance::LeastOutstanding(balance) => balance.pick(),
         }
@@ -41,7 +43,7 @@ impl Balance {
 #[derive(Debug)]
 pub struct Turn<'a> {
     endpoint: usize,
-    outstanding: Option<&'a AtomicUsize>,
+    balance: Option<&'a LeastOutstanding>,
 }
 
 impl Turn<'_> {
@@ -49,53 +51,111 @@ impl Turn<'_> {
     pub fn endpoint(&self) -> usize {
         self.endpoint
     }
+
+    /// Says that the request has ended, and failed.
+    pub fn fail(mut self) {
+        if let Some(balance) = self.balance.take() {
+            balance.lock().end(self.endpoint, Ended::Failed);
+        }
+    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(outstanding) = self.outstanding {
-            outstanding.fetch_sub(1, Ordering::Relaxed);
+        if let Some(balance) = self.balance {
+            balance.lock().end(self.endpoint, Ended::Well);
         }
     }
 }
 
 /// Takes the endpoint with the fewest requests under way, so that a slow one gets fewer; equals are
 /// taken in turn. Counts this process's requests only.
+///
+/// A server that refuses at once would look idle and get nearly every request. So a request that failed
+/// counts as under way at its endpoint for as long as it would if it had been served at the pace of the
+/// others: until so many further requests have been sent that every endpoint could have got as many as the
+/// busiest had under way. An endpoint at which every request fails thus gets at most an equal share, and one
+/// that has recovered is noticed.
 #[derive(Debug)]
-pub struct LeastOutstanding {
-    outstanding: Box<[AtomicUsize]>,
+pub struct LeastOutstanding(Mutex<Places>);
+
+/// The requests at each endpoint.
+#[derive(Debug)]
+struct Places {
+    under_way: Box<[usize]>,
+    /// Failed ones that still count.
+    held: Box<[usize]>,
+    /// How many requests had been sent when each of them failed, and its endpoint; the oldest first.
+    failures: VecDeque<(u64, usize)>,
+    /// Requests sent so far.
+    sent: u64,
     turns: RoundRobin,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Well,
+    Failed,
 }
 
 impl LeastOutstanding {
     /// Begins with the endpoint that is next after `requests` requests in turn.
     pub fn after(requests: usize, endpoints: NonZeroUsize) -> LeastOutstanding {
-        LeastOutstanding {
-            outstanding: (0..endpoints.get()).map(|_| AtomicUsize::new(0)).collect(),
+        LeastOutstanding(Mutex::new(Places {
+            under_way: vec![0; endpoints.get()].into(),
+            held: vec![0; endpoints.get()].into(),
+            failures: VecDeque::new(),
+            sent: 0,
             turns: RoundRobin::after(requests, endpoints),
-        }
+        }))
     }
 
     /// The endpoint of the next request.
     pub fn pick(&self) -> Turn<'_> {
-        let (count, first) = (self.outstanding.len(), self.turns.pick());
-        loop {
-            let from_first = (0..count).map(|step| (first + step) % count);
-            let loads = from_first.map(|at| (self.outstanding[at].load(Ordering::Relaxed), at));
-            // The first of equals; there is always one.
-            let (load, endpoint) = loads.min_by_key(|(load, _)| *load).unwrap_or((0, first));
-            let outstanding = &self.outstanding[endpoint];
-            // Another thread may have taken this place meanwhile: then look again.
-            if outstanding
-                .compare_exchange(load, load + 1, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-            {
-                return Turn {
-                    endpoint,
-                    outstanding: Some(outstanding),
-                };
-            }
+        Turn {
+            endpoint: self.lock().pick(),
+            balance: Some(self),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn pick(&mut self) -> usize {
+        self.release();
+        let (count, first) = (self.under_way.len(), self.turns.pick());
+        let from_first = (0..count).map(|step| (first + step) % count);
+        // The first of equals, of those without failures if there are any; there is always one.
+        let load = |at: &usize| (self.under_way[*at] + self.held[*at], self.held[*at]);
+        let endpoint = from_first.min_by_key(load).unwrap_or(first);
+        self.under_way[endpoint] += 1;
+        self.sent += 1;
+        endpoint
+    }
+
+    /// Counts failed requests no longer for which the others' pace has made up.
+    fn release(&mut self) {
+        let busiest = self.under_way.iter().copied().max().unwrap_or(0).max(1);
+        let further = (self.under_way.len() * busiest) as u64;
+        while let Some(&(at, endpoint)) = self.failures.front()
+            && self.sent - at >= further
+        {
+            self.failures.pop_front();
+            self.held[endpoint] -= 1;
+        }
+    }
+
+    fn end(&mut self, endpoint: usize, ended: Ended) {
+        if ended == Ended::Failed {
+            self.failures.push_back((self.sent, endpoint));
+            self.held[endpoint] += 1;
+        }
+        self.under_way[endpoint] -= 1;
     }
 }
 
@@ -183,16 +243,75 @@ mod tests {
                 scope.spawn(move || (0..share).for_each(|_| std::mem::forget(balance.pick())));
             }
         });
-        let mut counts = balance
-            .outstanding
-            .iter()
-            .map(|c| c.load(Ordering::Relaxed));
-        let counts: [usize; 3] = std::array::from_fn(|_| counts.next().unwrap());
+        let counts = balance.lock().under_way.clone();
         assert_eq!(counts.iter().sum::<usize>(), 400);
         assert!(
             counts.iter().all(|count| [133, 134].contains(count)),
             "{counts:?}"
         );
+    }
+
+    /// Sends `requests` requests, `concurrency` at a time. Those at endpoints in `refusing` fail at once, the
+    /// others take their turn to end; the requests of each endpoint.
+    fn sent(
+        endpoints: usize,
+        refusing: &[usize],
+        concurrency: usize,
+        requests: usize,
+    ) -> Vec<usize> {
+        let balance = LeastOutstanding::after(0, NonZeroUsize::new(endpoints).unwrap());
+        let mut counts = vec![0; endpoints];
+        let mut under_way = std::collections::VecDeque::new();
+        for _ in 0..requests {
+            if under_way.len() >= concurrency {
+                under_way.pop_front();
+            }
+            let turn = balance.pick();
+            counts[turn.endpoint()] += 1;
+            match refusing.contains(&turn.endpoint()) {
+                true => turn.fail(),
+                false => under_way.push_back(turn),
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn an_endpoint_that_refuses_at_once_gets_no_more_than_an_equal_share() {
+        for (endpoints, refusing) in [(2, &[1][..]), (3, &[0]), (3, &[0, 2]), (8, &[3])] {
+            for concurrency in [1, 2, 7, 32, 1_000] {
+                let counts = sent(endpoints, refusing, concurrency, 30_000);
+                let equal = 30_000 / endpoints;
+                for (at, &count) in counts.iter().enumerate() {
+                    let case = format!("{refusing:?} of {endpoints}, c={concurrency}: {counts:?}");
+                    match refusing.contains(&at) {
+                        true => assert!((1..=equal + 1).contains(&count), "{case}"),
+                        false => assert!(count + 1 >= equal, "{case}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_all_refuse_each_gets_its_turn_and_nothing_piles_up() {
+        let counts = sent(3, &[0, 1, 2], 32, 3_000);
+        assert_eq!(counts, [1_000; 3]);
+        let balance = LeastOutstanding::after(0, NonZeroUsize::new(3).unwrap());
+        (0..10_000).for_each(|_| balance.pick().fail());
+        assert!(balance.lock().failures.len() <= 4);
+    }
+
+    #[test]
+    fn an_endpoint_that_has_recovered_gets_its_share_again() {
+        let balance = LeastOutstanding::after(0, NonZeroUsize::new(2).unwrap());
+        (0..100).for_each(|_| match balance.pick() {
+            turn if turn.endpoint() == 0 => turn.fail(),
+            _served => {}
+        });
+        let mut counts = [0; 2];
+        (0..100).for_each(|_| counts[balance.pick().endpoint()] += 1);
+        assert!(counts[0] >= 45, "{counts:?}");
     }
 
     #[test]

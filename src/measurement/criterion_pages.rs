@@ -173,10 +173,14 @@ fn is_spread_of_values(path: &Path, name: &str) -> bool {
 fn rewrite(path: &Path, change: impl Fn(&str) -> String) -> io::Result<()> {
     let old = fs::read_to_string(path)?;
     let new = change(&old);
-    match new == old {
-        true => Ok(()),
-        false => fs::write(path, new),
+    if new == old {
+        return Ok(());
     }
+    // A full disk must not cost the page that there was.
+    let whole = path.with_extension("reworded");
+    fs::write(&whole, new)
+        .and_then(|()| fs::rename(&whole, path))
+        .inspect_err(|_| drop(fs::remove_file(&whole)))
 }
 
 /// Replaces a phrase whose spaces may be line breaks and indentation in `text`.

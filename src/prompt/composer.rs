@@ -124,47 +124,154 @@ impl Frame {
 
 /// A series of prompts of one exact length: a common start, a unique head, random words, a common
 /// end (each may be empty, the head excepted).
+///
+/// A local tokenizer counts each prompt as it is made. A server's `/tokenize` counts a sample of them before
+/// the load, which shows that every word adds one token wherever it stands; from then on prompts are put
+/// together without a question, as the server is under load.
 #[derive(Debug)]
 pub(super) struct Composer {
     frame: Frame,
     heads: Heads,
     seed: u64,
-    /// Random words that follow the head, as the first prompt needed them.
-    filler: usize,
+    /// Words of a prompt, as the first one needed them: those of its head, then random ones.
+    words: usize,
+    /// What a server's sample has shown; `None` where each prompt is counted.
+    sample: Option<Sample>,
+}
+
+/// Prompts that a server counts before the load.
+const SAMPLE: u64 = 64;
+
+/// How often the number of words is adapted to what most prompts of a sample have.
+const SAMPLES: usize = 3;
+
+/// How long the prompts of a sample are, by a server's count.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    /// Tokens wanted.
+    wanted: usize,
+    /// Of each prompt.
+    counts: Vec<usize>,
+}
+
+impl Sample {
+    fn exact(&self) -> usize {
+        let exact = self.counts.iter().filter(|&&count| count == self.wanted);
+        exact.count()
+    }
+
+    /// The count that most prompts have.
+    fn most_frequent(&self) -> usize {
+        let times = |count: usize| self.counts.iter().filter(|&&other| other == count).count();
+        let counts = self.counts.iter().copied();
+        counts.max_by_key(|&count| times(count)).unwrap_or_default()
+    }
+
+    /// In words, where not all prompts have the length that is wanted.
+    pub(super) fn problem(&self) -> Option<String> {
+        let (exact, all) = (self.exact(), self.counts.len());
+        let least = self.counts.iter().min()?;
+        let most = self.counts.iter().max()?;
+        (exact < all).then(|| {
+            format!(
+                "{exact} of {all} prompts tried have exactly {} tokens by the server's /tokenize, all have \
+                 {least} to {most}: input lengths vary by that much, as no prompt is counted during the \
+                 load. Set TOKENIZER_PATH to the model's tokenizer.json for exact ones",
+                self.wanted
+            )
+        })
+    }
 }
 
 impl Composer {
     /// Prepares the series and makes its first prompt to see that the length can be met.
     pub(super) fn new(frame: Frame, heads: Heads, seed: u64) -> Result<Self, PromptError> {
         let mut composer = Self {
+            words: heads.tokens(),
             frame,
             heads,
             seed,
-            filler: 0,
+            sample: None,
         };
         let (_, words) = composer.draw(0)?;
-        composer.filler = words.saturating_sub(composer.heads.tokens());
+        composer.words = words;
+        if composer.frame.counter.asks_a_server() {
+            composer.try_sample()?;
+        }
         Ok(composer)
     }
 
     /// Prompt `index`.
     pub(super) fn compose(&self, index: u64) -> Result<Prompt, PromptError> {
-        let (text, _) = self.draw(index)?;
+        let text = match self.sample {
+            Some(_) => self.put_together(index),
+            None => self.draw(index)?.0,
+        };
         Ok(Prompt {
             text,
             tokens: self.frame.tokens,
         })
     }
 
+    /// What a server's sample has shown, where it was asked.
+    pub(super) fn sample(&self) -> Option<&Sample> {
+        self.sample.as_ref()
+    }
+
+    /// Lets the server count prompts spread over all indices.
+    fn try_sample(&mut self) -> Result<(), PromptError> {
+        let indices = (0..SAMPLE).map(|n| seeding::mix(self.seed, n) >> 24);
+        let indices: Vec<u64> = indices.collect();
+        let mut best_words = self.words;
+        for _ in 0..SAMPLES {
+            let texts: Vec<String> = indices.iter().map(|&i| self.put_together(i)).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let counter = &self.frame.counter;
+            let counts = counter.token_ids_of_each(&texts, self.frame.special);
+            let counts = counts.into_iter().map(|ids| Ok(ids?.len()));
+            let sample = Sample {
+                wanted: self.frame.tokens,
+                counts: counts.collect::<Result<_, PromptError>>()?,
+            };
+            let (wanted, usual) = (self.frame.tokens, sample.most_frequent());
+            let better = |old: &Sample| sample.exact() > old.exact();
+            if self.sample.as_ref().is_none_or(better) {
+                self.sample = Some(sample);
+                best_words = self.words;
+            }
+            if usual == wanted {
+                break;
+            }
+            // The first prompt was an unusual one.
+            self.words = (self.words + wanted).saturating_sub(usual).max(1);
+        }
+        self.words = best_words;
+        Ok(())
+    }
+
+    /// Prompt `index` as its words make it, not counted.
+    fn put_together(&self, index: u64) -> String {
+        let mut rng = seeding::stream(self.seed, index, FILLER);
+        let mut words = self.first_words(index, 0, &mut rng);
+        words.truncate(self.words);
+        self.frame.text(&words)
+    }
+
     fn draw(&self, index: u64) -> Result<(String, usize), PromptError> {
-        let pool = &self.frame.pool;
         self.frame
             .draw_until_exact(self.seed, index, |draw, mut rng| {
-                // A head whose words do not stay apart in this place gives way to one that only an
-                // index far beyond any run's would have.
-                let mut words = self.heads.words(pool, index ^ (draw << 60));
-                words.extend((0..self.filler).map(|_| pool.draw(false, &mut rng)));
-                words
+                self.first_words(index, draw, &mut rng)
             })
+    }
+
+    /// The head and the random words that a prompt is begun with.
+    fn first_words(&self, index: u64, draw: u64, mut rng: &mut impl Rng) -> Vec<&str> {
+        let pool = &self.frame.pool;
+        // A head whose words do not stay apart in this place gives way to one that only an index far beyond
+        // any run's would have.
+        let mut words = self.heads.words(pool, index ^ (draw << 60));
+        let filler = self.words.saturating_sub(words.len());
+        words.extend((0..filler).map(|_| pool.draw(false, &mut rng)));
+        words
     }
 }

@@ -103,8 +103,9 @@ pub enum PromptError {
 ///   leaving at least one to differ; then follows what `Bust` puts at the start. In a random prompt
 ///   all the rest differs; in a chat prompt the rest of the question follows.
 ///
-/// Where a server counts ([`ServerTokenizer`]), the first construction takes one to two hundred short
-/// requests, each later one a few, and every prompt at least one, on the calling thread.
+/// Where a server counts ([`ServerTokenizer`]), the first construction takes a few hundred short requests,
+/// each later one about a hundred, a few at a time; a prompt takes none, so that a server under load is
+/// asked nothing. [`PromptSource::warning`] says where lengths are not exact for that reason.
 #[derive(Debug)]
 pub struct PromptSource {
     label: String,
@@ -158,8 +159,7 @@ impl PromptSource {
     /// Prompt number `index`.
     ///
     /// # Errors
-    /// If tokens cannot be counted (a server may be gone), or no combination of words that was tried
-    /// for this index has the exact length.
+    /// If no combination of words that was tried for this index has the exact length.
     pub fn prompt(&self, index: u64) -> Result<Prompt, PromptError> {
         match &self.series {
             Series::Same(text) => Ok(Prompt {
@@ -173,6 +173,14 @@ impl PromptSource {
     /// Tokens of every prompt of this source, counted as [`Prompt::tokens`] says.
     pub fn tokens(&self) -> usize {
         self.tokens
+    }
+
+    /// What a user must know of the prompts' lengths, where they are not exact.
+    pub fn warning(&self) -> Option<String> {
+        match &self.series {
+            Series::Same(_) => None,
+            Series::Unique(composer) => composer.sample()?.problem(),
+        }
     }
 
     /// What the prompts are, for reports.

@@ -203,6 +203,30 @@ impl TokenCounter {
         }
     }
 
+    /// The token ids of each of `texts`, in their order. A server is asked for several at a time.
+    pub fn token_ids_of_each(
+        &self,
+        texts: &[&str],
+        special: SpecialTokens,
+    ) -> Vec<Result<Vec<u32>, TokenizeError>> {
+        match &self.encoder {
+            Encoder::Local(_) => texts
+                .iter()
+                .map(|text| self.token_ids(text, special))
+                .collect(),
+            Encoder::Server { server, .. } => server
+                .tokenize_each(texts, special)
+                .into_iter()
+                .map(|answer| answer.map(|answer| answer.tokens))
+                .collect(),
+        }
+    }
+
+    /// Whether counting means requests to a server, which no load must share its server with.
+    pub fn asks_a_server(&self) -> bool {
+        matches!(self.encoder, Encoder::Server { .. })
+    }
+
     fn encode_locally(
         &self,
         tokenizer: &Tokenizer,
@@ -232,6 +256,15 @@ impl TokenCounter {
         match self.encoder {
             Encoder::Local(_) => 4096,
             Encoder::Server { .. } => 64,
+        }
+    }
+
+    /// Candidates that are dropped together where one of them disturbs the others, rather than looking for
+    /// that one: looking takes requests where a server counts.
+    pub(super) fn smallest_batch(&self) -> usize {
+        match self.encoder {
+            Encoder::Local(_) => 1,
+            Encoder::Server { .. } => 12,
         }
     }
 

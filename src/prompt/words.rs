@@ -35,6 +35,11 @@ impl WordPool {
     /// Finds the words for `counter`.
     pub(super) fn build(counter: &TokenCounter) -> Result<Self, PromptError> {
         let mut candidates = candidates(counter.vocabulary());
+        if counter.asks_a_server() {
+            // Not each prompt will be counted. Punctuation and digits join what follows them, such as line
+            // breaks, more often than words of letters do.
+            candidates.retain(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        }
         let anchor = Anchor::find(&candidates, counter)?;
         candidates.retain(|word| *word != anchor.word);
         let mut seen = HashSet::from([anchor.id]);
@@ -190,7 +195,7 @@ impl Anchor {
                 .collect());
         }
         // A candidate swallowed or produced an anchor: narrow down which, and drop it.
-        if batch.len() == 1 {
+        if batch.len() <= counter.smallest_batch() {
             return Ok(Vec::new());
         }
         let (left, right) = batch.split_at(batch.len() / 2);
@@ -210,13 +215,17 @@ impl Anchor {
 /// words is tried, as many as the counter's budget allows.
 fn openers(words: &[String], counter: &TokenCounter) -> Result<Vec<String>, PromptError> {
     let step = words.len().div_ceil(counter.probe_budget()).max(1);
+    let tried: Vec<&str> = words.iter().step_by(step).map(String::as_str).collect();
     let mut seen = HashSet::new();
     let mut openers = Vec::new();
-    for word in words.iter().step_by(step) {
-        if let [id] = counter.token_ids(word, SpecialTokens::None)?[..]
+    for (word, ids) in tried
+        .iter()
+        .zip(counter.token_ids_of_each(&tried, SpecialTokens::None))
+    {
+        if let [id] = ids?[..]
             && seen.insert(id)
         {
-            openers.push(word.clone());
+            openers.push((*word).to_owned());
         }
     }
     Ok(openers)

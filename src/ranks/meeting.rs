@@ -158,6 +158,20 @@ impl Meeting {
         Ok(at_unix_ns)
     }
 
+    /// Says that this rank sends no more requests of a point, and waits until the first `sharers` ranks have
+    /// said so.
+    ///
+    /// # Errors
+    /// [`MeetingError`] if a rank is gone or has given up.
+    pub fn drained(&self, point: u64, sharers: usize) -> Result<(), MeetingError> {
+        let drained = |rank| format!("drained-{point}-{rank}");
+        self.board.post(&drained(self.ranks.rank()), ())?;
+        for rank in 0..sharers {
+            let () = self.wait_for(rank, &drained(rank), "end of a load", &mut || {})?;
+        }
+        Ok(())
+    }
+
     /// Where a rank's part of a point lies once it has written it.
     pub fn part(&self, point: u64, rank: usize) -> PathBuf {
         self.board.path(&format!("part-{point}-{rank}"))

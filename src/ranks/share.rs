@@ -12,9 +12,9 @@ pub(crate) struct Share {
     /// Requests in flight of the ranks before it: where it begins among the endpoints, so that the
     /// first C requests of all ranks together are spread as one process would spread them.
     pub before: usize,
-    /// The first of its requests' indices, counted within the point.
-    first: u64,
-    /// From one of its indices to the next.
+    /// How many of a point's prompts come before its first one.
+    first: usize,
+    /// From one of its prompts to the next.
     step: NonZeroUsize,
 }
 
@@ -37,7 +37,7 @@ impl Share {
         Some(Share {
             concurrency: NonZeroUsize::new(each + usize::from(rank < over))?,
             before: rank * each + rank.min(over),
-            first: rank as u64,
+            first: rank,
             step: NonZeroUsize::new(size)?,
         })
     }
@@ -47,10 +47,13 @@ impl Share {
         ranks.size().min(concurrency.get())
     }
 
-    /// The indices of its requests, in order, of a point whose indices begin at `base`. The ranks take
-    /// them in turn: together they are those that one process would use.
-    pub fn indices(&self, base: u64) -> impl Iterator<Item = u64> + Send + use<> {
-        (base + self.first..).step_by(self.step.get())
+    /// Those of `numbers`, the numbers of a point's prompts, that its requests take. The ranks take them in
+    /// turn: together they are those that one process would use.
+    pub fn of_numbers<N>(&self, numbers: N) -> impl Iterator<Item = u64> + Send + use<N>
+    where
+        N: Iterator<Item = u64> + Send,
+    {
+        numbers.skip(self.first).step_by(self.step.get())
     }
 }
 
@@ -89,10 +92,10 @@ mod tests {
         let base = 3 << 32;
         let shares = (0..4).filter_map(|rank| Share::of(Ranks::of(rank, 4), all));
         let mut indices: Vec<u64> = shares
-            .flat_map(|share| share.indices(base).take(10))
+            .flat_map(|share| share.of_numbers(base..).take(10))
             .collect();
         indices.sort_unstable();
-        let one: Vec<u64> = Share::whole(all).indices(base).take(40).collect();
+        let one: Vec<u64> = Share::whole(all).of_numbers(base..).take(40).collect();
         assert_eq!(indices, one);
     }
 }

@@ -19,4 +19,7 @@ pub(crate) use point::CriterionGroup;
 pub use point::PointKey;
 pub use rank_part::RankPart;
 pub use record::{RecordError, RunRecord, SCHEMA_VERSION, WindowRecord};
-pub use store::{criterion_directory, directory, write_atomically};
+pub(crate) use store::WholeFile;
+pub use store::{
+    check_writable, check_writable_directory, criterion_directory, directory, write_atomically,
+};

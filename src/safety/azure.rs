@@ -105,7 +105,11 @@ impl Azure {
             return Err(SafetyError::Refused {
                 endpoint: self.endpoint.clone(),
                 status: status.as_u16(),
-                message: error_in_body(&body),
+                message: match status.as_u16() {
+                    // What is said of a key may repeat it.
+                    401 | 403 => "the key was refused".to_owned(),
+                    _ => error_in_body(&body),
+                },
                 mend: mend(status.as_u16()),
             });
         }
@@ -214,21 +218,27 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_say_what_to_do_and_never_show_the_key() {
+        let refused = "the key was refused";
         let cases = [
-            (StatusCode::UNAUTHORIZED, "AZURE_CONTENT_SAFETY_KEY"),
-            (StatusCode::TOO_MANY_REQUESTS, "rate limit"),
+            (
+                StatusCode::UNAUTHORIZED,
+                refused,
+                "AZURE_CONTENT_SAFETY_KEY",
+            ),
+            (StatusCode::FORBIDDEN, refused, "AZURE_CONTENT_SAFETY_KEY"),
+            (StatusCode::TOO_MANY_REQUESTS, "slow down", "rate limit"),
         ];
-        for (status, mend) in cases {
-            let (azure, _) = service(move |_| {
-                (
-                    status,
-                    r#"{"error":{"code":"X","message":"no"}}"#.to_owned(),
-                )
-            })
-            .await;
+        for (status, words, mend) in cases {
+            // A service that repeats the key that it does not accept.
+            let said = match words == refused {
+                true => KEY,
+                false => words,
+            };
+            let body = json!({"error": {"code": "X", "message": said}}).to_string();
+            let (azure, _) = service(move |_| (status, body.clone())).await;
             let error = azure.check("text").await.unwrap_err().to_string();
             assert!(
-                error.contains(&format!("HTTP {}: no", status.as_u16())),
+                error.contains(&format!("HTTP {}: {words}", status.as_u16())),
                 "{error}"
             );
             assert!(error.contains(mend), "{error}");

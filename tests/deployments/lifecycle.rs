@@ -174,3 +174,32 @@ fn a_panic_stops_the_servers_and_what_they_have_started() {
     assert!(panicked.is_err());
     assert!(!runs(&argument), "it is stopped");
 }
+
+#[cfg(unix)]
+#[test]
+fn each_replica_sees_gpus_of_its_own_unless_the_entry_chooses_itself() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let show = "echo seen=$CUDA_VISIBLE_DEVICES; sleep 600";
+    let command = json!(["sh", "-c", show, "{port}"]);
+    let text = json!({"DEPLOYMENTS": [
+        {"name": "counted", "replicas": 2, "gpus_per_replica": 2, "command": command},
+        {"name": "uncounted", "replicas": 2, "command": command},
+        {"name": "own", "replicas": 2, "command": command, "env": {"CUDA_VISIBLE_DEVICES": "7"}},
+    ]});
+    let config = Config::from_parts(ConfigSource::BuiltIn, &text.to_string(), &|_| None);
+    let config = config.expect("valid");
+    let expected = [["0,1", "2,3"], ["0", "1"], ["7", "7"]];
+    for (deployment, expected) in config.deployments.iter().zip(expected) {
+        let running = Running::start(deployment, None, directory.path()).expect("started");
+        for (at, gpus) in expected.iter().enumerate() {
+            let log = directory
+                .path()
+                .join(format!("{}-{at}.log", deployment.name));
+            let line = format!("seen={gpus}\n");
+            eventually(&line, || {
+                std::fs::read_to_string(&log).is_ok_and(|text| text == line)
+            });
+        }
+        drop(running);
+    }
+}

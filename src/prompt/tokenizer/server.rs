@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use reqwest::{Client, header::HeaderMap};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -17,6 +18,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest to wait for the first count, which tells whether the server counts at all.
 pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Most questions under way at a time: enough that a distant server's answers need not be waited for one
+/// by one, few enough that none is busy with them.
+const AT_A_TIME: usize = 8;
 
 /// Asks a server to tokenize.
 ///
@@ -96,10 +101,28 @@ impl ServerTokenizer {
     ) -> Result<Answer, TokenizeError> {
         self.runtime
             .block_on(self.ask(text, special))
-            .map_err(|reason| TokenizeError::Server {
-                url: self.shown_url(),
-                reason,
-            })
+            .map_err(|reason| self.error(reason))
+    }
+
+    /// The tokens of several texts, in their order; a few are asked for at a time.
+    pub(super) fn tokenize_each(
+        &self,
+        texts: &[&str],
+        special: SpecialTokens,
+    ) -> Vec<Result<Answer, TokenizeError>> {
+        let each = texts.iter().map(|text| self.ask(text, special));
+        let answers = stream::iter(each).buffered(AT_A_TIME).collect::<Vec<_>>();
+        let answers = self.runtime.block_on(answers).into_iter();
+        answers
+            .map(|answer| answer.map_err(|reason| self.error(reason)))
+            .collect()
+    }
+
+    fn error(&self, reason: String) -> TokenizeError {
+        TokenizeError::Server {
+            url: self.shown_url(),
+            reason,
+        }
     }
 
     async fn ask(&self, text: &str, special: SpecialTokens) -> Result<Answer, String> {

@@ -11,6 +11,9 @@ const STYLE: &str = include_str!("style.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
+/// How the title of every page ends, by which a page is known as one of a report.
+pub(super) const TITLE_END: &str = " · servemark";
+
 /// A page without its frame.
 pub(super) struct Body {
     pub page: Page,
@@ -47,7 +50,7 @@ impl Frame {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
-                    title { (title) " · servemark" }
+                    title { (title) (TITLE_END) }
                     style { (PreEscaped(STYLE)) }
                 }
                 body {

@@ -6,6 +6,7 @@
 
 mod comparison;
 mod facts;
+mod folder;
 mod frame;
 mod links;
 mod overview;
@@ -24,33 +25,33 @@ use std::path::{Path, PathBuf};
 
 pub use source::ReportSource;
 
+use folder::Folder;
 use frame::{Body, Frame};
-use links::{Form, PAGES, Page};
+use links::{Form, Page};
 use view::View;
 
-use crate::results::{RunRecord, write_atomically};
+use crate::results::RunRecord;
 
-/// Writes the pages into `directory` and returns the overview's path. Pages there of points that are no
-/// longer are removed.
+/// Writes the pages into `directory` and returns the overview's path. Pages that an earlier report wrote
+/// there, of points that are no longer, are removed; nothing else is.
 ///
 /// `criterion` is Criterion's own page, relative to `directory`, if the report shall link to it.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// When a file cannot be written, or one is in the way that is no page of a report: then nothing is written.
 pub fn write_pages(
     source: &ReportSource,
     directory: &Path,
     criterion: Option<&str>,
 ) -> io::Result<PathBuf> {
     let (frame, bodies) = render(source, Form::Folder, criterion);
-    let mut written = BTreeSet::new();
-    for body in bodies {
-        let path = directory.join(body.page.path());
-        let document = frame.document(std::slice::from_ref(&body));
-        write_atomically(&path, document.as_bytes())?;
-        written.insert(path);
+    let pages = bodies.iter().map(|body| body.page.path());
+    let folder = Folder::open(directory, pages.collect())?;
+    for body in &bodies {
+        let document = frame.document(std::slice::from_ref(body));
+        folder.write(&body.page.path(), &document)?;
     }
-    remove_others(&directory.join(PAGES), &written)?;
+    folder.close()?;
     Ok(directory.join(Page::Overview.path()))
 }
 
@@ -85,23 +86,4 @@ fn render(source: &ReportSource, form: Form, criterion: Option<&str>) -> (Frame,
     bodies.extend(trend::body(&view));
     bodies.extend(point::bodies(&view));
     (frame, bodies)
-}
-
-/// Removes the pages below `directory` that were not written now.
-fn remove_others(directory: &Path, written: &BTreeSet<PathBuf>) -> io::Result<()> {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return Ok(());
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let is_page = path
-            .extension()
-            .is_some_and(|extension| extension == "html");
-        if path.is_dir() {
-            remove_others(&path, written)?;
-        } else if is_page && !written.contains(&path) {
-            std::fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
 }

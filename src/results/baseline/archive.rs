@@ -10,10 +10,10 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 
 use super::{Baseline, BaselineError, BaselineName, Baselines, at, servers};
-use crate::results::RunRecord;
+use crate::results::{RunRecord, WholeFile};
 
 /// What an exported file says of itself, in `servemark-baseline.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,9 +88,7 @@ impl Baseline {
         files: &[(PathBuf, PathBuf)],
         file: &Path,
     ) -> io::Result<()> {
-        let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
-        let temporary = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
-        let gzip = GzEncoder::new(temporary, Compression::default());
+        let gzip = GzEncoder::new(WholeFile::create(file)?, Compression::default());
         let mut tar = tar::Builder::new(gzip);
         append(
             &mut tar,
@@ -101,9 +99,7 @@ impl Baseline {
             let name = to.strip_prefix(&self.criterion).unwrap_or(to);
             append(&mut tar, name, &fs::read(from)?)?;
         }
-        let temporary = tar.into_inner()?.finish()?;
-        temporary.persist(file).map_err(|error| error.error)?;
-        Ok(())
+        tar.into_inner()?.finish()?.commit()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Baseline, BaselineError, BaselineName, Baselines, files, record_name};
+use super::{Baseline, BaselineError, BaselineName, Baselines, files, record_name, replacement};
 use crate::results::{PointKey, file_name};
 
 impl Baselines {
@@ -63,6 +63,8 @@ impl Baselines {
 
     /// Where records of each name lie, whichever run wrote them.
     pub(super) fn stored(&self) -> BTreeMap<BaselineName, Vec<PointKey>> {
+        // Whoever may only read sees what an unfinished replacement has left so far.
+        let _ = replacement::finish_all(&self.criterion);
         let mut places: BTreeMap<BaselineName, Vec<PointKey>> = BTreeMap::new();
         for (point, directory) in self.points() {
             for name in files(&directory).filter_map(|file| record_name(&file)) {
@@ -83,12 +85,20 @@ impl Baselines {
     /// All files of this name, whichever run wrote them; `None` where there is none.
     pub(super) fn files_of(&self, name: &BaselineName) -> Option<Baseline> {
         Some(Baseline {
+            points: self.stored().remove(name)?,
+            ..self.nothing_of(name)
+        })
+    }
+
+    /// A baseline of this name without any point.
+    pub(super) fn nothing_of(&self, name: &BaselineName) -> Baseline {
+        Baseline {
             criterion: self.criterion.clone(),
             name: name.clone(),
-            points: self.stored().remove(name)?,
+            points: Vec::new(),
             missing: Vec::new(),
             runs: Vec::new(),
-        })
+        }
     }
 
     /// Takes a bench out of a baseline, with what older runs have left of it: it is about to be measured

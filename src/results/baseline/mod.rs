@@ -8,6 +8,7 @@ mod archive;
 mod last_runs;
 mod lookup;
 mod name;
+mod replacement;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +21,7 @@ pub use name::{BaselineName, NameError, NoName};
 
 use super::last_run::LastRun;
 use super::point::RECORDS;
-use super::{PointKey, RecordError, RunRecord, criterion_directory, file_name, write_atomically};
+use super::{PointKey, RecordError, RunRecord, criterion_directory, file_name};
 
 /// The baselines beneath one of Criterion's output directories.
 #[derive(Clone, Debug)]
@@ -121,8 +122,7 @@ impl Baselines {
     /// [`BaselineError::Exists`] without `replace`, [`BaselineError::Missing`] where nothing has run.
     pub fn save(&self, name: &BaselineName, replace: bool) -> Result<Baseline, BaselineError> {
         let latest = self.find(&BaselineName::latest())?;
-        self.make_room(name, replace)?;
-        self.install(&latest, name)
+        self.install(&latest, name, replace)
     }
 
     /// Takes in the baseline that [`Baseline::export`] has written to `file`, as `name` or by its own name;
@@ -144,8 +144,7 @@ impl Baselines {
             .tempdir_in(&records);
         let unpacked = Unpacked::read_into(at(&records, directory)?, file)?;
         let name = name.unwrap_or(&unpacked.baseline.name);
-        self.make_room(name, replace)?;
-        self.install(&unpacked.baseline, name)
+        self.install(&unpacked.baseline, name, replace)
     }
 
     /// Gives a baseline another name.
@@ -154,8 +153,7 @@ impl Baselines {
     /// [`BaselineError::Missing`] and [`BaselineError::Exists`].
     pub fn rename(&self, old: &BaselineName, new: &BaselineName) -> Result<(), BaselineError> {
         let baseline = self.find(old)?;
-        self.make_room(new, false)?;
-        self.install(&baseline, new)?;
+        self.install(&baseline, new, false)?;
         self.delete(old)?;
         Ok(())
     }
@@ -176,36 +174,34 @@ impl Baselines {
         }
     }
 
-    /// Copies the files of a baseline here, under `name`; if one fails, none stays.
-    fn install(&self, baseline: &Baseline, name: &BaselineName) -> Result<Baseline, BaselineError> {
-        let installed = Baseline {
+    /// Copies the files of a baseline here, under `name`: all of them, or none. With `replace` they take the
+    /// place of the baseline of that name, which stays as it is until all are there.
+    fn install(
+        &self,
+        baseline: &Baseline,
+        name: &BaselineName,
+        replace: bool,
+    ) -> Result<Baseline, BaselineError> {
+        let old = match (self.files_of(name), replace) {
+            (Some(_), false) => return Err(BaselineError::Exists(name.clone())),
+            (Some(old), true) => old.own_files(),
+            // Perhaps a run was saved under the name, and measured nothing.
+            (None, _) => self.nothing_of(name).own_files(),
+        };
+        let place = |path: &Path, root: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+        let files = baseline.files_as(name).into_iter();
+        let files: Vec<(PathBuf, PathBuf)> = files
+            .map(|(from, to)| (from, place(&to, &baseline.criterion)))
+            .collect();
+        let obsolete = old.iter().map(|path| place(path, &self.criterion));
+        replacement::replace(&self.criterion, &files, obsolete.collect())?;
+        Ok(Baseline {
             criterion: self.criterion.clone(),
             name: name.clone(),
             points: baseline.points.clone(),
             missing: baseline.missing.clone(),
             runs: Vec::new(),
-        };
-        // Of a run that was saved under the name, and measured nothing.
-        installed.forget_runs()?;
-        for (from, to) in baseline.files_as(name) {
-            let relative = to.strip_prefix(&baseline.criterion).unwrap_or(&to);
-            let to = self.criterion.join(relative);
-            let copied = fs::read(&from).and_then(|bytes| write_atomically(&to, &bytes));
-            if let Err(error) = at(&from, copied) {
-                installed.delete()?;
-                return Err(error);
-            }
-        }
-        Ok(installed)
-    }
-
-    /// Deletes the baseline of this name if it may be replaced.
-    fn make_room(&self, name: &BaselineName, replace: bool) -> Result<(), BaselineError> {
-        match (self.files_of(name), replace) {
-            (Some(_), false) => Err(BaselineError::Exists(name.clone())),
-            (Some(baseline), true) => baseline.delete(),
-            (None, _) => Ok(()),
-        }
+        })
     }
 
     /// Every point that has a directory, and the directory.
@@ -259,16 +255,22 @@ impl Baseline {
 
     /// Removes what is known of its last runs.
     fn forget_runs(&self) -> Result<(), BaselineError> {
-        for bench in &Baselines::beneath(&self.criterion).benches() {
-            let path = self
-                .criterion
-                .join(LastRun::path(bench, self.name.as_str()));
+        for path in self.run_paths() {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => at(&path, Err(error))?,
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Where it stands what its last runs set out to measure.
+    fn run_paths(&self) -> impl Iterator<Item = PathBuf> {
+        let benches = Baselines::beneath(&self.criterion).benches().into_iter();
+        benches.map(|bench| {
+            let path = LastRun::path(&bench, self.name.as_str());
+            self.criterion.join(path)
+        })
     }
 
     fn delete_files(&self) -> Result<(), BaselineError> {
@@ -292,6 +294,15 @@ impl Baseline {
         let modified = modified.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default());
         // Some file systems keep whole seconds.
         began.is_some_and(|began| modified.is_ok_and(|at| at.as_secs_f64() + 2.0 < began))
+    }
+
+    /// All files that [`Baseline::delete`] removes.
+    fn own_files(&self) -> BTreeSet<PathBuf> {
+        let of_criterion = self.criterion_paths().flat_map(|path| files(&path));
+        let records = self.record_paths();
+        let plans = self.run_paths();
+        let single = records.chain(plans).filter(|path| path.is_file());
+        of_criterion.chain(single).collect()
     }
 
     /// Its files, and where each would lie under another name. Records come last: a baseline is there

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use flate2::Compression;
@@ -151,4 +152,121 @@ fn what_cannot_be_brought_whole_is_taken_back() {
     fs::create_dir_all(directory.path().join(RECORD)).expect("made");
     assert!(baselines.import(&file, None, false).is_err());
     assert!(!directory.path().join(sample).exists());
+}
+
+/// Baselines with a `v1` that has a record and, of Criterion, the four files of two metrics.
+fn with_old_v1() -> (tempfile::TempDir, Baselines) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let put = |path: &str, bytes: &[u8]| {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, bytes).expect("written");
+    };
+    put(RECORD, &recorded());
+    for metric in ["rps", "ttft"] {
+        for file in CRITERION_FILES {
+            put(
+                &format!("chat_throughput_100_{metric}/c=8/v1/{file}"),
+                b"\"old\"",
+            );
+        }
+    }
+    let baselines = Baselines::beneath(directory.path());
+    (directory, baselines)
+}
+
+/// Every file below, with its content.
+fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for path in entries(directory) {
+        match path.is_dir() {
+            true => found.extend(snapshot(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).expect("readable"))),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_baseline_is_replaced_whole_and_nothing_of_the_old_one_stays() {
+    let (directory, baselines) = with_old_v1();
+    let record = recorded();
+    let sample = "chat_throughput_100_rps/c=8/v1/sample.json";
+    let outside = tempfile::tempdir().expect("a directory");
+    let new: [(&str, &[u8]); 2] = [(RECORD, &record), (sample, b"\"new\"")];
+    let file = exported(outside.path(), |_| {}, &new);
+    let error = baselines.import(&file, None, false).expect_err("it exists");
+    assert!(matches!(error, BaselineError::Exists(_)), "{error}");
+    baselines.import(&file, None, true).expect("replaced");
+    let expected = new.map(|(path, bytes)| (directory.path().join(path), bytes.to_vec()));
+    assert_eq!(snapshot(directory.path()), BTreeMap::from(expected));
+    assert!(
+        !directory
+            .path()
+            .join("chat_throughput_100_ttft/c=8/v1")
+            .exists()
+    );
+}
+
+#[test]
+fn the_old_baseline_stays_whole_where_the_new_one_cannot_be_brought() {
+    let (directory, baselines) = with_old_v1();
+    let before = snapshot(directory.path());
+    let record = recorded();
+    let outside = tempfile::tempdir().expect("a directory");
+    let sample = "chat_throughput_100_e2el/c=8/v1/sample.json";
+    let file = exported(
+        outside.path(),
+        |_| {},
+        &[(RECORD, &record), (sample, b"\"new\"")],
+    );
+    // A file where a directory is needed, as a disk without space would have it: late, after others.
+    fs::write(directory.path().join("chat_throughput_100_e2el"), "").expect("written");
+    assert!(baselines.import(&file, None, true).is_err());
+    fs::remove_file(directory.path().join("chat_throughput_100_e2el")).expect("removed");
+    assert_eq!(snapshot(directory.path()), before);
+}
+
+#[test]
+fn a_replacement_that_was_broken_off_is_finished_by_the_next_that_looks() {
+    let (directory, baselines) = with_old_v1();
+    let record = recorded();
+    let decided = directory.path().join("servemark/.decided-1");
+    let waiting = decided.join("new").join(RECORD);
+    fs::create_dir_all(waiting.parent().expect("a parent")).expect("made");
+    fs::write(&waiting, [&record[..], b" "].concat()).expect("written");
+    let obsolete = CRITERION_FILES.map(|f| format!("chat_throughput_100_ttft/c=8/v1/{f}"));
+    let list = serde_json::to_vec(&obsolete).expect("JSON");
+    fs::write(decided.join("obsolete.json"), list).expect("written");
+
+    let found = baselines.find(&name("v1")).expect("the baseline");
+    assert_eq!(
+        found.criterion_paths().count(),
+        1,
+        "the obsolete one is gone"
+    );
+    let now = fs::read(directory.path().join(RECORD)).expect("readable");
+    assert_eq!(now.len(), record.len() + 1, "the new record");
+    assert!(!decided.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_exported_file_may_be_read_by_whom_the_umask_lets() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_directory, baselines) = with_old_v1();
+    let outside = tempfile::tempdir().expect("a directory");
+    let [file, ordinary] = ["v1.tar.gz", "ordinary"].map(|name| outside.path().join(name));
+    let baseline = baselines.find(&name("v1")).expect("the baseline");
+    baseline.export(&name("v1"), &file).expect("exported");
+    fs::write(&ordinary, "").expect("written");
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode();
+    assert_eq!(mode(&file), mode(&ordinary));
+
+    let imported = baselines
+        .import(&file, Some(&name("v2")), false)
+        .expect("sound");
+    for (path, _) in imported.files_as(&name("v2")) {
+        assert_eq!(mode(&path), mode(&ordinary), "{}", path.display());
+    }
 }
