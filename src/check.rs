@@ -9,7 +9,7 @@ use crate::client::{Connections, FailureCause, HttpClientError, http_client};
 use crate::config::{Api, Config, EndpointUrl};
 use crate::endpoint::{Http, Probe, QUESTION, Trial, probe, ready};
 use crate::fixture::{FixtureError, embedded};
-use crate::metrics::latency;
+use crate::metrics::{Asked, Contradiction, contradictions, latency};
 use crate::prompt::{
     Loaded, PROBE_LIMIT, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError,
     TokenizerLookup, TokenizerSource,
@@ -35,6 +35,8 @@ struct Findings {
     model: Result<String, String>,
     tokenizer: Result<String, String>,
     request: Result<String, String>,
+    /// What the request's answer contradicts.
+    contradictions: Vec<Contradiction>,
 }
 
 impl Findings {
@@ -73,7 +75,11 @@ impl std::fmt::Display for Report {
                 Ok(text) => text.clone(),
                 Err(_) => "✗".to_owned(),
             });
-            let ready = if findings.is_ready() { "yes" } else { "NO" };
+            let ready = match (findings.is_ready(), findings.contradictions.is_empty()) {
+                (true, true) => "yes",
+                (true, false) => "yes, but see below",
+                (false, _) => "NO",
+            };
             let row = std::iter::once(findings.url.clone()).chain(cells);
             table.add_row(row.chain([ready.to_owned()]));
         }
@@ -84,12 +90,19 @@ impl std::fmt::Display for Report {
                     writeln!(f, "- {}: {name}: {reason}", findings.url)?;
                 }
             }
+            for contradiction in &findings.contradictions {
+                let detail = &contradiction.detail;
+                writeln!(f, "- {}: streamed request: {detail}", findings.url)?;
+            }
         }
         self.warnings
             .iter()
             .try_for_each(|warning| writeln!(f, "- {warning}"))
     }
 }
+
+/// What a request showed, and what its answer contradicts.
+type Answered = (String, Vec<Contradiction>);
 
 /// Everything that probing one endpoint needs.
 struct Checker<'a> {
@@ -158,6 +171,7 @@ impl Checker<'_> {
                 model: unasked(),
                 tokenizer: unasked(),
                 request: unasked(),
+                contradictions: Vec::new(),
             };
         }
         let probe = self.runtime.block_on(probe(&self.asking, url));
@@ -171,6 +185,10 @@ impl Checker<'_> {
             Err(_) => Err("not sent, as there is no model to ask for".to_owned()),
         };
         let answered = request.is_ok();
+        let (request, contradictions) = match request {
+            Ok((shown, contradictions)) => (Ok(shown), contradictions),
+            Err(reason) => (Err(reason), Vec::new()),
+        };
         Findings {
             url: url.to_string(),
             health: match health {
@@ -188,6 +206,7 @@ impl Checker<'_> {
                 Err(error) => Err(error.to_string()),
             },
             request,
+            contradictions,
         }
     }
 
@@ -234,7 +253,7 @@ impl Checker<'_> {
     }
 
     /// One short request through chat completions, or completions for a model that does not chat.
-    fn request(&self, url: &EndpointUrl, model: &str) -> Result<String, String> {
+    fn request(&self, url: &EndpointUrl, model: &str) -> Result<Answered, String> {
         match self.send(url, Api::ChatCompletions, model) {
             // vLLM answers 400 for a model without a chat template.
             Err((FailureCause::Http(400 | 404 | 405), chat)) => self
@@ -249,7 +268,7 @@ impl Checker<'_> {
         url: &EndpointUrl,
         api: Api,
         model: &str,
-    ) -> Result<String, (FailureCause, String)> {
+    ) -> Result<Answered, (FailureCause, String)> {
         let config = Config {
             stream: true,
             ..self.config.clone()
@@ -271,10 +290,15 @@ impl Checker<'_> {
             .map_or("no text".to_owned(), |ns| {
                 format!("TTFT {:.0} ms", ns / 1e6)
             });
-        Ok(match completion.usage_output {
+        let shown = match completion.usage_output {
             Some(tokens) => format!("{api}: {tokens} tokens, {ttft}, usage sent"),
             None => format!("{api}: {ttft}, NO usage: tokens will be counted by tokenizer"),
-        })
+        };
+        let asked = Asked {
+            streamed: true,
+            ..Asked::default()
+        };
+        Ok((shown, contradictions(&[&completion], &asked)))
     }
 }
 

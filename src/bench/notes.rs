@@ -5,6 +5,7 @@ use super::record;
 use crate::endpoint::MetricsInterval;
 use crate::fixture::Fixture;
 use crate::load::Window;
+use crate::metrics::{FailureCount, Summary};
 use crate::report::Row;
 
 /// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
@@ -37,10 +38,34 @@ pub(super) fn client_bound(row: &Row) -> Option<String> {
     })
 }
 
-/// Criterion compares with whatever ran before; say so where that was another kind of server.
+/// Criterion compares with whatever ran before; say so where that was another kind of server, or where fewer
+/// requests failed.
 pub(super) fn changed(point: &Point<'_>, row: &Row) -> Option<String> {
     let before = std::fs::read(record::path(point, point.session.record_name())).ok()?;
     let before: serde_json::Value = serde_json::from_slice(&before).ok()?;
+    other_kind(&before, row).or_else(|| more_failed(&before, row))
+}
+
+/// Criterion judges the successful requests alone.
+fn more_failed(before: &serde_json::Value, row: &Row) -> Option<String> {
+    let share = |failures: &[FailureCount], completed: usize| {
+        let failed: usize = failures.iter().map(|failure| failure.count).sum();
+        failed as f64 / (failed + completed).max(1) as f64
+    };
+    let summary: Summary = serde_json::from_value(before["summary"].clone()).ok()?;
+    let was = share(&summary.failures, summary.completed);
+    let is = share(row.failures(), row.summary()?.completed);
+    (is > was).then(|| {
+        format!(
+            "{}: {:.1} % of the requests failed, {:.1} % in the run before: what Criterion calls improved is of the others alone",
+            row.name(),
+            100.0 * is,
+            100.0 * was
+        )
+    })
+}
+
+fn other_kind(before: &serde_json::Value, row: &Row) -> Option<String> {
     let kind = |simulated: bool| {
         if simulated {
             "simulated"

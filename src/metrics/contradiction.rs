@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::latency;
 use crate::client::{Completion, TokenSource};
-use crate::load::Window;
 
 /// What every request of a point asks for, as far as its answer can be held against it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,12 +78,11 @@ const KINDS: [(ContradictionKind, Shows); 7] = [
     (ContradictionKind::OneRead, one_read),
 ];
 
-/// The contradictions of the answers in `windows` to requests of `asked`.
-pub fn contradictions(windows: &[Window], asked: &Asked) -> Vec<Contradiction> {
-    let completed = || windows.iter().flat_map(Window::completed);
-    let of = completed().count();
+/// The contradictions of these answers to requests of `asked`.
+pub fn contradictions(answers: &[&Completion], asked: &Asked) -> Vec<Contradiction> {
+    let of = answers.len();
     let found = KINDS.into_iter().filter_map(|(kind, shows)| {
-        let values = completed().filter_map(|(_, c)| shows(asked, c));
+        let values = answers.iter().filter_map(|answer| shows(asked, answer));
         let seen = Seen::of(values)?;
         let by_chance = kind == ContradictionKind::OneRead;
         let notable = !by_chance || seen.answers as f64 >= NOTABLE_SHARE * of as f64;
@@ -219,7 +217,7 @@ impl fmt::Display for Contradiction {
 mod tests {
     use super::*;
     use crate::client::{Outcome, RequestRecord};
-    use crate::load::window_tests::{completed, window};
+    use crate::load::window_tests::completed;
 
     const ASKED: Asked = Asked {
         streamed: true,
@@ -228,6 +226,14 @@ mod tests {
         prompt_tokens: Some(10),
         has_template: false,
     };
+
+    fn of_requests(requests: &[RequestRecord], asked: &Asked) -> Vec<Contradiction> {
+        let answers = requests.iter().map(|request| match &request.outcome {
+            Outcome::Completed(completion) => completion,
+            other => panic!("{other:?}"),
+        });
+        contradictions(&Vec::from_iter(answers), asked)
+    }
 
     type Change = fn(&mut Completion);
 
@@ -241,7 +247,7 @@ mod tests {
             };
             change(completion);
         }
-        contradictions(&[window(requests, 0, 0)], asked)
+        of_requests(&requests, asked)
     }
 
     #[test]
@@ -355,6 +361,6 @@ mod tests {
         if let Outcome::Completed(completion) = &mut requests[0].outcome {
             completion.content_ns = [9_000; 8].into_iter().collect();
         }
-        assert_eq!(contradictions(&[window(requests, 0, 0)], &ASKED), []);
+        assert_eq!(of_requests(&requests, &ASKED), []);
     }
 }

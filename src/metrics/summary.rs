@@ -180,7 +180,9 @@ impl Summary {
 
     /// With what the answers in the same windows contradict.
     pub fn with_contradictions(mut self, windows: &[Window], asked: &Asked) -> Summary {
-        self.contradictions = contradictions(windows, asked);
+        let answers = windows.iter().flat_map(Window::completed);
+        let answers: Vec<&Completion> = answers.map(|(_, completion)| completion).collect();
+        self.contradictions = contradictions(&answers, asked);
         self
     }
 

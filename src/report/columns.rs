@@ -192,7 +192,7 @@ fn client(row: &Row) -> String {
 }
 
 /// How the figures came about.
-pub const CONTEXT: [Column; 9] = [
+pub const CONTEXT: [Column; 8] = [
     figure("Goodput (req/s)", 3, |_, s| s.goodput),
     text("Completed Requests", |r| {
         r.summary().map_or(0, |s| s.completed).to_string()
@@ -216,10 +216,6 @@ pub const CONTEXT: [Column; 9] = [
         Some(preset) => format!("simulated ({preset})"),
         None => "no".to_owned(),
     }),
-    text("Insecure", |r| match r.insecure {
-        true => "certificates not verified".to_owned(),
-        false => "no".to_owned(),
-    }),
 ];
 
 /// Whether the client kept up.
@@ -231,6 +227,12 @@ pub const CLIENT: [Column; 5] = [
     checked("Send Lag P99 (ms)", 2, |c| Some(c.send_lag_ms?.p99)),
 ];
 
+/// Whether the connections were safe.
+pub const CONNECTION: [Column; 1] = [text("Insecure", |r| match r.insecure {
+    true => "certificates not verified".to_owned(),
+    false => "no".to_owned(),
+})];
+
 /// All columns of the CSV file, in order.
 pub fn all() -> impl Iterator<Item = &'static Column> {
     ORIGINAL
@@ -239,4 +241,5 @@ pub fn all() -> impl Iterator<Item = &'static Column> {
         .chain(LATENCY.iter().flatten())
         .chain(&CONTEXT)
         .chain(&CLIENT)
+        .chain(&CONNECTION)
 }

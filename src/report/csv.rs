@@ -51,7 +51,7 @@ mod tests {
             "{row}"
         );
         assert!(
-            row.ends_with(",simulated (sim-small),no,n/a,n/a,n/a,n/a,n/a"),
+            row.ends_with(",simulated (sim-small),n/a,n/a,n/a,n/a,n/a,no"),
             "{row}"
         );
         let row = lines.next().unwrap();

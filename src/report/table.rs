@@ -40,7 +40,8 @@ pub fn markdown(rows: &[Row]) -> String {
     let context = [prompt, prompt_tokens, concurrency]
         .into_iter()
         .chain(&columns::CONTEXT)
-        .chain(&columns::CLIENT);
+        .chain(&columns::CLIENT)
+        .chain(&columns::CONNECTION);
     let tables = [
         throughput.collect::<Vec<_>>(),
         latency.collect(),

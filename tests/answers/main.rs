@@ -365,6 +365,23 @@ fn contradictions_are_said_in_the_run_its_record_and_wherever_it_is_shown() {
 }
 
 #[test]
+fn the_check_says_what_an_answer_contradicts_before_any_load() {
+    let zero = r#"{"choices":[],"usage":{"prompt_tokens":40,"completion_tokens":0}}"#;
+    let server = Scripted::start(vec![Answer::events([TOKEN, LAST, zero, DONE])]);
+    let (code, text) = said(&Here::new().command(&["check", "--endpoint", server.url()]));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("yes, but see below"), "{text}");
+    assert!(
+        text.contains("usage counts 0 output tokens although text came"),
+        "{text}"
+    );
+    let server = Scripted::start(vec![Answer::events([TOKEN, &finishing("\"abort\""), DONE])]);
+    let (code, text) = said(&Here::new().command(&["check", "--endpoint", server.url()]));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("aborted by the server"), "{text}");
+}
+
+#[test]
 fn answers_shorter_than_asked_for_are_said() {
     let here = Here::with(r#"{"FIXED_OUTPUT_LENGTH": true}"#);
     let (code, text) = here.run(&Scripted::start(vec![good()]), "8");
