@@ -41,6 +41,19 @@ pub(super) fn threshold(share: f64) -> String {
     format!("{} %", (share * 1e8).round() / 1e6)
 }
 
+/// From what change on a figure matters: `3 %`, of a share `1 pp`.
+pub(super) fn allowed(finding: &Finding) -> String {
+    match finding.figure.is_share() {
+        true => points(finding.threshold),
+        false => threshold(finding.threshold),
+    }
+}
+
+/// Percentage points: `1 pp`.
+fn points(share: f64) -> String {
+    threshold(share).replace('%', "pp")
+}
+
 /// Cells of the values before and after, and of their change.
 pub(super) fn cells(finding: &Finding) -> [String; 3] {
     match &finding.change {
@@ -79,7 +92,8 @@ pub(super) fn verdict(finding: &Finding) -> String {
         (Verdict::Inconclusive, Ok(change)) => {
             let (low, high) = change.interval;
             let beyond = low.abs().max(high.abs()) - finding.threshold;
-            format!("inconclusive, {:.1} % too wide", 100.0 * beyond)
+            let unit = if finding.figure.is_share() { "pp" } else { "%" };
+            format!("inconclusive, {:.1} {unit} too wide", 100.0 * beyond)
         }
         (verdict, _) => verdict.to_string(),
     }
@@ -109,9 +123,9 @@ pub(super) fn thresholds(thresholds: &Thresholds) -> String {
         ([one], []) => threshold(*one),
         ([one], [(_, share)]) => {
             format!(
-                "{} (of failed requests: {} pp)",
+                "{} (of failed requests: {})",
                 threshold(*one),
-                threshold(*share).trim_end_matches(" %")
+                points(*share)
             )
         }
         _ => {

@@ -49,7 +49,7 @@ fn regression((point, finding): (&PointComparison, &Finding)) -> String {
         point.point,
         finding.figure.title(),
         change::sentence(finding),
-        change::threshold(finding.threshold)
+        change::allowed(finding)
     )
 }
 
@@ -58,8 +58,13 @@ pub(super) fn unknown(gate: &Gate) -> Vec<String> {
     let lines = gate.unknown.iter().map(|unknown| match unknown.figure {
         Some(figure) => format!("{} {}: {}", unknown.point, figure.title(), unknown.reason),
         None => {
+            let sure = |finding: &Finding| {
+                gate.regressions()
+                    .any(|(_, sure)| std::ptr::eq(sure, finding))
+            };
             let unsure = |(point, finding): &(&PointComparison, &Finding)| {
-                point.point == unknown.point && finding.verdict == Verdict::Regressed
+                let regressed = finding.verdict == Verdict::Regressed;
+                point.point == unknown.point && regressed && !sure(finding)
             };
             let unsure = gate.comparison.findings().filter(unsure);
             let figures: Vec<&str> = unsure.map(|(_, f)| f.figure.id()).collect();

@@ -74,7 +74,7 @@ fn table(findings: &[(&PointComparison, &Finding)]) -> String {
             after,
             relative,
             change::interval(finding),
-            change::threshold(finding.threshold),
+            change::allowed(finding),
             change::verdict(finding),
         ]
     });

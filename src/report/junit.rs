@@ -80,7 +80,7 @@ fn status(gate: &Gate, point: &PointComparison, finding: &Finding) -> TestCaseSt
     if let Some(unknown) = gate.unknown(&point.point, finding.figure) {
         return non_success(NonSuccessKind::Error, &unknown.reason);
     }
-    let allowed = change::threshold(finding.threshold);
+    let allowed = change::allowed(finding);
     let sentence = format!("{}, allowed {allowed}", change::sentence(finding));
     match finding.verdict {
         Verdict::Regressed => non_success(NonSuccessKind::Failure, &sentence),
