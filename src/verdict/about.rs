@@ -1,15 +1,11 @@
 //! What a reader must know of a point beside its figures: why no verdict on it is sure, and what else is odd.
 
 use super::Difference;
-use super::failures::Failures;
 use super::lengths::{Lengths, is_other_work};
+use super::point_side::PointSide;
 use crate::client::Completion;
-use crate::load::Window;
 use crate::metrics::Contradiction;
 use crate::results::RunRecord;
-
-/// Name of a side, and its records of a point.
-type Side<'a> = (&'a str, &'a [RunRecord]);
 
 #[derive(Default)]
 pub(super) struct About {
@@ -24,24 +20,21 @@ pub(super) struct About {
 
 impl About {
     /// Of a point, before and after.
-    pub fn of(sides: [Side<'_>; 2]) -> About {
+    pub fn of(before: &PointSide<'_>, after: &PointSide<'_>) -> About {
         let mut about = About::default();
-        for (name, records) in sides {
-            records.iter().for_each(|record| about.record(name, record));
+        for side in [before, after] {
+            let records = side.records.iter();
+            records.for_each(|record| about.record(side.name, record));
         }
-        about.failures(sides);
-        let [before, after] = sides.map(|(_, records)| {
-            let runs = records.iter().flat_map(RunRecord::runs);
-            runs.collect::<Vec<_>>()
-        });
+        about.failures(before, after);
         let input = |c: &Completion| c.usage_input;
         let output = |c: &Completion| Some(c.output_tokens()?.0);
-        about.length("output tokens per request", output, &before, &after);
-        about.length("input tokens per request", input, &before, &after);
-        let [(_, before), (_, after)] = sides;
+        about.length("output tokens per request", output, before, after);
+        about.length("input tokens per request", input, before, after);
         let mut pairs = before
+            .records
             .iter()
-            .flat_map(|one| after.iter().map(move |other| (one, other)));
+            .flat_map(|one| after.records.iter().map(move |other| (one, other)));
         if pairs.any(|(one, other)| one.is_same_run(other)) {
             let doubt = "both sides are the same run: nothing was measured in between";
             about.doubts.push(doubt.to_owned());
@@ -75,21 +68,19 @@ impl About {
     }
 
     /// Says that more or fewer requests failed than before.
-    fn failures(&mut self, sides: [Side<'_>; 2]) {
-        let [before, after] = sides.map(|(_, records)| Failures::of(records));
-        if before.count() + after.count() == 0.0 || before.share() == after.share() {
+    fn failures(&mut self, before: &PointSide<'_>, after: &PointSide<'_>) {
+        let shares = [before.failures.share(), after.failures.share()];
+        if shares[0] == shares[1] {
             return;
         }
-        let percent =
-            [before.share(), after.share()].map(|share| format!("{:.2} %", 100.0 * share));
-        let [(first, _), (second, _)] = sides;
-        let held_back = match after.share() > before.share() {
+        let percent = shares.map(|share| format!("{:.2} %", 100.0 * share));
+        let held_back = match shares[1] > shares[0] {
             true => "; no figure of the successful ones is called improved",
             false => "",
         };
         self.warnings.push(format!(
-            "{} of the requests of {first} failed, {} of {second}{held_back}",
-            percent[0], percent[1]
+            "{} of the requests of {} failed, {} of {}{held_back}",
+            percent[0], before.name, percent[1], after.name
         ));
     }
 
@@ -97,10 +88,10 @@ impl About {
         &mut self,
         what: &str,
         tokens: fn(&Completion) -> Option<u32>,
-        before: &[Vec<Window>],
-        after: &[Vec<Window>],
+        before: &PointSide<'_>,
+        after: &PointSide<'_>,
     ) {
-        let lengths = |runs| Lengths::of(runs, tokens);
+        let lengths = |side: &PointSide<'_>| Lengths::of(&side.runs, tokens);
         let Some((before, after)) = lengths(before).zip(lengths(after)) else {
             return;
         };

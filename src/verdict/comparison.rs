@@ -3,6 +3,7 @@ use super::change::{between, interleaved};
 use super::comparable::{check, differences};
 use super::failures::{self, Failures};
 use super::family::adjusted;
+use super::point_side::PointSide;
 use super::series::{Estimate, Series};
 use super::{
     Change, Difference, Figure, Incomparable, PointKey, RunSet, Thresholds, Unclear, Verdict,
@@ -138,12 +139,14 @@ fn measure(
         for record in first.iter().chain(second) {
             check(point, &first[0], record)?;
         }
-        let about = About::of([(&before.name, first), (&after.name, second)]);
+        let before = PointSide::new(&before.name, first);
+        let after = PointSide::new(&after.name, second);
+        let about = About::of(&before, &after);
         lengths.extend(about.lengths.iter().cloned().map(|mut difference| {
             difference.what = format!("{} ({point})", difference.what);
             difference
         }));
-        points.push(compare_point(point, first, second, about, thresholds));
+        points.push(compare_point(point, [&before, &after], about, thresholds));
     }
     let simulated = before.records().find_map(|record| record.simulated.clone());
     let mut differences = differences(before, after);
@@ -204,29 +207,29 @@ fn missing<'a>(set: &'a RunSet, other: &'a RunSet) -> impl Iterator<Item = (Poin
 
 fn compare_point(
     point: &PointKey,
-    before: &[RunRecord],
-    after: &[RunRecord],
+    [before, after]: [&PointSide<'_>; 2],
     about: About,
     thresholds: &Thresholds,
 ) -> PointComparison {
-    let interleaved = interleaves(before, after);
-    let slo = before[0].slo();
-    let same_slo = before.iter().chain(after).all(|record| record.slo() == slo);
-    let failures = [before, after].map(Failures::of);
-    let failed = failures.each_ref().map(Failures::share);
+    let interleaved = interleaves(before.records, after.records);
+    let slo = before.records[0].slo();
+    let mut records = before.records.iter().chain(after.records);
+    let same_slo = records.all(|record| record.slo() == slo);
+    let failures = [&before.failures, &after.failures];
+    let failed = failures.map(Failures::share);
     let none_failed = failed == [0.0, 0.0];
-    let (before, after) = (runs(before), runs(after));
+    let (before, after) = (&before.runs, &after.runs);
     let finding = |(figure, threshold): (Figure, f64)| {
         let change = match figure {
             Figure::Goodput if !same_slo => Err(Unclear::OtherSlo),
             Figure::Failed => {
-                let change = failures::change(&failures[0], &failures[1]);
+                let change = failures::change(failures[0], failures[1]);
                 change.ok_or(Unclear::NotMeasured)
             }
             // A point that failed has no run.
             _ if before.is_empty() || after.is_empty() => Err(Unclear::NotMeasured),
-            _ if interleaved => change_in_turns(figure, &before, &after, &slo),
-            _ => change(figure, &before, &after, &slo),
+            _ if interleaved => change_in_turns(figure, before, after, &slo),
+            _ => change(figure, before, after, &slo),
         };
         Finding {
             figure,
@@ -345,10 +348,6 @@ fn withhold(point: &mut PointComparison) {
         finding.verdict = Verdict::Inconclusive;
         finding.withheld = Some(withheld);
     }
-}
-
-fn runs(records: &[RunRecord]) -> Vec<Vec<Window>> {
-    records.iter().flat_map(RunRecord::runs).collect()
 }
 
 #[cfg(test)]

@@ -21,14 +21,13 @@ pub(super) struct Failures {
 const QUANTILE: f64 = 1.959_964;
 
 impl Failures {
-    /// Over these records of a side, blocked requests left out.
-    pub fn of(records: &[RunRecord]) -> Failures {
+    /// Over these records of a side and the windows of their runs, blocked requests left out.
+    pub fn of(records: &[RunRecord], runs: &[Vec<Window>]) -> Failures {
         let failures = records.iter().flat_map(|record| &record.failures);
         let failed = failures.map(|failure| failure.count).sum::<usize>() as f64;
         let summaries = records.iter().filter_map(|record| record.summary.as_ref());
         let completed = summaries.map(|summary| summary.completed).sum::<usize>() as f64;
-        let windows = records.iter().flat_map(RunRecord::measured_windows);
-        let mut windows: Vec<(f64, f64)> = windows.map(|window| count(&window)).collect();
+        let mut windows: Vec<(f64, f64)> = runs.iter().flatten().map(count).collect();
         if windows.iter().map(|window| window.0).sum::<f64>() != failed {
             // A record without its requests tells nothing of single windows.
             windows.clear();
@@ -43,11 +42,6 @@ impl Failures {
     /// How many of all requests failed, as a share.
     pub fn share(&self) -> f64 {
         self.failed / self.requests.max(1.0)
-    }
-
-    /// Requests that failed.
-    pub fn count(&self) -> f64 {
-        self.failed
     }
 }
 

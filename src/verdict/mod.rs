@@ -23,6 +23,7 @@ mod family;
 mod figure;
 mod gate;
 mod lengths;
+mod point_side;
 mod precision;
 mod ranking;
 mod run_set;

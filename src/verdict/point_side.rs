@@ -1,0 +1,25 @@
+use super::failures::Failures;
+use crate::load::Window;
+use crate::results::RunRecord;
+
+/// One side of a point: its records, and what is taken from them more than once.
+pub(super) struct PointSide<'a> {
+    /// The side's name.
+    pub name: &'a str,
+    pub records: &'a [RunRecord],
+    /// The windows of each run of all records; a point that failed has no run.
+    pub runs: Vec<Vec<Window>>,
+    pub failures: Failures,
+}
+
+impl<'a> PointSide<'a> {
+    pub fn new(name: &'a str, records: &'a [RunRecord]) -> PointSide<'a> {
+        let runs: Vec<_> = records.iter().flat_map(RunRecord::runs).collect();
+        PointSide {
+            name,
+            records,
+            failures: Failures::of(records, &runs),
+            runs,
+        }
+    }
+}
