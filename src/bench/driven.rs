@@ -149,11 +149,10 @@ impl Point<'_> {
         let Some(windows) = self.uninterrupted(windows, results) else {
             return Vec::new();
         };
-        let windows = match windows.len() {
-            // A first run without any success is a point that failed, which its row says.
-            1 if run == 0 => windows,
-            _ => self.succeeded(windows, results),
-        };
+        // A first run without any success is a point that failed, which its row says.
+        if run > 0 || windows.len() > 1 {
+            self.say_if_failed(&windows, results);
+        }
         if windows.is_empty() {
             return windows;
         }
@@ -277,10 +276,14 @@ impl Point<'_> {
         let requests = both.iter_mut().flatten().flat_map(|w| &mut w.requests);
         count_missing_tokens(requests, fixture);
         progress.point_done();
-        let mut both = both.map(|windows| self.succeeded(windows, results));
-        // A window without its pair says nothing.
+        let failed = both
+            .each_ref()
+            .map(|windows| self.say_if_failed(windows, results));
         let pairs = both[0].len().min(both[1].len());
-        both.iter_mut().for_each(|windows| windows.truncate(pairs));
+        if failed == [false, false] {
+            // A window without its pair tells nothing, unless it tells of failures.
+            both.iter_mut().for_each(|windows| windows.truncate(pairs));
+        }
         for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
             let measured = Measured {
                 prompt_tokens,
@@ -294,12 +297,14 @@ impl Point<'_> {
         }
     }
 
-    /// The windows up to one without any success, if there is one, which is said.
-    fn succeeded(&self, mut windows: Vec<Window>, results: &mut Results) -> Vec<Window> {
-        if let Some(last) = windows.pop_if(|window| !has_success(window)) {
-            results.run_failed(&self.name(), &last);
+    /// Says that the last window is without any success, if it is, and so ended the run. Its failures and its
+    /// time stay in the figures.
+    fn say_if_failed(&self, windows: &[Window], results: &mut Results) -> bool {
+        let failed = windows.last().filter(|window| !has_success(window));
+        if let Some(last) = failed {
+            results.run_failed(&self.name(), last);
         }
-        windows
+        failed.is_some()
     }
 
     fn patient<'a>(

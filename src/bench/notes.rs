@@ -84,6 +84,9 @@ fn other_kind(before: &serde_json::Value, row: &Row) -> Option<String> {
     })
 }
 
+/// Longest text that is tokenized again (bytes): a longer one takes seconds.
+const MOST_RECOUNTED: usize = 64 * 1024;
+
 /// The tokenizer's count of the generated texts that were kept ÷ the server's, − 1.
 pub(super) fn recount(fixture: &Fixture, windows: &[Window]) -> Option<f64> {
     if !fixture.counts_as_the_server() {
@@ -91,7 +94,9 @@ pub(super) fn recount(fixture: &Fixture, windows: &[Window]) -> Option<f64> {
     }
     let (mut server, mut recounted) = (0_u64, 0_u64);
     for (_, completion) in windows.iter().flat_map(Window::completed) {
-        if let (Some(usage), Some(text)) = (completion.usage_output, &completion.text) {
+        if let (Some(usage), Some(text)) = (completion.usage_output, &completion.text)
+            && text.len() <= MOST_RECOUNTED
+        {
             server += u64::from(usage);
             recounted += u64::from(fixture.count_output(text)?);
         }

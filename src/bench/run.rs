@@ -91,9 +91,6 @@ pub enum RunError {
     /// It is not clear whether there are ranks.
     #[error("{0}")]
     UnclearRanks(String),
-    /// The directory of the records and of the CSV file.
-    #[error("the results cannot be written, and nothing was measured: {0}")]
-    Unwritable(#[from] std::io::Error),
 }
 
 impl Run {
@@ -133,7 +130,6 @@ impl Run {
         if self.config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
-        results::check_writable_directory(&results::directory().join(NAME))?;
         let session = Session {
             name: NAME.to_owned(),
             run_id: new_run_id(),

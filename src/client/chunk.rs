@@ -48,6 +48,7 @@ struct Chunk<'a> {
     choices: Vec<Choice<'a>>,
     usage: Option<Usage>,
     error: Option<IgnoredAny>,
+    code: Option<IgnoredAny>,
     #[serde(borrow)]
     object: Option<Text<'a>>,
 }
@@ -76,6 +77,7 @@ struct Message<'a> {
     #[serde(borrow)]
     reasoning: Option<Text<'a>>,
     refusal: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
     tool_calls: Option<IgnoredAny>,
     function_call: Option<IgnoredAny>,
 }
@@ -106,6 +108,7 @@ impl<'a> Chunk<'a> {
         says && self.usage.is_none_or(counts)
             && !is_error
             && self.error.is_none()
+            && self.code.is_none()
             && self.choices.iter().all(Choice::is_usual)
     }
 
@@ -147,6 +150,7 @@ impl Message<'_> {
     fn is_usual(&self) -> bool {
         (self.reasoning_content.is_none() || self.reasoning.is_none())
             && self.refusal.is_none()
+            && self.error.is_none()
             && self.tool_calls.is_none()
             && self.function_call.is_none()
     }

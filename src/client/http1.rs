@@ -337,8 +337,7 @@ impl Exchange {
             status,
             location: header(LOCATION),
         });
-        let coding =
-            header(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+        let coding = header(CONTENT_ENCODING).filter(|coding| !is_plain(coding.trim()));
         if let Some(coding) = coding {
             return Err(compressed(&coding));
         }
@@ -391,6 +390,11 @@ impl Exchange {
             message,
         })
     }
+}
+
+/// Whether a content coding leaves the content as it is.
+fn is_plain(coding: &str) -> bool {
+    coding.is_empty() || coding.eq_ignore_ascii_case("identity")
 }
 
 /// What came of a part of the body: whether more of it is wanted.

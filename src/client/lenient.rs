@@ -24,6 +24,9 @@ pub(super) fn parse(data: &[u8]) -> Result<Delta<'static>, serde_json::Error> {
 }
 
 fn delta(tree: &Value) -> Delta<'static> {
+    if let Value::Array(parts) = tree {
+        return first_of(parts);
+    }
     let choices = list(&tree["choices"]);
     let usage = |tree: &Value| usage(&tree["usage"]);
     let mut delta = Delta {
@@ -40,13 +43,26 @@ fn delta(tree: &Value) -> Delta<'static> {
         let texts = messages().map(answer_of).chain([text(&choice["text"])]);
         answer.push_str(&first_text(texts));
         delta.finish_reason = finish_reason(choice).or(delta.finish_reason.take());
-        delta.error = delta.error.or_else(|| words(&choice["error"]));
+        let inner = messages().map(|message| &message["error"]);
+        let mut errors = inner.chain([&choice["error"]]).filter_map(words);
+        delta.error = delta.error.or_else(|| errors.next());
         let own = usage(choice);
         delta.usage.prompt_tokens = delta.usage.prompt_tokens.or(own.prompt_tokens);
         delta.usage.completion_tokens = delta.usage.completion_tokens.or(own.completion_tokens);
     }
     (delta.reasoning, delta.answer) = (reasoning.into(), answer.into());
     delta
+}
+
+/// Of a list of events the first that is an error, else the first that tells anything.
+fn first_of(parts: &[Value]) -> Delta<'static> {
+    let mut deltas: Vec<Delta<'static>> = parts.iter().map(delta).collect();
+    let error = deltas.iter().position(|delta| delta.error.is_some());
+    let telling = |delta: &Delta<'_>| delta.has_choices || delta.usage != Usage::default();
+    match error.or_else(|| deltas.iter().position(telling)) {
+        Some(at) => deltas.swap_remove(at),
+        None => Delta::default(),
+    }
 }
 
 /// A list, or the one thing that stands in its place.
@@ -83,6 +99,7 @@ fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().map(text).collect(),
+        Value::Number(number) => number.to_string(),
         Value::Object(part) => {
             let names = ["text", "refusal", "content"].into_iter();
             first_text(names.filter_map(|name| part.get(name)).map(text))
@@ -127,10 +144,12 @@ fn count(value: &Value) -> Option<u32> {
 /// Why a response is an error, in the server's words: an `error` object in OpenAI's form, or an object that
 /// is nothing but an error.
 fn error(tree: &Value) -> Option<String> {
-    if let Some(words) = words(&tree["error"]) {
+    const NAMES: [&str; 5] = ["error", "Error", "ERROR", "fault", "exception"];
+    if let Some(words) = NAMES.into_iter().find_map(|name| words(&tree[name])) {
         return Some(words);
     }
-    let is_error = ["object", "type"].iter().any(|name| tree[name] == "error");
+    let named = ["object", "type"].iter().any(|name| tree[name] == "error");
+    let is_error = named || has_error_code(tree) || tree["success"] == false;
     let answers = !list(&tree["choices"]).is_empty() || tree["usage"].is_object();
     match is_error || !answers {
         true => flat_error(tree, is_error),
@@ -154,12 +173,14 @@ fn flat_error(tree: &Value, is_error: bool) -> Option<String> {
         None | Some(0) => None,
         Some(_) => words(&tree["text"]),
     });
-    let status = || {
-        let codes = ["code", "status", "status_code"].into_iter();
-        let failed = |value: &Value| count(value).is_some_and(|code| (400..600).contains(&code));
-        codes.map(|name| &tree[name]).any(failed)
-    };
-    named.or_else(|| (is_error || status()).then(|| super::one_line(&tree.to_string())))
+    named.or_else(|| is_error.then(|| super::one_line(&tree.to_string())))
+}
+
+/// Whether an object has the code of an HTTP error.
+fn has_error_code(tree: &Value) -> bool {
+    let codes = ["code", "status", "status_code"].into_iter();
+    let failed = |value: &Value| count(value).is_some_and(|code| (400..600).contains(&code));
+    codes.map(|name| &tree[name]).any(failed)
 }
 
 /// The words of an error, however deep they lie; `None` for null and all that is empty.

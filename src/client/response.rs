@@ -58,7 +58,11 @@ impl Refusal {
 
     /// What it says; nothing of the body of a refused key, as that may repeat the key.
     pub fn failure(&self, head: &Head) -> Failure {
-        let message = match &head.location {
+        let location = head
+            .location
+            .as_ref()
+            .filter(|location| !location.trim().is_empty());
+        let message = match location {
             _ if matches!(head.status.as_u16(), 401 | 403) => REFUSED_KEY.to_owned(),
             Some(location) if head.status.is_redirection() => format!(
                 "redirected to {}: give that address in MODEL_ENDPOINTS, as redirects are not followed",
@@ -181,7 +185,7 @@ impl Answer {
     /// Reads an event that arrived at `arrived_ns`.
     fn event(&mut self, name: EventName, data: &[u8], arrived_ns: u64) -> Result<(), Failure> {
         self.has_event = true;
-        if self.is_done {
+        if self.is_done || data.trim_ascii().is_empty() {
             return Ok(());
         }
         if name == EventName::Message
@@ -250,6 +254,7 @@ impl Answer {
 
     /// Reads an answer that came whole.
     fn read_whole(&mut self, whole: &[u8]) -> Result<(), Failure> {
+        let whole = whole.strip_prefix(super::sse::BOM).unwrap_or(whole);
         if whole.trim_ascii().is_empty() {
             return Ok(());
         }

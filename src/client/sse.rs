@@ -5,7 +5,8 @@ use memchr::{memchr, memchr2};
 /// An event larger than this cannot be a chunk of a chat: the stream is taken for garbage (bytes).
 const MAX_EVENT: usize = 16 << 20;
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// A byte order mark.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits a byte stream into events as the WHATWG *server-sent events* format says.
 ///
@@ -33,7 +34,7 @@ pub enum EventName {
     /// It has none, or `message`.
     #[default]
     Message,
-    /// `error`.
+    /// `error`, or another word for it.
     Error,
     /// Any other: `ping`, say.
     Other,
@@ -172,6 +173,11 @@ impl SseDecoder {
     }
 }
 
+fn is_error(name: &[u8]) -> bool {
+    let names = [&b"error"[..], b"exception", b"fault", b"failure"];
+    names.iter().any(|error| name.eq_ignore_ascii_case(error))
+}
+
 /// A field that says something here.
 enum Field<'a> {
     Data(&'a [u8]),
@@ -186,7 +192,7 @@ fn field(line: &[u8]) -> Result<Option<Field<'_>>, SseError> {
     if let Some(name) = line.strip_prefix(b"event:") {
         return Ok(Some(Field::Event(match name.trim_ascii() {
             b"" | b"message" => EventName::Message,
-            b"error" => EventName::Error,
+            name if is_error(name) => EventName::Error,
             _ => EventName::Other,
         })));
     }

@@ -60,7 +60,7 @@ impl Output {
             true => check_writable_directory(path),
             false => check_writable(path),
         };
-        writable.context("--output cannot be written, and nothing was measured")
+        writable.context("--output cannot be written")
     }
 
     /// Whether `path` is a directory for a file of each point.

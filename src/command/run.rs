@@ -165,7 +165,12 @@ impl Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load_with(&arguments.flags())?;
-    arguments.output.check()?;
+    if let Err(error) = arguments.output.check() {
+        eprintln!(
+            "warning: {}; the figures are only shown",
+            super::explain(&error)
+        );
+    }
     let run = Run::new(arguments.workload(), config).sampling(arguments.sampling());
     let ran = run.measure()?;
     // From here on stdout: what follows the table must not get into what a program reads.

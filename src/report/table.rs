@@ -3,6 +3,7 @@ use comfy_table::Table;
 use super::columns::{self, Column};
 use super::grid::{grid, narrow_grid};
 use super::{PointResult, Row, label};
+use crate::metrics::{EndpointShare, Summary, TokenCounts};
 
 /// The table that a run ends with, at most 120 columns wide, and the notes below it: what a person looks
 /// for first. It has the rows of the CSV file, which has all columns.
@@ -136,6 +137,7 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
         }
         let contradictions = row.summary().into_iter().flat_map(|s| &s.contradictions);
         notes.extend(contradictions.map(|c| format!("{}: {c}", row.name())));
+        notes.extend(row.summary().into_iter().flat_map(|s| failing(row, s)));
         notes.extend(row.summary().into_iter().flat_map(|s| uneven(row, s)));
     }
     let measured = || rows.iter().filter_map(Row::summary);
@@ -156,11 +158,13 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
             "TTFT, TPOT and ITL are n/a where responses are not streamed (STREAM: false)".into(),
         );
     }
-    if measured().any(|s| s.tokens.by_tokenizer > 0) {
-        notes.push(
-            "output tokens were counted by the tokenizer, as the server counted none (usage); re-tokenized text tends to over-count"
-                .into(),
-        );
+    let counted = |by: fn(&TokenCounts) -> usize| measured().map(|s| by(&s.tokens)).sum::<usize>();
+    let (by_tokenizer, by_server) = (counted(|t| t.by_tokenizer), counted(|t| t.by_server));
+    if by_tokenizer > 0 {
+        notes.push(format!(
+            "output tokens of {by_tokenizer} of {} answers were counted by the tokenizer, as the server counted none (usage); re-tokenized text tends to over-count",
+            by_tokenizer + by_server
+        ));
     }
     if measured().any(|s| s.tokens.uncounted > 0) {
         notes.push(
@@ -175,8 +179,26 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
     notes
 }
 
+/// Says where requests failed, if not at all endpoints alike.
+fn failing(row: &Row, summary: &Summary) -> Option<String> {
+    let failed = |e: &EndpointShare| e.requests - e.completed;
+    let shares = || {
+        summary
+            .endpoints
+            .iter()
+            .map(|e| failed(e) as f64 / e.requests.max(1) as f64)
+    };
+    let (least, most) = (shares().reduce(f64::min)?, shares().reduce(f64::max)?);
+    let each = summary.endpoints.iter().zip(1..);
+    let each = each.map(|(e, at)| format!("{} of {} at endpoint {at}", failed(e), e.requests));
+    (most - least > 0.05).then(|| {
+        let each = Vec::from_iter(each).join(", ");
+        format!("{}: requests did not fail alike: {each}", row.name())
+    })
+}
+
 /// Names endpoints whose mean latency stands out, as an average over all hides a slow replica.
-fn uneven(row: &Row, summary: &crate::metrics::Summary) -> Option<String> {
+fn uneven(row: &Row, summary: &Summary) -> Option<String> {
     let means: Vec<f64> = summary
         .endpoints
         .iter()

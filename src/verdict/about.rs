@@ -1,6 +1,7 @@
 //! What a reader must know of a point beside its figures: why no verdict on it is sure, and what else is odd.
 
 use super::Difference;
+use super::figure::succeeds;
 use super::lengths::{Lengths, is_other_work};
 use super::point_side::PointSide;
 use crate::client::Completion;
@@ -27,9 +28,16 @@ impl About {
             records.for_each(|record| about.record(side.name, record));
         }
         about.failures(before, after);
+        for side in [before, after] {
+            about.ends(side);
+        }
         let input = |c: &Completion| c.usage_input;
         let output = |c: &Completion| Some(c.output_tokens()?.0);
-        about.length("output tokens per request", output, before, after);
+        let sources = [before, after].map(PointSide::token_source);
+        match sources[0] == sources[1] {
+            true => about.length("output tokens per request", output, before, after),
+            false => about.counted_differently(sources),
+        }
         about.length("input tokens per request", input, before, after);
         let mut pairs = before
             .records
@@ -67,6 +75,18 @@ impl About {
         }
     }
 
+    /// Says that a run ended before its time.
+    fn ends(&mut self, side: &PointSide<'_>) {
+        let last = side.runs.iter().filter_map(|windows| windows.last());
+        let failed = last.filter(|window| !succeeds(window)).count();
+        if failed > 0 {
+            self.warnings.push(format!(
+                "{}: ended early: no request of its last window succeeded",
+                side.name
+            ));
+        }
+    }
+
     /// Says that more or fewer requests failed than before.
     fn failures(&mut self, before: &PointSide<'_>, after: &PointSide<'_>) {
         let shares = [before.failures.share(), after.failures.share()];
@@ -82,6 +102,18 @@ impl About {
             "{} of the requests of {} failed, {} of {}{held_back}",
             percent[0], before.name, percent[1], after.name
         ));
+    }
+
+    /// Says that the sides' output tokens are counts of different kinds.
+    fn counted_differently(&mut self, [before, after]: [String; 2]) {
+        self.warnings.push(format!(
+            "output tokens are counted by {before} before and by {after} after: tok/s and TPOT differ by that, too"
+        ));
+        self.lengths.push(Difference {
+            what: "output tokens counted by".to_owned(),
+            before,
+            after,
+        });
     }
 
     fn length(

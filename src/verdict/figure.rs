@@ -161,6 +161,8 @@ impl Figure {
             })
         };
         match self {
+            // Where every request failed no token came.
+            Figure::TokS if !succeeds(window) => per_second(Some(0.0)),
             Figure::TokS => per_second(window.output_tokens()),
             Figure::Rps => per_second(Some(window.completed().count() as f64)),
             Figure::Goodput => per_second(good_requests(window, slo).map(|good| good as f64)),
@@ -178,6 +180,11 @@ impl Figure {
             Figure::Failed => None,
         }
     }
+}
+
+/// Whether a request of the window succeeded: a latency is that of a success.
+pub(super) fn succeeds(window: &Window) -> bool {
+    window.completed().next().is_some()
 }
 
 type Latency = fn(&RequestRecord, &Completion) -> Option<f64>;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::failures::Failures;
 use crate::load::Window;
 use crate::results::RunRecord;
@@ -21,5 +23,15 @@ impl<'a> PointSide<'a> {
             failures: Failures::of(records, &runs),
             runs,
         }
+    }
+
+    /// Who counted the output tokens, as tables say it.
+    pub fn token_source(&self) -> String {
+        let summaries = self
+            .records
+            .iter()
+            .filter_map(|record| record.summary.as_ref());
+        let sources: BTreeSet<&str> = summaries.map(|summary| summary.tokens.source()).collect();
+        Vec::from_iter(sources).join(", ")
     }
 }

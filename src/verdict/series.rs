@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Unclear;
-use super::figure::{Figure, Sample};
+use super::figure::{Figure, Sample, succeeds};
 use crate::config::Slo;
 use crate::load::Window;
 use crate::metrics::percentile;
@@ -222,7 +222,10 @@ impl Sample {
 }
 
 fn samples(figure: Figure, windows: &[Window], slo: &Slo) -> Result<Vec<Sample>, Unclear> {
-    let samples: Option<Vec<Sample>> = windows.iter().map(|w| figure.sample(w, slo)).collect();
+    // Throughput counts windows in which every request failed; latencies have none there.
+    let counts = |window: &&Window| figure.larger_is_better() || succeeds(window);
+    let windows = windows.iter().filter(counts);
+    let samples: Option<Vec<Sample>> = windows.map(|w| figure.sample(w, slo)).collect();
     let samples = samples.ok_or(Unclear::NotMeasured)?;
     match samples.len() {
         windows if windows < LEAST_BLOCKS => Err(Unclear::TooFewWindows {

@@ -422,3 +422,31 @@ fn a_server_that_fails_more_is_never_called_faster() {
         assert!(text.contains("of the requests of before failed"), "{text}");
     }
 }
+
+#[test]
+fn a_server_that_dies_during_a_run_leaves_its_failures_and_is_never_called_faster() {
+    let here = Here::new();
+    let slow: Vec<&str> = std::iter::repeat_n(TOKEN, 400)
+        .chain([LAST, USAGE, DONE])
+        .collect();
+    let tokens = "401";
+    here.run(&Scripted::start(vec![Answer::events(slow)]), tokens);
+    said(&here.command(&["baseline", "save", "before"]));
+    // The warm-up and some windows are served, then nothing is.
+    for served in [30, 31, 60, 61, 100] {
+        let died = Answer::whole(
+            "500 Internal Server Error",
+            r#"{"error":{"message":"died"}}"#,
+        );
+        let server = Scripted::start_and_then(vec![good()], served, died);
+        let (code, text) = here.run(&server, tokens);
+        assert_eq!(code, Some(1), "{served}: {text}");
+        let record = here.record();
+        let failures = record["failures"].to_string();
+        assert!(failures.contains("died"), "{served}: {failures}");
+        let (_, text) = said(&here.command(&["compare", "before", "new"]));
+        assert!(text.contains("0 improved"), "{served}: {text}");
+        let (code, text) = said(&here.command(&["gate", "--baseline", "before"]));
+        assert!(matches!(code, Some(1 | 2)), "{served}: {code:?}: {text}");
+    }
+}

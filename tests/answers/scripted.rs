@@ -74,13 +74,27 @@ pub struct Scripted {
 impl Scripted {
     /// Answers the requests of a load by `answers` in turn, again and again.
     pub fn start(answers: Vec<Answer>) -> Scripted {
+        let count = answers.len();
+        Scripted::answering(move |request| answers[request % count].clone())
+    }
+
+    /// The same for the first `served` requests; all others get `then`.
+    pub fn start_and_then(answers: Vec<Answer>, served: usize, then: Answer) -> Scripted {
+        let count = answers.len();
+        Scripted::answering(move |request| match request < served {
+            true => answers[request % count].clone(),
+            false => then.clone(),
+        })
+    }
+
+    fn answering(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Scripted {
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime
             .block_on(TcpListener::bind("127.0.0.1:0"))
             .expect("a port");
         let address = listener.local_addr().expect("an address");
         let posts = Arc::new(AtomicUsize::new(0));
-        let script = Arc::new((answers, posts.clone()));
+        let script = Arc::new((answer, posts.clone()));
         runtime.spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let script = script.clone();
@@ -108,14 +122,14 @@ impl Scripted {
 
 async fn serve(
     mut connection: TcpStream,
-    answers: &[Answer],
+    answer: &(impl Fn(usize) -> Answer + Sync),
     posts: &AtomicUsize,
 ) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     while let Some(line) = read_request(&mut connection).await? {
         let answer = match line.split(' ').collect::<Vec<_>>()[..] {
             ["POST", path, _] if path.ends_with("completions") => {
-                answers[posts.fetch_add(1, Ordering::SeqCst) % answers.len()].clone()
+                answer(posts.fetch_add(1, Ordering::SeqCst))
             }
             ["GET", "/health", _] => Answer::whole("200 OK", ""),
             ["GET", "/v1/models", _] => Answer::json(r#"{"data":[{"id":"scripted"}]}"#),

@@ -100,7 +100,7 @@ fn what_is_null_or_of_another_type_says_nothing() {
         r#"{"choices":null}"#,
         r#"{"choices":null,"usage":null,"error":null}"#,
         r#"{"choices":[{"text":null,"finish_reason":null}]}"#,
-        r#"{"choices":[{"text":7,"delta":[],"finish_reason":""}]}"#,
+        r#"{"choices":[{"text":true,"delta":[],"finish_reason":""}]}"#,
         r#"{"choices":[null]}"#,
         r#"{"choices":[{"delta":null}]}"#,
         r#"{"choices":[{"delta":{"content":{},"tool_calls":null,"refusal":null}}]}"#,
@@ -196,6 +196,31 @@ fn every_form_of_error_gives_the_servers_words() {
         (r#"{"status":503}"#, r#"{"status":503}"#),
         (r#"{"error":{"code":503}}"#, r#"{"code":503}"#),
         (r#"{"error":true}"#, "true"),
+        (
+            r#"[{"error":{"code":503,"message":"boom","status":"UNAVAILABLE"}}]"#,
+            "boom",
+        ),
+        (
+            r#"{"fault":{"faultstring":"boom"}}"#,
+            r#"{"faultstring":"boom"}"#,
+        ),
+        (r#"{"Error":{"Message":"boom"}}"#, r#"{"Message":"boom"}"#),
+        (
+            r#"{"success":false,"result":null}"#,
+            r#"{"success":false,"result":null}"#,
+        ),
+        (
+            r#"{"choices":[{"delta":{"content":"","error":{"message":"boom"}},"finish_reason":"stop"}]}"#,
+            "boom",
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"a","error":"boom"},"finish_reason":"stop"}]}"#,
+            "boom",
+        ),
+        (
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"code":500,"message":"boom"}"#,
+            "boom",
+        ),
         (
             r#"{"text":"**NETWORK ERROR** boom","error_code":50001}"#,
             "**NETWORK ERROR** boom",
