@@ -174,8 +174,9 @@ impl Failure {
                 format!("host name not found ({text})"),
                 "check the host name in MODEL_ENDPOINTS",
             ),
+            // Perhaps of this page alone: the load's own path decides.
             (text, _) if text.contains("invalid HTTP version") => (
-                FailureKind::Protocol,
+                FailureKind::Malformed,
                 format!("no HTTP ({text})"),
                 "does the server speak https? Then write https:// in MODEL_ENDPOINTS",
             ),
