@@ -35,16 +35,14 @@ mod unix {
     use std::os::unix::fs::MetadataExt;
     use std::sync::{Mutex, MutexGuard, Once, PoisonError};
     use std::thread::JoinHandle;
-    use std::time::Duration;
 
+    use nix::errno::Errno;
     use nix::libc;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::unistd::{dup2_stderr, dup2_stdout};
 
     /// Exit code where standard output could not be written.
     const CANNOT_PRINT: i32 = 2;
-
-    /// How long a stream that takes nothing at the moment is left alone.
-    const PAUSE: Duration = Duration::from_millis(1);
 
     static RELAY: Mutex<Option<Relay>> = Mutex::new(None);
     static AT_EXIT: Once = Once::new();
@@ -196,11 +194,20 @@ mod unix {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait_for(to)?,
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Waits until the stream takes something again, or has failed.
+    fn wait_for(to: &File) -> io::Result<()> {
+        let mut stream = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut stream, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether two descriptors lead to the same file, pipe or device.
