@@ -24,6 +24,7 @@ use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
     TokenizerSource,
 };
+use crate::redact;
 use crate::terminal::Spinner;
 use crate::tls::{INSECURE, Tls};
 
@@ -109,6 +110,8 @@ impl Fixture {
         deployment: &Deployment,
         logs: &Path,
     ) -> Result<Fixture, FixtureError> {
+        redact::learn(config);
+        redact::learn_deployment(deployment);
         let model = config.model_path.as_deref();
         let servers = match Running::start(deployment, model, logs)? {
             Some(running) => {

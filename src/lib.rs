@@ -31,6 +31,7 @@ pub mod metrics;
 pub mod plan;
 pub mod prompt;
 mod ranks;
+mod redact;
 pub mod report;
 pub mod results;
 pub mod safety;

@@ -24,6 +24,7 @@ use ureq_proto::http::StatusCode;
 use url::Url;
 
 use crate::config::Config;
+use crate::redact;
 use crate::tls::{Tls, TlsError};
 
 pub use clock::Clock;
@@ -80,11 +81,13 @@ pub struct Exchange {
 }
 
 /// The HTTP client for all but the load: the configured headers and bearer token, the load's TLS and no proxy,
-/// so that it reaches the servers by the way that the load takes.
+/// so that it reaches the servers by the way that the load takes. From here on, before any byte is sent, the
+/// configuration's secrets are hidden in whatever is said.
 ///
 /// # Errors
 /// When the TLS backend or the resolver cannot be set up.
 pub fn http_client(config: &Config, tls: &Tls) -> Result<reqwest::Client, HttpClientError> {
+    redact::learn(config);
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.client_config())
         .default_headers(headers(config))
@@ -192,7 +195,9 @@ impl Client {
         Exchange {
             sent_ns,
             ended_ns,
-            result: result.and_then(|()| reader.finish()),
+            result: result
+                .and_then(|()| reader.finish())
+                .map_err(Failure::fit_to_be_shown),
         }
     }
 }
@@ -210,25 +215,17 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// The start of some bytes on one line, for a message.
+/// The start of some bytes, fit for a message.
 fn excerpt(bytes: &[u8]) -> String {
-    one_line(&String::from_utf8_lossy(
-        &bytes[..bytes.len().min(2 * MESSAGE_CHARS)],
-    ))
+    redact::line_of(bytes, MESSAGE_CHARS)
 }
 
 /// Most characters of a server's words in a message.
 const MESSAGE_CHARS: usize = 300;
 
-/// A server's words on one line, without control characters, and cut to a length that a message bears.
+/// A server's words, fit for a message.
 fn one_line(text: &str) -> String {
-    let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let words: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(MESSAGE_CHARS) {
-        Some((cut, _)) => format!("{}…", &line[..cut]),
-        None => line,
-    }
+    redact::line(text, MESSAGE_CHARS)
 }
 
 #[cfg(test)]

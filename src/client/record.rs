@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamps;
+use crate::redact;
 
 /// Everything known of one request after it ended.
 ///
@@ -101,6 +102,19 @@ pub struct Failure {
     /// What happened, for a person; holds no header and no key.
     pub message: String,
 }
+
+impl Failure {
+    /// A parser, too, may quote what the server sent.
+    pub(super) fn fit_to_be_shown(self) -> Failure {
+        Failure {
+            message: redact::line(&self.message, MOST_OF_MESSAGE),
+            ..self
+        }
+    }
+}
+
+/// Most characters of a message: a server's words and ours.
+const MOST_OF_MESSAGE: usize = 1_000;
 
 /// Kinds of failure, as counted and shown in tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

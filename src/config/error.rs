@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::redact;
+
 /// Why there is no [`Config`](super::Config).
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -84,6 +86,8 @@ impl fmt::Display for Problem {
             mend,
             ..
         } = self;
+        // A faulty command may hold a key.
+        let found = redact::hide(found);
         write!(f, ": found {found}; expected {expected}. {mend}")
     }
 }

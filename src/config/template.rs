@@ -99,6 +99,14 @@ impl Template {
         self.0.contains(&Piece::Blank(blank))
     }
 
+    /// The text, where it has no blank.
+    pub(crate) fn plain(&self) -> Option<&str> {
+        match &self.0[..] {
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// The text with its blanks filled in.
     pub fn fill(&self, blanks: &Blanks<'_>) -> String {
         let piece = |piece: &Piece| match piece {

@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use crate::redact;
+
 /// How much of a log's end is shown.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 16 * 1024;
+const MOST_OF_LINE: usize = 1_000;
 
 /// The log of a replica among others in a directory.
 pub(super) fn path(directory: &Path, deployment: &str, replica: usize) -> PathBuf {
@@ -31,7 +34,12 @@ pub(super) fn tail(path: &Path) -> String {
     let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
     match shown.is_empty() {
         true => "  (it is empty)".to_owned(),
-        false => Vec::from_iter(shown.iter().map(|line| format!("  {}", plain(line)))).join("\n"),
+        false => Vec::from_iter(
+            shown
+                .iter()
+                .map(|line| format!("  {}", redact::line(line, MOST_OF_LINE))),
+        )
+        .join("\n"),
     }
 }
 
@@ -42,13 +50,6 @@ fn last_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// A line that cannot steer the terminal.
-fn plain(line: &str) -> String {
-    line.chars()
-        .filter(|c| *c == '\t' || !c.is_control())
-        .collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::client;
 use crate::client::FailureCause;
+use crate::redact;
 use crate::tls;
 
 /// Why a server did not answer as it should. Holds no secret and no address.
@@ -55,11 +56,12 @@ impl Failure {
         }
     }
 
-    /// An answer that cannot be understood; `what` says how.
-    pub(crate) fn malformed(what: impl Into<String>) -> Failure {
+    /// An answer that cannot be understood; `what` says how, perhaps in a parser's words, which may quote it.
+    pub(crate) fn malformed(what: impl AsRef<str>) -> Failure {
+        const MOST: usize = 1_000;
         Failure {
             kind: FailureKind::Malformed,
-            what: what.into(),
+            what: redact::line(what.as_ref(), MOST),
             mend: "is this an OpenAI-compatible server?",
         }
     }
@@ -87,7 +89,7 @@ impl Failure {
         Failure {
             kind: FailureKind::Status(status.as_u16()),
             what: match to {
-                Some(to) => format!("HTTP {status}, to {to}"),
+                Some(to) => format!("HTTP {status}, to {}", excerpt(to.as_str().as_bytes())),
                 None => format!("HTTP {status}, which does not say where to"),
             },
             mend: REDIRECT,
@@ -243,17 +245,7 @@ impl fmt::Display for Failure {
 /// One line of a body, short enough for a message.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     const MOST: usize = 160;
-    let start = &body[..body.len().min(4 * MOST)];
-    let text = String::from_utf8_lossy(start);
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    redact::line_of(body, MOST)
 }
 
 /// The text of the first cause, and its kind where it is an I/O error.

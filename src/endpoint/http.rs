@@ -8,6 +8,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::Failure;
+use super::failure::excerpt;
 use crate::engine::SIMULATED_HEADER;
 
 /// The shared HTTP client with the headers of the configuration
@@ -67,7 +68,7 @@ impl Http {
         let simulated = response
             .headers()
             .get(SIMULATED_HEADER)
-            .map(|preset| String::from_utf8_lossy(preset.as_bytes()).into_owned());
+            .map(|preset| excerpt(preset.as_bytes()));
         Reply {
             outcome: read(&mut response, limit).await,
             simulated,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::failure::excerpt;
 use super::http::Http;
 use super::{Failure, ServerMetrics, Shown, model};
 use crate::config::EndpointUrl;
@@ -127,9 +128,11 @@ pub async fn probe(http: &Http, url: &EndpointUrl) -> Probe {
     let simulated = version.simulated.or(models.simulated).or(metrics.simulated);
     let version = version.outcome.and_then(|body| {
         let parsed = serde_json::from_slice::<Version>(&body);
-        parsed.map(|answer| answer.version).map_err(|error| {
-            Failure::malformed(format!("its /version is not {{\"version\": …}} ({error})"))
-        })
+        parsed
+            .map(|answer| excerpt(answer.version.as_bytes()))
+            .map_err(|error| {
+                Failure::malformed(format!("its /version is not {{\"version\": …}} ({error})"))
+            })
     });
     let models = models.outcome.and_then(|body| served_models(&body));
     let metrics = metrics
