@@ -52,13 +52,23 @@ pub fn itl_ns(completion: &Completion) -> impl Iterator<Item = f64> + '_ {
 }
 
 /// Tokens that arrived in one event with another; zero where every event carried one.
+///
+/// No more than an event can carry and an answer can have: a server may count whatever it likes, and each of
+/// these tokens is a value of ITL in memory.
 pub fn coalesced_tokens(completion: &Completion) -> u32 {
     let events = completion.content_ns.len() as u32;
+    let most = events.saturating_mul(MOST_IN_ONE_EVENT);
     match completion.output_tokens() {
-        Some((tokens, _)) if events > 0 => tokens.saturating_sub(events),
-        _ => 0,
+        Some((tokens, _)) => tokens.saturating_sub(events).min(most).min(MOST_COALESCED),
+        None => 0,
     }
 }
+
+/// Most tokens of one event that are believed; a proxy that buffers may send a whole answer as one.
+const MOST_IN_ONE_EVENT: u32 = 4_096;
+
+/// Most coalesced tokens of one answer that are believed.
+const MOST_COALESCED: u32 = 65_536;
 
 /// Output tokens per second of one request: output tokens ÷ E2EL.
 pub fn tokens_per_second(record: &RequestRecord, completion: &Completion) -> Option<f64> {
@@ -120,6 +130,14 @@ mod tests {
         assert_eq!(gaps.len(), 6);
         assert_eq!(gaps.iter().filter(|g| **g == 0.0).count(), 2);
         assert_eq!(coalesced_tokens(&completion), 2);
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_costs_no_memory() {
+        let (_, completion) = request(2, |c| c.usage_output = Some(u32::MAX));
+        assert_eq!(coalesced_tokens(&completion), 2 * MOST_IN_ONE_EVENT);
+        let (_, completion) = request(1_000, |c| c.usage_output = Some(u32::MAX));
+        assert_eq!(coalesced_tokens(&completion), MOST_COALESCED);
     }
 
     #[test]

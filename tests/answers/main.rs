@@ -402,3 +402,25 @@ fn contains(path: &Path, words: &str) -> bool {
     let text = std::fs::read_to_string(path).expect("a page");
     text.contains(words)
 }
+
+#[test]
+fn a_count_of_tokens_that_cannot_be_is_said_and_ends_no_run() {
+    let here = Here::new();
+    let usage = USAGE.replace(
+        "\"completion_tokens\":2",
+        "\"completion_tokens\":4294967295",
+    );
+    let impossible = Answer::events([TOKEN, LAST, &usage, DONE]);
+    let server = Scripted::start(vec![good(), impossible]);
+    let (code, text) = here.run(&server, "2");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("longer than the 2 output tokens"), "{text}");
+    for arguments in [
+        &["results"][..],
+        &["report"],
+        &["results", "--format", "vllm"],
+    ] {
+        let (code, text) = said(&here.command(arguments));
+        assert_eq!(code, Some(0), "{arguments:?}: {text}");
+    }
+}
