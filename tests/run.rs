@@ -216,7 +216,17 @@ fn a_point_that_fails_is_reported_and_the_others_stay() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_the_run_and_what_was_measured_stays() {
+fn a_signal_ends_the_run_and_what_was_measured_stays() {
+    for (signal, name, code) in [
+        ("-INT", "Ctrl-C", 130),
+        ("-TERM", "SIGTERM", 143),
+        ("-HUP", "SIGHUP", 129),
+    ] {
+        ends_with_its_table(signal, name, code);
+    }
+}
+
+fn ends_with_its_table(signal: &str, name: &str, code: i32) {
     let (here, server) = (Here::new(), engine(|_| {}));
     let url = server.urls()[0].to_string();
     let options = ["--max-tokens", "4", "--warm-up", "0.1", "--duration", "600"];
@@ -233,15 +243,15 @@ fn ctrl_c_ends_the_run_and_what_was_measured_stays() {
     // Far beyond the warm-up, and far from the end of the first window, of a minute.
     wait_for_successes(&server, 200.0);
     let interrupt = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([signal, &child.id().to_string()])
         .status();
     assert!(interrupt.expect("a kill command").success());
     let ran = child.wait_with_output().expect("it ends");
     let (out, rest) = (text(&ran.stdout), text(&ran.stderr));
-    assert_eq!(ran.status.code(), Some(1), "{out}{rest}");
-    assert!(rest.contains("Ctrl-C: ending"), "{rest}");
+    assert_eq!(ran.status.code(), Some(code), "{out}{rest}");
+    assert!(rest.contains(&format!("{name}: ending")), "{rest}");
     assert!(!rest.contains("[2/2]"), "no further point begins: {rest}");
-    assert!(out.contains("run/100 c=2: Ctrl-C ended the run"), "{out}");
+    assert!(out.contains("run/100 c=2: a signal ended the run"), "{out}");
     let record = RunRecord::read(&here.record("100", 2)).expect("a record");
     assert!(record.summary.is_some_and(|summary| summary.completed >= 2));
     assert!(!here.record("100", 4).exists());

@@ -129,9 +129,9 @@ impl Results {
     pub fn interrupted(&mut self, point: &str, windows: usize) {
         self.failed = true;
         self.notes.push(match windows {
-            0 => format!("{point}: not measured, as Ctrl-C ended the run"),
+            0 => format!("{point}: not measured, as a signal ended the run"),
             _ => format!(
-                "{point}: Ctrl-C ended the run; figures are of what was measured until then"
+                "{point}: a signal ended the run; figures are of what was measured until then"
             ),
         });
     }

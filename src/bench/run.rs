@@ -31,7 +31,8 @@ const USUAL_PROMPT: &str = "100";
 /// command line.
 ///
 /// The load, the windows, the figures and the records are the bench's; the records are those of a benchmark
-/// called `run`. The first Ctrl-C ends the point under way and the run, and what was measured stays.
+/// called `run`. The first Ctrl-C, SIGTERM or SIGHUP ends the point under way and the run, and
+/// what was measured stays.
 ///
 /// ```no_run
 /// use servemark::config::Config;
@@ -64,6 +65,9 @@ pub struct Ran {
     pub unwritten: Vec<String>,
     /// Whether every point was measured to its end, and all was written.
     pub complete: bool,
+    /// What the process should exit with where a signal ended the run (130 of Ctrl-C, 143 of SIGTERM, 129 of
+    /// SIGHUP); `None` where none did.
+    pub interrupted: Option<u8>,
 }
 
 /// Nothing could be measured.
@@ -195,6 +199,7 @@ fn conclude(session: &Session, results: &Results) -> Ran {
     Ran {
         records,
         figures: results.figures(&rows),
+        interrupted: session.interrupt.exit_code(),
         complete: !results.failed() && !session.interrupt.came() && unwritten.is_empty(),
         rows,
         csv: written.is_ok().then_some(csv),

@@ -26,8 +26,8 @@ Behind TLS: CA_FILE names a PEM file of further certificates to trust, such as a
 INSECURE=true verifies none, and every output says so (SERVEMARK_CA_FILE, SERVEMARK_INSECURE).
 Keys of parameters.json and SERVEMARK_<KEY> hold as for the benches; an option wins over its key.
 The records are kept as those of a benchmark called run: `servemark compare OLD new` works on them.
-Exit codes: 0 all points measured, 1 a point failed or Ctrl-C ended the run, 2 nothing could run.
-Ctrl-C ends the point under way; what was measured is still shown and kept.";
+Exit codes: 0 all points measured, 1 a point failed, 2 nothing could run, 130, 143 or 129 where Ctrl-C,
+SIGTERM or SIGHUP ended the run. Each ends the point under way; what was measured is still shown and kept.";
 
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FORMATS}\n\n{EXAMPLES}"))]
@@ -186,9 +186,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     say_where(&ran);
     written?;
-    Ok(match ran.complete {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(1),
+    Ok(match (ran.interrupted, ran.complete) {
+        (Some(code), _) => ExitCode::from(code),
+        (None, true) => ExitCode::SUCCESS,
+        (None, false) => ExitCode::from(1),
     })
 }
 
