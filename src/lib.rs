@@ -35,6 +35,7 @@ mod redact;
 pub mod report;
 pub mod results;
 pub mod safety;
+mod signals;
 pub mod simulation;
 pub mod stdio;
 mod terminal;

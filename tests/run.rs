@@ -2,11 +2,19 @@
 
 mod engines;
 
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+#[cfg(unix)]
+use std::process::{Child, Stdio};
+use std::process::{Command, Output};
 
-use engines::{engine, faults, wait_for_successes};
+#[cfg(unix)]
+use engines::wait_for_successes;
+use engines::{engine, faults};
 use serde_json::Value;
+#[cfg(unix)]
+use servemark::engine::Engine;
 use servemark::results::RunRecord;
 use tempfile::TempDir;
 
@@ -226,26 +234,35 @@ fn a_signal_ends_the_run_and_what_was_measured_stays() {
     }
 }
 
-fn ends_with_its_table(signal: &str, name: &str, code: i32) {
-    let (here, server) = (Here::new(), engine(|_| {}));
+/// A run that would take ten minutes a point.
+#[cfg(unix)]
+fn long_run(here: &Here, server: &Engine) -> Command {
     let url = server.urls()[0].to_string();
     let options = ["--max-tokens", "4", "--warm-up", "0.1", "--duration", "600"];
     let arguments = [
         &["run", "--endpoint", &url, "--concurrency", "2,4"],
         &options[..],
     ];
-    let child = here
-        .command(&arguments.concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command runs");
+    let mut command = here.command(&arguments.concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[cfg(unix)]
+fn send(signal: &str, to: &Child) {
+    let kill = Command::new("kill")
+        .args([signal, &to.id().to_string()])
+        .status();
+    assert!(kill.expect("a kill command").success());
+}
+
+#[cfg(unix)]
+fn ends_with_its_table(signal: &str, name: &str, code: i32) {
+    let (here, server) = (Here::new(), engine(|_| {}));
+    let child = long_run(&here, &server).spawn().expect("the command runs");
     // Far beyond the warm-up, and far from the end of the first window, of a minute.
     wait_for_successes(&server, 200.0);
-    let interrupt = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
-    assert!(interrupt.expect("a kill command").success());
+    send(signal, &child);
     let ran = child.wait_with_output().expect("it ends");
     let (out, rest) = (text(&ran.stdout), text(&ran.stderr));
     assert_eq!(ran.status.code(), Some(code), "{out}{rest}");
@@ -255,4 +272,49 @@ fn ends_with_its_table(signal: &str, name: &str, code: i32) {
     let record = RunRecord::read(&here.record("100", 2)).expect("a record");
     assert!(record.summary.is_some_and(|summary| summary.completed >= 2));
     assert!(!here.record("100", 4).exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    // No request would end by itself.
+    let (here, server) = (Here::new(), faults("stall=1:600000"));
+    let mut child = long_run(&here, &server).spawn().expect("the command runs");
+    let said = BufReader::new(child.stderr.take().expect("its stderr"));
+    let mut lines = said.lines().map(|line| line.expect("text"));
+    // It listens before it says anything.
+    lines.next().expect("a first line");
+    send("-TERM", &child);
+    assert!(lines.any(|line| line.contains("SIGTERM: ending")));
+    send("-INT", &child);
+    let rest = lines.last();
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130), "{rest:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn under_nohup_a_hang_up_ends_nothing() {
+    let (here, server) = (Here::new(), engine(|_| {}));
+    let run = long_run(&here, &server);
+    // A shell's way to have the signal ignored from the start.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    shell.arg(run.get_program()).args(run.get_args());
+    shell.current_dir(here.0.path());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = shell.spawn().expect("the command runs");
+    wait_for_successes(&server, 200.0);
+    send("-HUP", &child);
+    wait_for_successes(&server, 400.0);
+    send("-TERM", &child);
+    let ran = child.wait_with_output().expect("it ends");
+    assert_eq!(ran.status.code(), Some(143), "{}", text(&ran.stderr));
+    assert!(!text(&ran.stderr).contains("SIGHUP"));
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::DeploymentError;
 use super::process::{GRACE, Process};
+use crate::signals::{self, Signal};
 
 /// A server, shared with the supervisor.
 pub(super) type Supervised = Arc<Mutex<Process>>;
@@ -40,7 +41,7 @@ pub(super) fn start(
         return Err(DeploymentError::Interrupted);
     }
     if !supervisor.listens {
-        signals::listen().map_err(DeploymentError::Signals)?;
+        signals::listen(end).map_err(DeploymentError::Signals)?;
         supervisor.listens = true;
     }
     let process = Process::start(command, log, file).map_err(failed)?;
@@ -91,62 +92,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Ends the harness after a signal: its servers are in groups of their own, which Ctrl-C does not reach.
-#[cfg(unix)]
-mod signals {
-    use std::io;
-
-    use tokio::signal::unix::{Signal, SignalKind, signal};
-
-    pub fn listen() -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        let entered = runtime.enter();
-        let kinds = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ];
-        let [interrupt, terminate, hangup] = kinds.map(signal);
-        let signals = [interrupt?, terminate?, hangup?];
-        drop(entered);
-        std::thread::Builder::new()
-            .name("servemark-signals".into())
-            .spawn(move || {
-                let number = runtime.block_on(first(signals));
-                let stopped = super::close();
-                eprintln!("\ninterrupted: {stopped} server(s) stopped");
-                std::process::exit(128 + number);
-            })?;
-        Ok(())
-    }
-
-    /// The number of the signal that comes first.
-    async fn first([mut interrupt, mut terminate, mut hangup]: [Signal; 3]) -> i32 {
-        tokio::select! {
-            _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
-            _ = hangup.recv() => SignalKind::hangup().as_raw_value(),
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod signals {
-    use std::io;
-
-    pub fn listen() -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        std::thread::Builder::new()
-            .name("servemark-signals".into())
-            .spawn(move || {
-                if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-                    super::close();
-                    std::process::exit(130);
-                }
-            })?;
-        Ok(())
-    }
+fn end(signal: Signal) {
+    let stopped = close();
+    eprintln!("\ninterrupted: {stopped} server(s) stopped");
+    std::process::exit(signal.exit_code().into());
 }

@@ -1,0 +1,122 @@
+//! The signals that ask the process to end: Ctrl-C, and on Unix SIGTERM and SIGHUP.
+
+use std::io;
+
+/// A signal that asks the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signal {
+    /// As the system numbers it.
+    pub number: u8,
+    /// What a message calls it.
+    pub name: &'static str,
+}
+
+impl Signal {
+    const CTRL_C: Signal = Signal {
+        number: 2,
+        name: "Ctrl-C",
+    };
+    #[cfg(unix)]
+    const TERMINATE: Signal = Signal {
+        number: 15,
+        name: "SIGTERM",
+    };
+    #[cfg(unix)]
+    const HANG_UP: Signal = Signal {
+        number: 1,
+        name: "SIGHUP",
+    };
+
+    /// What a process that it has ended exits with, as a shell reports it: 128 and its number.
+    pub fn exit_code(self) -> u8 {
+        exit_code(self.number)
+    }
+}
+
+/// What a process that signal `number` has ended exits with, as a shell reports it.
+pub(crate) fn exit_code(number: u8) -> u8 {
+    128 + number
+}
+
+/// Calls `came` for each signal from here on, in a thread of its own that never ends: once listened to, a
+/// signal no longer ends the process by itself. A hang-up that the process was started to ignore, as by
+/// `nohup`, stays ignored.
+///
+/// # Errors
+/// The system gives no thread, or does not let signals be listened for.
+pub(crate) fn listen(mut came: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    std::thread::Builder::new()
+        .name("servemark-signals".into())
+        .spawn(move || {
+            while let Some(signal) = runtime.block_on(signals.next()) {
+                came(signal);
+            }
+        })?;
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals {
+    ctrl_c: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// `None` where it stays ignored.
+    hang_up: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |to: Signal| signal(SignalKind::from_raw(to.number.into()));
+        Ok(Signals {
+            ctrl_c: listen(Signal::CTRL_C)?,
+            terminate: listen(Signal::TERMINATE)?,
+            hang_up: match is_ignored(Signal::HANG_UP) {
+                true => None,
+                false => Some(listen(Signal::HANG_UP)?),
+            },
+        })
+    }
+
+    async fn next(&mut self) -> Option<Signal> {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            came = self.ctrl_c.recv() => came.map(|()| Signal::CTRL_C),
+            came = self.terminate.recv() => came.map(|()| Signal::TERMINATE),
+            came = hang_up => came.map(|()| Signal::HANG_UP),
+        }
+    }
+}
+
+/// Whether the process was started with this signal ignored. Only Linux tells without unsafe code; elsewhere it
+/// is taken for not ignored.
+#[cfg(unix)]
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.number - 1) & 1 == 1)
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> Option<Signal> {
+        tokio::signal::ctrl_c().await.ok().map(|()| Signal::CTRL_C)
+    }
+}
