@@ -209,8 +209,11 @@ impl Found {
     /// A value that is known to be a key, unless it stands for none.
     fn add_key(&mut self, value: &str) {
         const LEAST: usize = 4;
+        /// A shorter number counts something.
+        const LEAST_DIGITS: usize = 8;
         let lower = value.to_ascii_lowercase();
-        if value.len() >= LEAST && !PLACEHOLDERS.contains(&&*lower) {
+        let is_number = value.len() < LEAST_DIGITS && value.bytes().all(|b| b.is_ascii_digit());
+        if value.len() >= LEAST && !is_number && !PLACEHOLDERS.contains(&&*lower) {
             let in_json = serde_json::Value::from(value).to_string();
             self.0.insert(in_json.trim_matches('"').to_owned());
             self.0.insert(byte_serialize(value.as_bytes()).collect());

@@ -1,5 +1,6 @@
 //! One request on the wire: send, read, timestamp, and say how it ended.
 
+mod bounds;
 mod chunk;
 mod clock;
 mod connections;
@@ -13,6 +14,7 @@ mod record;
 mod response;
 mod sse;
 mod timestamps;
+mod whole_body;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicU32;
@@ -36,7 +38,9 @@ pub use record::{
 };
 pub use sse::{EventName, SseDecoder, SseError};
 pub use timestamps::Timestamps;
+pub(crate) use whole_body::{BodyError, whole_body};
 
+use bounds::Bounds;
 use response::{Reader, Refusal};
 
 /// Header by which a request names itself to the server and its log.
@@ -49,7 +53,7 @@ pub struct Client {
     headers: http1::Headers,
     timeout: Duration,
     stream: bool,
-    expected_events: usize,
+    bounds: Bounds,
     clock: Clock,
 }
 
@@ -133,8 +137,7 @@ impl Client {
             headers: http1::Headers::new(&headers(config)),
             timeout: config.request_timeout,
             stream: config.stream,
-            // One content event per token, and room for a few more.
-            expected_events: config.max_new_tokens.get() as usize + 4,
+            bounds: Bounds::of(config),
             clock,
         }
     }
@@ -149,7 +152,7 @@ impl Client {
     /// `events` counts content events as they arrive, so that a window can be cut while requests are
     /// in flight. Nothing is allocated per token, logged or locked until the last byte is in.
     pub async fn send(&self, prepared: Prepared, events: &AtomicU32) -> Exchange {
-        let mut reader = Reader::new(self.stream, self.expected_events, &prepared);
+        let mut reader = Reader::new(self.stream, self.bounds, &prepared);
         let request = http1::Request::new(prepared, &self.headers);
         let sent_ns = self.clock.now_ns();
         let exchange = async {

@@ -54,8 +54,9 @@ pub struct Completion {
     pub usage_input: Option<u32>,
     /// Tokens generated as the server counted them, if it said so and that can be.
     pub usage_output: Option<u32>,
-    /// Whether the server counted no token although text came; then `usage_output` is `None`.
-    pub counts_zero: bool,
+    /// The server's count of output tokens where it cannot be: zero although text came, or far more than was
+    /// asked for. Then `usage_output` is `None`.
+    pub refused_count: Option<u32>,
     /// Tokens of the prompt as the harness's tokenizer counted them.
     pub prompt_tokens: u32,
     /// The generated text, if it was asked to be kept or the server did not count it.
@@ -135,6 +136,8 @@ pub enum FailureCause {
     ErrorAnswer,
     /// One JSON answer where a stream was asked for, or a stream where one answer was.
     OtherForm,
+    /// An answer far larger than what was asked for; it was not read to its end.
+    TooLarge,
     /// A response in a content coding such as gzip, which nobody asked for.
     Compressed,
     /// The response ended without a token.
@@ -158,7 +161,7 @@ pub enum FailureCause {
 }
 
 impl FailureCause {
-    const NAMED: [FailureCause; 16] = [
+    const NAMED: [FailureCause; 17] = [
         FailureCause::Connect,
         FailureCause::Timeout,
         FailureCause::StreamCut,
@@ -166,6 +169,7 @@ impl FailureCause {
         FailureCause::ServerError,
         FailureCause::ErrorAnswer,
         FailureCause::OtherForm,
+        FailureCause::TooLarge,
         FailureCause::Compressed,
         FailureCause::EmptyAnswer,
         FailureCause::NoFinishReason,
@@ -201,6 +205,7 @@ impl std::fmt::Display for FailureCause {
             FailureCause::ServerError => f.write_str("error event in stream"),
             FailureCause::ErrorAnswer => f.write_str("error object as answer"),
             FailureCause::OtherForm => f.write_str("answer of another form"),
+            FailureCause::TooLarge => f.write_str("answer too large"),
             FailureCause::Compressed => f.write_str("compressed response"),
             FailureCause::EmptyAnswer => f.write_str("empty answer"),
             FailureCause::NoFinishReason => f.write_str("no finish reason"),

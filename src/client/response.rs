@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::bounds::Bounds;
 use super::chunk::{self, Delta};
 use super::finish::Ended;
 use super::http1::{Head, Taken};
@@ -13,6 +14,7 @@ use super::{Completion, Failure, FailureCause, Prepared, Timestamps};
 
 /// The state of one response while it arrives.
 pub(super) struct Reader {
+    bounds: Bounds,
     body: Body,
     answer: Answer,
     keep_text: bool,
@@ -95,8 +97,9 @@ impl From<SseError> for Failure {
 }
 
 impl Reader {
-    pub fn new(stream: bool, expected_events: usize, prepared: &Prepared) -> Reader {
+    pub fn new(stream: bool, bounds: Bounds, prepared: &Prepared) -> Reader {
         Reader {
+            bounds,
             body: match stream {
                 true => Body::Stream {
                     decoder: SseDecoder::default(),
@@ -115,13 +118,13 @@ impl Reader {
                 completion: Completion {
                     last_byte_ns: 0,
                     content_ns: match stream {
-                        true => Timestamps::with_capacity(expected_events),
+                        true => Timestamps::with_capacity(bounds.expected_events),
                         false => Timestamps::default(),
                     },
                     first_answer_ns: None,
                     usage_input: None,
                     usage_output: None,
-                    counts_zero: false,
+                    refused_count: None,
                     prompt_tokens: prepared.prompt_tokens,
                     text: None,
                     counted_output: None,
@@ -141,7 +144,12 @@ impl Reader {
         let answer = &mut self.answer;
         answer.completion.last_byte_ns = arrived_ns;
         match &mut self.body {
-            Body::Whole(whole) => whole.extend_from_slice(bytes),
+            Body::Whole(whole) => {
+                if bytes.len() > self.bounds.whole.saturating_sub(whole.len()) {
+                    return Err(too_large(format!("more than {} bytes", self.bounds.whole)));
+                }
+                whole.extend_from_slice(bytes);
+            }
             Body::Stream { decoder, eventless } => {
                 decoder.feed(bytes, |name, data| answer.event(name, data, arrived_ns))?;
                 if !answer.has_event {
@@ -151,6 +159,18 @@ impl Reader {
                 answer.is_done |= decoder.pending().is_some_and(is_end_mark);
                 let count = answer.completion.content_ns.len() as u32;
                 events.store(count, Ordering::Relaxed);
+                if count > self.bounds.tokens {
+                    return Err(too_large(format!(
+                        "more than {} content events",
+                        self.bounds.tokens
+                    )));
+                }
+                if answer.text.len() > self.bounds.text {
+                    return Err(too_large(format!(
+                        "more than {} bytes of text",
+                        self.bounds.text
+                    )));
+                }
             }
         }
         Ok(match answer.is_done {
@@ -177,7 +197,7 @@ impl Reader {
                 answer.require_end()?;
             }
         }
-        self.answer.into_completion(self.keep_text)
+        self.answer.into_completion(self.keep_text, &self.bounds)
     }
 }
 
@@ -289,7 +309,7 @@ impl Answer {
         }
     }
 
-    fn into_completion(self, keep_text: bool) -> Result<Completion, Failure> {
+    fn into_completion(self, keep_text: bool, bounds: &Bounds) -> Result<Completion, Failure> {
         let mut completion = self.completion;
         let ended = Ended {
             reason: completion.finish_reason.as_deref(),
@@ -298,10 +318,10 @@ impl Answer {
             events: completion.content_ns.len(),
         };
         ended.judge()?;
-        if ended.has_text && completion.usage_output == Some(0) {
-            completion.usage_output = None;
-            completion.counts_zero = true;
-        }
+        completion.refused_count = completion.usage_output.take_if(|count| {
+            let misses_text = ended.has_text && *count == 0;
+            misses_text || *count > bounds.tokens
+        });
         // Kept as long as the run lasts: give back the room that was not needed.
         completion.content_ns.shrink_to_fit();
         // Without the server's count, the text is what is left to count.
@@ -344,6 +364,13 @@ fn no_stream(body: &[u8]) -> Failure {
             format!("not an event stream: {}", super::excerpt(body)),
         ),
     }
+}
+
+fn too_large(how: String) -> Failure {
+    failure(
+        FailureCause::TooLarge,
+        format!("{how}, far beyond what was asked for: the rest was not read"),
+    )
 }
 
 fn failure(cause: FailureCause, message: impl std::fmt::Display) -> Failure {

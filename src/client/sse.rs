@@ -3,7 +3,7 @@
 use memchr::{memchr, memchr2};
 
 /// An event larger than this cannot be a chunk of a chat: the stream is taken for garbage (bytes).
-const MAX_EVENT: usize = 16 << 20;
+const MAX_EVENT: usize = 1 << 20;
 
 /// A byte order mark.
 pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Failure;
 use super::failure::excerpt;
+use crate::client::{BodyError, whole_body};
 use crate::engine::SIMULATED_HEADER;
 
 /// The shared HTTP client with the headers of the configuration
@@ -83,34 +84,16 @@ async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, Failu
         return Err(Failure::of_redirect(response));
     }
     let encoding = response.headers().get(CONTENT_ENCODING).cloned();
-    let body = match body(response, limit).await {
+    let body = match whole_body(response, MOST_BYTES).await {
         Ok(body) => body,
         // The status says more than how the rest of the answer came.
         Err(_) if !status.is_success() => Vec::new(),
-        Err(failure) => return Err(failure),
+        Err(BodyError::Broken(error)) => return Err(Failure::of_client(&error, limit)),
+        Err(error) => return Err(Failure::malformed(error.to_string())),
     };
     match encoding.filter(|encoding| encoding != "identity") {
         _ if !status.is_success() => Err(Failure::of_status(status, &body)),
         Some(encoding) => Err(Failure::compressed(&encoding)),
         None => Ok(body),
-    }
-}
-
-async fn body(response: &mut Response, limit: Duration) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_BYTES => {
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Some(_)) => {
-                return Err(Failure::malformed(format!(
-                    "an answer of more than {} MiB",
-                    MOST_BYTES >> 20
-                )));
-            }
-            Ok(None) => return Ok(body),
-            Err(error) => return Err(Failure::of_client(&error, limit)),
-        }
     }
 }

@@ -163,7 +163,7 @@ pub(crate) mod tests {
                 first_answer_ns: None,
                 usage_input: Some(10),
                 usage_output: Some(tokens),
-                counts_zero: false,
+                refused_count: None,
                 prompt_tokens: 10,
                 text: None,
                 counted_output: None,

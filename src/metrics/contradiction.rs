@@ -68,7 +68,7 @@ type Shows = fn(&Asked, &Completion) -> Option<u32>;
 /// Every kind with how an answer shows it: by a value that contradicts.
 const KINDS: [(ContradictionKind, Shows); 7] = [
     (ContradictionKind::NoTokensCounted, |_, c| {
-        c.counts_zero.then_some(0)
+        c.refused_count.filter(|count| *count == 0)
     }),
     (ContradictionKind::NoText, no_text),
     (ContradictionKind::TooShort, too_short),
@@ -144,8 +144,11 @@ fn too_short(asked: &Asked, completion: &Completion) -> Option<u32> {
 }
 
 fn too_long(asked: &Asked, completion: &Completion) -> Option<u32> {
-    let allowed = asked.most_output?;
-    completion.usage_output.filter(|tokens| *tokens > allowed)
+    let refused = completion.refused_count.filter(|tokens| *tokens > 0);
+    refused.or_else(|| {
+        let allowed = asked.most_output?;
+        completion.usage_output.filter(|tokens| *tokens > allowed)
+    })
 }
 
 fn more_events(_: &Asked, completion: &Completion) -> Option<u32> {
@@ -186,6 +189,9 @@ fn detail(kind: ContradictionKind, asked: &Asked, seen: &Seen) -> String {
         ContradictionKind::TooShort => format!(
             "shorter than the {wanted} output tokens that were asked for ({seen}): the server does not keep ignore_eos and min_tokens, and throughput and latency are those of less work"
         ),
+        ContradictionKind::TooLong if asked.most_output.is_none() => {
+            format!("more output tokens than an answer can have ({seen})")
+        }
         ContradictionKind::TooLong => {
             format!("longer than the {wanted} output tokens that max_tokens allows ({seen})")
         }
@@ -279,7 +285,7 @@ mod tests {
         let changes: [(ContradictionKind, Change, &str); 8] = [
             (
                 NoTokensCounted,
-                |c| (c.usage_output, c.counts_zero) = (None, true),
+                |c| (c.usage_output, c.refused_count) = (None, Some(0)),
                 "0 output tokens",
             ),
             (

@@ -1,5 +1,7 @@
 //! The busiest moments of a load, as `vllm bench serve` defines them: over the requests that succeeded.
 
+use std::collections::BTreeMap;
+
 use crate::load::Window;
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -11,17 +13,15 @@ pub fn most_tokens_in_a_second(windows: &[Window]) -> f64 {
     let Some(begin_ns) = completed().map(|(record, _)| record.start_ns).min() else {
         return 0.0;
     };
-    let mut seconds: Vec<u64> = Vec::new();
+    // By second: a damaged record may tell of one at the end of time.
+    let mut seconds: BTreeMap<u64, u64> = BTreeMap::new();
     for (_, completion) in completed() {
         for at_ns in completion.content_ns.iter() {
-            let second = (at_ns.saturating_sub(begin_ns) / NS_PER_S) as usize;
-            if seconds.len() <= second {
-                seconds.resize(second + 1, 0);
-            }
-            seconds[second] += 1;
+            let second = at_ns.saturating_sub(begin_ns) / NS_PER_S;
+            *seconds.entry(second).or_default() += 1;
         }
     }
-    seconds.into_iter().max().unwrap_or(0) as f64
+    seconds.into_values().max().unwrap_or(0) as f64
 }
 
 /// Most requests that were in flight at one time; one that ends when another starts is over by then.

@@ -35,6 +35,10 @@ pub struct RequestColumns {
     /// Positions of the requests whose `usage` counts no output token although text came.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     counts_zero: BTreeSet<usize>,
+    /// What the `usage` of a request counts as output tokens where that is far more than was asked for, by the
+    /// request's position.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    impossible_counts: BTreeMap<usize, u32>,
     /// What the safety check stopped, by the request's position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<usize, Block>,
@@ -64,8 +68,14 @@ impl RequestColumns {
                 let after_us = micros_after(record.sent_ns, at_ns);
                 self.first_answer_us.insert(at, after_us);
             }
-            if completion.counts_zero {
-                self.counts_zero.insert(at);
+            match completion.refused_count {
+                None => {}
+                Some(0) => {
+                    self.counts_zero.insert(at);
+                }
+                Some(count) => {
+                    self.impossible_counts.insert(at, count);
+                }
             }
         }
         self.index.push(record.index);
@@ -175,7 +185,10 @@ impl RequestColumns {
                 .map(|us| self.sent_ns[at].saturating_add(us.saturating_mul(1_000))),
             usage_input: self.input_tokens[at],
             usage_output: counted_by(TokenSource::Server),
-            counts_zero: self.counts_zero.contains(&at),
+            refused_count: match self.counts_zero.contains(&at) {
+                true => Some(0),
+                false => self.impossible_counts.get(&at).copied(),
+            },
             prompt_tokens: self.input_tokens[at].unwrap_or(0),
             text: None,
             counted_output: counted_by(TokenSource::Tokenizer),
@@ -240,7 +253,7 @@ mod tests {
             .collect();
         if let Outcome::Completed(completion) = &mut requests[3].outcome {
             (completion.usage_output, completion.counted_output) = (None, Some(5));
-            (completion.counts_zero, completion.first_answer_ns) = (true, Some(9_000_000));
+            (completion.refused_count, completion.first_answer_ns) = (Some(0), Some(9_000_000));
         }
         for (at, cause) in [(5, FailureCause::Http(503)), (6, FailureCause::Timeout)] {
             let message = String::new();

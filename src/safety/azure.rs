@@ -10,10 +10,13 @@ use serde_json::json;
 use url::Url;
 
 use super::{Outcome, SafetyError};
-use crate::client::{error_in_body, innermost};
+use crate::client::{BodyError, error_in_body, innermost, whole_body};
 use crate::config::ApiKey;
 
 const API_VERSION: &str = "2024-09-01";
+
+/// The most that is read of an answer.
+const MOST_BYTES: usize = 1 << 20;
 
 /// The service's limit on one text, in characters.
 const MAX_CHARACTERS: usize = 10_000;
@@ -91,7 +94,7 @@ impl Azure {
             endpoint: self.endpoint.clone(),
             reason: innermost(&error.without_url()),
         };
-        let response = self
+        let mut response = self
             .http
             .post(self.url.clone())
             .header("Ocp-Apim-Subscription-Key", self.key.header_value())
@@ -100,7 +103,14 @@ impl Azure {
             .await
             .map_err(no_answer)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(no_answer)?;
+        let body = whole_body(&mut response, MOST_BYTES).await;
+        let body = body.map_err(|error| match error {
+            BodyError::Broken(error) => no_answer(error),
+            too_large => SafetyError::NoAnswer {
+                endpoint: self.endpoint.clone(),
+                reason: too_large.to_string(),
+            },
+        })?;
         if !status.is_success() {
             return Err(SafetyError::Refused {
                 endpoint: self.endpoint.clone(),

@@ -328,7 +328,7 @@ impl VirtualLoad {
                 first_answer_ns: None,
                 usage_input: Some(prompt_tokens),
                 usage_output: Some(self.setup.output_tokens.get()),
-                counts_zero: false,
+                refused_count: None,
                 prompt_tokens,
                 text: None,
                 counted_output: None,

@@ -404,6 +404,17 @@ fn contains(path: &Path, words: &str) -> bool {
 }
 
 #[test]
+fn an_answer_far_larger_than_asked_for_is_broken_off() {
+    let endless = std::iter::repeat_n(TOKEN, 20_000).chain([LAST, USAGE, DONE]);
+    let server = Scripted::start(vec![good(), Answer::events(endless)]);
+    let (_, text) = Here::new().run(&server, "2");
+    assert!(
+        text.contains("answer too large, first: more than 4224 content events"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_count_of_tokens_that_cannot_be_is_said_and_ends_no_run() {
     let here = Here::new();
     let usage = USAGE.replace(

@@ -16,7 +16,7 @@ fn reader(stream: bool, keep_text: bool) -> Reader {
         keep_text,
         request_id: None,
     };
-    Reader::new(stream, 8, &prepared)
+    Reader::new(stream, Bounds::for_tokens(8), &prepared)
 }
 
 fn data(event: &str) -> Vec<u8> {
@@ -237,14 +237,56 @@ fn a_whole_answer_is_judged_as_a_stream_is() {
 }
 
 #[test]
+fn a_count_far_beyond_what_was_asked_for_is_not_believed() {
+    let count = |count: &str| {
+        let usage = CHAT[3].replace("\"completion_tokens\":2", count);
+        let answer = [CHAT[1], CHAT[2], &usage, CHAT[4]];
+        read_keeping(true, &answer, false).0.unwrap()
+    };
+    let impossible = count("\"completion_tokens\":4294967295");
+    assert_eq!(
+        (impossible.usage_output, impossible.refused_count),
+        (None, Some(u32::MAX))
+    );
+    assert_eq!(impossible.text.as_deref(), Some("ab"));
+    let longer = count("\"completion_tokens\":16");
+    assert_eq!(
+        (longer.usage_output, longer.refused_count),
+        (Some(16), None)
+    );
+}
+
+#[test]
+fn an_answer_without_end_is_broken_off() {
+    let events = AtomicU32::new(0);
+    let many = format!("data: {}\n\n", CHAT[1]).repeat(100);
+    let large = format!(
+        "data: {}\n\n",
+        CHAT[1].replace("\"a\"", &format!("\"{}\"", "a".repeat(500_000)))
+    );
+    let word = " ".repeat(64 * 1024);
+    for (stream, piece, names) in [
+        (true, &many, "content events"),
+        (true, &large, "bytes of text"),
+        (false, &word, "bytes, far beyond"),
+    ] {
+        let mut reader = reader(stream, false);
+        let ended = (0..1_000).find_map(|at| reader.take(piece.as_bytes(), at, &events).err());
+        let failure = ended.expect("it is broken off");
+        assert_eq!(failure.cause, FailureCause::TooLarge, "{failure:?}");
+        assert!(failure.message.contains(names), "{failure:?}");
+    }
+}
+
+#[test]
 fn usage_of_no_token_although_text_came_is_not_believed() {
     let zero = CHAT[3].replace("\"completion_tokens\":2", "\"completion_tokens\":0");
     let completion = read_keeping(true, &[CHAT[1], CHAT[2], &zero, CHAT[4]], false)
         .0
         .unwrap();
     assert_eq!(
-        (completion.usage_output, completion.counts_zero),
-        (None, true)
+        (completion.usage_output, completion.refused_count),
+        (None, Some(0))
     );
     assert_eq!(
         completion.text.as_deref(),
