@@ -110,8 +110,10 @@ impl Fixture {
         deployment: &Deployment,
         logs: &Path,
     ) -> Result<Fixture, FixtureError> {
-        redact::learn(config);
-        redact::learn_deployment(deployment);
+        // Its log may repeat them before the first request.
+        let mut secrets = config.secrets();
+        deployment.add_secrets(&mut secrets);
+        redact::learn(secrets);
         let model = config.model_path.as_deref();
         let servers = match Running::start(deployment, model, logs)? {
             Some(running) => {

@@ -91,7 +91,7 @@ pub struct Exchange {
 /// # Errors
 /// When the TLS backend or the resolver cannot be set up.
 pub fn http_client(config: &Config, tls: &Tls) -> Result<reqwest::Client, HttpClientError> {
-    redact::learn(config);
+    redact::learn(config.secrets());
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.client_config())
         .default_headers(headers(config))

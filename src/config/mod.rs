@@ -21,6 +21,7 @@ mod public;
 mod reader;
 mod safety;
 mod sampling;
+mod secrets;
 mod slo;
 mod template;
 mod value;

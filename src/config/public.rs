@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::value::is_open_header;
 use super::{Config, FixedOutput, Metric, PrefixCache, SafetyBackend, SafetyConfig};
-
-const HIDDEN: &str = "<hidden>";
+use crate::redact::HIDDEN;
 
 impl Config {
     /// The effective configuration under the names of `parameters.json`, for run records.
