@@ -7,13 +7,15 @@ use tokio::runtime::Runtime;
 
 use crate::client::{Connections, FailureCause, HttpClientError, http_client};
 use crate::config::{Api, Config, EndpointUrl};
+use crate::embedded::Engines;
 use crate::endpoint::{Http, Probe, QUESTION, Trial, probe, ready};
-use crate::fixture::{FixtureError, embedded};
+use crate::fixture::FixtureError;
 use crate::metrics::{Asked, Contradiction, contradictions, latency};
 use crate::prompt::{
     Loaded, PROBE_LIMIT, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError,
     TokenizerLookup, TokenizerSource,
 };
+use crate::redact;
 use crate::tls::{INSECURE, Tls};
 
 /// A server that does not say within this time that it is ready does not say it now.
@@ -128,8 +130,9 @@ pub fn check(config: &Config) -> Result<Report, FixtureError> {
     let urls = config.endpoints();
     let (engine, urls) = match urls.is_empty() {
         true => {
-            let (engine, urls) = embedded(config.seed.unwrap_or_default())?;
-            (Some(engine), urls)
+            let engines = Engines::boot(config.seed.unwrap_or_default())?;
+            let urls = engines.urls()?;
+            (Some(engines), urls)
         }
         false => (None, urls),
     };
@@ -298,13 +301,15 @@ impl Checker<'_> {
             streamed: true,
             ..Asked::default()
         };
-        Ok((shown, contradictions(&[&completion], &asked)))
+        Ok((shown, contradictions(std::iter::once(completion), &asked)))
     }
 }
 
 /// The model that was asked for, and whether the server knows it.
 fn named(model: String, probe: &Probe, answered: bool) -> Result<String, String> {
-    match (probe.not_listed(&model), answered) {
+    let listed = probe.not_listed(&model);
+    let model = redact::line(&model, redact::MOST_OF_NAME);
+    match (listed, answered) {
         (None, _) => Ok(model),
         (Some(why), true) => Ok(format!("{model} (answered; /v1/models: {why})")),
         (Some(why), false) => Err(format!(

@@ -1,5 +1,6 @@
 //! What all points of a run share: endpoints, tokenizer, HTTP client, clock, runtime.
 
+mod error;
 mod sampler;
 mod servers;
 
@@ -11,13 +12,15 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::client::{Clock, Connections, HttpClientError, REQUEST_ID, http_client};
-use crate::config::{Api, Config, Deployment, EndpointUrl, EndpointUrlError};
-use crate::deployment::layouts::{Layout, LayoutError};
+use crate::config::{Api, Config, Deployment, EndpointUrl};
 use crate::deployment::{DeploymentError, Running};
+use crate::embedded::{EmbeddedLayout, Engines};
 use crate::endpoint::{
     Asking, EndpointError, Endpoints, Http, MetricsInterval, Scraper, ServerMetrics, Trial,
 };
-use crate::engine::{EngineError, raise_file_limit};
+use crate::file_limit::raise_file_limit;
+use crate::interrupt::Interrupt;
+pub use error::FixtureError;
 pub use sampler::Sampler;
 
 use crate::prompt::{
@@ -28,15 +31,14 @@ use crate::redact;
 use crate::terminal::Spinner;
 use crate::tls::{INSECURE, Tls};
 
-pub(crate) use servers::embedded;
-use servers::{Servers, addresses, ready, ready_launched};
+use servers::{Servers, ready, ready_launched};
 
 /// Everything that is booted once per run, or per deployment, and then only read. Dropped it ends what it has
 /// started: threads, engines, servers.
 pub struct Fixture {
     /// Runs the load.
     pub runtime: Runtime,
-    /// Those of the load.
+    /// The connections of the load.
     pub connections: Connections,
     /// The run's clock.
     pub clock: Clock,
@@ -44,13 +46,13 @@ pub struct Fixture {
     pub scraper: Arc<Scraper>,
     /// The servers under load; each was ready and serves the model.
     pub endpoints: Endpoints,
-    /// Those of each side of an A/B run, by the side's name; the one before first.
+    /// The two sides of an A/B run, the one before first.
     pub sides: Option<[Side; 2]>,
     /// Counts prompts.
     pub counter: Arc<TokenCounter>,
     /// The seed of prompts.
     pub seed: u64,
-    /// Begin of every request's `X-Request-Id`, which tells this process's requests from all
+    /// Start of every request's `X-Request-Id`, which tells this process's requests from all
     /// others'; the index in hexadecimal follows. `None` where `MODEL_HEADERS` sets the header.
     pub request_id_prefix: Option<String>,
     /// Kept alive as long as the fixture.
@@ -67,35 +69,6 @@ pub struct Side {
     pub place: Range<usize>,
 }
 
-/// The fixture could not be booted; nothing was measured.
-#[derive(Debug, thiserror::Error)]
-pub enum FixtureError {
-    /// The HTTP client.
-    #[error(transparent)]
-    Http(#[from] HttpClientError),
-    /// Threads for the load.
-    #[error("the runtime could not be started: {0}; raise the limit of threads or processes")]
-    Runtime(#[from] std::io::Error),
-    /// The embedded engine.
-    #[error("the embedded engine could not be started: {0}")]
-    Engine(#[from] EngineError),
-    /// The embedded engine's own address.
-    #[error("the embedded engine has no usable address: {0}")]
-    Address(#[from] EndpointUrlError),
-    /// The engines of a built-in layout.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The servers of a deployment.
-    #[error(transparent)]
-    Deployment(#[from] DeploymentError),
-    /// An endpoint that is not ready, or does not serve the model.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// The tokenizer.
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizeError),
-}
-
 impl Fixture {
     /// The fixture of one deployment: its servers are started here if it has a command, and stopped when
     /// the fixture is dropped. `config` is that of the deployment; the servers' logs go into `logs`.
@@ -104,11 +77,12 @@ impl Fixture {
     ///
     /// # Errors
     /// Why it could not be booted; what was started has been stopped.
-    pub fn of_deployment(
+    pub(crate) fn of_deployment(
         config: &Config,
         api: Api,
         deployment: &Deployment,
         logs: &Path,
+        interrupt: &Interrupt,
     ) -> Result<Fixture, FixtureError> {
         // Its log may repeat them before the first request.
         let mut secrets = config.secrets();
@@ -119,21 +93,32 @@ impl Fixture {
             Some(running) => {
                 let (count, logs) = (deployment.replicas(), logs.display());
                 eprintln!("started {count} server(s); their logs are in {logs}");
-                Servers::Launched(running)
+                Servers::Launched(Box::new(running))
             }
             None => Servers::Listed,
         };
-        Fixture::with(config, api, true, servers, deployment.endpoints().to_vec())
+        let urls = deployment.endpoints().to_vec();
+        Fixture::with((config, api, true), servers, urls, interrupt)
     }
 
     /// The fixture of a built-in layout, whose engines are embedded.
     ///
     /// # Errors
     /// Why it could not be booted.
-    pub fn of_layout(config: &Config, api: Api, layout: &Layout) -> Result<Fixture, FixtureError> {
-        let engine = layout.start(config.seed.unwrap_or_default())?;
-        let urls = addresses(&engine)?;
-        Fixture::with(config, api, true, Servers::Embedded(engine), urls)
+    pub(crate) fn of_layout(
+        config: &Config,
+        api: Api,
+        layout: &EmbeddedLayout,
+        interrupt: &Interrupt,
+    ) -> Result<Fixture, FixtureError> {
+        let engines = Engines::boot_layout(layout, config.seed.unwrap_or_default())?;
+        let urls = engines.urls()?;
+        Fixture::with(
+            (config, api, true),
+            Servers::Embedded(engines),
+            urls,
+            interrupt,
+        )
     }
 
     /// A server that was started for the fixture and has ended, which none should.
@@ -146,34 +131,39 @@ impl Fixture {
 
     /// The fixture of a run: its endpoints, or the embedded engine where none is configured.
     ///
-    /// The load will go to `api`. With `aloud` it says on stderr what was found. Must be dropped outside of any
-    /// runtime.
+    /// The load will go to `api`. With `verbose` it prints on stderr what was found. Booting ends at a signal. Must be
+    /// dropped outside of any runtime.
     ///
     /// # Errors
     /// Why it could not be booted; nothing of it is left.
-    pub fn boot(config: &Config, api: Api, aloud: bool) -> Result<Fixture, FixtureError> {
+    pub(crate) fn boot(
+        config: &Config,
+        api: Api,
+        verbose: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Fixture, FixtureError> {
         let mut config = config.clone();
         let seed = *config.seed.get_or_insert_with(rand::random);
         let urls = config.endpoints();
         let (servers, urls) = match urls.is_empty() {
             true => {
                 let _spinner = Spinner::start("booting the embedded simulated engine");
-                let (engine, urls) = embedded(seed)?;
-                (Servers::Embedded(engine), urls)
+                let engines = Engines::boot(seed)?;
+                let urls = engines.urls()?;
+                (Servers::Embedded(engines), urls)
             }
             false => (Servers::Listed, urls),
         };
-        Fixture::with(&config, api, aloud, servers, urls)
+        Fixture::with((&config, api, verbose), servers, urls, interrupt)
     }
 
     /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
     /// those of servers that were launched, which know their own.
     fn with(
-        config: &Config,
-        api: Api,
-        aloud: bool,
+        (config, api, verbose): (&Config, Api, bool),
         mut servers: Servers,
         urls: Vec<EndpointUrl>,
+        interrupt: &Interrupt,
     ) -> Result<Fixture, FixtureError> {
         let tls = Tls::new(config).map_err(HttpClientError::from)?;
         let http = http_client(config, &tls)?;
@@ -193,7 +183,7 @@ impl Fixture {
         let questions = Http::new(http.clone(), config.request_headers());
         let trial = Trial::new(connections.clone(), config, api);
         let is_embedded = matches!(servers, Servers::Embedded(_));
-        if !is_embedded && aloud {
+        if !is_embedded && verbose {
             let limit = config.ready_timeout.as_secs_f64();
             let count = match &servers {
                 Servers::Launched(running) => running.urls().len(),
@@ -208,11 +198,13 @@ impl Fixture {
             urls: &urls,
             model_path: config.model_path.as_deref().filter(|_| !is_embedded),
         };
+        let limit = config.ready_timeout;
         let endpoints = match &mut servers {
             Servers::Launched(running) => {
-                runtime.block_on(ready_launched(asking, config.ready_timeout, running))?
+                let ready = ready_launched(asking, limit, running);
+                runtime.block_on(interrupt.or(ready))??
             }
-            _ => runtime.block_on(ready(asking, config.ready_timeout))?,
+            _ => runtime.block_on(interrupt.or(ready(asking, limit)))??,
         };
         let spinner = Spinner::start("looking for the tokenizer");
         let loaded = match is_embedded {
@@ -224,6 +216,7 @@ impl Fixture {
             false => tokenizer(config, &endpoints, &http, &runtime)?,
         };
         drop(spinner);
+        interrupt.check()?;
         let fixture = Fixture {
             runtime,
             connections,
@@ -241,7 +234,7 @@ impl Fixture {
                 .then(|| format!("servemark-{:08x}-", rand::random::<u32>())),
             servers,
         };
-        if aloud {
+        if verbose {
             if config.insecure {
                 eprintln!("INSECURE: {INSECURE}.");
             }
@@ -266,7 +259,8 @@ impl Fixture {
                 eprintln!("note      {note}");
             }
         }
-        eprintln!("model     {}", self.endpoints.model());
+        let model = redact::line(self.endpoints.model(), redact::MOST_OF_NAME);
+        eprintln!("model     {model}");
         eprintln!("tokenizer {}", self.counter.source());
         eprintln!("seed      {} (SEED repeats these prompts)", self.seed);
     }
@@ -409,19 +403,23 @@ fn tokenizer(
     http: &reqwest::Client,
     runtime: &Runtime,
 ) -> Result<Loaded, TokenizeError> {
-    let first = &endpoints.as_slice()[0];
-    let server = ServerTokenizer::new(
-        first.url.at("/tokenize"),
-        Some(endpoints.model().to_owned()),
-        config.request_headers(),
-        http.clone(),
-        runtime.handle().clone(),
-    );
+    let mut urls = endpoints.iter().map(|each| each.url.at("/tokenize"));
+    // There is at least one endpoint.
+    let server = urls.next().map(|first| {
+        let server = ServerTokenizer::new(
+            first,
+            Some(endpoints.model().to_owned()),
+            config.request_headers(),
+            http.clone(),
+            runtime.handle().clone(),
+        );
+        server.or_replicas(urls)
+    });
     TokenizerLookup {
         tokenizer_path: config.tokenizer_path.as_deref(),
         model: Some(endpoints.model()),
         env: &|key| std::env::var(key).ok(),
-        server: Some(server),
+        server,
     }
     .load()
 }

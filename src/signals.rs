@@ -1,13 +1,13 @@
-//! The signals that ask the process to end: Ctrl-C, and on Unix SIGTERM and SIGHUP.
+//! The signals that end the process: Ctrl-C, and on Unix SIGTERM and SIGHUP.
 
 use std::io;
 
-/// A signal that asks the process to end.
+/// A signal that ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
-    /// As the system numbers it.
+    /// Its number.
     pub number: u8,
-    /// What a message calls it.
+    /// Its name in messages.
     pub name: &'static str,
 }
 
@@ -27,24 +27,18 @@ impl Signal {
         name: "SIGHUP",
     };
 
-    /// What a process that it has ended exits with, as a shell reports it: 128 and its number.
+    /// The exit code that a shell reports for a process that it ended: 128 plus its number.
     pub fn exit_code(self) -> u8 {
-        exit_code(self.number)
+        128 + self.number
     }
 }
 
-/// What a process that signal `number` has ended exits with, as a shell reports it.
-pub(crate) fn exit_code(number: u8) -> u8 {
-    128 + number
-}
-
-/// Calls `came` for each signal from here on, in a thread of its own that never ends: once listened to, a
-/// signal no longer ends the process by itself. A hang-up that the process was started to ignore, as by
-/// `nohup`, stays ignored.
+/// Calls `handle` for each signal, in a thread of its own that never ends. From then on a signal does not end the process
+/// by itself. A hang-up that the process ignores from its start, such as under `nohup`, stays ignored.
 ///
 /// # Errors
-/// The system gives no thread, or does not let signals be listened for.
-pub(crate) fn listen(mut came: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
+/// The system provides no thread, or does not allow signals to be handled.
+pub(crate) fn listen(mut handle: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -53,7 +47,7 @@ pub(crate) fn listen(mut came: impl FnMut(Signal) + Send + 'static) -> io::Resul
         .name("servemark-signals".into())
         .spawn(move || {
             while let Some(signal) = runtime.block_on(signals.next()) {
-                came(signal);
+                handle(signal);
             }
         })?;
     Ok(())
@@ -63,7 +57,7 @@ pub(crate) fn listen(mut came: impl FnMut(Signal) + Send + 'static) -> io::Resul
 struct Signals {
     ctrl_c: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// `None` where it stays ignored.
+    /// `None` if it stays ignored.
     hang_up: Option<tokio::signal::unix::Signal>,
 }
 
@@ -90,15 +84,15 @@ impl Signals {
             }
         };
         tokio::select! {
-            came = self.ctrl_c.recv() => came.map(|()| Signal::CTRL_C),
-            came = self.terminate.recv() => came.map(|()| Signal::TERMINATE),
-            came = hang_up => came.map(|()| Signal::HANG_UP),
+            received = self.ctrl_c.recv() => received.map(|()| Signal::CTRL_C),
+            received = self.terminate.recv() => received.map(|()| Signal::TERMINATE),
+            received = hang_up => received.map(|()| Signal::HANG_UP),
         }
     }
 }
 
-/// Whether the process was started with this signal ignored. Only Linux tells without unsafe code; elsewhere it
-/// is taken for not ignored.
+/// Whether the process was started with this signal ignored. Safe code can find out on Linux only; elsewhere the answer
+/// is no.
 #[cfg(unix)]
 fn is_ignored(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

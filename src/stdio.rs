@@ -1,30 +1,36 @@
-//! Standard output and error that can fail: a pipe that nobody reads any more, a device that is full.
+//! Standard output and error that can fail: a pipe without a reader, a full device.
 //!
-//! `println!` and `eprintln!` panic where they cannot write, here as in Criterion and clap, and so end a
-//! run whose results would be lost. A process that prints therefore calls [`relay`] first: its streams then
-//! lead through a pipe to a thread that passes everything on and notes what could not be written. A
-//! terminal is left alone, as colours and bars depend on it.
+//! `println!` and `eprintln!` panic if they cannot write, here and in Criterion and clap. That would end a run and lose
+//! its results. A process that prints therefore calls [`relay`] first: its streams then lead through a pipe to a thread
+//! that forwards everything and records failed writes. A terminal is not relayed, as colours and bars depend on it.
 //!
-//! - A reader that has gone (`… | head -1`) changes nothing: the process goes on, quietly, and exits with
-//!   its own code.
+//! - If the reader is gone (`… | head -1`), the process continues silently and exits with its own code.
 //! - Any other failure of standard output (`> /dev/full`) ends the process with one line on standard error
 //!   and exit code 2.
 
-/// Relays what this process prints, until it exits. Does nothing the second time, and on systems other than
+/// Relays what this process prints, until it exits. The second call does nothing, nor does one on systems other than
 /// Unix.
 pub fn relay() {
     #[cfg(unix)]
     unix::relay();
 }
 
-/// Waits until all that was printed so far has been passed on.
+/// Waits until everything printed so far has been forwarded.
 ///
 /// # Errors
-/// The system's, where standard output could not be written; a reader that has gone is no error.
-pub fn settle() -> std::io::Result<()> {
+/// The error of the system if standard output could not be written. A reader that is gone is not an error.
+pub fn flush() -> std::io::Result<()> {
     #[cfg(unix)]
-    unix::settle()?;
+    unix::flush()?;
     Ok(())
+}
+
+/// Redirects output to `/dev/null` if its terminal is gone, such as after a hang-up: failed prints would otherwise lose
+/// the results.
+pub(crate) fn detach_lost_terminal() {
+    #[cfg(unix)]
+    // Without a descriptor the streams stay as they are.
+    let _ = unix::detach_lost_terminal();
 }
 
 #[cfg(unix)]
@@ -32,7 +38,7 @@ mod unix {
     use std::fs::File;
     use std::io::{self, ErrorKind, IsTerminal, PipeReader, Read, Write};
     use std::os::fd::{AsFd, OwnedFd};
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
     use std::sync::{Mutex, MutexGuard, Once, PoisonError};
     use std::thread::JoinHandle;
 
@@ -41,58 +47,84 @@ mod unix {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::unistd::{dup2_stderr, dup2_stdout};
 
-    /// Exit code where standard output could not be written.
+    /// Exit code if standard output could not be written.
     const CANNOT_PRINT: i32 = 2;
 
     static RELAY: Mutex<Option<Relay>> = Mutex::new(None);
     static AT_EXIT: Once = Once::new();
 
-    /// Where the streams led before, and the threads that carry on to there.
+    /// The original streams, and the threads that forward to them.
     struct Relay {
         stdout: Option<OwnedFd>,
         stderr: Option<OwnedFd>,
-        /// What standard output could not be given is reported; of standard error there is nowhere to.
-        carries_stdout: Option<JoinHandle<io::Result<()>>>,
-        carries_stderr: Option<JoinHandle<io::Result<()>>>,
+        /// Failed writes to standard output are reported on standard error; those to standard error cannot be.
+        stdout_thread: Option<JoinHandle<io::Result<()>>>,
+        stderr_thread: Option<JoinHandle<io::Result<()>>>,
     }
 
     fn lock() -> MutexGuard<'static, Option<Relay>> {
         RELAY.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[expect(
+        unsafe_code,
+        reason = "Criterion and clap end the process themselves: only `atexit` can still forward what was printed, and \
+                  no safe wrapper of it exists"
+    )]
     pub fn relay() {
         AT_EXIT.call_once(|| {
-            // SAFETY: `at_exit` is an `extern "C"` function without arguments that never unwinds. Where it
-            // cannot be registered, the streams stay as they are.
+            // SAFETY: `at_exit` is an `extern "C"` function without arguments that never unwinds. If it cannot be
+            // registered, the streams stay as they are.
             if unsafe { libc::atexit(at_exit) } == 0 {
-                // Without descriptors or threads the streams stay as they are, too.
+                // Without descriptors or threads, too, the streams stay as they are.
                 *lock() = Relay::start().ok();
             }
         });
     }
 
-    pub fn settle() -> io::Result<()> {
+    pub fn flush() -> io::Result<()> {
         let mut relay = lock();
         let Some(running) = relay.take() else {
             return Ok(());
         };
-        let settled = running.finish();
+        let flushed = running.finish();
         *relay = Relay::start().ok();
-        settled
+        flushed
     }
 
-    /// Passes on what is still under way, however the process ends.
+    /// Terminals are not relayed, so a character device that is not a terminal now was one before.
+    pub fn detach_lost_terminal() -> io::Result<()> {
+        let is_lost = |stream: &dyn AsFd, is_terminal: bool| -> io::Result<bool> {
+            let kind = File::from(stream.as_fd().try_clone_to_owned()?).metadata()?;
+            Ok(!is_terminal && kind.file_type().is_char_device())
+        };
+        let null = File::options().write(true).open("/dev/null")?;
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        if is_lost(&stdout, stdout.is_terminal())? {
+            dup2_stdout(&null)?;
+        }
+        if is_lost(&stderr, stderr.is_terminal())? {
+            dup2_stderr(&null)?;
+        }
+        Ok(())
+    }
+
+    /// Forwards the rest of the output, however the process ends.
+    #[expect(
+        unsafe_code,
+        reason = "`std::process::exit` must not be called while the process exits, but the exit code must change"
+    )]
     extern "C" fn at_exit() {
         let Some(relay) = lock().take() else {
             return;
         };
         if let Err(error) = relay.finish() {
-            // It leads again where it led before. `eprintln!` would panic where that is closed or full as well.
+            // Stderr is the original stream again. `eprintln!` would panic if it is closed or full as well.
             let _ = writeln!(
                 io::stderr(),
                 "error: standard output cannot be written: {error}"
             );
-            // SAFETY: ends the process; all streams have been passed on.
+            // SAFETY: ends the process; all output has been forwarded.
             unsafe { libc::_exit(CANNOT_PRINT) }
         }
     }
@@ -107,8 +139,8 @@ mod unix {
             let mut relay = Relay {
                 stdout: relayed(stdout.is_terminal(), &stdout)?,
                 stderr: relayed(stderr.is_terminal(), &stderr)?,
-                carries_stdout: None,
-                carries_stderr: None,
+                stdout_thread: None,
+                stderr_thread: None,
             };
             match relay.redirect() {
                 Ok(()) => Ok(relay),
@@ -119,27 +151,27 @@ mod unix {
         fn redirect(&mut self) -> io::Result<()> {
             let mut is_shared = false;
             if let Some(original) = &self.stdout {
-                // One pipe for both keeps the order of what goes to the same place.
+                // One pipe for both keeps the order of output to the same destination.
                 let same = |errors: &OwnedFd| is_same(original, errors);
                 is_shared = self.stderr.as_ref().map_or(Ok(false), same)?;
-                let (pipe, thread) = carry(original)?;
-                self.carries_stdout = Some(thread);
+                let (pipe, thread) = forward(original)?;
+                self.stdout_thread = Some(thread);
                 dup2_stdout(&pipe)?;
                 if is_shared {
                     dup2_stderr(&pipe)?;
                 }
             }
             if let (Some(original), false) = (&self.stderr, is_shared) {
-                let (pipe, thread) = carry(original)?;
-                self.carries_stderr = Some(thread);
+                let (pipe, thread) = forward(original)?;
+                self.stderr_thread = Some(thread);
                 dup2_stderr(&pipe)?;
             }
             Ok(())
         }
 
-        /// Lets the streams lead where they led before, once all is passed on.
+        /// Restores the original streams once everything is forwarded.
         fn finish(self) -> io::Result<()> {
-            // Into a pipe that is read this does not fail.
+            // Writing to a pipe with a reader does not fail.
             let _ = io::stdout().flush();
             // The last writing ends of the pipes close, so the threads come to an end.
             if let Some(stdout) = &self.stdout {
@@ -149,12 +181,12 @@ mod unix {
                 dup2_stderr(stderr)?;
             }
             let join = |thread: Option<JoinHandle<_>>| match thread.map(JoinHandle::join) {
-                Some(Ok(carried)) => carried,
-                // A thread that panicked has said so.
+                Some(Ok(written)) => written,
+                // A panic of the thread has been printed.
                 Some(Err(_)) | None => Ok(()),
             };
-            let printed = join(self.carries_stdout);
-            let _ = join(self.carries_stderr);
+            let printed = join(self.stdout_thread);
+            let _ = join(self.stderr_thread);
             match printed {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 printed => printed,
@@ -162,32 +194,32 @@ mod unix {
         }
     }
 
-    /// Starts a thread that writes to `to` what comes through the returned pipe.
-    fn carry(to: &OwnedFd) -> io::Result<(io::PipeWriter, JoinHandle<io::Result<()>>)> {
+    /// Starts a thread that forwards the returned pipe to `to`.
+    fn forward(to: &OwnedFd) -> io::Result<(io::PipeWriter, JoinHandle<io::Result<()>>)> {
         let (from, pipe) = io::pipe()?;
         let to = File::from(to.try_clone()?);
         let thread = std::thread::Builder::new()
             .name("servemark-stdio".into())
-            .spawn(move || pass_on(from, to))?;
+            .spawn(move || copy(from, to))?;
         Ok((pipe, thread))
     }
 
-    /// Reads to the end in any case, so that whoever prints never waits and never fails.
-    fn pass_on(mut from: PipeReader, mut to: File) -> io::Result<()> {
+    /// Always reads to the end, so that printing never blocks and never fails.
+    fn copy(mut from: PipeReader, mut to: File) -> io::Result<()> {
         let mut buffer = vec![0; 1 << 16];
-        let mut passed_on = Ok(());
+        let mut written = Ok(());
         loop {
             match from.read(&mut buffer) {
-                Ok(0) => return passed_on,
-                Ok(read) if passed_on.is_ok() => passed_on = write(&mut to, &buffer[..read]),
+                Ok(0) => return written,
+                Ok(read) if written.is_ok() => written = write(&mut to, &buffer[..read]),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return passed_on,
+                Err(_) => return written,
             }
         }
     }
 
-    /// As `write_all`, but waits for a stream that another process has made non-blocking.
+    /// Like `write_all`, but waits for a stream that another process has made non-blocking.
     fn write(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match to.write(bytes) {
@@ -201,7 +233,7 @@ mod unix {
         Ok(())
     }
 
-    /// Waits until the stream takes something again, or has failed.
+    /// Waits until the stream can be written again, or has failed.
     fn wait_for(to: &File) -> io::Result<()> {
         let mut stream = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut stream, PollTimeout::NONE) {

@@ -1,14 +1,13 @@
-//! What the terminal on stderr can show: bars that are drawn again and again, or plain lines only.
+//! Progress display on stderr: bars on a terminal, plain lines elsewhere.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often a bar is drawn.
+/// Interval at which a bar is drawn.
 pub(crate) const DRAWN_EVERY: Duration = Duration::from_millis(200);
 
-/// Whether bars are drawn at all: on a terminal that can, unless `CI` is set. All else gets plain
-/// lines.
+/// Whether bars are drawn: on a capable terminal, unless `CI` is set. Otherwise progress is plain lines.
 pub(crate) fn draws() -> bool {
     let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let off = |value: String| value == "false" || value == "0";
@@ -17,7 +16,7 @@ pub(crate) fn draws() -> bool {
     !ci && !dumb && console::user_attended_stderr()
 }
 
-/// Where bars are drawn: on stderr, or nowhere.
+/// The draw target of bars: stderr, or hidden.
 pub(crate) fn target() -> ProgressDrawTarget {
     match draws() {
         true => ProgressDrawTarget::stderr(),
@@ -25,11 +24,11 @@ pub(crate) fn target() -> ProgressDrawTarget {
     }
 }
 
-/// Turns until it is dropped, with what is waited for beside it. Draws nothing where nothing is drawn.
+/// A spinner with a message, shown until it is dropped. Hidden where bars are not drawn.
 pub(crate) struct Spinner(ProgressBar);
 
 impl Spinner {
-    /// Starts to turn.
+    /// Starts the spinner.
     pub fn start(message: &str) -> Spinner {
         let bar = ProgressBar::with_draw_target(None, target());
         bar.set_style(style("{spinner:.cyan} {wide_msg}"));
@@ -38,8 +37,8 @@ impl Spinner {
         Spinner(bar)
     }
 
-    /// Says something else from now on.
-    pub fn say(&self, message: String) {
+    /// Replaces the message.
+    pub fn set_message(&self, message: String) {
         self.0.set_message(message);
     }
 }
@@ -50,18 +49,18 @@ impl Drop for Spinner {
     }
 }
 
-/// A bar's form; indicatif's own where it does not understand `template`.
+/// The style of a bar; indicatif's default if `template` is invalid.
 pub(crate) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Empties the line that the cursor is in: Criterion leaves one that it means to write again.
+/// Clears the line of the cursor: Criterion leaves one there that it would overwrite.
 pub(crate) fn clear_line() {
-    // A terminal that is gone shows nothing, cleared or not.
+    // An error means that the terminal is gone.
     let _ = console::Term::stderr().clear_line();
 }
 
-/// `2 min 05 s`, `40 s`: a time rounded up to seconds.
+/// Formats a time, rounded up to seconds: `2 min 05 s`, `40 s`.
 pub(crate) fn minutes(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil() as u64;
     match seconds / 60 {
@@ -81,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_captured_is_never_drawn_on() {
-        // stderr of a test under a runner is no terminal, or CI is set; both mean hidden bars.
+    fn captured_output_has_no_bars() {
+        // Under a test runner stderr is not a terminal, or CI is set; both hide bars.
         if !console::user_attended_stderr() {
             assert!(!draws() && target().is_hidden());
         }

@@ -85,7 +85,7 @@ fn figures_and_thresholds_are_chosen() {
     assert!(text.contains("tok_s 30 %, rps 3 %"), "{text}");
     let (code, text) = results.servemark(&["compare", "old", "new", "--figures", "toks"]);
     assert_eq!(code, Some(2));
-    assert!(text.contains("there are tok_s, rps"), "{text}");
+    assert!(text.contains("the figures are tok_s, rps"), "{text}");
 }
 
 #[test]
@@ -105,12 +105,13 @@ fn what_cannot_be_compared_is_refused_with_the_reason() {
         work.contains("MAX_NEW_TOKENS is 32 before and 64 after"),
         "{work}"
     );
-    let point = refused(|record| record.concurrency = 9);
+    let point = refused(|record| record.level = "c=9".parse().expect("a level"));
     assert!(point.contains("no point in common"), "{point}");
     let results = two_versions();
     let missing = results.fail(&["compare", "old", "v9"]);
     assert!(
-        missing.contains("there is no baseline v9") && missing.contains("there are: new, old"),
+        missing.contains("there is no baseline v9")
+            && missing.contains("existing baselines: new, old"),
         "{missing}"
     );
     let no_file = results.fail(&["compare", "old", "away/v9.tar.gz"]);

@@ -80,7 +80,7 @@ fn misspelt_variables_are_told_together_with_wrong_values() {
         ],
     );
     assert!(
-        said.contains("failed: the configuration has 2 faults:"),
+        said.contains("failed: the configuration has 2 problems:"),
         "{said}"
     );
     assert!(said.contains("SERVEMARK_MODEL_ENDPOINTS"), "{said}");

@@ -21,7 +21,7 @@ fn main() -> std::process::ExitCode {
 }
 "#;
 
-/// Two benches in one process, each with servers of its own.
+/// Two benches in one process, each with servers of its own: they need no feature.
 const TWO_BENCHES: &str = r#"use servemark::config::EndpointUrl;
 use servemark::{Bench, Workload};
 
@@ -38,12 +38,12 @@ fn main() {
 "#;
 
 /// A crate of its own with a bench `mine`. Crates of one name would share what cargo builds of them.
-fn package(name: &str, bench: &str) -> TempDir {
+fn package(name: &str, default_features: bool, bench: &str) -> TempDir {
     let package = tempfile::tempdir().expect("a temporary directory");
     let servemark = env!("CARGO_MANIFEST_DIR");
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-         [dev-dependencies]\nservemark = {{ path = {servemark:?} }}\n\n\
+         [dev-dependencies]\nservemark = {{ path = {servemark:?}, default-features = {default_features} }}\n\n\
          [[bench]]\nname = \"mine\"\nharness = false\n\n[workspace]\n"
     );
     fs::create_dir_all(package.path().join("src")).expect("a writable directory");
@@ -62,7 +62,7 @@ fn package(name: &str, bench: &str) -> TempDir {
 
 #[test]
 fn two_benches_of_a_process_measure_each_its_own_servers() {
-    let package = package("two-benches", TWO_BENCHES);
+    let package = package("two-benches", false, TWO_BENCHES);
     let servers = [engine(|_| {}), engine(|_| {})];
     let urls = servers
         .each_ref()
@@ -94,7 +94,7 @@ fn two_benches_of_a_process_measure_each_its_own_servers() {
 
 #[test]
 fn a_ten_line_bench_of_another_crate_runs_against_the_embedded_engine() {
-    let package = package("downstream", BENCH);
+    let package = package("downstream", true, BENCH);
 
     let mut bench = CargoBench::in_package("mine", package.path());
     let ran = bench

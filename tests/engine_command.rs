@@ -121,7 +121,7 @@ fn a_preset_can_be_printed_changed_and_used() {
 }
 
 #[test]
-fn what_cannot_be_is_explained() {
+fn invalid_options_are_explained() {
     for (arguments, words) in [
         (
             &["--preset=gpt-9"][..],
@@ -129,7 +129,7 @@ fn what_cannot_be_is_explained() {
         ),
         (&["--preset=none.json"], "none.json"),
         (&["--speed=0"], "speed"),
-        (&["--slowdown=much"], "no percentage"),
+        (&["--slowdown=much"], "not a percentage"),
         (&["--noise=hum=1"], "no such noise"),
         (&["--faults=cut=2"], "at most 1"),
         (&["--tokenizer=none.json"], "none.json"),

@@ -7,7 +7,7 @@ use std::fs;
 use records::{Results, Run};
 use serde_json::Value;
 use servemark::client::{Failure, FailureCause, Outcome};
-use servemark::results::{RequestColumns, RunRecord};
+use servemark::results::RunRecord;
 
 /// Two points, the latest run.
 fn results() -> Results {
@@ -94,7 +94,7 @@ fn json_gives_the_records_back() {
             .path()
             .join(format!("out/chat_throughput-100-c{concurrency}.json"));
         let record = RunRecord::read(&path).expect("a record");
-        assert_eq!(record.concurrency, concurrency);
+        assert_eq!(record.level.to_string(), format!("c={concurrency}"));
     }
     results.succeed(&["results", "--format", "json", "--output", "all.jsonl"]);
     let file = fs::read_to_string(results.path().join("all.jsonl")).expect("a file");
@@ -294,7 +294,7 @@ fn failed_requests_keep_their_place_in_vllms_arrays() {
         cause: FailureCause::Http(503),
         message: String::new(),
     });
-    record.requests = requests.iter().collect::<RequestColumns>();
+    record.requests = requests.into_iter().collect();
     let result = vllm(&record);
     assert_eq!(result["errors"][1], "HTTP 503");
     assert_eq!(result["errors"][0], "");

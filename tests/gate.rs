@@ -185,7 +185,7 @@ fn a_sure_regression_stays_one_and_an_unsure_one_is_none() {
         Some(1),
         "a point is missing, another regressed: {text}"
     );
-    assert!(text.contains("100 c=2: new has not measured it"), "{text}");
+    assert!(text.contains("100 c=2: new did not measure it"), "{text}");
     assert!(
         junit.contains(r#"<testcase name="all figures" classname="100 c=2""#),
         "{junit}"

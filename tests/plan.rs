@@ -45,7 +45,7 @@ fn a_model_is_read_from_its_directory() {
         "--config {path} --gpus 1 --gpu-memory 4GiB --context 9000"
     ));
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("beyond the model's own 8192"), "{text}");
+    assert!(text.contains("exceeds the model's 8192 tokens"), "{text}");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn what_cannot_be_planned_is_said() {
         (
             "--model-params 70B --gpus 1 --gpu-memory 80",
             2,
-            "write it like 80GB",
+            "is not a valid size, such as 80GB",
         ),
         (
             "--config nowhere --gpus 1 --gpu-memory 80GB",

@@ -54,7 +54,7 @@ fn runs_of_a_point_are_kept_apart_and_reported_together() {
     let mut prompts: Vec<u64> = runs
         .iter()
         .flatten()
-        .flat_map(|w| &w.requests)
+        .flat_map(|w| w.requests.iter())
         .map(|r| r.index)
         .collect();
     prompts.sort_unstable();

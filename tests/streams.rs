@@ -242,6 +242,30 @@ fn what_cannot_be_written_is_said_before_the_load() {
     }
 }
 
+#[test]
+fn a_disk_that_is_too_small_is_said_before_the_load() {
+    for bench in ["chat_throughput", "deployments"] {
+        let mut bench = CargoBench::new(bench);
+        // Records of more bytes than any disk has.
+        let ran = bench
+            .env("SERVEMARK_CONCURRENT_LEVELS", "100000")
+            .env("SERVEMARK_MAX_NEW_TOKENS", "1000000")
+            .run(&[&SHORT[..], &["--sample-size", "10000"]].concat());
+        assert!(!ran.succeeded, "{}", ran.text);
+        assert!(
+            ran.text.contains("the records of this run take")
+                && ran.text.contains("CRITERION_HOME"),
+            "{}",
+            ran.text
+        );
+        assert!(
+            !ran.text.contains("SIMULATED"),
+            "nothing is booted: {}",
+            ran.text
+        );
+    }
+}
+
 /// A run says so first, and shows its table all the same.
 fn said_before_the_load(run: &mut Command, words: &str) {
     let ran = run.output().expect("it runs");

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use servemark::engine::raise_file_limit;
+use servemark::file_limit::raise_file_limit;
 use tokio::net::TcpStream;
 
 use crate::engine_process::address;
@@ -40,6 +40,8 @@ pub fn run(point: &Point) -> Result<Measured> {
         seconds,
         user_s: user_after - user,
         system_s: system_after - system,
+        process_cpu_s: user_after + system_after,
+        peak_bytes: usage::peak_memory_bytes()?,
         memory_bytes: usage::peak_memory_bytes()? - before_bytes,
         startup_ms: None,
         ttft_error: None,

@@ -1,63 +1,23 @@
 //! servemark's own client under a steady load, as the benches run it, and its error against the truth.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
-use servemark::client::{
-    Client, Clock, Connections, Outcome, PayloadTemplate, Prepared, RequestRecord,
-};
+use servemark::client::{Client, Clock, Connections, Outcome, PayloadTemplate};
 use servemark::config::{Api, Config, LoadShape};
-use servemark::engine::raise_file_limit;
+use servemark::file_limit::raise_file_limit;
 use servemark::fixture::load_runtime;
-use servemark::load::{Load, Target, Window};
-use servemark::metrics::percentile;
+use servemark::load::{Load, Window};
+use servemark::metrics::SortedValues;
 use url::Url;
 
+use crate::requests::{Requests, request_id};
 use crate::{Errors, Measured, Point, Result, usage};
 
 /// Most requests whose truth is asked for: each costs a request of its own.
 const MOST_CHECKED: usize = 2_000;
-
-struct Requests {
-    client: Client,
-    url: Url,
-    body: Bytes,
-    next: AtomicU64,
-}
-
-impl Target for Requests {
-    async fn request(&self, events: &AtomicU32) -> RequestRecord {
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        let prepared = Prepared {
-            url: self.url.clone(),
-            body: self.body.clone(),
-            prompt_tokens: 1,
-            keep_text: false,
-            request_id: Some(request_id(index)),
-        };
-        let exchange = self.client.send(prepared, events).await;
-        RequestRecord {
-            index,
-            endpoint: 0,
-            intended_ns: exchange.sent_ns,
-            start_ns: exchange.sent_ns,
-            sent_ns: exchange.sent_ns,
-            end_ns: exchange.ended_ns,
-            safety_ns: 0,
-            outcome: exchange
-                .result
-                .map_or_else(Outcome::Failed, Outcome::Completed),
-        }
-    }
-}
-
-fn request_id(index: u64) -> String {
-    format!("overhead-{index}")
-}
 
 pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     raise_file_limit().unwrap_or_else(|error| eprintln!("warning: {error}"));
@@ -68,12 +28,8 @@ pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     let client = Client::new(Connections::new()?, &config, clock);
     let base = Url::parse(&point.url)?;
     let payload = PayloadTemplate::new(&config, Api::Completions, crate::MODEL, true);
-    let target = Arc::new(Requests {
-        client,
-        url: base.join("v1/completions")?,
-        body: payload.body("x"),
-        next: AtomicU64::new(0),
-    });
+    let url = base.join("v1/completions")?;
+    let target = Arc::new(Requests::new(client, url, payload.body("x")));
     let streams = point.streams.try_into()?;
     let before_bytes = usage::peak_memory_bytes()?;
     let mut load = Load::start(
@@ -100,6 +56,8 @@ pub fn run(point: &Point, started: Instant) -> Result<Measured> {
         seconds,
         user_s: user_after - user,
         system_s: system_after - system,
+        process_cpu_s: user_after + system_after,
+        peak_bytes,
         startup_ms: warm_up
             .requests
             .iter()
@@ -154,7 +112,7 @@ async fn errors(
         monotonic.tv_sec() as u64 * 1_000_000_000 + monotonic.tv_nsec() as u64 - clock.now_ns();
     let (mut ttft_ms, mut itl_ms) = (Vec::new(), Vec::new());
     let step = window.requests.len().div_ceil(MOST_CHECKED);
-    for (record, completion) in window.completed().step_by(step) {
+    for record in window.completed().step_by(step) {
         let path = format!("servemark/truth/cmpl-{}", request_id(record.index));
         let response = http.get(base.join(&path)?).send().await?;
         if response.status() == reqwest::StatusCode::NOT_FOUND {
@@ -163,7 +121,7 @@ async fn errors(
         }
         let truth: Truth = response.error_for_status()?.json().await?;
         let written = &truth.choices[0].written_ns;
-        let seen: Vec<u64> = completion.content_ns.iter().collect();
+        let seen: Vec<u64> = record.outcome.content_ns.iter().collect();
         if written.len() != seen.len() {
             let (written, seen) = (written.len(), seen.len());
             return Err(format!("{path}: {written} tokens were written, {seen} seen").into());
@@ -177,11 +135,11 @@ async fn errors(
     Ok((summarise(ttft_ms), summarise(itl_ms)))
 }
 
-fn summarise(mut values_ms: Vec<f64>) -> Option<Errors> {
-    values_ms.sort_by(f64::total_cmp);
+fn summarise(values_ms: Vec<f64>) -> Option<Errors> {
+    let values_ms: SortedValues = values_ms.into_iter().collect();
     Some(Errors {
-        max_ms: *values_ms.last()?,
-        mean_ms: values_ms.iter().sum::<f64>() / values_ms.len() as f64,
-        p99_ms: percentile(&values_ms, 99.0),
+        max_ms: values_ms.greatest()?,
+        mean_ms: values_ms.mean()?,
+        p99_ms: values_ms.percentile(99.0),
     })
 }

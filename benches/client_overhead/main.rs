@@ -6,10 +6,13 @@
 //!
 //! `cargo bench --bench client_overhead`; with `-- --test` everything is run once and small.
 
+mod command;
 #[path = "../engine_process/mod.rs"]
 mod engine_process;
 mod floor;
 mod harness;
+mod large_record;
+mod requests;
 mod usage;
 
 use std::error::Error;
@@ -50,9 +53,13 @@ enum Kind {
 struct Measured {
     events: u64,
     seconds: f64,
-    /// User and system time (s).
+    /// User and system time (s) while it sent requests, the first of each stream left out.
     user_s: f64,
     system_s: f64,
+    /// User and system time (s) of the whole process up to its last request.
+    process_cpu_s: f64,
+    /// Greatest resident memory of the whole process (bytes).
+    peak_bytes: u64,
     /// From the start of the program to its first request (ms).
     startup_ms: Option<f64>,
     /// Growth of resident memory from before the first request to its peak (bytes).
@@ -119,6 +126,9 @@ fn main() -> Result<()> {
         println!("{}", serde_json::to_string(&measured)?);
         return Ok(());
     }
+    if let Ok(run) = std::env::var(command::PARENT) {
+        return command::measure(&run);
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         return Ok(());
@@ -141,6 +151,8 @@ fn main() -> Result<()> {
         }
         println!("\n## {}\n\n{table}", mode.title);
     }
+    command::compare(small)?;
+    large_record::read(small)?;
     Ok(())
 }
 

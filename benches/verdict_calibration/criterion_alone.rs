@@ -97,7 +97,7 @@ fn bench(metric: Metric, trial: u64, side: &RunSet, baseline: impl Fn(Bencher) -
     for record in side.records() {
         let windows = record.measured_windows();
         let next = Replayed::new(&phase);
-        let id = BenchmarkId::from_parameter(record.concurrency);
+        let id = BenchmarkId::from_parameter(record.level.value());
         group.bench_function(id, |b| {
             b.iter_custom(|iterations| {
                 let value = measurement::value(metric, next.window(&windows));

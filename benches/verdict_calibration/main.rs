@@ -43,11 +43,11 @@ const CONDITIONS: [Conditions; 2] = [
 const METHODS: [(Method, &str); 3] = [
     (
         Method::Saved { runs: 1 },
-        "saved baseline, one run a side (default)",
+        "saved baseline, one run per side (default)",
     ),
     (
         Method::Saved { runs: 3 },
-        "saved baseline, three runs a side",
+        "saved baseline, three runs per side",
     ),
     (Method::InTurns, "A/B in turns, one run"),
 ];
@@ -129,7 +129,7 @@ fn calibrate(conditions: Conditions, count: &dyn Fn(u64) -> u64) -> Result<Strin
     let slower = |slowdown: &f64| criterion(*slowdown, UNEQUAL_BY_CRITERION, &[Metric::OutputTokS]);
     let slower: Vec<Tally> = SLOWDOWNS.iter().map(slower).collect::<Result<_>>()?;
     table.add_row(tally::row(
-        "Criterion's verdict alone, one run a side",
+        "Criterion's verdict alone, one run per side",
         &equal,
         &slower,
     ));
@@ -144,7 +144,8 @@ fn calibrate(conditions: Conditions, count: &dyn Fn(u64) -> u64) -> Result<Strin
 fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    let seen = SLOWDOWNS.map(|slowdown| format!("{:.0} % slower: tok/s seen", 100.0 * slowdown));
+    let seen =
+        SLOWDOWNS.map(|slowdown| format!("{:.0} % slower: tok/s detected", 100.0 * slowdown));
     let heads = [
         "method",
         "equal: any figure regressed",

@@ -45,7 +45,7 @@ pub fn compare_samples(conditions: Conditions, small: bool) -> Result<String> {
         "over",
         "comparisons",
         "any figure regressed",
-        "tok/s seen",
+        "tok/s detected",
         "change of tok/s (mean)",
         "half of its interval (mean)",
     ]);
@@ -80,7 +80,7 @@ pub fn compare_samples(conditions: Conditions, small: bool) -> Result<String> {
         table.add_row(row(&servers, "virtual time", &simulated));
     }
     Ok(format!(
-        "## {}: one point (c = 8), one run a side, over real sockets and in virtual time\n\n{table}",
+        "## {}: one point (c = 8), one run per side, over real sockets and in virtual time\n\n{table}",
         conditions.name
     ))
 }
@@ -140,7 +140,7 @@ fn path(results: &Path) -> std::path::PathBuf {
     let point = PointKey {
         bench: BENCH.to_owned(),
         prompt: "cat".to_owned(),
-        concurrency: 8,
+        level: std::num::NonZeroUsize::MIN.saturating_add(7).into(),
     };
     results.join(point.record_path("new"))
 }

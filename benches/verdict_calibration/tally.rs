@@ -64,12 +64,12 @@ impl Tally {
         self.improved = Some(self.improved.unwrap_or(0) + improved);
         let tok_s = || {
             comparison
-                .findings()
+                .figure_changes()
                 .filter(|(_, f)| f.figure == Figure::TokS)
         };
-        let seen = tok_s().any(|(_, finding)| finding.verdict == Verdict::Regressed);
+        let seen = tok_s().any(|(_, entry)| entry.verdict == Verdict::Regressed);
         self.tok_s_seen += usize::from(seen);
-        for change in tok_s().filter_map(|(_, finding)| finding.change.as_ref().ok()) {
+        for change in tok_s().filter_map(|(_, entry)| entry.change.as_ref().ok()) {
             self.tok_s_changes += change.relative;
             self.tok_s_half_widths += (change.interval.1 - change.interval.0) / 2.0;
             self.tok_s_measured += 1;

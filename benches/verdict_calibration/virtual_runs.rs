@@ -54,7 +54,7 @@ impl Family {
 /// How the two sides are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
-    /// So many runs a side, each against servers started anew, and kept as a baseline.
+    /// Runs per side, each against newly started servers, saved as a baseline.
     Saved { runs: u64 },
     /// Two servers in turns (`SERVEMARK_AB`).
     InTurns,

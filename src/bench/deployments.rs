@@ -3,66 +3,22 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use once_cell::unsync::OnceCell;
-
-use super::args::{BenchArgs, Mode};
-use super::interrupt::Interrupt;
+use super::context::{RunContext, defined_metrics};
+use super::criterion::{self, BenchArgs, MetricBench, MetricGroup};
+use super::deployed::{Deployed, Source};
+use super::exit_code::{CANNOT_RUN, POINT_FAILED};
+use super::outcome::{Results, written};
+use super::point::Point;
 use super::progress::Progress;
-use super::results::{POINT_FAILED, Results};
-use super::session::{Session, Track};
-use super::workload::NamedPrompt;
-use super::{Bench, CANNOT_RUN, preflight, record};
-use crate::config::{Api, Config, Deployment, Slo};
-use crate::deployment::layouts::{LAYOUTS, Layout};
-use crate::fixture::{Fixture, FixtureError};
-use crate::ranks::Ranks;
+use super::workload::Workload;
+use super::{preflight, session, space, start};
+use crate::config::{Config, Deployment, Slo};
+use crate::embedded::{EmbeddedLayout, LAYOUTS};
+use crate::fixture::Fixture;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::report;
-use crate::results::{self, DeploymentRecord, RecordError};
+use crate::results::{DeploymentRecord, RecordError};
 use crate::verdict::{self, RunSet, Thresholds};
-
-/// A deployment of a session, and what it is measured on while it runs.
-pub(super) struct Deployed {
-    pub record: DeploymentRecord,
-    servers: Servers,
-    fixture: Option<Fixture>,
-}
-
-/// What is booted.
-enum Servers {
-    Configured(Deployment),
-    Embedded(Layout),
-}
-
-impl Deployed {
-    fn new(record: DeploymentRecord, servers: Servers) -> Deployed {
-        Deployed {
-            record,
-            servers,
-            fixture: None,
-        }
-    }
-
-    /// What it is measured on; `None` before it is booted.
-    pub fn fixture(&self) -> Option<&Fixture> {
-        self.fixture.as_ref()
-    }
-
-    /// Stops what was booted.
-    fn stop(&mut self) {
-        self.fixture = None;
-    }
-
-    fn boot(&mut self, config: &Config, api: Api) -> Result<(), FixtureError> {
-        let logs = results::directory().join("logs");
-        self.fixture = Some(match &self.servers {
-            Servers::Configured(deployment) => {
-                Fixture::of_deployment(config, api, deployment, &logs)?
-            }
-            Servers::Embedded(layout) => Fixture::of_layout(config, api, layout)?,
-        });
-        Ok(())
-    }
-}
 
 /// What the shipped `parameters.json` asks for; layouts differ beyond it.
 const SHIPPED_LEVELS: [usize; 3] = [1, 8, 32];
@@ -81,18 +37,16 @@ const LAYOUT_SLO: Slo = Slo {
     e2el: None,
 };
 
-/// Runs a bench of deployments as Criterion's command line says.
-pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
-    // Criterion answers --help and --version, and ends the process.
-    let args = BenchArgs::from_env();
-    args.check_filter()?;
-    let _ = criterion::Criterion::default().configure_from_args();
-    let mut config = Config::load()?;
-    (bench.configure)(&mut config);
-    if let Some(ranks) = Ranks::from_env()? {
-        let size = ranks.size();
-        return Err(format!("this is one of {size} ranks, but a bench of deployments boots its servers itself: run one process").into());
-    }
+/// Measures every deployment of a configuration, and reports.
+///
+/// # Errors
+/// Why nothing can be measured.
+pub fn run(
+    name: String,
+    workload: &Workload,
+    mut config: Config,
+    args: BenchArgs,
+) -> Result<ExitCode, Box<dyn Error>> {
     if config.ab.is_some() {
         return Err("SERVEMARK_AB is set, but a bench of deployments measures DEPLOYMENTS: unset it, or run chat_throughput".into());
     }
@@ -100,14 +54,18 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
     if embedded {
         suit_layouts(&mut config);
     }
-    super::check_results(&args, &bench.name)?;
+    let lock = start::lock_results(&args, &name, true)?;
     config.seed.get_or_insert_with(rand::random);
-    let mut prompts = bench.workload.prompts(&config)?;
+    let mut prompts = workload.prompts(&config)?;
     if embedded && config.prompt_keys.is_none() && prompts.iter().any(|p| p.key == LAYOUT_PROMPT) {
         prompts.retain(|prompt| prompt.key == LAYOUT_PROMPT);
     }
-    let mut whole = Session::new(bench.name, prompts, config, args, None);
-    let mut sessions = match embedded {
+    let metrics = defined_metrics(&config);
+    let mut whole = RunContext::new(name, prompts, config, args, metrics, lock);
+    if whole.args.drives_load() {
+        whole.interrupt = Interrupt::listen();
+    }
+    let mut runs = match embedded {
         true => Vec::from_iter(LAYOUTS.iter().map(|layout| of_layout(&whole, layout))),
         false => {
             let deployments = whole.config.deployments.iter().zip(0..);
@@ -117,20 +75,21 @@ pub(super) fn run(bench: Bench) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     // What the command line leaves out is not booted.
-    sessions.retain(|session| session.count_points() > 0);
-    let names = sessions
-        .iter()
-        .map(|session| session.record_name().to_owned());
+    runs.retain(|run| !run.selects_nothing());
+    let names = runs.iter().map(|run| run.record_name().to_owned());
     whole.deployments = names.collect();
-    if sessions.is_empty() {
-        whole.say_nothing_matches();
+    if runs.is_empty() {
+        whole.warn_nothing_matches();
         return Ok(ExitCode::SUCCESS);
     }
-    preflight::check(&sessions)?;
-    Ok(ExitCode::from(measure(&whole, sessions)))
+    preflight::check(&runs)?;
+    if let Some(problem) = space::problem(&runs) {
+        return Err(problem.into());
+    }
+    Ok(ExitCode::from(measure(&whole, runs)))
 }
 
-/// Makes a configuration that nobody has changed one that shows what layouts are good for.
+/// Makes an unchanged configuration one that shows what layouts are good for.
 fn suit_layouts(config: &mut Config) {
     let levels = config.concurrent_levels.iter().map(|level| level.get());
     if levels.eq(SHIPPED_LEVELS) {
@@ -146,127 +105,117 @@ fn suit_layouts(config: &mut Config) {
 
 /// `at` is its position. All get the same prompts, but for servers that ran before: they may have those
 /// of another deployment in their prefix cache.
-fn of_deployment(whole: &Session, deployment: &Deployment, at: u64) -> Session {
+fn of_deployment(whole: &RunContext, deployment: &Deployment, at: u64) -> RunContext {
     let mut config = whole.config.of_deployment(deployment);
     if let (Some(seed), false) = (&mut config.seed, deployment.endpoints().is_empty()) {
         *seed = seed.wrapping_add(at);
     }
-    let servers = Servers::Configured(deployment.clone());
-    of(whole, config, Deployed::new(deployment.into(), servers))
+    let source = Source::Configured(deployment.clone());
+    whole.on_deployment(config, Deployed::new(deployment.into(), source))
 }
 
-fn of_layout(whole: &Session, layout: &Layout) -> Session {
+fn of_layout(whole: &RunContext, layout: &EmbeddedLayout) -> RunContext {
     let record = DeploymentRecord::from(layout);
     let config = Config {
         num_gpu: record.gpus().and_then(std::num::NonZeroU32::new),
         ..whole.config.clone()
     };
-    of(
-        whole,
-        config,
-        Deployed::new(record, Servers::Embedded(*layout)),
-    )
-}
-
-fn of(whole: &Session, config: Config, deployed: Deployed) -> Session {
-    Session {
-        name: whole.name.clone(),
-        run_id: whole.run_id.clone(),
-        prompts: whole.prompts.clone(),
-        config,
-        args: whole.args.clone(),
-        metrics: whole.metrics.clone(),
-        meeting: None,
-        interrupt: Interrupt::default(),
-        deployed: Some(deployed),
-        deployments: Vec::new(),
-        booted: OnceCell::new(),
-    }
+    whole.on_deployment(config, Deployed::new(record, Source::Embedded(*layout)))
 }
 
 /// Measures every deployment and reports; the exit code.
-fn measure(whole: &Session, mut sessions: Vec<Session>) -> u8 {
+fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
     let mut results = Results::default();
-    let points: u32 = sessions.iter().map(Session::count_points).sum();
+    let points: u32 = runs.iter().map(RunContext::count_points).sum();
     let points = points * whole.config.runs.get();
     let mut progress = Progress::new(points, whole.args.point_time(), Progress::CRITERION);
     // One Criterion for each group, as all groups stay open: each compares all deployments.
-    let mut instruments: Vec<_> = whole.prompts.iter().map(|_| whole.instruments()).collect();
-    let open = |(instruments, prompt): (_, &NamedPrompt)| whole.open_tracks(instruments, prompt);
-    let mut tracks: Vec<Vec<Track<'_>>> = instruments
-        .iter_mut()
-        .map(Vec::as_mut_slice)
-        .zip(&whole.prompts)
-        .map(open)
+    let mut benches: Vec<_> = whole
+        .prompts
+        .iter()
+        .map(|_| MetricBench::all(&whole.metrics))
         .collect();
-    sessions.iter().for_each(Session::announce_plan);
-    for session in &mut sessions {
-        let title = session.title();
-        if let Err(error) = measure_one(session, &mut tracks, &mut progress, &mut results) {
-            eprintln!("error: {title}: {error}");
+    let mut groups: Vec<Vec<MetricGroup<'_>>> = benches
+        .iter_mut()
+        .zip(&whole.prompts)
+        .map(|(benches, prompt)| criterion::open_groups(whole, benches, &prompt.key))
+        .collect();
+    runs.iter().for_each(start::announce_plan);
+    for run in &mut runs {
+        let title = run.title();
+        if whole.interrupt.came() {
+            break;
+        }
+        if let Err(error) = measure_one(run, &mut groups, &mut progress, &mut results) {
+            match error.is::<Interrupted>() {
+                true => eprintln!("{title}: not measured: {error}"),
+                false => eprintln!("error: {title}: {error}"),
+            }
             results.fail();
         }
         // Its servers end before those of the next are started.
-        session.deployed.iter_mut().for_each(Deployed::stop);
+        run.deployed.iter_mut().for_each(Deployed::stop);
     }
-    drop(tracks);
-    whole.summarise(
-        instruments
-            .last()
-            .and_then(|instruments| instruments.last()),
-    );
-    let nothing = results.is_empty() && whole.args.drives_load();
-    let code = results.conclude(whole);
-    match whole.args.mode() {
-        _ if nothing => CANNOT_RUN,
-        Mode::Bench if whole.args.drives_load() => match print_verdict(whole, &sessions) {
-            Ok(()) => code,
-            Err(error) => {
-                eprintln!("error: {error}");
-                code.max(POINT_FAILED)
-            }
-        },
-        _ => code,
+    drop(groups);
+    criterion::link_pages(whole, benches.last().and_then(|benches| benches.last()));
+    if results.is_empty() && whole.args.drives_load() {
+        results.conclude(whole);
+        return whole.interrupt.exit_code().unwrap_or(CANNOT_RUN);
     }
+    let mut is_well = results.conclude(whole);
+    if whole.writes_records()
+        && let Err(error) = print_verdict(whole, &runs)
+    {
+        eprintln!("error: {error}");
+        is_well = false;
+    }
+    let code = if is_well { 0 } else { POINT_FAILED };
+    whole.interrupt.exit_code().unwrap_or(code)
 }
 
 /// Boots one deployment and measures it.
 fn measure_one(
-    session: &mut Session,
-    tracks: &mut [Vec<Track<'_>>],
+    run: &mut RunContext,
+    groups: &mut [Vec<MetricGroup<'_>>],
     progress: &mut Progress,
     results: &mut Results,
 ) -> Result<(), Box<dyn Error>> {
-    if session.args.drives_load() {
-        eprintln!("\ndeployment {}", session.record_name());
-        let api = session.api();
-        if let Some(deployed) = &mut session.deployed {
-            deployed.boot(&session.config, api)?;
+    if run.args.drives_load() {
+        eprintln!("\ndeployment {}", run.record_name());
+        let api = run.api();
+        if let Some(deployed) = &mut run.deployed {
+            let booted = deployed.boot(&run.config, api, &run.interrupt);
+            // What failed meanwhile failed because of the signal.
+            run.interrupt.check()?;
+            booted?;
         }
-        session.replace_saved();
+        start::replace_saved(run);
     }
     let died = || {
-        let fixture = session.deployed.as_ref().and_then(Deployed::fixture);
+        let fixture = run.deployed.as_ref().and_then(Deployed::fixture);
         fixture.and_then(Fixture::died).map_or(Ok(()), Err)
     };
-    for (at, tracks) in tracks.iter_mut().enumerate() {
-        for point in session.points_of(at) {
-            point.run(tracks, progress, results)?;
+    for (at, groups) in groups.iter_mut().enumerate() {
+        for info in run.points_of(at) {
+            if run.interrupt.came() {
+                return Ok(());
+            }
+            criterion::run(&Point::new(run, info), groups, progress, results)?;
             died()?;
         }
     }
-    session.run_points_again(progress, results)?;
+    session::run_points_again(run, progress, results)?;
     Ok(died()?)
 }
 
-/// Says which deployment is best; of two, what changed from one to the other, too.
-fn print_verdict(whole: &Session, sessions: &[Session]) -> Result<(), Box<dyn Error>> {
-    let side = |session: &Session| -> Result<RunSet, RecordError> {
-        let deployment = session.record_name();
-        let records = record::written(session, deployment)?;
+/// Prints which deployment is best; of two, what changed from one to the other, too.
+fn print_verdict(whole: &RunContext, runs: &[RunContext]) -> Result<(), Box<dyn Error>> {
+    let side = |run: &RunContext| -> Result<RunSet, RecordError> {
+        let deployment = run.record_name();
+        let records = written(run.selected(), deployment)?;
         Ok(RunSet::new(deployment, records))
     };
-    let sides: Vec<RunSet> = sessions.iter().map(side).collect::<Result<_, _>>()?;
+    let sides: Vec<RunSet> = runs.iter().map(side).collect::<Result<_, _>>()?;
     let thresholds = Thresholds::default();
     if let [before, after] = &sides[..] {
         match verdict::compare(before, after, &thresholds) {

@@ -9,39 +9,37 @@
 //! }
 //! ```
 
-mod args;
+mod context;
+mod criterion;
+mod deployed;
 mod deployments;
-mod driven;
-mod feed;
-mod interrupt;
-mod meter;
-mod notes;
-mod part;
+mod drive;
+mod exit_code;
+mod outcome;
 mod point;
+mod point_info;
 mod preflight;
 mod progress;
-mod ranked;
-mod record;
-mod results;
 mod run;
 mod session;
+mod space;
 mod start;
 mod supply;
-mod target;
-mod windows;
 mod workload;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::ranks::Ranks;
-use crate::results::{check_writable_directory, directory, file_name};
 
 pub use run::{Ran, Run, RunError};
 pub use workload::{Workload, WorkloadError};
 
-use args::{BenchArgs, Mode};
-use session::Session;
+use context::{RunContext, defined_metrics};
+use criterion::BenchArgs;
+use drive::distributed;
+use exit_code::CANNOT_RUN;
 
 /// A benchmark target: a name, a workload, and what the process exits with.
 pub struct Bench {
@@ -51,9 +49,6 @@ pub struct Bench {
     /// Whether it measures `DEPLOYMENTS`, and not the endpoints.
     of_deployments: bool,
 }
-
-/// Exit code for a run that could not begin: configuration, endpoints, tokenizer.
-const CANNOT_RUN: u8 = 2;
 
 impl Bench {
     /// A benchmark called `name`, the first part of every benchmark id.
@@ -68,7 +63,7 @@ impl Bench {
 
     /// A benchmark called `name` of every deployment in `DEPLOYMENTS`, one after another: each is booted,
     /// measured and stopped. At the end stands which of them is best. Without `DEPLOYMENTS` it measures
-    /// the embedded engines of [`LAYOUTS`](crate::deployment::layouts::LAYOUTS).
+    /// the embedded engines of [`LAYOUTS`](crate::embedded::LAYOUTS).
     pub fn deployments(name: impl Into<String>, workload: Workload) -> Bench {
         Bench {
             of_deployments: true,
@@ -87,65 +82,75 @@ impl Bench {
     /// Exits with 0 when every point was measured, 1 when a point failed, 2 when nothing could run.
     pub fn run(self) -> ExitCode {
         crate::stdio::relay();
-        if self.of_deployments {
-            return deployments::run(self).unwrap_or_else(|error| cannot_run(&*error));
-        }
-        match self.session() {
-            Ok(Some(session)) => session.run(),
-            Ok(None) => ExitCode::SUCCESS,
-            Err(error) => cannot_run(&error),
-        }
+        crate::panics::hide_secrets();
+        self.start().unwrap_or_else(|error| {
+            eprintln!("error: {error}");
+            ExitCode::from(CANNOT_RUN)
+        })
     }
 
-    /// `None` where the load is driven by nobody and rank 0 alone has something to do.
-    fn session(self) -> Result<Option<Session>, Box<dyn std::error::Error>> {
+    fn start(self) -> Result<ExitCode, Box<dyn Error>> {
         // Criterion answers --help and --version, and ends the process.
         let args = BenchArgs::from_env();
         args.color().write_global();
         args.check_filter()?;
-        let _ = criterion::Criterion::default().configure_from_args();
+        let _ = ::criterion::Criterion::default().configure_from_args();
         let ranks = Ranks::from_env()?;
         let mut config = Config::load()?;
         (self.configure)(&mut config);
-        let prompts = self.workload.prompts(&config)?;
-        check_results(&args, &self.name)?;
-        let meeting = match ranks {
-            Some(ranks) if args.drives_load() => {
-                Some(ranked::meet(ranks, &self.name, &prompts, &mut config)?)
+        match (self.of_deployments, ranks) {
+            (true, None) => deployments::run(self.name, &self.workload, config, args),
+            (true, Some(ranks)) => {
+                let size = ranks.size();
+                Err(format!("this is one of {size} ranks, but a bench of deployments boots its servers itself: run one process").into())
             }
-            Some(ranks) if !ranks.leads() => return Ok(None),
-            _ => None,
-        };
-        let session = Session::new(self.name, prompts, config, args, meeting);
-        let sessions = [session];
-        // The results lie with rank 0.
-        let checked = match sessions[0].leads() {
-            true => preflight::check(&sessions),
-            false => Ok(()),
-        };
-        if let Err(error) = checked {
-            let [session] = sessions;
-            if let Some(meeting) = session.meeting {
-                meeting.give_up(&error.to_string());
+            (false, ranks) => {
+                let context = context(self.name, &self.workload, config, args, ranks)?;
+                Ok(context.map_or(ExitCode::SUCCESS, session::run))
             }
-            return Err(error.into());
         }
-        let [session] = sessions;
-        Ok(Some(session))
     }
 }
 
-/// Finds out before the load whether what a bench measures could be written.
-fn check_results(args: &BenchArgs, bench: &str) -> Result<(), String> {
-    if args.mode() != Mode::Bench || !args.drives_load() {
-        return Ok(());
+/// The context of a bench of one deployment; `None` where no load runs, and rank 0 alone has something to do.
+fn context(
+    name: String,
+    workload: &Workload,
+    mut config: Config,
+    args: BenchArgs,
+    ranks: Option<Ranks>,
+) -> Result<Option<RunContext>, Box<dyn Error>> {
+    let prompts = workload.prompts(&config)?;
+    // The results lie with rank 0.
+    let leads = ranks.as_ref().is_none_or(|ranks| ranks.leads());
+    let lock = start::lock_results(&args, &name, leads)?;
+    let meeting = match ranks {
+        Some(ranks) if args.drives_load() => {
+            Some(distributed::meet(ranks, &name, &prompts, &mut config)?)
+        }
+        Some(ranks) if !ranks.leads() => return Ok(None),
+        _ => None,
+    };
+    let metrics = defined_metrics(&config);
+    let mut context = RunContext::new(name, prompts, config, args, metrics, lock);
+    if let Some(meeting) = &meeting {
+        context.run_id = meeting.decided().run_id.clone();
     }
-    check_writable_directory(&directory().join(file_name(bench))).map_err(|error| {
-        format!("the results cannot be written, and nothing was measured: {error}")
-    })
+    context.meeting = meeting;
+    if let Err(error) = check(&context) {
+        if let Some(meeting) = context.meeting {
+            meeting.give_up(&error.to_string());
+        }
+        return Err(error);
+    }
+    Ok(Some(context))
 }
 
-fn cannot_run(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {error}");
-    ExitCode::from(CANNOT_RUN)
+/// Refuses what cannot be measured, or not be kept.
+fn check(context: &RunContext) -> Result<(), Box<dyn Error>> {
+    let runs = std::slice::from_ref(context);
+    if context.leads() {
+        preflight::check(runs)?;
+    }
+    space::problem(runs).map_or(Ok(()), |problem| Err(problem.into()))
 }

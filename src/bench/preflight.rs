@@ -1,10 +1,11 @@
 //! What is refused before any server is booted: points that would share files, and baselines that are not there.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use super::args::{Mode, NamedBaseline};
-use super::point::Point;
-use super::session::Session;
+use super::context::RunContext;
+use super::criterion::{Mode, NamedBaseline};
+use super::point_info::PointInfo;
 use crate::config::Metric;
 use crate::results::baseline::NameError;
 use crate::results::{BaselineName, Baselines, CriterionGroup, PointKey, criterion_directory};
@@ -83,37 +84,37 @@ pub(super) enum CannotBegin {
     },
 }
 
-/// Refuses what `sessions` cannot measure: they are those of the deployments of one bench, or a bench's only
+/// Refuses what `runs` cannot measure: they are those of the deployments of one bench, or a bench's only
 /// one.
-pub(super) fn check(sessions: &[Session]) -> Result<(), CannotBegin> {
-    let Some(first) = sessions.first().filter(|s| s.args.mode() != Mode::List) else {
+pub(super) fn check(runs: &[RunContext]) -> Result<(), CannotBegin> {
+    let Some(first) = runs.first().filter(|s| s.args.mode() != Mode::List) else {
         return Ok(());
     };
     check_prompts(first)?;
-    check_names(sessions)?;
+    check_names(runs)?;
     let criterion = criterion_directory();
     // Criterion has no part in a run of two deployments in turns.
-    for session in sessions.iter().filter(|s| s.config.ab.is_none()) {
-        check_directories(session, &criterion)?;
-        for named in session.args.named_baselines() {
-            check_baseline(session, &named, &criterion)?;
+    for context in runs.iter().filter(|s| s.config.ab.is_none()) {
+        check_directories(context, &criterion)?;
+        for named in context.args.named_baselines() {
+            check_baseline(context, &named, &criterion)?;
         }
     }
     Ok(())
 }
 
-fn check_prompts(session: &Session) -> Result<(), CannotBegin> {
-    let bench = &session.name;
+fn check_prompts(context: &RunContext) -> Result<(), CannotBegin> {
+    let bench = &context.name;
     let point = |key: &str| PointKey {
         bench: bench.clone(),
         prompt: key.to_owned(),
-        concurrency: 1,
+        level: NonZeroUsize::MIN.into(),
     };
     let group = |key: &str| {
         let group = CriterionGroup::new(bench, key, Metric::Rps);
         group.directory.to_lowercase()
     };
-    let keys: Vec<&str> = session.prompts.iter().map(|p| p.key.as_str()).collect();
+    let keys: Vec<&str> = context.prompts.iter().map(|p| p.key.as_str()).collect();
     for (at, first) in keys.iter().enumerate() {
         let alike = |second: &&&str| {
             point(first).shares_files(&point(second)) || group(first) == group(second)
@@ -129,11 +130,11 @@ fn check_prompts(session: &Session) -> Result<(), CannotBegin> {
     Ok(())
 }
 
-fn check_names(sessions: &[Session]) -> Result<(), CannotBegin> {
-    for saved in sessions.iter().filter_map(Session::saved_name) {
+fn check_names(runs: &[RunContext]) -> Result<(), CannotBegin> {
+    for saved in runs.iter().filter_map(RunContext::saved_name) {
         saved.parse::<BaselineName>()?;
     }
-    let names: Vec<String> = sessions.iter().flat_map(Session::names_written).collect();
+    let names: Vec<String> = runs.iter().flat_map(RunContext::names_written).collect();
     for (at, first) in names.iter().enumerate() {
         BaselineName::or_latest(first)?;
         let alike = |second: &&String| second.to_lowercase() == first.to_lowercase();
@@ -149,9 +150,9 @@ fn check_names(sessions: &[Session]) -> Result<(), CannotBegin> {
 
 /// Refuses directories that have files of another benchmark: of a bench and a prompt whose names are
 /// divided elsewhere (`chat_a` and `b`, `chat` and `a_b`), or of another program.
-fn check_directories(session: &Session, criterion: &Path) -> Result<(), CannotBegin> {
-    for (point, metric) in benchmarks(session) {
-        let group = session.criterion_group(point.prompt, metric);
+fn check_directories(context: &RunContext, criterion: &Path) -> Result<(), CannotBegin> {
+    for (point, metric) in benchmarks(context) {
+        let group = point.group(metric);
         let directory = criterion.join(point.criterion_path(metric));
         if let Some(other) = kept_in(&directory).find(|other| *other != group.id) {
             return Err(CannotBegin::Taken {
@@ -175,15 +176,15 @@ fn kept_in(directory: &Path) -> impl Iterator<Item = String> {
 }
 
 fn check_baseline(
-    session: &Session,
+    context: &RunContext,
     named: &NamedBaseline<'_>,
     criterion: &Path,
 ) -> Result<(), CannotBegin> {
     let NamedBaseline {
         option, name, file, ..
     } = *named;
-    let all: Vec<(Point<'_>, Metric)> = benchmarks(session).collect();
-    let path = |(point, metric): &(Point<'_>, Metric)| -> PathBuf {
+    let all: Vec<(PointInfo<'_>, Metric)> = benchmarks(context).collect();
+    let path = |(point, metric): &(PointInfo<'_>, Metric)| -> PathBuf {
         criterion
             .join(point.criterion_path(*metric))
             .join(name)
@@ -198,9 +199,9 @@ fn check_baseline(
         lacking if lacking.len() == all.len() => Err(CannotBegin::NoBaseline {
             option,
             name: name.to_owned(),
-            bench: session.name.clone(),
+            bench: context.name.clone(),
             directory: criterion.display().to_string(),
-            hint: kept_baselines(session, criterion),
+            hint: kept_baselines(context, criterion),
         }),
         [(point, metric), ..] if named.is_strict => Err(CannotBegin::PartOfBaseline {
             option,
@@ -217,10 +218,13 @@ fn check_baseline(
     }
 }
 
-fn kept_baselines(session: &Session, criterion: &Path) -> String {
+fn kept_baselines(context: &RunContext, criterion: &Path) -> String {
     let baselines = Baselines::beneath(criterion);
-    let names: Vec<String> = baselines
-        .names_of(&session.name)
+    let names = match baselines.names_of(&context.name) {
+        Ok(names) => names,
+        Err(error) => return error.to_string(),
+    };
+    let names: Vec<String> = names
         .into_iter()
         .filter(|name| !name.is_latest())
         .map(|name| name.to_string())
@@ -232,12 +236,9 @@ fn kept_baselines(session: &Session, criterion: &Path) -> String {
 }
 
 /// The benchmarks that the command line selects.
-fn benchmarks(session: &Session) -> impl Iterator<Item = (Point<'_>, Metric)> {
-    session.selected().flat_map(move |point| {
-        let metrics = session.metrics.iter().copied();
-        let selected: Vec<Metric> = metrics.filter(|metric| point.selects(*metric)).collect();
-        selected
-            .into_iter()
-            .map(move |metric| (point.clone(), metric))
+fn benchmarks(context: &RunContext) -> impl Iterator<Item = (PointInfo<'_>, Metric)> {
+    context.selected().flat_map(move |point| {
+        let metrics = context.selected_metrics(&point).into_iter();
+        metrics.map(move |metric| (point.clone(), metric))
     })
 }

@@ -3,23 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use once_cell::unsync::OnceCell;
-
-use super::args::BenchArgs;
-use super::interrupt::Interrupt;
-use super::preflight;
+use super::context::RunContext;
+use super::criterion::BenchArgs;
+use super::drive::direct;
+use super::outcome::{Results, written};
+use super::point::Point;
 use super::progress::Progress;
-use super::record;
-use super::results::Results;
-use super::session::Session;
-use super::start::new_run_id;
 use super::workload::{NamedPrompt, Workload, WorkloadError};
+use super::{preflight, space, start};
 use crate::config::{Config, Metric};
 use crate::fixture::{Fixture, FixtureError};
+use crate::interrupt::Interrupt;
 use crate::load::Sampling;
 use crate::ranks::Ranks;
 use crate::report::{self, Row};
-use crate::results::{self, RunRecord};
+use crate::results::baseline::BaselineError;
+use crate::results::{self, Baselines, LockError, ResultsLock, RunRecord};
 
 /// Name of the benchmark under which a [`Run`] keeps its records.
 const NAME: &str = "run";
@@ -65,9 +64,16 @@ pub struct Ran {
     pub unwritten: Vec<String>,
     /// Whether every point was measured to its end, and all was written.
     pub complete: bool,
+    /// Listened to until what was measured is written and shown.
+    interrupt: Interrupt,
+}
+
+impl Ran {
     /// What the process should exit with where a signal ended the run (130 of Ctrl-C, 143 of SIGTERM, 129 of
-    /// SIGHUP); `None` where none did.
-    pub interrupted: Option<u8>,
+    /// SIGHUP); `None` where none did. As long as it is not dropped, a first signal ends nothing by itself.
+    pub fn interrupted(&self) -> Option<u8> {
+        self.interrupt.exit_code()
+    }
 }
 
 /// Nothing could be measured.
@@ -92,9 +98,20 @@ pub enum RunError {
         "this is one of several ranks, which share the load of a bench: cargo bench --bench chat_throughput"
     )]
     Ranks,
+    /// A signal came before.
+    #[error("{why}; nothing was measured")]
+    Interrupted {
+        /// Which.
+        why: String,
+        /// What the process should exit with: 130 of Ctrl-C, 143 of SIGTERM, 129 of SIGHUP.
+        exit_code: u8,
+    },
     /// It is not clear whether there are ranks.
     #[error("{0}")]
     UnclearRanks(String),
+    /// Another process writes its results where this one would.
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 impl Run {
@@ -134,26 +151,37 @@ impl Run {
         if self.config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
-        let session = Session {
-            name: NAME.to_owned(),
-            run_id: new_run_id(),
-            prompts,
-            args: BenchArgs::alone(&self.sampling),
-            // One selects the point; the load gives them all.
-            metrics: vec![Metric::OutputTokS],
-            meeting: None,
-            interrupt: Interrupt::listen(),
-            deployed: None,
-            deployments: Vec::new(),
-            booted: OnceCell::new(),
-            config: self.config,
-        };
-        let session = [session];
-        preflight::check(&session).map_err(|error| RunError::CannotBegin(error.to_string()))?;
-        let [session] = session;
-        session.announce_plan();
-        let results = run(&session, session.fixture()?);
-        Ok(conclude(&session, &results))
+        let args = BenchArgs::alone(&self.sampling);
+        // One selects the point; the load gives them all.
+        let metrics = vec![Metric::OutputTokS];
+        let name = NAME.to_owned();
+        let mut context = RunContext::new(name, prompts, self.config, args, metrics, lock_run()?);
+        context.interrupt = Interrupt::listen();
+        let context = [context];
+        preflight::check(&context).map_err(|error| RunError::CannotBegin(error.to_string()))?;
+        if let Some(problem) = space::problem(&context) {
+            eprintln!("warning: {problem}; the figures are shown all the same");
+        }
+        let [context] = context;
+        start::announce_plan(&context);
+        let fixture = context.fixture();
+        // What failed meanwhile failed because of the signal.
+        let interrupt = &context.interrupt;
+        if let (Some(why), Some(exit_code)) = (interrupt.why_partial(), interrupt.exit_code()) {
+            return Err(RunError::Interrupted { why, exit_code });
+        }
+        let results = run(&context, fixture?);
+        Ok(conclude(&context, &results))
+    }
+}
+
+/// The right to write records; `None` where nothing can be written, which the plan's writing says.
+fn lock_run() -> Result<Option<ResultsLock>, LockError> {
+    let baselines = Baselines::beneath(results::criterion_directory());
+    match baselines.lock_for_run("servemark run") {
+        Ok(lock) => Ok(Some(lock)),
+        Err(BaselineError::Lock(held @ LockError::Held { .. })) => Err(held),
+        Err(_) => Ok(None),
     }
 }
 
@@ -164,34 +192,40 @@ fn only_the_usual(prompts: &mut Vec<NamedPrompt>) {
     }
 }
 
-fn run(session: &Session, fixture: &Fixture) -> Results {
-    let runs = session.config.runs.get();
+fn run(context: &RunContext, fixture: &Fixture) -> Results {
+    let runs = context.config.runs.get();
     let mut results = Results::default();
-    let points = session.count_points() * runs;
-    let mut progress = Progress::new(points, session.args.point_time(), Duration::ZERO);
+    let points = context.count_points() * runs;
+    let mut progress = Progress::new(points, context.args.point_time(), Duration::ZERO);
     for run in 0..runs {
-        for point in session.selected() {
-            if session.interrupt.came() {
+        for info in context.selected() {
+            if context.interrupt.came() {
                 return results;
             }
-            point.run_alone(fixture, run, &mut progress, &mut results);
+            direct::run(
+                &Point::new(context, info),
+                fixture,
+                run,
+                &mut progress,
+                &mut results,
+            );
         }
     }
     results
 }
 
 /// Writes the CSV file and gathers what was measured. Nothing that cannot be written takes the figures away.
-fn conclude(session: &Session, results: &Results) -> Ran {
+fn conclude(context: &RunContext, results: &Results) -> Ran {
     let rows = results.rows();
     let mut unwritten = Vec::new();
     let csv = results::directory()
         .join(NAME)
         .join("performance_metrics.csv");
-    let written = report::write_csv(&csv, &rows);
-    if let Err(error) = &written {
+    let csv_written = report::write_csv(&csv, &rows);
+    if let Err(error) = &csv_written {
         unwritten.push(format!("the CSV file cannot be written: {error}"));
     }
-    let records = record::written(session, session.record_name());
+    let records = written(context.selected(), context.record_name());
     let records = records.unwrap_or_else(|error| {
         unwritten.push(error.to_string());
         Vec::new()
@@ -199,10 +233,10 @@ fn conclude(session: &Session, results: &Results) -> Ran {
     Ran {
         records,
         figures: results.figures(&rows),
-        interrupted: session.interrupt.exit_code(),
-        complete: !results.failed() && !session.interrupt.came() && unwritten.is_empty(),
+        interrupt: context.interrupt.clone(),
+        complete: !results.failed() && !context.interrupt.came() && unwritten.is_empty(),
         rows,
-        csv: written.is_ok().then_some(csv),
+        csv: csv_written.is_ok().then_some(csv),
         unwritten,
     }
 }

@@ -5,6 +5,8 @@ mod chunk;
 mod clock;
 mod connections;
 mod finish;
+#[cfg(feature = "engine")]
+pub(crate) mod fuzzing;
 mod http1;
 mod json_repair;
 mod lenient;
@@ -17,11 +19,12 @@ mod timestamps;
 mod whole_body;
 
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use tokio::io::{AsyncRead, AsyncWrite};
 use ureq_proto::http::StatusCode;
 use url::Url;
 
@@ -34,7 +37,8 @@ pub use connections::Connections;
 pub(crate) use lenient::error_in_body;
 pub use payload::PayloadTemplate;
 pub use record::{
-    Block, BlockStage, Completion, Failure, FailureCause, Outcome, RequestRecord, TokenSource,
+    Block, BlockStage, CompletedRequest, Completion, Failure, FailureCause, Outcome, RequestRecord,
+    TokenSource,
 };
 pub use sse::{EventName, SseDecoder, SseError};
 pub use timestamps::Timestamps;
@@ -150,8 +154,14 @@ impl Client {
     /// Sends one request and reads the response to its end.
     ///
     /// `events` counts content events as they arrive, so that a window can be cut while requests are
-    /// in flight. Nothing is allocated per token, logged or locked until the last byte is in.
-    pub async fn send(&self, prepared: Prepared, events: &AtomicU32) -> Exchange {
+    /// in flight; `heard_ns` is set to when the latest bytes came, for a request that ends without an answer.
+    /// Nothing is allocated per token, logged or locked until the last byte is in.
+    pub async fn send(
+        &self,
+        prepared: Prepared,
+        events: &AtomicU32,
+        heard_ns: &AtomicU64,
+    ) -> Exchange {
         let mut reader = Reader::new(self.stream, self.bounds, &prepared);
         let request = http1::Request::new(prepared, &self.headers);
         let sent_ns = self.clock.now_ns();
@@ -159,30 +169,19 @@ impl Client {
             let request = request?;
             let uri = request.uri().clone();
             let mut connection = self.connections.take(&uri).await?;
-            let mut exchange = http1::Exchange::new(request);
-            let mut refusal = Refusal::default();
-            let take = |status: StatusCode, bytes: &[u8], arrived_ns| match status.is_success() {
-                true => reader.take(bytes, arrived_ns, events),
-                false => refusal.take(bytes),
-            };
-            let mut outcome = exchange.run(&mut connection, self.clock, take).await;
-            if reader.is_done() {
-                // A reset after the stream's own end mark loses nothing.
-                outcome = Ok(());
-                let rest = exchange.run(&mut connection, self.clock, |_, _, _| {
-                    Ok(ControlFlow::Continue(()))
-                });
-                // Whatever comes of it; it has no part in the answer.
-                let _ = tokio::time::timeout(END_GRACE, rest).await;
-            }
-            if exchange.is_reusable() {
+            let exchanged = exchange(
+                request,
+                &mut connection,
+                self.clock,
+                &mut reader,
+                events,
+                heard_ns,
+            );
+            let (outcome, is_reusable) = exchanged.await;
+            if is_reusable {
                 self.connections.give_back(&uri, connection);
             }
-            match exchange.head() {
-                // Why it refused tells more than how its answer ended.
-                Some(head) if !head.status.is_success() => Err(refusal.failure(head)),
-                _ => outcome,
-            }
+            outcome
         };
         let result = match tokio::time::timeout(self.timeout, exchange).await {
             Ok(result) => result,
@@ -203,6 +202,41 @@ impl Client {
                 .map_err(Failure::fit_to_be_shown),
         }
     }
+}
+
+/// Sends a request and has `reader` read the response; how that went, and whether another request can follow on
+/// the connection.
+async fn exchange(
+    request: http1::Request,
+    connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    clock: Clock,
+    reader: &mut Reader,
+    events: &AtomicU32,
+    heard_ns: &AtomicU64,
+) -> (Result<(), Failure>, bool) {
+    let mut exchange = http1::Exchange::new(request);
+    let mut refusal = Refusal::default();
+    let take = |status: StatusCode, bytes: &[u8], arrived_ns| {
+        heard_ns.store(arrived_ns, Ordering::Relaxed);
+        match status.is_success() {
+            true => reader.take(bytes, arrived_ns, events),
+            false => refusal.take(bytes),
+        }
+    };
+    let mut outcome = exchange.run(connection, clock, take).await;
+    if reader.is_done() {
+        // A reset after the stream's own end mark loses nothing.
+        outcome = Ok(());
+        let rest = exchange.run(connection, clock, |_, _, _| Ok(ControlFlow::Continue(())));
+        // Whatever comes of it; it has no part in the answer.
+        let _ = tokio::time::timeout(END_GRACE, rest).await;
+    }
+    let outcome = match exchange.head() {
+        // Why it refused tells more than how its answer ended.
+        Some(head) if !head.status.is_success() => Err(refusal.failure(head)),
+        _ => outcome,
+    };
+    (outcome, exchange.is_reusable())
 }
 
 /// How long a connection may take to end a stream whose end mark has come, so that it can serve the next

@@ -10,7 +10,7 @@ use crate::redact;
 ///
 /// Times are nanoseconds of the run's [`Clock`](super::Clock).
 #[derive(Clone, Debug)]
-pub struct RequestRecord {
+pub struct RequestRecord<O = Outcome> {
     /// Position of the request in the run; the prompt is a function of it and of the seed.
     pub index: u64,
     /// Which endpoint of the list served it.
@@ -26,9 +26,38 @@ pub struct RequestRecord {
     pub end_ns: u64,
     /// Time spent in safety checks before and after the request (ns).
     pub safety_ns: u64,
-    /// How it ended.
-    pub outcome: Outcome,
+    /// How it ended; of one that is known to have succeeded its [`Completion`].
+    pub outcome: O,
 }
+
+impl<O> RequestRecord<O> {
+    /// The same request with what `outcome` makes of its own outcome; `None` where it makes `None`.
+    fn with_outcome<P>(self, outcome: impl FnOnce(O) -> Option<P>) -> Option<RequestRecord<P>> {
+        Some(RequestRecord {
+            index: self.index,
+            endpoint: self.endpoint,
+            intended_ns: self.intended_ns,
+            start_ns: self.start_ns,
+            sent_ns: self.sent_ns,
+            end_ns: self.end_ns,
+            safety_ns: self.safety_ns,
+            outcome: outcome(self.outcome)?,
+        })
+    }
+}
+
+impl RequestRecord {
+    /// The request if it succeeded.
+    pub fn completed(self) -> Option<CompletedRequest> {
+        self.with_outcome(|outcome| match outcome {
+            Outcome::Completed(completion) => Some(completion),
+            Outcome::Failed(_) | Outcome::Blocked(_) => None,
+        })
+    }
+}
+
+/// A request that succeeded.
+pub type CompletedRequest = RequestRecord<Completion>;
 
 /// How a request ended.
 #[derive(Clone, Debug)]

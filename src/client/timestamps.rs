@@ -1,3 +1,5 @@
+use crate::varint;
+
 /// Arrival times of one response's content events, in the order of their arrival (ns).
 ///
 /// Kept as differences of variable length, so that an event takes one to four bytes in place of
@@ -7,8 +9,7 @@ pub struct Timestamps {
     count: u32,
     first_ns: u64,
     last_ns: u64,
-    /// Each time less the one before it, from the second on: seven bits a byte, least first, the
-    /// eighth bit set where another byte follows (LEB128).
+    /// Each time less the one before it, from the second on, as [`varint`]s.
     differences: Vec<u8>,
 }
 
@@ -28,13 +29,9 @@ impl Timestamps {
             self.first_ns = at_ns;
             self.last_ns = at_ns;
         } else {
-            let mut difference = at_ns.saturating_sub(self.last_ns);
+            let difference = at_ns.saturating_sub(self.last_ns);
             self.last_ns += difference;
-            while difference >= 0x80 {
-                self.differences.push(difference as u8 | 0x80);
-                difference >>= 7;
-            }
-            self.differences.push(difference as u8);
+            varint::put(&mut self.differences, difference);
         }
         self.count += 1;
     }
@@ -71,18 +68,8 @@ impl Timestamps {
 
     /// Each time less the one before it (ns), from the second on.
     pub fn gaps(&self) -> impl Iterator<Item = u64> {
-        let mut bytes = self.differences.iter();
-        std::iter::from_fn(move || {
-            let (mut gap, mut shift) = (0, 0);
-            loop {
-                let byte = *bytes.next()?;
-                gap |= u64::from(byte & 0x7f) << shift;
-                shift += 7;
-                if byte & 0x80 == 0 {
-                    return Some(gap);
-                }
-            }
-        })
+        let mut differences = self.differences.as_slice();
+        std::iter::from_fn(move || varint::take(&mut differences))
     }
 }
 

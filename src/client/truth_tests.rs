@@ -1,7 +1,7 @@
 //! The client's timestamps against the engine's ground truth, on one clock.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -40,7 +40,9 @@ async fn measure(client: &Client, body: &Bytes, engine: &Engine, name: &str) -> 
         keep_text: false,
         request_id: Some(name.to_owned()),
     };
-    let exchange = client.send(prepared, &AtomicU32::new(0)).await;
+    let exchange = client
+        .send(prepared, &AtomicU32::new(0), &AtomicU64::new(0))
+        .await;
     (exchange.sent_ns, exchange.result.expect("succeeds"))
 }
 

@@ -12,20 +12,20 @@ pub struct ApiKey {
     plain: HeaderValue,
 }
 
-/// The text cannot be a key: it is empty, or holds characters no HTTP header can carry.
+/// The text cannot be a key: it is empty, or has characters that are invalid in an HTTP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is empty or holds spaces, control or non-ASCII characters")]
-pub struct NotAKey;
+#[error("it is empty or has spaces, control or non-ASCII characters")]
+pub struct InvalidApiKey;
 
 impl ApiKey {
-    /// Takes a key, without the white space around it.
-    pub fn new(text: &str) -> Result<ApiKey, NotAKey> {
+    /// Parses a key, ignoring surrounding white space.
+    pub fn new(text: &str) -> Result<ApiKey, InvalidApiKey> {
         let text = text.trim();
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(NotAKey);
+            return Err(InvalidApiKey);
         }
         let secret = |value: String| {
-            let mut value = HeaderValue::try_from(value).map_err(|_| NotAKey)?;
+            let mut value = HeaderValue::try_from(value).map_err(|_| InvalidApiKey)?;
             value.set_sensitive(true);
             Ok(value)
         };
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_never_shows_itself() {
+    fn a_key_is_never_shown() {
         let key = ApiKey::new(" sk-secret-123\n").unwrap();
         assert_eq!(key.expose(), "sk-secret-123");
         assert_eq!(key.header_value().as_bytes(), b"sk-secret-123");
@@ -79,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn text_no_header_can_carry_is_refused() {
+    fn text_that_is_invalid_in_a_header_is_refused() {
         for text in ["", "  ", "two words", "line\nbreak", "schlüssel"] {
-            assert_eq!(ApiKey::new(text), Err(NotAKey), "{text:?}");
+            assert_eq!(ApiKey::new(text), Err(InvalidApiKey), "{text:?}");
         }
     }
 }

@@ -1,67 +1,72 @@
-//! Servers under a name: `DEPLOYMENTS`.
+//! Named sets of servers: `DEPLOYMENTS`.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde_json::{Map, Value};
 
-use super::keys::{self, nearest};
-use super::reader::Reader;
+use super::choices::Balancing;
+use super::endpoint_url::EndpointUrl;
+use super::names::nearest;
 use super::template::{Blank, Template};
-use super::value::{self, Fault, Parsed, kind, shown};
-use super::{Balancing, Config, EndpointUrl};
+use super::value::{self, Fault, Parsed, shown, type_name};
 
-/// Servers under a name, measured together: a layout of a model over GPUs, or a version of a server.
+/// A named set of servers, measured together: a layout of a model over GPUs, or a version of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
-    /// Letters, digits, dots, dashes and underscores; fit for a file and a baseline.
+    /// Letters, digits, dots, dashes and underscores; valid as a file name and as a baseline.
     pub name: String,
     /// Its servers, or how they are started.
-    pub servers: Servers,
-    /// GPUs of each replica; `None` where unknown.
+    pub servers: ServerSource,
+    /// GPUs of each replica; `None` if unknown.
     pub gpus_per_replica: Option<NonZeroU32>,
-    /// A label of the user's own for what runs there, such as a version.
+    /// A label of the user for what runs there, such as a version.
     pub version: Option<String>,
-    /// Balancing in place of `BALANCING`.
+    /// Balancing, instead of `BALANCING`.
     pub balancing: Option<Balancing>,
-    /// Whether texts are checked, in place of `SAFE_CHECK`.
+    /// Whether texts are checked, instead of `SAFE_CHECK`.
     pub safe_check: Option<bool>,
 }
 
 /// Where the servers of a deployment come from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Servers {
-    /// They run already; never empty.
+pub enum ServerSource {
+    /// Servers that already run; never empty.
     Listed(Vec<EndpointUrl>),
-    /// The harness starts and stops them.
+    /// Servers that the harness starts and stops.
     Launched(Launch),
 }
 
 /// How the servers of a deployment are started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
-    /// How many.
+    /// Number of servers.
     pub replicas: NonZeroUsize,
-    /// Program and arguments; never empty. They are run without a shell.
+    /// Program and arguments; never empty. No shell is used.
     pub command: Vec<Template>,
     /// Variables added to the harness's own environment.
     pub env: Vec<(String, Template)>,
 }
 
 impl Launch {
-    /// Whether its command or variables have the blank `{gpus}`: it then gives the GPUs to the server itself.
+    /// Whether its command or variables contain the blank `{gpus}`, and so select the GPUs themselves.
     pub fn uses_gpus(&self) -> bool {
+        self.uses(Blank::Gpus)
+    }
+
+    /// Whether its command or variables contain the blank.
+    pub(super) fn uses(&self, blank: Blank) -> bool {
         let variables = self.env.iter().map(|(_, value)| value);
         let mut templates = self.command.iter().chain(variables);
-        templates.any(|template| template.has(Blank::Gpus))
+        templates.any(|template| template.has(blank))
     }
 }
 
 impl Deployment {
-    /// Servers that run already.
+    /// Creates a deployment of servers that already run.
     pub(super) fn listed(name: String, endpoints: Vec<EndpointUrl>) -> Deployment {
         Deployment {
             name,
-            servers: Servers::Listed(endpoints),
+            servers: ServerSource::Listed(endpoints),
             gpus_per_replica: None,
             version: None,
             balancing: None,
@@ -69,23 +74,23 @@ impl Deployment {
         }
     }
 
-    /// The addresses of servers that run already; none of those that are started.
+    /// The addresses of servers that already run; empty if the harness starts them.
     pub fn endpoints(&self) -> &[EndpointUrl] {
         match &self.servers {
-            Servers::Listed(endpoints) => endpoints,
-            Servers::Launched(_) => &[],
+            ServerSource::Listed(endpoints) => endpoints,
+            ServerSource::Launched(_) => &[],
         }
     }
 
-    /// How many servers there are.
+    /// The number of servers.
     pub fn replicas(&self) -> usize {
         match &self.servers {
-            Servers::Listed(endpoints) => endpoints.len(),
-            Servers::Launched(launch) => launch.replicas.get(),
+            ServerSource::Listed(endpoints) => endpoints.len(),
+            ServerSource::Launched(launch) => launch.replicas.get(),
         }
     }
 
-    /// GPUs of all replicas together, where known.
+    /// GPUs of all replicas together, if known.
     pub fn gpus(&self) -> Option<NonZeroU32> {
         let replicas = u32::try_from(self.replicas()).ok()?;
         self.gpus_per_replica?
@@ -93,32 +98,13 @@ impl Deployment {
     }
 }
 
-impl Config {
-    /// What holds while `deployment` is measured: its endpoints, GPUs, balancing and safety check in
-    /// the place of this configuration's own.
-    pub fn of_deployment(&self, deployment: &Deployment) -> Config {
-        Config {
-            model_endpoints: deployment.endpoints().to_vec(),
-            num_gpu: deployment.gpus().or(self.num_gpu),
-            balancing: deployment.balancing.unwrap_or(self.balancing),
-            safety: match deployment.safe_check {
-                None => self.safety.clone(),
-                Some(false) => None,
-                Some(true) => self.deployment_safety.clone(),
-            },
-            deployments: Vec::new(),
-            ..self.clone()
-        }
-    }
-}
-
-/// What is wrong with the name of a deployment, if something is.
+/// Describes why the name of a deployment is invalid; `None` for a valid one.
 pub(super) fn name_fault(name: &str) -> Option<String> {
-    /// Criterion's own; `new` is the latest run, as it is for `servemark compare`.
+    /// Names that Criterion uses. `new` is allowed: it is the latest run, as for `servemark compare`.
     const TAKEN: [&str; 3] = ["base", "change", "report"];
     const LONGEST: usize = 40;
-    let right = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(right) {
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(is_valid) {
         return Some(format!("the name {name:?}, which cannot name a file"));
     }
     if TAKEN.contains(&name) {
@@ -127,27 +113,17 @@ pub(super) fn name_fault(name: &str) -> Option<String> {
     (name.len() > LONGEST).then(|| format!("the name {name:?}, of more than {LONGEST} characters"))
 }
 
-/// `DEPLOYMENTS`. `model` is what `MODEL_PATH` gave.
-pub(super) fn read_all(
-    reader: &mut Reader<'_>,
-    model: Option<&Option<String>>,
-) -> Option<Vec<Deployment>> {
-    // A MODEL_PATH that is wrong is reported itself.
-    let has_model = model.is_none_or(Option::is_some);
-    reader.value(&keys::DEPLOYMENTS, |value| list(value, has_model))
-}
-
-fn list(value: &Value, has_model: bool) -> Parsed<Vec<Deployment>> {
-    let entries = value.as_array().ok_or_else(|| Fault::saying(kind(value)))?;
+/// Parses `DEPLOYMENTS`.
+pub(super) fn list(value: &Value) -> Parsed<Vec<Deployment>> {
+    let entries = value
+        .as_array()
+        .ok_or_else(|| Fault::new(type_name(value)))?;
     let mut deployments: Vec<Deployment> = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        let deployment = one(entry, has_model)
-            .map_err(|fault| Fault::saying(format!("in entry {}, {}", at + 1, fault.found)))?;
+        let deployment = one(entry)
+            .map_err(|fault| Fault::new(format!("in entry {}, {}", at + 1, fault.found)))?;
         if deployments.iter().any(|d| d.name == deployment.name) {
-            return Err(Fault::saying(format!(
-                "the name {:?} twice",
-                deployment.name
-            )));
+            return Err(Fault::new(format!("the name {:?} twice", deployment.name)));
         }
         deployments.push(deployment);
     }
@@ -166,44 +142,44 @@ const FIELDS: [&str; 9] = [
     "safe_check",
 ];
 
-fn one(entry: &Value, has_model: bool) -> Parsed<Deployment> {
+fn one(entry: &Value) -> Parsed<Deployment> {
     let fields = entry
         .as_object()
-        .ok_or_else(|| Fault::saying(kind(entry)))?;
+        .ok_or_else(|| Fault::new(type_name(entry)))?;
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let hint = match nearest(unknown, FIELDS) {
             Some(name) => format!("did you mean {name:?}?"),
-            None => format!("there are {}", FIELDS.join(", ")),
+            None => format!("the fields are {}", FIELDS.join(", ")),
         };
-        return Err(Fault::saying(format!(
-            "the unknown field {unknown:?}; {hint}"
-        )));
+        return Err(Fault::new(format!("the unknown field {unknown:?}; {hint}")));
     }
     let name = required(fields, "name", value::text)?;
     if let Some(fault) = name_fault(&name) {
-        return Err(Fault::saying(fault));
+        return Err(Fault::new(fault));
     }
     let gpus_per_replica = field(fields, "gpus_per_replica", |v| value::count_u32(v, 1024))?;
-    let servers = servers(fields, has_model, gpus_per_replica.is_some())
-        .map_err(|fault| Fault::saying(format!("{name}: {}", fault.found)))?;
+    let servers = servers(fields, gpus_per_replica.is_some())
+        .map_err(|fault| Fault::new(format!("{name}: {}", fault.found)))?;
     Ok(Deployment {
         servers,
         gpus_per_replica,
         version: field(fields, "version", value::text)?,
-        balancing: field(fields, "balancing", value::balancing)?,
+        balancing: field(fields, "balancing", |v| {
+            value::one_of(v, &Balancing::ALL, Balancing::id)
+        })?,
         safe_check: field(fields, "safe_check", value::flag)?,
         name,
     })
 }
 
-fn servers(fields: &Map<String, Value>, has_model: bool, has_gpus: bool) -> Parsed<Servers> {
+fn servers(fields: &Map<String, Value>, has_gpus: bool) -> Parsed<ServerSource> {
     let endpoints = field(fields, "endpoints", value::endpoints)?;
     let command = field(fields, "command", command)?;
     let launch = match (endpoints, command) {
-        (Some(_), Some(_)) => return Err(Fault::saying("both endpoints and a command")),
-        (None, None) => return Err(Fault::saying("neither endpoints nor a command")),
+        (Some(_), Some(_)) => return Err(Fault::new("both endpoints and a command")),
+        (None, None) => return Err(Fault::new("neither endpoints nor a command")),
         (Some(endpoints), None) if endpoints.is_empty() => {
-            return Err(Fault::saying("an empty list of endpoints"));
+            return Err(Fault::new("an empty list of endpoints"));
         }
         (Some(endpoints), None) => {
             let of_commands = ["replicas", "env"];
@@ -211,8 +187,8 @@ fn servers(fields: &Map<String, Value>, has_model: bool, has_gpus: bool) -> Pars
                 .into_iter()
                 .find(|name| fields.contains_key(*name))
             {
-                Some(name) => Err(Fault::saying(format!("{name} beside endpoints"))),
-                None => Ok(Servers::Listed(endpoints)),
+                Some(name) => Err(Fault::new(format!("{name} beside endpoints"))),
+                None => Ok(ServerSource::Listed(endpoints)),
             };
         }
         (None, Some(command)) => Launch {
@@ -222,34 +198,24 @@ fn servers(fields: &Map<String, Value>, has_model: bool, has_gpus: bool) -> Pars
             env: field(fields, "env", environment)?.unwrap_or_default(),
         },
     };
-    let templates = || {
-        launch
-            .command
-            .iter()
-            .chain(launch.env.iter().map(|(_, t)| t))
-    };
-    let uses = |blank: Blank| templates().any(|template| template.has(blank));
-    if !uses(Blank::Port) {
-        return Err(Fault::saying(
-            "a command without {port}, so that nobody knows where it listens",
+    if !launch.uses(Blank::Port) {
+        return Err(Fault::new(
+            "a command without {port}, so its port is unknown",
         ));
-    }
-    if !has_model && uses(Blank::Model) {
-        return Err(Fault::saying("{model}, but MODEL_PATH is not set"));
     }
     match [Blank::Tp, Blank::Gpus]
         .into_iter()
-        .find(|blank| uses(*blank))
+        .find(|blank| launch.uses(*blank))
     {
-        Some(blank) if !has_gpus => Err(Fault::saying(format!(
+        Some(blank) if !has_gpus => Err(Fault::new(format!(
             "{{{}}}, but gpus_per_replica is not set",
             blank.id()
         ))),
-        _ => Ok(Servers::Launched(launch)),
+        _ => Ok(ServerSource::Launched(launch)),
     }
 }
 
-/// A field that may be missing or null.
+/// Parses a field that may be missing or null.
 fn field<T>(
     fields: &Map<String, Value>,
     name: &str,
@@ -257,7 +223,7 @@ fn field<T>(
 ) -> Parsed<Option<T>> {
     let given = fields.get(name).filter(|value| !value.is_null());
     let parsed = given.map(parse).transpose();
-    parsed.map_err(|fault| Fault::saying(format!("{name}: {}", fault.found)))
+    parsed.map_err(|fault| Fault::new(format!("{name}: {}", fault.found)))
 }
 
 fn required<T>(
@@ -265,25 +231,23 @@ fn required<T>(
     name: &str,
     parse: impl Fn(&Value) -> Parsed<T>,
 ) -> Parsed<T> {
-    field(fields, name, parse)?.ok_or_else(|| Fault::saying(format!("no {name}")))
+    field(fields, name, parse)?.ok_or_else(|| Fault::new(format!("no {name}")))
 }
 
-/// A command line, taken apart as a shell would (quotes, backslashes) but never given to one; or a
-/// list of its arguments.
+/// Parses a command line, split like a shell does (quotes, backslashes) but not run by one; or a list of arguments.
 fn command(value: &Value) -> Parsed<Vec<Template>> {
     let words = match value {
-        Value::String(line) => shell_words::split(line).map_err(|error| {
-            Fault::saying(format!("a command line that does not end ({error})"))
-        })?,
+        Value::String(line) => shell_words::split(line)
+            .map_err(|error| Fault::new(format!("a command line that does not end ({error})")))?,
         Value::Array(words) => words
             .iter()
             .map(|word| word.as_str().map(str::to_owned))
             .collect::<Option<_>>()
-            .ok_or_else(|| Fault::saying("a list of other things than texts"))?,
-        other => return Err(Fault::saying(kind(other))),
+            .ok_or_else(|| Fault::new("a list with values that are not strings"))?,
+        other => return Err(Fault::new(type_name(other))),
     };
     if words.first().is_none_or(String::is_empty) {
-        return Err(Fault::saying("no program"));
+        return Err(Fault::new("no program"));
     }
     words.iter().map(|word| template(word)).collect()
 }
@@ -292,14 +256,14 @@ fn command(value: &Value) -> Parsed<Vec<Template>> {
 fn environment(value: &Value) -> Parsed<Vec<(String, Template)>> {
     let variables = value
         .as_object()
-        .ok_or_else(|| Fault::saying(kind(value)))?;
+        .ok_or_else(|| Fault::new(type_name(value)))?;
     let variable = |(name, value): (&String, &Value)| {
         let named =
-            |what: &str| Fault::saying(format!("{}: {what}", shown(&Value::String(name.clone()))));
+            |what: &str| Fault::new(format!("{}: {what}", shown(&Value::String(name.clone()))));
         if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(named("which names no variable"));
+            return Err(named("which is not a valid name of a variable"));
         }
-        let text = value.as_str().ok_or_else(|| named(kind(value)))?;
+        let text = value.as_str().ok_or_else(|| named(type_name(value)))?;
         let template = template(text).map_err(|fault| named(&fault.found))?;
         Ok((name.clone(), template))
     };
@@ -308,9 +272,9 @@ fn environment(value: &Value) -> Parsed<Vec<(String, Template)>> {
 
 fn template(text: &str) -> Parsed<Template> {
     if text.contains('\0') {
-        return Err(Fault::saying("a text with a zero byte"));
+        return Err(Fault::new("a text with a zero byte"));
     }
-    Template::parse(text).map_err(Fault::saying)
+    Template::parse(text).map_err(Fault::new)
 }
 
 #[cfg(test)]

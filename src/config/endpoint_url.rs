@@ -36,11 +36,11 @@ pub struct EndpointUrl {
     pub given: Url,
 }
 
-/// Why a text is no endpoint address. Never holds credentials of the address.
+/// A text that is not the address of an endpoint. Never contains credentials of the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointUrlError {
     /// Not a URL at all.
-    #[error("it is no URL ({0})")]
+    #[error("it is not a URL ({0})")]
     NotAUrl(url::ParseError),
     /// A URL of another scheme, or none.
     #[error("it does not start with http:// or https://")]

@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 use super::error::{Origin, Problem};
-use super::keys::{self, Form, Key};
+use super::key::{Key, Syntax};
+use super::keys;
+use super::names::{PREFIX, RESERVED, nearest};
 
-/// The JSON values a variable's text can stand for, the likeliest first. `None` if it is empty,
-/// which stands for the key's default.
+/// The JSON values that a variable's text can mean, the likeliest first. `None` if it is empty, which means the key's
+/// default.
 pub(super) fn readings(key: &Key, text: &str) -> Option<Vec<Value>> {
     let text = text.trim();
     if text.is_empty() {
@@ -14,16 +16,16 @@ pub(super) fn readings(key: &Key, text: &str) -> Option<Vec<Value>> {
     }
     let json = serde_json::from_str::<Value>(text).ok();
     let plain = Value::String(text.to_owned());
-    Some(match (key.form, json) {
+    Some(match (key.syntax, json) {
         (_, Some(Value::Null)) => return None,
         (_, Some(array @ Value::Array(_))) => vec![array],
-        (Form::Numbers, _) => vec![pieces(text, |piece| {
+        (Syntax::Numbers, _) => vec![pieces(text, |piece| {
             serde_json::from_str(piece).unwrap_or_else(|_| Value::String(piece.to_owned()))
         })],
-        (Form::Strings, Some(Value::String(one))) => vec![Value::Array(vec![Value::String(one)])],
-        (Form::Strings, _) => vec![pieces(text, |piece| Value::String(piece.to_owned()))],
-        (Form::Single, Some(json)) => vec![json, plain],
-        (Form::Single, None) => vec![plain],
+        (Syntax::Strings, Some(Value::String(one))) => vec![Value::Array(vec![Value::String(one)])],
+        (Syntax::Strings, _) => vec![pieces(text, |piece| Value::String(piece.to_owned()))],
+        (Syntax::Single, Some(json)) => vec![json, plain],
+        (Syntax::Single, None) => vec![plain],
     })
 }
 
@@ -31,24 +33,24 @@ fn pieces(text: &str, value: impl Fn(&str) -> Value) -> Value {
     Value::Array(text.split(',').map(|piece| value(piece.trim())).collect())
 }
 
-/// Variables that look like a misspelt key. Others that start with `SERVEMARK_` are left alone:
-/// they may belong to somebody else.
+/// Reports variables that look like a misspelt key. Other variables that start with `SERVEMARK_` are ignored: they may
+/// belong to another program.
 pub(super) fn misspelt<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Problem> {
     names
         .into_iter()
-        .filter(|name| !keys::RESERVED.contains(name))
+        .filter(|name| !RESERVED.contains(name))
         .filter_map(|name| {
-            let stem = name.strip_prefix(keys::PREFIX)?;
-            if keys::ALL.iter().any(|key| key.name == stem) {
+            let stem = name.strip_prefix(PREFIX)?;
+            if keys::names().any(|name| name == stem) {
                 return None;
             }
-            let nearest = keys::nearest(stem, keys::ALL.iter().map(|key| key.name))?;
+            let nearest = nearest(stem, keys::names())?;
             Some(Problem {
                 origin: Origin::Variable(name.to_owned()),
                 key: stem.to_owned(),
                 found: "a variable that overrides no key".to_owned(),
-                expected: format!("the name {}{nearest}", keys::PREFIX),
-                mend: "Rename the variable or unset it.".to_owned(),
+                expected: format!("the name {}{nearest}", PREFIX),
+                hint: "Rename the variable or unset it.".to_owned(),
             })
         })
         .collect()
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_variables_close_to_a_key_are_faults() {
+    fn only_variables_close_to_a_key_are_problems() {
         let names = [
             "SERVEMARK_MODEL_ENDPOINT",
             "SERVEMARK_TOP_P",

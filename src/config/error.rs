@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, said so that it can be mended.
+//! Errors of a configuration.
 
 use std::fmt;
 use std::io;
@@ -6,54 +6,72 @@ use std::path::PathBuf;
 
 use crate::redact;
 
-/// Why there is no [`Config`](super::Config).
+/// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {error}. {mend}", path.display())]
+    #[error("cannot read the configuration file {}: {error}. {hint}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
-        /// What to do.
-        mend: &'static str,
+        /// How to fix it.
+        hint: &'static str,
     },
-    /// The file is no JSON object.
-    #[error("{origin} is not a JSON object: {what}. {mend}")]
+    /// The file is not a JSON object.
+    #[error("{origin} is not a JSON object: {what}. {hint}")]
     Syntax {
         /// The file.
         origin: Origin,
-        /// The fault, with line and column.
+        /// The error, with line and column.
         what: String,
-        /// What to do.
-        mend: &'static str,
+        /// How to fix it.
+        hint: &'static str,
     },
-    /// Keys or variables are wrong; all of them are listed.
+    /// Keys or variables are invalid; all are listed.
     #[error("{}", listed(problems))]
     Invalid {
-        /// Every fault found, in the order of the table of keys.
+        /// Every problem, in the order of the table of keys.
         problems: Vec<Problem>,
     },
 }
 
-/// One wrong key or variable.
+/// One invalid key or variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where the value stands.
+    /// Where the value comes from.
     pub origin: Origin,
-    /// The key of `parameters.json`, or the variable for those that are no key.
+    /// The key of `parameters.json`, or a variable that is not a key.
     pub key: String,
     /// What was found; secrets are left out.
     pub found: String,
     /// What is expected.
     pub expected: String,
-    /// How to mend it, as a rule an example to copy.
-    pub mend: String,
+    /// How to fix it, usually an example to copy.
+    pub hint: String,
 }
 
-/// Where a value stands.
+impl Problem {
+    /// A problem of a variable that is not a key.
+    pub(super) fn of_variable(
+        name: &str,
+        found: impl Into<String>,
+        expected: &str,
+        hint: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            origin: Origin::Variable(name.to_owned()),
+            key: name.to_owned(),
+            found: found.into(),
+            expected: expected.to_owned(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A configuration file (or the built-in settings), by its name.
@@ -83,12 +101,12 @@ impl fmt::Display for Problem {
         let Problem {
             found,
             expected,
-            mend,
+            hint,
             ..
         } = self;
-        // A faulty command may hold a key.
+        // An invalid command may hold a key.
         let found = redact::hide(found);
-        write!(f, ": found {found}; expected {expected}. {mend}")
+        write!(f, ": found {found}; expected {expected}. {hint}")
     }
 }
 
@@ -96,7 +114,7 @@ fn listed(problems: &[Problem]) -> String {
     match problems {
         [one] => one.to_string(),
         many => many.iter().fold(
-            format!("the configuration has {} faults:", many.len()),
+            format!("the configuration has {} problems:", many.len()),
             |text, problem| format!("{text}\n  - {problem}"),
         ),
     }

@@ -1,58 +1,27 @@
-//! The table of all configuration keys: the one place that holds their defaults.
+//! The table of all configuration keys, and what is derived from it: parsing, the documentation's defaults, the
+//! configuration in run records, and which keys two comparable runs must share.
 
-/// One key of `parameters.json`.
-#[derive(Debug)]
-pub struct Key {
-    /// Its name; the variable `SERVEMARK_<name>` overrides it.
-    pub name: &'static str,
-    /// The value it has if it is not given, as JSON. `null`, `[]` and `{}` mark keys that may be
-    /// left empty.
-    pub default: &'static str,
-    /// What a value must be, in words.
-    pub expected: &'static str,
-    /// A right value, as JSON.
-    pub example: &'static str,
-    /// How the text of a variable is taken apart.
-    pub(super) form: Form,
-}
+use std::time::Duration;
 
-/// How a variable's text becomes JSON where it is not JSON already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// As one string.
-    Single,
-    /// As numbers between commas.
-    Numbers,
-    /// As strings between commas.
-    Strings,
-}
+use serde_json::{Map, Value, json};
 
-impl Key {
-    /// Whether an empty string means that the key is not given.
-    pub fn may_be_empty(&self) -> bool {
-        matches!(self.default, "null" | "[]" | "{}")
-    }
+use super::choices::{Balancing, LoadShape, Metric};
+use super::deployment::Deployment;
+pub use super::key::Key;
+use super::key::{Kind, Public, Syntax};
+use super::safety::SafetyBackend;
+use super::sampling::Precision;
+use super::settings::Config;
+use super::{deployment, public, safety, sampling, slo, value};
+use crate::redact::HIDDEN;
 
-    /// The environment variable that overrides the key.
-    pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name)
-    }
-}
-
-/// What the names of all overriding variables start with.
-pub const PREFIX: &str = "SERVEMARK_";
-
-/// `SERVEMARK_*` variables that are no key.
-pub const RESERVED: [&str; 5] = [
-    "SERVEMARK_CONFIG",
-    "SERVEMARK_REAL_VLLM",
-    "SERVEMARK_AB",
-    "SERVEMARK_RANKS",
-    "SERVEMARK_RANKS_DIR",
-];
-
+/// Makes a static of each row, and the list of all.
 macro_rules! keys {
-    ($($name:ident $form:ident $default:literal, $expected:literal, $example:literal;)*) => {
+    ($(
+        $name:ident: $syntax:ident, $kind:ident, $default:literal, $expected:literal, $example:literal,
+        |$draft:ident, $value:ident| $set:expr,
+        |$config:ident| $public:expr;
+    )*) => {
         $(
             #[doc = concat!("`", stringify!($name), "`: ", $expected, ".")]
             pub static $name: Key = Key {
@@ -60,7 +29,13 @@ macro_rules! keys {
                 default: $default,
                 expected: $expected,
                 example: $example,
-                form: Form::$form,
+                syntax: Syntax::$syntax,
+                kind: Kind::$kind,
+                set: |$draft, $value| {
+                    $set;
+                    Ok(())
+                },
+                public: |$config| $public.into(),
             };
         )*
         /// Every key, in the order of the documentation.
@@ -68,104 +43,196 @@ macro_rules! keys {
     };
 }
 
+// Name: syntax of its variable, kind, default, expected, example, parser, value in run records.
 keys! {
-    MAX_NEW_TOKENS Single "32", "a whole number of tokens from 1 to 1000000", "256";
-    CONCURRENT_LEVELS Numbers "[1, 8, 32]",
-        "a list of different whole numbers from 1 to 100000", "[1, 8, 32]";
-    MODEL_PATH Single "null", "the model's name as the server lists it, or \"\" to ask the server",
-        "\"meta-llama/Llama-3.1-8B-Instruct\"";
-    MODEL_HEADERS Single "{}", "an object of header names and string values",
-        "{\"Content-Type\": \"application/json\"}";
-    SAFE_CHECK Single "false", "true or false", "false";
-    THRESHOLD_TPS Single "7", "a number of tokens per second from 0 to 1000000", "7";
-    RANDOM_PROMPT_LENGTH Single "1000", "a whole number of tokens from 1 to 10000000", "1000";
-    TEMPERATURE Single "0.6", "a number from 0 to 100", "0.6";
-    TOP_P Single "0.9", "a number above 0 and at most 1", "0.9";
-    MODEL_ENDPOINTS Strings "[]",
+    MAX_NEW_TOKENS: Single, Workload, "32", "a whole number of tokens from 1 to 1000000", "256",
+        |d, v| d.config.max_new_tokens = value::count_u32(v, 1_000_000)?,
+        |c| json!(c.max_new_tokens);
+    CONCURRENT_LEVELS: Numbers, Incidental, "[1, 8, 32]",
+        "a list of different whole numbers from 1 to 100000", "[1, 8, 32]",
+        |d, v| d.config.concurrent_levels = value::distinct(v, |level| value::count(level, 100_000))?,
+        |c| json!(c.concurrent_levels);
+    MODEL_PATH: Single, Incidental, "null",
+        "the model's name as the server lists it, or \"\" to ask the server",
+        "\"meta-llama/Llama-3.1-8B-Instruct\"",
+        |d, v| d.config.model_path = Some(value::text(v)?),
+        |c| json!(c.model_path);
+    MODEL_HEADERS: Single, Reported, "{}", "an object of header names and string values",
+        "{\"Content-Type\": \"application/json\"}",
+        |d, v| d.config.model_headers = value::headers(v)?,
+        |c| public::headers(&c.model_headers);
+    SAFE_CHECK: Single, Workload, "false", "true or false", "false",
+        |d, v| d.safety.on = value::flag(v)?,
+        |c| json!(c.safety.is_some());
+    THRESHOLD_TPS: Single, Incidental, "7", "a number of tokens per second from 0 to 1000000", "7",
+        |d, v| d.config.threshold_tps = value::number(v, |rate| (0.0..=1e6).contains(&rate))?,
+        |c| json!(c.threshold_tps);
+    RANDOM_PROMPT_LENGTH: Single, Incidental, "1000", "a whole number of tokens from 1 to 10000000", "1000",
+        |d, v| d.config.random_prompt_length = value::count(v, 10_000_000)?,
+        |c| json!(c.random_prompt_length);
+    TEMPERATURE: Single, Workload, "0.6", "a number from 0 to 100", "0.6",
+        |d, v| d.config.temperature = value::number(v, |temperature| (0.0..=100.0).contains(&temperature))?,
+        |c| json!(c.temperature);
+    TOP_P: Single, Workload, "0.9", "a number above 0 and at most 1", "0.9",
+        |d, v| d.config.top_p = value::number(v, |mass| mass > 0.0 && mass <= 1.0)?,
+        |c| json!(c.top_p);
+    MODEL_ENDPOINTS: Strings, Incidental, "[]",
         "a list of http:// or https:// addresses, or [] for the embedded simulated engine",
-        "[\"http://localhost:8000/v1/chat/completions\"]";
-    BALANCING Single "\"round_robin\"", "\"round_robin\" or \"least_outstanding\"",
-        "\"least_outstanding\"";
-    DEPLOYMENTS Single "[]",
+        "[\"http://localhost:8000/v1/chat/completions\"]",
+        |d, v| d.config.model_endpoints = value::endpoints(v)?,
+        |c| json!(Vec::from_iter(c.model_endpoints.iter().map(ToString::to_string)));
+    BALANCING: Single, Reported, "\"round_robin\"", "\"round_robin\" or \"least_outstanding\"",
+        "\"least_outstanding\"",
+        |d, v| d.config.balancing = value::one_of(v, &Balancing::ALL, Balancing::id)?,
+        |c| json!(c.balancing.id());
+    DEPLOYMENTS: Single, Incidental, "[]",
         "a list of objects, each with a name and either a command or endpoints (docs/deployments.md)",
-        "[{\"name\": \"2x4\", \"replicas\": 2, \"gpus_per_replica\": 4, \"command\": \"vllm serve meta-llama/Llama-3.1-70B-Instruct --tensor-parallel-size {tp} --port {port}\"}]";
-    TOKENIZER_PATH Single "null",
-        "the path of a tokenizer.json or of a directory that holds one, or \"\"",
-        "\"../tokenizer\"";
-    NUM_GPU Single "null", "a whole number of GPUs from 1 to 100000, or null if unknown", "8";
-    INPUT_FILE Single "null", "the path of a file of questions, or \"\"", "\"input.jsonl\"";
-    PROMPT_KEYS Strings "null", "a list of different keys of the input file, or null for all",
-        "[\"25\", \"1k\"]";
-    STREAM Single "true", "true or false", "true";
-    LOAD_SHAPE Single "\"steady\"", "\"steady\" or \"wave\"", "\"steady\"";
-    PREFIX_CACHE Single "\"bust\"", "\"bust\", \"allow\" or the shared fraction, a number from 0 to 1",
-        "\"bust\"";
-    FIXED_OUTPUT_LENGTH Single "\"auto\"", "\"auto\", true or false", "\"auto\"";
-    EXTRA_BODY Single "{}",
+        "[{\"name\": \"2x4\", \"replicas\": 2, \"gpus_per_replica\": 4, \"command\": \"vllm serve meta-llama/Llama-3.1-70B-Instruct --tensor-parallel-size {tp} --port {port}\"}]",
+        |d, v| d.config.deployments = deployment::list(v)?,
+        |c| json!(Vec::from_iter(c.deployments.iter().map(|deployment| &deployment.name)));
+    TOKENIZER_PATH: Single, Local, "null",
+        "the path of a tokenizer.json or of a directory that holds one, or \"\"", "\"../tokenizer\"",
+        |d, v| d.config.tokenizer_path = d.path(v)?,
+        |c| public::path(&c.tokenizer_path);
+    NUM_GPU: Single, Incidental, "null", "a whole number of GPUs from 1 to 100000, or null if unknown", "8",
+        |d, v| d.config.num_gpu = Some(value::count_u32(v, 100_000)?),
+        |c| json!(c.num_gpu);
+    INPUT_FILE: Single, Local, "null", "the path of a file of questions, or \"\"", "\"input.jsonl\"",
+        |d, v| d.config.input_file = d.path(v)?,
+        |c| public::path(&c.input_file);
+    PROMPT_KEYS: Strings, Incidental, "null",
+        "a list of different keys of the input file, or null for all", "[\"25\", \"1k\"]",
+        |d, v| d.config.prompt_keys = Some(value::prompt_keys(v)?),
+        |c| json!(c.prompt_keys);
+    STREAM: Single, Workload, "true", "true or false", "true",
+        |d, v| d.config.stream = value::flag(v)?,
+        |c| json!(c.stream);
+    LOAD_SHAPE: Single, Workload, "\"steady\"", "\"steady\" or \"wave\"", "\"steady\"",
+        |d, v| d.config.load_shape = value::one_of(v, &LoadShape::ALL, LoadShape::id)?,
+        |c| json!(c.load_shape.id());
+    PREFIX_CACHE: Single, Workload, "\"bust\"",
+        "\"bust\", \"allow\" or the shared fraction, a number from 0 to 1", "\"bust\"",
+        |d, v| d.config.prefix_cache = value::prefix_cache(v)?,
+        |c| public::prefix_cache(c.prefix_cache);
+    FIXED_OUTPUT_LENGTH: Single, Workload, "\"auto\"", "\"auto\", true or false", "\"auto\"",
+        |d, v| d.config.fixed_output = value::fixed_output(v)?,
+        |c| public::fixed_output(c.fixed_output);
+    EXTRA_BODY: Single, Workload, "{}",
         "an object of request fields other than stream, messages, prompt and n; null leaves a field out",
-        "{\"top_k\": 20}";
-    CA_FILE Single "null", "the path of a file of certificates in PEM form, or \"\"",
-        "\"company-ca.pem\"";
-    INSECURE Single "false", "true or false", "false";
-    SEED Single "null", "a whole number from 0 to 18446744073709551615, or null to draw one", "42";
-    REQUEST_TIMEOUT Single "600", "a number of seconds above 0 and at most 604800", "600";
-    READY_TIMEOUT Single "300", "a number of seconds above 0 and at most 604800", "300";
-    METRICS Strings "[\"output_tok_s\", \"rps\", \"ttft\", \"tpot\", \"e2el\"]",
-        "a list of different names out of output_tok_s, rps, ttft, tpot, e2el",
-        "[\"output_tok_s\", \"rps\"]";
-    SLO Single "{}",
-        "an object of limits in ms, any of ttft, tpot, itl and e2el, each above 0",
-        "{\"ttft\": 200, \"tpot\": 50}";
-    RUNS Single "1", "a whole number of runs from 1 to 100", "3";
-    PRECISION Single "null", "a share above 0 and below 1 such as \"1%\" or 0.01, or null", "\"1%\"";
-    PRECISION_BUDGET Single "60", "a number of seconds above 0 and at most 604800", "60";
-    SAFETY_BACKEND Single "\"auto\"", "\"auto\", \"simulated\" or \"azure\"", "\"auto\"";
-    SAFETY_DELAY_MS Numbers "[300, 400]",
-        "two numbers of milliseconds from 0 to 600000, the lesser first", "[300, 400]";
-    SAFETY_SEVERITY Single "4", "a whole number from 1 to 6", "4";
+        "{\"top_k\": 20}",
+        |d, v| d.config.extra_body = value::extra_body(v)?,
+        |c| json!(c.extra_body);
+    CA_FILE: Single, Incidental, "null", "the path of a file of certificates in PEM form, or \"\"",
+        "\"company-ca.pem\"",
+        |d, v| d.config.ca_file = d.path(v)?,
+        |c| public::path(&c.ca_file);
+    INSECURE: Single, Reported, "false", "true or false", "false",
+        |d, v| d.config.insecure = value::flag(v)?,
+        |c| json!(c.insecure);
+    SEED: Single, Incidental, "null", "a whole number from 0 to 18446744073709551615, or null to draw one", "42",
+        |d, v| d.config.seed = Some(value::whole(v, 0, u64::MAX)?),
+        |c| json!(c.seed);
+    REQUEST_TIMEOUT: Single, Reported, "600", "a number of seconds above 0 and at most 604800", "600",
+        |d, v| d.config.request_timeout = value::seconds(v)?,
+        |c| json!(c.request_timeout.as_secs_f64());
+    READY_TIMEOUT: Single, Incidental, "300", "a number of seconds above 0 and at most 604800", "300",
+        |d, v| d.config.ready_timeout = value::seconds(v)?,
+        |c| json!(c.ready_timeout.as_secs_f64());
+    METRICS: Strings, Incidental, "[\"output_tok_s\", \"rps\", \"ttft\", \"tpot\", \"e2el\"]",
+        "a list of different names out of output_tok_s, rps, ttft, tpot, e2el", "[\"output_tok_s\", \"rps\"]",
+        |d, v| d.config.metrics = value::metrics(v)?,
+        |c| json!(Vec::from_iter(c.metrics.iter().map(|metric: &Metric| metric.id())));
+    SLO: Single, Reported, "{}",
+        "an object of limits in ms, any of ttft, tpot, itl and e2el, each above 0", "{\"ttft\": 200, \"tpot\": 50}",
+        |d, v| d.config.slo = slo::read(v)?,
+        |c| json!(c.slo);
+    RUNS: Single, Reported, "1", "a whole number of runs from 1 to 100", "3",
+        |d, v| d.config.runs = value::count_u32(v, 100)?,
+        |c| json!(c.runs);
+    PRECISION: Single, Reported, "null", "a share above 0 and below 1 such as \"1%\" or 0.01, or null", "\"1%\"",
+        |d, v| d.config.precision = Some(Precision { half_width: sampling::share(v)?, budget: Duration::ZERO }),
+        |c| json!(c.precision.map(|precision| precision.half_width));
+    // After PRECISION, whose budget it sets.
+    PRECISION_BUDGET: Single, Reported, "60", "a number of seconds above 0 and at most 604800", "60",
+        |d, v| {
+            let budget = value::seconds(v)?;
+            d.config.precision.iter_mut().for_each(|precision| precision.budget = budget);
+        },
+        |c| json!(c.precision.map(|precision| precision.budget.as_secs_f64()));
+    SAFETY_BACKEND: Single, Workload, "\"auto\"", "\"auto\", \"simulated\" or \"azure\"", "\"auto\"",
+        |d, v| d.safety.backend = safety::choice(v)?,
+        |c| backend(c).map(|backend| json!(backend.id()));
+    SAFETY_DELAY_MS: Numbers, Workload, "[300, 400]",
+        "two numbers of milliseconds from 0 to 600000, the lesser first", "[300, 400]",
+        |d, v| d.safety.delay_ms = value::delay_ms(v)?,
+        |c| backend(c).and_then(|backend| Some(json!(backend.delay_ms()?)));
+    SAFETY_SEVERITY: Single, Workload, "4", "a whole number from 1 to 6", "4",
+        |d, v| d.safety.severity = value::whole(v, 1, 6)? as u8,
+        |c| backend(c).and_then(|backend| Some(json!(backend.threshold()?)));
 }
 
-/// The known name closest to `name`, if one is close enough to be what was meant.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = name.to_ascii_uppercase();
-    known
-        .into_iter()
-        .map(|known| {
-            (
-                strsim::jaro_winkler(&wanted, &known.to_ascii_uppercase()),
-                known,
-            )
-        })
-        .filter(|(likeness, known)| {
-            let edits = strsim::damerau_levenshtein(&wanted, &known.to_ascii_uppercase());
-            *likeness >= 0.8 && edits <= 1 + known.len() / 3
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+fn backend(config: &Config) -> Option<&SafetyBackend> {
+    config.safety.as_ref().map(|safety| &safety.backend)
+}
+
+/// Settings that are not keys of `parameters.json`.
+const OTHERS: [(&str, Kind, Public); 3] = [
+    ("CONFIG", Kind::Local, |c| Some(json!(c.source.to_string()))),
+    ("AB", Kind::Reported, |c| {
+        let names = |sides: &[Deployment; 2]| sides.each_ref().map(|side| side.name.clone());
+        Some(json!(c.ab.as_ref().map(names)))
+    }),
+    ("OPENAI_API_KEY", Kind::Reported, |c| {
+        Some(json!(c.api_key.as_ref().map(|_| HIDDEN)))
+    }),
+];
+
+/// The names of all keys.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|key| key.name)
+}
+
+/// Every setting that run records hold.
+fn settings() -> impl Iterator<Item = (&'static str, Kind, Public)> {
+    let keys = ALL.iter().map(|key| (key.name, key.kind, key.public));
+    OTHERS.into_iter().chain(keys)
+}
+
+/// The kind of a setting of a run record; one that another version of servemark wrote is reported.
+pub(crate) fn kind(name: &str) -> Kind {
+    let known = settings().find(|setting| setting.0 == name);
+    known.map_or(Kind::Reported, |setting| setting.1)
+}
+
+/// The keys that define a workload.
+pub(crate) fn of_workload() -> impl Iterator<Item = &'static str> {
+    settings()
+        .filter(|setting| setting.1 == Kind::Workload)
+        .map(|setting| setting.0)
+}
+
+impl Config {
+    /// The effective configuration under the names of `parameters.json`, for run records.
+    ///
+    /// Secrets are left out: header values other than of `Content-Type`, `Accept` and `User-Agent`, and query values
+    /// of addresses, are hidden; of API keys only whether they are set is told. `CONFIG` is where the settings came
+    /// from.
+    pub fn public_json(&self) -> Value {
+        Value::Object(self.public_settings(|_| true))
+    }
+
+    /// The part of [`Config::public_json`] that all ranks of one run must have in common.
+    pub(crate) fn shared_settings(&self) -> Map<String, Value> {
+        self.public_settings(|kind| kind != Kind::Local)
+    }
+
+    fn public_settings(&self, wanted: impl Fn(Kind) -> bool) -> Map<String, Value> {
+        settings()
+            .filter(|(_, kind, _)| wanted(*kind))
+            .filter_map(|(name, _, public)| Some((name.to_owned(), public(self)?)))
+            .collect()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slips_find_the_key_that_was_meant() {
-        let names = || ALL.iter().map(|key| key.name);
-        for (slip, meant) in [
-            ("MAX_NEW_TOKEN", "MAX_NEW_TOKENS"),
-            ("max_new_tokens", "MAX_NEW_TOKENS"),
-            ("MAX_TOKENS", "MAX_NEW_TOKENS"),
-            ("CONCURRENT_LEVEL", "CONCURRENT_LEVELS"),
-            ("CONCURRENCY_LEVELS", "CONCURRENT_LEVELS"),
-            ("MODEL_ENDPOINT", "MODEL_ENDPOINTS"),
-            ("NUM_GPUS", "NUM_GPU"),
-            ("TOPP", "TOP_P"),
-            ("STREAMS", "STREAM"),
-        ] {
-            assert_eq!(nearest(slip, names()), Some(meant), "{slip}");
-        }
-        for stranger in ["HOME", "COMMENT", "BENCH_HOST", "X"] {
-            assert_eq!(nearest(stranger, names()), None, "{stranger}");
-        }
-    }
-}
+mod tests;

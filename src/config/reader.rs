@@ -1,27 +1,25 @@
-//! Takes keys one by one from the variable, the file or the default, and gathers the faults.
+//! Takes keys one by one from the variable, the file or the default, and collects the problems.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::api_key::ApiKey;
+use super::draft::Draft;
 use super::error::{ConfigError, Origin, Problem};
-use super::keys::{self, Key};
-use super::value::Fault;
-use super::{ConfigSource, env};
+use super::flags::Flag;
+use super::key::Key;
+use super::names::nearest;
+use super::settings::{Config, ConfigSource};
+use super::{env, keys};
 
 pub(super) struct Reader<'a> {
     source: &'a ConfigSource,
     entries: Vec<(String, Value)>,
     env: &'a dyn Fn(&str) -> Option<String>,
+    flags: &'a [Flag],
     problems: Vec<Problem>,
-}
-
-/// A value that was given, in its possible readings, and where it stands.
-struct Given {
-    readings: Vec<Value>,
-    variable: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -29,82 +27,93 @@ impl<'a> Reader<'a> {
         source: &'a ConfigSource,
         text: &str,
         env: &'a dyn Fn(&str) -> Option<String>,
+        flags: &'a [Flag],
     ) -> Result<Reader<'a>, ConfigError> {
-        let entries = entries(source, text)?;
         let mut reader = Reader {
             source,
-            entries,
+            entries: entries(source, text)?,
             env,
+            flags,
             problems: Vec::new(),
         };
         reader.check_names();
         Ok(reader)
     }
 
+    /// The value of a variable, unless it is empty.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|text| !text.trim().is_empty())
+    }
+
+    /// The secret key that a variable holds, or a description of what it holds instead.
+    pub(super) fn api_key(&self, name: &str) -> Option<Result<ApiKey, String>> {
+        let key = ApiKey::new(&self.env(name)?);
+        Some(key.map_err(|error| format!("a value that cannot be a key ({error})")))
     }
 
     pub(super) fn report(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
 
-    /// `value` if no fault was found on the way to it.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
-        match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
-            _ => Err(ConfigError::Invalid {
+    /// Whether the value of `key` was invalid.
+    pub(super) fn is_invalid(&self, key: &Key) -> bool {
+        self.problems.iter().any(|problem| problem.key == key.name)
+    }
+
+    /// `config`, unless there were problems.
+    pub(super) fn finish(self, config: Config) -> Result<Config, ConfigError> {
+        match self.problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError::Invalid {
                 problems: self.problems,
             }),
         }
     }
 
-    /// The value given for a key, or its default. `None` if the value is wrong, which is then
-    /// reported.
-    pub(super) fn value<T>(
-        &mut self,
-        key: &Key,
-        parse: impl Fn(&Value) -> Result<T, Fault>,
-    ) -> Option<T> {
-        let given = self.given(key).unwrap_or_else(|| Given {
-            readings: vec![default(key)],
-            variable: None,
-        });
-        self.parse(key, given, parse)
-    }
-
-    /// The value given for a key that has no default. The outer `None` is a wrong value.
-    pub(super) fn optional<T>(
-        &mut self,
-        key: &Key,
-        parse: impl Fn(&Value) -> Result<T, Fault>,
-    ) -> Option<Option<T>> {
-        match self.given(key) {
-            Some(given) => self.parse(key, given, parse).map(Some),
-            None => Some(None),
+    /// Reads every key, however many are invalid, so that all problems are found at once.
+    pub(super) fn read_all(&mut self, draft: &mut Draft) {
+        for key in keys::ALL {
+            self.read(key, draft);
         }
     }
 
-    /// A path. In a file it starts from the file's directory, in a variable from the current one.
-    pub(super) fn path(&mut self, key: &Key) -> Option<Option<PathBuf>> {
-        let from_file = self.variable(key).is_none();
-        let path = self.optional(key, super::value::text)?.map(PathBuf::from);
-        Some(path.map(|path| match self.source.directory() {
-            Some(directory) if from_file => directory.join(path),
-            _ => path,
-        }))
+    /// Stores the value given for a key, or its default. Reports an invalid value.
+    fn read(&mut self, key: &Key, draft: &mut Draft) {
+        let given = self.given(key);
+        let is_default = given.is_none();
+        let readings = given.unwrap_or_else(|| vec![default(key)]);
+        if is_default && readings == [Value::Null] {
+            return;
+        }
+        // A path in the file starts from the file's directory, any other from the current one.
+        draft.base = match self.overriding(key) {
+            None => self.source.directory().map(|path| path.to_owned()),
+            Some(_) => None,
+        };
+        let mut first_fault = None;
+        for reading in &readings {
+            match (key.set)(draft, reading) {
+                Ok(()) => return,
+                Err(fault) => first_fault = first_fault.or(Some(fault.found)),
+            }
+        }
+        self.report_value(key, first_fault.unwrap_or_default());
     }
 
-    fn variable(&self, key: &Key) -> Option<String> {
-        (self.env)(&key.variable())
+    fn flag(&self, key: &Key) -> Option<&Flag> {
+        self.flags.iter().find(|flag| flag.key.name == key.name)
     }
 
-    fn given(&self, key: &Key) -> Option<Given> {
-        if let Some(text) = self.variable(key) {
-            return env::readings(key, &text).map(|readings| Given {
-                readings,
-                variable: Some(key.variable()),
-            });
+    /// The value that overrides the file: of an option, else of the variable.
+    fn overriding(&self, key: &Key) -> Option<String> {
+        let flag = self.flag(key).map(|flag| flag.value.clone());
+        flag.or_else(|| (self.env)(&key.variable()))
+    }
+
+    /// The value given for a key, in its possible readings.
+    fn given(&self, key: &Key) -> Option<Vec<Value>> {
+        if let Some(text) = self.overriding(key) {
+            return env::readings(key, &text);
         }
         let (_, value) = self.entries.iter().find(|(name, _)| name == key.name)?;
         let empty = match value {
@@ -112,39 +121,19 @@ impl<'a> Reader<'a> {
             Value::String(text) => text.is_empty() && key.may_be_empty(),
             _ => false,
         };
-        (!empty).then(|| Given {
-            readings: vec![value.clone()],
-            variable: None,
-        })
+        (!empty).then(|| vec![value.clone()])
     }
 
-    fn parse<T>(
-        &mut self,
-        key: &Key,
-        given: Given,
-        parse: impl Fn(&Value) -> Result<T, Fault>,
-    ) -> Option<T> {
-        let mut first_fault = None;
-        for reading in &given.readings {
-            match parse(reading) {
-                Ok(value) => return Some(value),
-                Err(fault) => first_fault = first_fault.or(Some(fault)),
-            }
-        }
-        let found = first_fault.map_or_else(|| "nothing".to_owned(), |fault| fault.found);
-        let problem = self.problem(key, given.variable.is_some(), found);
-        self.report(problem);
-        None
-    }
-
-    /// A fault of `key`, with the example in the form its place needs.
-    pub(super) fn problem(&self, key: &Key, in_variable: bool, found: String) -> Problem {
-        let (origin, example) = if in_variable {
+    /// Reports an invalid value of `key`, with an example in the syntax of its origin.
+    pub(super) fn report_value(&mut self, key: &Key, found: String) {
+        let (origin, example) = if let Some(flag) = self.flag(key) {
+            let example = format!("{} {}", flag.option, flag.example);
+            (Origin::Option(flag.option.to_owned()), example)
+        } else if self.overriding(key).is_some() {
             let plain = key.example.trim_matches('"');
-            let quote = if plain.contains(['"', '{', '[']) {
-                "'"
-            } else {
-                ""
+            let quote = match plain.contains(['"', '{', '[']) {
+                true => "'",
+                false => "",
             };
             let variable = key.variable();
             let example = format!("{variable}={quote}{plain}{quote}");
@@ -153,45 +142,40 @@ impl<'a> Reader<'a> {
             let example = format!("\"{}\": {}", key.name, key.example);
             (Origin::File(self.source.to_string()), example)
         };
-        Problem {
+        self.report(Problem {
             origin,
             key: key.name.to_owned(),
             found,
             expected: key.expected.to_owned(),
-            mend: format!("For example: {example}"),
-        }
+            hint: format!("For example: {example}"),
+        });
     }
 
     fn check_names(&mut self) {
         let mut seen = HashSet::new();
-        let mut problems = Vec::new();
         for (name, _) in &self.entries {
-            let known = keys::ALL.iter().any(|key| key.name == name);
-            let (found, expected, mend) = if known && seen.insert(name) {
+            let is_known = keys::names().any(|known| known == name);
+            let (found, expected, hint) = if is_known && seen.insert(name) {
                 continue;
-            } else if known {
-                (
-                    "the key twice",
-                    "each key once".to_owned(),
-                    "Remove one of the two.".to_owned(),
-                )
+            } else if is_known {
+                let hint = "Remove one of the two.".to_owned();
+                ("the key twice", "each key once".to_owned(), hint)
             } else {
-                let (expected, mend) = instead_of(name);
-                ("an unknown key", expected, mend)
+                let (expected, hint) = instead_of(name);
+                ("an unknown key", expected, hint)
             };
-            problems.push(Problem {
+            self.problems.push(Problem {
                 origin: Origin::File(self.source.to_string()),
                 key: name.clone(),
                 found: found.to_owned(),
                 expected,
-                mend,
+                hint,
             });
         }
-        self.problems.extend(problems);
     }
 }
 
-/// What is expected in place of an unknown key, and how to mend it.
+/// What is expected in place of an unknown key, and a hint.
 fn instead_of(name: &str) -> (String, String) {
     let upper = name.to_ascii_uppercase();
     if upper.contains("API_KEY") || upper.contains("TOKEN") && upper.contains("AUTH") {
@@ -200,18 +184,15 @@ fn instead_of(name: &str) -> (String, String) {
             "Remove the key and set the environment variable OPENAI_API_KEY.".to_owned(),
         );
     }
-    match keys::nearest(name, keys::ALL.iter().map(|key| key.name)) {
+    match nearest(name, keys::names()) {
         Some(nearest) => (
             format!("the key {nearest}"),
             format!("Did you mean \"{nearest}\"? Rename the key or remove it."),
         ),
-        None => {
-            let names: Vec<_> = keys::ALL.iter().map(|key| key.name).collect();
-            (
-                format!("one of {}", names.join(", ")),
-                "Remove the key.".to_owned(),
-            )
-        }
+        None => (
+            format!("one of {}", Vec::from_iter(keys::names()).join(", ")),
+            "Remove the key.".to_owned(),
+        ),
     }
 }
 
@@ -219,18 +200,18 @@ fn default(key: &Key) -> Value {
     serde_json::from_str(key.default).unwrap_or_default()
 }
 
-/// The file's keys in its order; a key given twice is there twice.
+/// The file's keys in order; duplicates are kept.
 fn entries(source: &ConfigSource, text: &str) -> Result<Vec<(String, Value)>, ConfigError> {
     let text = text.trim_start_matches('\u{feff}');
-    let syntax = |what: String, mend| ConfigError::Syntax {
+    let syntax = |what: String, hint| ConfigError::Syntax {
         origin: Origin::File(source.to_string()),
         what,
-        mend,
+        hint,
     };
     if text.trim().is_empty() {
         return Err(syntax(
             "it is empty".to_owned(),
-            "For no settings of your own write {}.",
+            "If you need no settings, write {}.",
         ));
     }
     let mut json = serde_json::Deserializer::from_str(text);
@@ -239,7 +220,7 @@ fn entries(source: &ConfigSource, text: &str) -> Result<Vec<(String, Value)>, Co
         .map_err(|error| {
             syntax(
                 error.to_string(),
-                "JSON has no comments and no comma after the last entry; strings and keys stand in double quotes.",
+                "JSON has no comments and no comma after the last entry; strings and keys are in double quotes.",
             )
         })
 }

@@ -1,16 +1,12 @@
-//! The settings of the content-safety check: `SAFE_CHECK` and the `SAFETY_*` keys.
+//! The content-safety check: `SAFE_CHECK` and the `SAFETY_*` keys.
 
-use std::net::IpAddr;
+use serde_json::Value;
+use url::Url;
 
-use url::{Host, Url};
+use super::api_key::ApiKey;
+use super::value::{Fault, Parsed};
 
-use super::ApiKey;
-use super::error::{Origin, Problem};
-use super::keys;
-use super::reader::Reader;
-use super::value::{self, Fault, without_secrets};
-
-/// How texts are checked before and after a request.
+/// The check of texts before and after a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SafetyConfig {
     /// The service that checks.
@@ -20,7 +16,7 @@ pub struct SafetyConfig {
 /// A service that checks texts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SafetyBackend {
-    /// A stand-in that takes as long as a service would and allows everything.
+    /// A simulated service: it takes the time of a real one and allows every text.
     Simulated {
         /// Least and greatest delay in milliseconds; delays are uniform between them.
         delay_ms: (f64, f64),
@@ -31,125 +27,75 @@ pub enum SafetyBackend {
         endpoint: Url,
         /// Its key, from `AZURE_CONTENT_SAFETY_KEY`.
         key: ApiKey,
-        /// Texts of this severity (1 to 6) or above are blocked.
+        /// Texts of at least this severity (1 to 6) are blocked.
         threshold: u8,
     },
 }
 
-/// The variable that holds the address of the Azure resource.
-pub(super) const AZURE_ENDPOINT: &str = "AZURE_CONTENT_SAFETY_ENDPOINT";
-/// The variable that holds its key.
-pub(super) const AZURE_KEY: &str = "AZURE_CONTENT_SAFETY_KEY";
+impl SafetyBackend {
+    /// The value of `SAFETY_BACKEND` that names it.
+    pub fn id(&self) -> &'static str {
+        match self {
+            SafetyBackend::Simulated { .. } => "simulated",
+            SafetyBackend::Azure { .. } => "azure",
+        }
+    }
 
+    /// Least and greatest delay of a simulated check (ms).
+    pub(super) fn delay_ms(&self) -> Option<(f64, f64)> {
+        match self {
+            SafetyBackend::Simulated { delay_ms } => Some(*delay_ms),
+            SafetyBackend::Azure { .. } => None,
+        }
+    }
+
+    /// The severity from which Azure blocks a text.
+    pub(super) fn threshold(&self) -> Option<u8> {
+        match self {
+            SafetyBackend::Simulated { .. } => None,
+            SafetyBackend::Azure { threshold, .. } => Some(*threshold),
+        }
+    }
+}
+
+/// The keys from which a [`SafetyConfig`] is made.
+pub(super) struct SafetyKeys {
+    /// `SAFE_CHECK`.
+    pub(super) on: bool,
+    /// `SAFETY_BACKEND`.
+    pub(super) backend: Choice,
+    /// `SAFETY_DELAY_MS`.
+    pub(super) delay_ms: (f64, f64),
+    /// `SAFETY_SEVERITY`.
+    pub(super) severity: u8,
+}
+
+impl Default for SafetyKeys {
+    /// Placeholders; each key replaces its own. A faulty `SAFE_CHECK` counts as on, so that the others are checked.
+    fn default() -> SafetyKeys {
+        SafetyKeys {
+            on: true,
+            backend: Choice::Simulated,
+            delay_ms: (0.0, 0.0),
+            severity: 1,
+        }
+    }
+}
+
+/// The value of `SAFETY_BACKEND`.
 #[derive(Clone, Copy, PartialEq)]
-enum Choice {
+pub(super) enum Choice {
     Auto,
     Simulated,
     Azure,
 }
 
-/// `SAFE_CHECK`, and how texts are checked where it is on or some deployment has them checked. The
-/// outer `None` is a fault, which is reported.
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    by_deployments: bool,
-) -> Option<(bool, Option<SafetyConfig>)> {
-    let on = reader.value(&keys::SAFE_CHECK, value::flag);
-    let choice = reader.value(&keys::SAFETY_BACKEND, |value| match value.as_str() {
+/// Parses `SAFETY_BACKEND`.
+pub(super) fn choice(value: &Value) -> Parsed<Choice> {
+    match value.as_str() {
         Some("auto") => Ok(Choice::Auto),
         Some("simulated") => Ok(Choice::Simulated),
         Some("azure") => Ok(Choice::Azure),
-        _ => Err(Fault {
-            found: value::shown(value),
-        }),
-    });
-    let delay_ms = reader.value(&keys::SAFETY_DELAY_MS, value::delay_ms);
-    let threshold = reader.value(&keys::SAFETY_SEVERITY, |value| value::whole(value, 1, 6));
-    if on == Some(false) && !by_deployments {
-        return Some((false, None));
+        _ => Err(Fault::found(value)),
     }
-    let (choice, delay_ms, threshold) = (choice?, delay_ms?, threshold?);
-    let backend = match chosen(reader, choice) {
-        Choice::Azure => {
-            let (endpoint, key) = (azure_endpoint(reader), azure_key(reader));
-            SafetyBackend::Azure {
-                endpoint: endpoint?,
-                key: key?,
-                threshold: u8::try_from(threshold).ok()?,
-            }
-        }
-        _ => SafetyBackend::Simulated { delay_ms },
-    };
-    on.map(|on| (on, Some(SafetyConfig { backend })))
-}
-
-/// `auto` is Azure as soon as one of its variables is set: with the other one forgotten, a
-/// simulated check would pass for a real one.
-fn chosen(reader: &Reader<'_>, choice: Choice) -> Choice {
-    let meant = || {
-        [AZURE_ENDPOINT, AZURE_KEY]
-            .iter()
-            .any(|name| reader.env(name).is_some())
-    };
-    if choice == Choice::Auto && meant() {
-        Choice::Azure
-    } else {
-        choice
-    }
-}
-
-fn azure_endpoint(reader: &mut Reader<'_>) -> Option<Url> {
-    let text = reader.env(AZURE_ENDPOINT);
-    let found = match text.as_deref().map(str::trim) {
-        None => "nothing".to_owned(),
-        Some(text) => match Url::parse(text) {
-            Ok(url) if is_service_address(&url) => return Some(url),
-            _ => without_secrets(text),
-        },
-    };
-    reader.report(Problem {
-        origin: Origin::Variable(AZURE_ENDPOINT.to_owned()),
-        key: AZURE_ENDPOINT.to_owned(),
-        found,
-        expected: "the https:// address of the Content Safety resource".to_owned(),
-        mend: azure_mend(
-            AZURE_ENDPOINT,
-            "https://<resource>.cognitiveservices.azure.com",
-        ),
-    });
-    None
-}
-
-/// The key travels in a header, so plain HTTP is for this machine only.
-fn is_service_address(url: &Url) -> bool {
-    let local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        None => false,
-    };
-    let plain = url.username().is_empty() && url.password().is_none();
-    plain && (url.scheme() == "https" || url.scheme() == "http" && local)
-}
-
-fn azure_key(reader: &mut Reader<'_>) -> Option<ApiKey> {
-    let found = match reader.env(AZURE_KEY).map(|text| ApiKey::new(&text)) {
-        Some(Ok(key)) => return Some(key),
-        Some(Err(error)) => format!("a value that cannot be a key ({error})"),
-        None => "nothing".to_owned(),
-    };
-    reader.report(Problem {
-        origin: Origin::Variable(AZURE_KEY.to_owned()),
-        key: AZURE_KEY.to_owned(),
-        found,
-        expected: "the key of the Content Safety resource".to_owned(),
-        mend: azure_mend(AZURE_KEY, "<key>"),
-    });
-    None
-}
-
-fn azure_mend(variable: &str, example: &str) -> String {
-    format!(
-        "Set {variable}={example}, or write \"SAFETY_BACKEND\": \"simulated\" for a simulated check."
-    )
 }

@@ -1,13 +1,15 @@
-//! What of a configuration must never be shown.
+//! The secrets of a configuration, which must never be shown.
 
 use url::Url;
 
-use super::{Config, Deployment, SafetyBackend, Servers, Template};
+use super::deployment::{Deployment, ServerSource};
+use super::safety::SafetyBackend;
+use super::settings::Config;
+use super::template::Template;
 use crate::redact::{Secrets, is_secret_name};
 
 impl Config {
-    /// Keys, header values that may be secret, query values of addresses, and keys in the commands of
-    /// deployments.
+    /// Collects keys, header values that may be secret, query values of addresses, and keys in the commands of deployments.
     pub(crate) fn secrets(&self) -> Secrets {
         let mut found = Secrets::default();
         if let Some(key) = &self.api_key {
@@ -16,7 +18,12 @@ impl Config {
         for value in self.model_headers.values() {
             if let (true, Ok(value)) = (value.is_sensitive(), value.to_str()) {
                 found.add(value);
-                // A scheme and its token, the members of a cookie.
+                if let Some((scheme, credentials)) = value.trim().split_once(' ')
+                    && scheme.eq_ignore_ascii_case("basic")
+                {
+                    found.add_basic(credentials);
+                }
+                // Splits a scheme from its token, and a cookie into its members.
                 let parts = value.split([' ', ';', ',', '=']);
                 parts.for_each(|part| found.add(part));
             }
@@ -40,10 +47,10 @@ impl Deployment {
     /// Adds the query values of its addresses, or the keys in its command and its variables.
     pub(crate) fn add_secrets(&self, found: &mut Secrets) {
         let launch = match &self.servers {
-            Servers::Listed(urls) => {
+            ServerSource::Listed(urls) => {
                 return urls.iter().for_each(|url| add_address(found, &url.given));
             }
-            Servers::Launched(launch) => launch,
+            ServerSource::Launched(launch) => launch,
         };
         let mut words = launch.command.iter().filter_map(Template::plain).peekable();
         while let Some(word) = words.next() {
@@ -52,7 +59,7 @@ impl Deployment {
                     found.add_key(value);
                 }
             } else if word.starts_with('-') && is_secret_name(word) {
-                // An option may take several: `--api-key a b`.
+                // An option may have several values: `--api-key a b`.
                 while let Some(value) = words.next_if(|word| !word.starts_with('-')) {
                     found.add_key(value);
                 }
@@ -84,7 +91,8 @@ mod tests {
     #[test]
     fn every_secret_of_a_configuration_is_known() {
         let file = r#"{
-            "MODEL_HEADERS": {"X-Tenant": "tenant-77-secret", "Cookie": "sid=cook1e-s3cret; theme=dark"},
+            "MODEL_HEADERS": {"X-Tenant": "tenant-77-secret", "Cookie": "sid=cook1e-s3cret; theme=dark",
+                "Authorization": "Basic YWxpY2UtNzc6aHVudGVyMi1zM2NyZXQ="},
             "MODEL_ENDPOINTS": ["http://h:1/v1?key=que%2Fry-s3cret&api-version=2024-06-01"],
             "DEPLOYMENTS": [{"name": "d", "replicas": 1,
                 "command": ["serve", "--api-key", "cmd-s3cret-1", "cmd-s3cret-2", "--port={port}", "--hf-token=cmd-s3cret-3"],
@@ -103,6 +111,9 @@ mod tests {
             "cmd-s3cret-2",
             "cmd-s3cret-3",
             "env-s3cret",
+            "hunter2-s3cret",
+            "alice-77:hunter2-s3cret",
+            "YWxpY2UtNzc6aHVudGVyMi1zM2NyZXQ=",
         ] {
             let text = format!("your key {secret} is wrong");
             assert_eq!(

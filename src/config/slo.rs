@@ -7,22 +7,22 @@ use super::value::{self, Fault, Parsed};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slo {
-    /// Most time to the first token (ms).
+    /// Limit of the time to the first token (ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft: Option<f64>,
-    /// Most time per output token after the first (ms/token).
+    /// Limit of the time per output token after the first (ms/token).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tpot: Option<f64>,
-    /// Longest gap between two content events (ms): no stall is longer.
+    /// Limit of the longest gap between two content events (ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itl: Option<f64>,
-    /// Most end-to-end latency (ms).
+    /// Limit of the end-to-end latency (ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub e2el: Option<f64>,
 }
 
 impl Slo {
-    /// Whether no objective is set, so that there is no goodput.
+    /// Whether no limit is set, so that there is no goodput.
     pub fn is_empty(&self) -> bool {
         *self == Slo::default()
     }
@@ -38,10 +38,7 @@ pub(super) fn read(value: &Value) -> Parsed<Slo> {
             "itl" => &mut slo.itl,
             "e2el" => &mut slo.e2el,
             _ => {
-                return Err(Fault::because(
-                    value,
-                    format!("there is no latency {name:?}"),
-                ));
+                return Err(Fault::because(value, format!("{name:?} is not a latency")));
             }
         };
         *place = Some(value::number(limit, |ms| ms > 0.0)?);

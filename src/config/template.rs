@@ -1,9 +1,9 @@
-//! Text with blanks in braces: the command of a deployment.
+//! Text with blanks in braces, for the command of a deployment.
 
-use super::keys::nearest;
+use super::names::nearest;
 
-/// Text whose blanks (`{port}`) are filled in for each replica. Braces around anything but a word in
-/// small letters stand for themselves, as in JSON.
+/// Text whose blanks (`{port}`) are filled in for each replica. Braces around anything but a word in lower case are plain
+/// text, as in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -24,7 +24,7 @@ pub(super) enum Blank {
     Name,
 }
 
-/// What the blanks of one replica are filled with.
+/// The values of the blanks for one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blanks<'a> {
     /// `{model}`: `MODEL_PATH`.
@@ -33,9 +33,9 @@ pub struct Blanks<'a> {
     pub port: u16,
     /// `{tp}`: GPUs of each replica; its tensor-parallel size.
     pub tp: u32,
-    /// `{gpus}`: the numbers of its GPUs, with commas between them.
+    /// `{gpus}`: the numbers of its GPUs, separated by commas.
     pub gpus: &'a str,
-    /// `{replica}`: its number among the deployment's, from 0.
+    /// `{replica}`: its number within the deployment, from 0.
     pub replica: usize,
     /// `{name}`: the deployment's name.
     pub name: &'a str,
@@ -64,7 +64,7 @@ impl Blank {
 }
 
 impl Template {
-    /// Reads a text, or says which blank there is none of.
+    /// Parses a text. The error names an unknown blank.
     pub(super) fn parse(text: &str) -> Result<Template, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -99,7 +99,7 @@ impl Template {
         self.0.contains(&Piece::Blank(blank))
     }
 
-    /// The text, where it has no blank.
+    /// The text, if it has no blank.
     pub(crate) fn plain(&self) -> Option<&str> {
         match &self.0[..] {
             [Piece::Text(text)] => Some(text),
@@ -128,7 +128,10 @@ fn named(word: &str) -> Result<Blank, String> {
         let ids = Blank::ALL.map(Blank::id);
         let hint = match nearest(word, ids) {
             Some(id) => format!("did you mean {{{id}}}?"),
-            None => format!("there are {}", ids.map(|id| format!("{{{id}}}")).join(", ")),
+            None => format!(
+                "the blanks are {}",
+                ids.map(|id| format!("{{{id}}}")).join(", ")
+            ),
         };
         format!("there is no {{{word}}}; {hint}")
     })
@@ -168,6 +171,6 @@ mod tests {
         let error = Template::parse("--port {prot}").expect_err("unknown");
         assert_eq!(error, "there is no {prot}; did you mean {port}?");
         let error = Template::parse("{banana}").expect_err("unknown");
-        assert!(error.contains("there are {model}, {port}"), "{error}");
+        assert!(error.contains("the blanks are {model}, {port}"), "{error}");
     }
 }

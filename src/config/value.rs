@@ -1,4 +1,4 @@
-//! From one JSON value to one setting.
+//! Parses one JSON value to one setting.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -8,29 +8,29 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use serde_json::{Map, Value};
 
-use super::{Balancing, EndpointUrl, FixedOutput, LoadShape, Metric, PrefixCache, keys};
+use super::choices::{FixedOutput, Metric, PrefixCache};
+use super::endpoint_url::EndpointUrl;
+use super::names::nearest;
 
-/// What is wrong with a value: what was found, fit to be shown, and a hint if there is more to say
-/// than what is expected.
+/// An invalid value: what was found, fit to be shown.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) found: String,
 }
 
 impl Fault {
+    /// The value itself.
     pub(super) fn found(value: &Value) -> Fault {
-        Fault {
-            found: shown(value),
-        }
+        Fault::new(shown(value))
     }
 
+    /// The value, and why it is invalid.
     pub(super) fn because(value: &Value, why: impl std::fmt::Display) -> Fault {
-        Fault {
-            found: format!("{} ({why})", shown(value)),
-        }
+        Fault::new(format!("{} ({why})", shown(value)))
     }
 
-    pub(super) fn saying(found: impl Into<String>) -> Fault {
+    /// A description of what was found.
+    pub(super) fn new(found: impl Into<String>) -> Fault {
         Fault {
             found: found.into(),
         }
@@ -39,7 +39,7 @@ impl Fault {
 
 pub(super) type Parsed<T> = Result<T, Fault>;
 
-/// JSON cut to a length fit for a message.
+/// JSON, truncated for a message.
 pub(super) fn shown(value: &Value) -> String {
     const MOST: usize = 60;
     let text = value.to_string();
@@ -49,8 +49,8 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// The value's type in words, for values that must not be shown.
-pub(super) fn kind(value: &Value) -> &'static str {
+/// The value's type, for values that must not be shown.
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a true/false value",
@@ -73,46 +73,35 @@ pub(super) fn text(value: &Value) -> Parsed<String> {
 }
 
 pub(super) fn whole(value: &Value, least: u64, most: u64) -> Parsed<u64> {
-    match value {
-        Value::String(text) if text.trim().parse::<f64>().is_ok() => {
-            Err(Fault::because(value, "numbers are written without quotes"))
-        }
-        other => other
-            .as_u64()
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| Fault::found(other)),
-    }
+    let number = value.as_u64().filter(|n| (least..=most).contains(n));
+    number.ok_or_else(|| not_a_number(value))
 }
 
 pub(super) fn count_u32(value: &Value, most: u32) -> Parsed<NonZeroU32> {
-    let number = whole(value, 1, most.into())?;
-    u32::try_from(number)
-        .ok()
+    let number = u32::try_from(whole(value, 1, most.into())?).ok();
+    number
         .and_then(NonZeroU32::new)
         .ok_or_else(|| Fault::found(value))
 }
 
 pub(super) fn count(value: &Value, most: u32) -> Parsed<NonZeroUsize> {
-    let number = whole(value, 1, most.into())?;
-    usize::try_from(number)
-        .ok()
-        .and_then(NonZeroUsize::new)
-        .ok_or_else(|| Fault::found(value))
+    let number = count_u32(value, most)?;
+    NonZeroUsize::try_from(number).map_err(|_| Fault::found(value))
 }
 
-pub(super) fn number(value: &Value, right: impl Fn(f64) -> bool) -> Parsed<f64> {
-    match value {
-        Value::String(text) if text.trim().parse::<f64>().is_ok() => {
-            Err(Fault::because(value, "numbers are written without quotes"))
-        }
-        other => other
-            .as_f64()
-            .filter(|number| number.is_finite() && right(*number))
-            .ok_or_else(|| Fault::found(other)),
+pub(super) fn number(value: &Value, is_valid: impl Fn(f64) -> bool) -> Parsed<f64> {
+    let number = value.as_f64().filter(|n| n.is_finite() && is_valid(*n));
+    number.ok_or_else(|| not_a_number(value))
+}
+
+fn not_a_number(value: &Value) -> Fault {
+    match value.as_str().map(|text| text.trim().parse::<f64>()) {
+        Some(Ok(_)) => Fault::because(value, "numbers are written without quotes"),
+        _ => Fault::found(value),
     }
 }
 
-/// Seconds above 0 and at most a week.
+/// Parses seconds, above 0 and at most a week.
 pub(super) fn seconds(value: &Value) -> Parsed<Duration> {
     const WEEK: f64 = 604_800.0;
     let seconds = number(value, |seconds| seconds > 0.0 && seconds <= WEEK)?;
@@ -122,24 +111,24 @@ pub(super) fn seconds(value: &Value) -> Parsed<Duration> {
     }
 }
 
-/// A list that is not empty and holds nothing twice.
+/// Parses a list that is not empty and has no duplicates.
 pub(super) fn distinct<T: Clone + Eq + Hash>(
     value: &Value,
     item: impl Fn(&Value) -> Parsed<T>,
 ) -> Parsed<Vec<T>> {
     let list = value.as_array().ok_or_else(|| Fault::found(value))?;
     if list.is_empty() {
-        return Err(Fault::saying("an empty list"));
+        return Err(Fault::new("an empty list"));
     }
     let mut seen = HashSet::new();
     list.iter()
         .map(|entry| {
             let parsed = item(entry)
-                .map_err(|fault| Fault::saying(format!("{} in {}", fault.found, shown(value))))?;
+                .map_err(|fault| Fault::new(format!("{} in {}", fault.found, shown(value))))?;
             if seen.insert(parsed.clone()) {
                 Ok(parsed)
             } else {
-                Err(Fault::saying(format!(
+                Err(Fault::new(format!(
                     "{} twice in {}",
                     shown(entry),
                     shown(value)
@@ -149,15 +138,20 @@ pub(super) fn distinct<T: Clone + Eq + Hash>(
         .collect()
 }
 
-/// Prompt keys look like numbers, so a number is taken for its digits.
+/// Parses prompt keys. They look like numbers, so a number means its digits.
 pub(super) fn prompt_keys(value: &Value) -> Parsed<Vec<String>> {
     let one = |entry: &Value| match entry {
         Value::Number(number) if number.is_u64() => Ok(number.to_string()),
         other => text(other),
     };
+    distinct(&as_list(value), one)
+}
+
+/// A string stands for a list of one.
+fn as_list(value: &Value) -> Value {
     match value {
-        Value::String(_) => distinct(&Value::Array(vec![value.clone()]), one),
-        list => distinct(list, one),
+        Value::String(_) => Value::Array(vec![value.clone()]),
+        list => list.clone(),
     }
 }
 
@@ -166,15 +160,12 @@ pub(super) fn metrics(value: &Value) -> Parsed<Vec<Metric>> {
         let name = text(entry)?;
         let ids = Metric::ALL.map(Metric::id);
         let known = Metric::ALL.into_iter().find(|metric| metric.id() == name);
-        known.ok_or_else(|| match keys::nearest(&name, ids) {
+        known.ok_or_else(|| match nearest(&name, ids) {
             Some(id) => Fault::because(entry, format_args!("did you mean {id:?}?")),
             None => Fault::found(entry),
         })
     };
-    match value {
-        Value::String(_) => distinct(&Value::Array(vec![value.clone()]), one),
-        list => distinct(list, one),
-    }
+    distinct(&as_list(value), one)
 }
 
 pub(super) fn endpoints(value: &Value) -> Parsed<Vec<EndpointUrl>> {
@@ -183,24 +174,24 @@ pub(super) fn endpoints(value: &Value) -> Parsed<Vec<EndpointUrl>> {
         Value::Array(list) => list
             .iter()
             .map(|entry| {
-                let fault = || Fault::saying(format!("{} in the list", kind(entry)));
+                let fault = || Fault::new(format!("{} in the list", type_name(entry)));
                 entry.as_str().ok_or_else(fault)
             })
             .collect::<Parsed<_>>()?,
-        other => return Err(Fault::saying(kind(other))),
+        other => return Err(Fault::new(type_name(other))),
     };
     entries
         .into_iter()
         .map(|entry| {
             EndpointUrl::parse(entry).map_err(|error| {
                 let address = without_secrets(entry);
-                Fault::saying(format!("{} ({error})", shown(&Value::String(address))))
+                Fault::new(format!("{} ({error})", shown(&Value::String(address))))
             })
         })
         .collect()
 }
 
-/// An address fit to be shown: neither what stands before an `@` nor a query.
+/// An address without credentials and query, for messages.
 pub(super) fn without_secrets(address: &str) -> String {
     let (open, query) = match address.split_once('?') {
         Some((open, _)) => (open, "?…"),
@@ -213,65 +204,57 @@ pub(super) fn without_secrets(address: &str) -> String {
     }
 }
 
-/// Headers whose values can be shown: they tell nothing about who sends them.
+/// Whether the value of a header can be shown, as it does not identify the sender.
 pub(super) fn is_open_header(name: &HeaderName) -> bool {
     [CONTENT_TYPE, ACCEPT, USER_AGENT].contains(name)
 }
 
-/// Values are never part of a fault: they may be secrets.
+/// Parses headers. Values are never part of a fault: they may be secrets.
 pub(super) fn headers(value: &Value) -> Parsed<HeaderMap> {
     let object = value
         .as_object()
-        .ok_or_else(|| Fault::saying(kind(value)))?;
+        .ok_or_else(|| Fault::new(type_name(value)))?;
     let mut headers = HeaderMap::with_capacity(object.len());
     for (name, value) in object {
         let wrong = |what: &str| {
-            Fault::saying(format!(
+            Fault::new(format!(
                 "{what} (header {})",
                 shown(&Value::String(name.clone()))
             ))
         };
         let header = HeaderName::try_from(name.as_str())
-            .map_err(|_| wrong("a name that is no HTTP header name"))?;
-        let text = value.as_str().ok_or_else(|| wrong(kind(value)))?;
+            .map_err(|_| wrong("a name that is not a valid HTTP header name"))?;
+        let text = value.as_str().ok_or_else(|| wrong(type_name(value)))?;
         let mut value = HeaderValue::try_from(text)
-            .map_err(|_| wrong("a value with characters that no HTTP header can carry"))?;
+            .map_err(|_| wrong("a value with characters that are invalid in an HTTP header"))?;
         value.set_sensitive(!is_open_header(&header));
         if headers.insert(header, value).is_some() {
-            return Err(wrong("the same header twice, in different spelling"));
+            return Err(wrong("the same header twice, in different case"));
         }
     }
     Ok(headers)
 }
 
-/// Fields of a request's body that decide what is measured, so that no user may set them.
-const OUR_FIELDS: [&str; 4] = ["stream", "messages", "prompt", "n"];
+/// Fields of a request's body that users may not set, as the measurement depends on them.
+const RESERVED_FIELDS: [&str; 4] = ["stream", "messages", "prompt", "n"];
 
 pub(super) fn extra_body(value: &Value) -> Parsed<Map<String, Value>> {
     let object = value
         .as_object()
-        .ok_or_else(|| Fault::saying(kind(value)))?;
+        .ok_or_else(|| Fault::new(type_name(value)))?;
     match object
         .keys()
-        .find(|name| OUR_FIELDS.contains(&name.as_str()))
+        .find(|name| RESERVED_FIELDS.contains(&name.as_str()))
     {
-        Some(field) => Err(Fault::saying(format!("the field {field:?}"))),
+        Some(field) => Err(Fault::new(format!("the field {field:?}"))),
         None => Ok(object.clone()),
     }
 }
 
-pub(super) fn load_shape(value: &Value) -> Parsed<LoadShape> {
-    LoadShape::ALL
-        .into_iter()
-        .find(|shape| value.as_str() == Some(shape.id()))
-        .ok_or_else(|| Fault::found(value))
-}
-
-pub(super) fn balancing(value: &Value) -> Parsed<Balancing> {
-    Balancing::ALL
-        .into_iter()
-        .find(|policy| value.as_str() == Some(policy.id()))
-        .ok_or_else(|| Fault::found(value))
+/// The one of `all` that the value names.
+pub(super) fn one_of<T: Copy>(value: &Value, all: &[T], id: fn(T) -> &'static str) -> Parsed<T> {
+    let named = all.iter().find(|one| value.as_str() == Some(id(**one)));
+    named.copied().ok_or_else(|| Fault::found(value))
 }
 
 pub(super) fn prefix_cache(value: &Value) -> Parsed<PrefixCache> {
@@ -291,7 +274,7 @@ pub(super) fn fixed_output(value: &Value) -> Parsed<FixedOutput> {
     }
 }
 
-/// Least and greatest delay in milliseconds.
+/// Parses the least and the greatest delay in milliseconds.
 pub(super) fn delay_ms(value: &Value) -> Parsed<(f64, f64)> {
     const MOST: f64 = 600_000.0;
     let bound = |entry| number(entry, |ms| (0.0..=MOST).contains(&ms)).ok();

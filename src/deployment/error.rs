@@ -2,7 +2,7 @@ use std::io;
 
 use crate::endpoint::EndpointError;
 
-/// A deployment that could not be started, or did not live until it was ready.
+/// A deployment that could not be started, or ended before it was ready.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
     /// Fewer GPUs than it needs.
@@ -16,58 +16,58 @@ pub enum DeploymentError {
         needed: usize,
         /// What limits them.
         variable: &'static str,
-        /// How many there are.
+        /// How many are visible.
         visible: usize,
     },
-    /// The system has no port to give.
-    #[error("no free port could be had: {0}")]
+    /// The system has no free port.
+    #[error("no free port is available: {0}")]
     Port(io::Error),
     /// The log cannot be written.
     #[error("{path}: {source}; servers' logs are written there")]
     Log {
         /// Path of the log.
         path: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The program cannot be run.
-    #[error("deployment {deployment}: cannot run {program:?}: {source}. {mend}")]
+    #[error("deployment {deployment}: cannot run {program:?}: {source}. {hint}")]
     Spawn {
         /// The deployment.
         deployment: String,
         /// The command's first word.
         program: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
-        /// What to do.
-        mend: &'static str,
+        /// How to fix it.
+        hint: &'static str,
     },
-    /// No handler for Ctrl-C: servers could be left behind.
+    /// Signals cannot be handled, so servers could be left running.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
-    /// The harness has been told to end.
+    /// A signal ended the harness.
     #[error("interrupted")]
     Interrupted,
-    /// A server ended that should serve.
+    /// A server ended while it was needed.
     #[error("{server} ended with {status}; the end of its log {log}:\n{tail}")]
     Died {
         /// Deployment and replica.
         server: String,
-        /// How it ended.
+        /// Its exit status.
         status: String,
         /// Path of its log.
         log: String,
         /// The log's last lines.
         tail: String,
     },
-    /// The servers run, but are not ready or not what is wanted.
+    /// The servers run, but are not ready or serve something else.
     #[error("deployment {deployment}: {error}\n{logs}")]
     NotReady {
         /// The deployment.
         deployment: String,
-        /// What is missing.
+        /// Why they are not ready.
         error: Box<EndpointError>,
-        /// The ends of their logs.
+        /// The last lines of their logs.
         logs: String,
     },
 }

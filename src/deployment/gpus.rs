@@ -1,87 +1,86 @@
-//! Which GPUs each replica gets: none is given to two of them unless the entry says so itself.
+//! Assigns GPUs to replicas: no two replicas share one, unless the entry itself makes them.
 
 use super::DeploymentError;
 
-/// Variables by which a process is given GPUs: NVIDIA's, which AMD's HIP reads too; HIP's own; and the one of
-/// AMD's layer below, behind which the others count anew.
+/// Variables that limit the GPUs of a process: NVIDIA's, which AMD's HIP reads as well; HIP's own; and the one of AMD's
+/// lower layer, which renumbers the devices for the other two.
 const CUDA: &str = "CUDA_VISIBLE_DEVICES";
 const HIP: &str = "HIP_VISIBLE_DEVICES";
 const ROCR: &str = "ROCR_VISIBLE_DEVICES";
 
-/// What an entry may set to choose GPUs itself: the above, and what container runtimes read.
+/// Variables by which an entry chooses GPUs itself: the above, and the one of container runtimes.
 pub(super) const VARIABLES: [&str; 4] = [CUDA, HIP, ROCR, "NVIDIA_VISIBLE_DEVICES"];
 
-/// A deployment that is about to be given GPUs.
+/// A deployment that needs GPUs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
+pub(super) struct GpuRequest<'a> {
     pub deployment: &'a str,
     pub replicas: usize,
-    /// GPUs of each replica, where the entry says.
+    /// GPUs of each replica, where the entry gives a number.
     pub per_replica: Option<usize>,
     /// Whether the entry chooses GPUs itself.
-    pub by_itself: bool,
-    /// Whether it wants to be told numbers.
+    pub chooses_itself: bool,
+    /// Whether its command contains `{gpus}`.
     pub wants_numbers: bool,
 }
 
 /// The GPUs of one replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Given {
+pub(super) struct AssignedGpus {
     /// Their numbers, with commas between them.
     pub numbers: String,
-    /// Variables that it is started with.
+    /// Variables to start it with.
     pub variables: Vec<(&'static str, String)>,
 }
 
-/// The GPUs of each replica: the first for the first replica, the next for the second. They are taken from
-/// the harness's own variables where `env` has them, else counted from 0. Several replicas without a number
-/// of GPUs get one each.
+/// Assigns GPUs to each replica, in order. They come from the harness's own variables where `env` has them, and are
+/// counted from 0 otherwise. Several replicas without a number of GPUs get one each.
 pub(super) fn assign(
-    request: Request<'_>,
+    request: GpuRequest<'_>,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<Given>, DeploymentError> {
+) -> Result<Vec<AssignedGpus>, DeploymentError> {
     let per_replica = match request.per_replica {
         Some(count) => count,
-        // One replica takes what there is.
+        // A single replica uses all GPUs.
         None if request.replicas == 1 => 0,
         None => 1,
     };
-    if per_replica == 0 || (request.by_itself && !request.wants_numbers) {
-        return Ok(vec![Given::default(); request.replicas]);
+    if per_replica == 0 || (request.chooses_itself && !request.wants_numbers) {
+        return Ok(vec![AssignedGpus::default(); request.replicas]);
     }
     let pools = pools(env);
     if pools.iter().all(|pool| pool.is_hidden()) && request.per_replica.is_none() {
-        // No GPU is visible, so none can be shared.
-        return Ok(vec![Given::default(); request.replicas]);
+        // No GPU is visible, so replicas cannot share one.
+        return Ok(vec![AssignedGpus::default(); request.replicas]);
     }
-    let mut given = vec![Given::default(); request.replicas];
+    let mut assigned = vec![AssignedGpus::default(); request.replicas];
     for (at, pool) in pools.iter().enumerate() {
-        for (replica, given) in given.iter_mut().enumerate() {
+        for (replica, assigned) in assigned.iter_mut().enumerate() {
             let numbers = pool.part(request, replica, per_replica)?;
-            if !request.by_itself {
-                given.variables.push((pool.variable, numbers.clone()));
+            if !request.chooses_itself {
+                assigned.variables.push((pool.variable, numbers.clone()));
             }
             if at == 0 {
-                given.numbers = numbers;
+                assigned.numbers = numbers;
             }
         }
     }
-    Ok(given)
+    Ok(assigned)
 }
 
-/// The GPUs that a variable can name.
+/// The GPUs that a variable can select from.
 struct Pool {
     variable: &'static str,
-    /// Which variable limits them, and to what.
+    /// The variable that limits them, and its devices.
     limit: Option<(&'static str, Vec<String>)>,
 }
 
-/// `CUDA_VISIBLE_DEVICES` is set for every replica, HIP's where the harness has it: a value that all
-/// replicas inherit would have them share.
+/// `CUDA_VISIBLE_DEVICES` is set for every replica, HIP's only where the harness has it: replicas that inherited the
+/// same value would share GPUs.
 fn pools(env: &dyn Fn(&str) -> Option<String>) -> Vec<Pool> {
     let listed = |variable| Some((variable, devices(&env(variable)?)));
     let (cuda, hip) = (listed(CUDA), listed(HIP));
-    let behind = listed(ROCR).map(|(variable, devices)| {
+    let renumbered = listed(ROCR).map(|(variable, devices)| {
         let numbers = (0..devices.len()).map(|number| number.to_string());
         (variable, numbers.collect())
     });
@@ -91,7 +90,7 @@ fn pools(env: &dyn Fn(&str) -> Option<String>) -> Vec<Pool> {
     });
     let cuda_pool = Pool {
         variable: CUDA,
-        limit: cuda.or(hip).or(behind),
+        limit: cuda.or(hip).or(renumbered),
     };
     std::iter::once(cuda_pool).chain(hip_pool).collect()
 }
@@ -103,7 +102,7 @@ impl Pool {
 
     fn part(
         &self,
-        request: Request<'_>,
+        request: GpuRequest<'_>,
         replica: usize,
         per_replica: usize,
     ) -> Result<String, DeploymentError> {
@@ -126,7 +125,7 @@ impl Pool {
     }
 }
 
-/// The devices that a variable's value names. A negative number hides itself and all after it, as CUDA has it.
+/// The devices in a variable's value. Like CUDA, ignores a negative number and all devices after it.
 fn devices(value: &str) -> Vec<String> {
     let devices = value.split(',').map(str::trim);
     let shown = devices.take_while(|device| !device.starts_with('-'));
@@ -134,18 +133,18 @@ fn devices(value: &str) -> Vec<String> {
     named.map(str::to_owned).collect()
 }
 
-/// Of what the replicas set themselves, each as `(variable, value)`: which two get a device twice, in words.
+/// Describes two replicas that would share a device, from the variables that each sets itself, as `(variable, value)`.
 pub(super) fn shared(replicas: &[Vec<(String, String)>]) -> Option<String> {
     for (at, one) in replicas.iter().enumerate() {
         for (other_at, other) in replicas.iter().enumerate().skip(at + 1) {
             for (variable, value) in one {
                 let same = other.iter().filter(|(name, _)| name == variable);
                 let theirs: Vec<String> = same.flat_map(|(_, value)| devices(value)).collect();
-                let twice = devices(value).into_iter().filter(|d| theirs.contains(d));
-                let twice = Vec::from_iter(twice).join(",");
-                if !twice.is_empty() {
+                let both = devices(value).into_iter().filter(|d| theirs.contains(d));
+                let both = Vec::from_iter(both).join(",");
+                if !both.is_empty() {
                     return Some(format!(
-                        "replicas {at} and {other_at} are given the same GPUs by {variable} ({twice})"
+                        "replicas {at} and {other_at} get the same GPUs from {variable} ({both})"
                     ));
                 }
             }
@@ -154,8 +153,8 @@ pub(super) fn shared(replicas: &[Vec<(String, String)>]) -> Option<String> {
     None
 }
 
-/// The values that a word of a command sets such variables to: `env CUDA_VISIBLE_DEVICES=0 vllm …`, or a
-/// shell's line that holds that.
+/// The values that a word of a command assigns to such variables: `env CUDA_VISIBLE_DEVICES=0 vllm …`, also within a
+/// shell's command line.
 pub(super) fn set_in(word: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for variable in VARIABLES {
@@ -174,33 +173,33 @@ pub(super) fn set_in(word: &str) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    fn request(replicas: usize, per_replica: Option<usize>) -> Request<'static> {
-        Request {
+    fn request(replicas: usize, per_replica: Option<usize>) -> GpuRequest<'static> {
+        GpuRequest {
             deployment: "x",
             replicas,
             per_replica,
-            by_itself: false,
+            chooses_itself: false,
             wants_numbers: false,
         }
     }
 
     /// Numbers and variables of each replica, as one text.
-    fn assigned(request: Request<'_>, env: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    fn texts(request: GpuRequest<'_>, env: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let read = |name: &str| {
             let found = env.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let given = assign(request, &read).map_err(|error| error.to_string())?;
-        let text = |given: &Given| {
-            let variables = given.variables.iter();
+        let assigned = assign(request, &read).map_err(|error| error.to_string())?;
+        let text = |assigned: &AssignedGpus| {
+            let variables = assigned.variables.iter();
             let variables = variables.map(|(name, value)| format!(" {name}={value}"));
-            given.numbers.clone() + &variables.collect::<String>()
+            assigned.numbers.clone() + &variables.collect::<String>()
         };
-        Ok(given.iter().map(text).collect())
+        Ok(assigned.iter().map(text).collect())
     }
 
     #[test]
-    fn no_gpu_is_given_twice() {
+    fn no_gpu_is_assigned_twice() {
         let two_of_two = request(2, Some(2));
         for (request, env, expected) in [
             (
@@ -225,7 +224,7 @@ mod tests {
                 &[],
                 ["0 CUDA_VISIBLE_DEVICES=0", "1 CUDA_VISIBLE_DEVICES=1"],
             ),
-            // What the replicas would inherit is divided, too.
+            // A variable that the replicas would inherit is divided as well.
             (
                 request(2, None),
                 &[(HIP, "3,4")],
@@ -234,7 +233,7 @@ mod tests {
                     "4 CUDA_VISIBLE_DEVICES=4 HIP_VISIBLE_DEVICES=4",
                 ],
             ),
-            // Behind ROCR's list devices count from 0.
+            // ROCR's list renumbers devices from 0.
             (
                 request(2, None),
                 &[(ROCR, "6,7")],
@@ -244,23 +243,23 @@ mod tests {
             (request(2, None), &[(CUDA, "")], ["", ""]),
             (request(2, None), &[(CUDA, "-1")], ["", ""]),
         ] {
-            assert_eq!(assigned(request, env).unwrap(), expected, "{env:?}");
+            assert_eq!(texts(request, env).unwrap(), expected, "{env:?}");
         }
-        assert_eq!(assigned(request(1, None), &[]).unwrap(), [""]);
+        assert_eq!(texts(request(1, None), &[]).unwrap(), [""]);
     }
 
     #[test]
     fn an_entry_that_chooses_itself_is_left_alone() {
-        let by_itself = Request {
-            by_itself: true,
+        let chooses_itself = GpuRequest {
+            chooses_itself: true,
             ..request(2, Some(1))
         };
-        assert_eq!(assigned(by_itself, &[(CUDA, "0")]).unwrap(), ["", ""]);
-        let told = Request {
+        assert_eq!(texts(chooses_itself, &[(CUDA, "0")]).unwrap(), ["", ""]);
+        let told = GpuRequest {
             wants_numbers: true,
-            ..by_itself
+            ..chooses_itself
         };
-        assert_eq!(assigned(told, &[]).unwrap(), ["0", "1"]);
+        assert_eq!(texts(told, &[]).unwrap(), ["0", "1"]);
     }
 
     #[test]
@@ -283,7 +282,7 @@ mod tests {
             ),
             (request(1, Some(1)), [(CUDA, "")], "shows 0"),
         ] {
-            let error = assigned(request, &env).unwrap_err();
+            let error = texts(request, &env).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
     }

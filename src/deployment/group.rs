@@ -2,15 +2,15 @@
 
 use std::process::{Child, Command};
 
-/// The group of a process that was started with [`Group::lead`].
+/// The group of a process that was started with [`ProcessGroup::lead`].
 #[cfg(unix)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Group(nix::unistd::Pid);
+pub(super) struct ProcessGroup(nix::unistd::Pid);
 
 #[cfg(unix)]
-impl Group {
-    /// Lets the process that `command` starts lead a group. On Linux it gets SIGTERM when the thread that
-    /// starts it ends before it does, as when the harness is killed.
+impl ProcessGroup {
+    /// Makes the process that `command` starts the leader of a group. On Linux it gets SIGTERM when the thread that
+    /// started it ends first, such as when the harness is killed.
     pub fn lead(command: &mut Command) {
         use std::os::unix::process::CommandExt;
         command.process_group(0);
@@ -19,9 +19,9 @@ impl Group {
     }
 
     /// The group that `child` leads.
-    pub fn of(child: &Child) -> Group {
+    pub fn of(child: &Child) -> ProcessGroup {
         // A process id is a positive pid_t.
-        Group(nix::unistd::Pid::from_raw(child.id() as i32))
+        ProcessGroup(nix::unistd::Pid::from_raw(child.id() as i32))
     }
 
     /// Asks the whole group to end.
@@ -40,41 +40,45 @@ impl Group {
     }
 
     fn signal(self, signal: nix::sys::signal::Signal) {
-        // An error is a group that is gone.
+        // An error means that the group has ended.
         let _ = nix::sys::signal::killpg(self.0, signal);
     }
 }
 
 #[cfg(target_os = "linux")]
+#[expect(
+    unsafe_code,
+    reason = "only the child itself can request the signal, so the call must run between fork and exec"
+)]
 fn end_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     let parent = nix::unistd::getpid();
-    let ask = move || {
+    let request = move || {
         nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
         match nix::unistd::getppid() == parent {
             true => Ok(()),
-            // The harness has died in between, and would not be noticed any more.
+            // The harness died in between, so the signal would never come.
             false => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
         }
     };
-    // SAFETY: between fork and exec only prctl and getppid run, which are async-signal-safe, and nothing
-    // is allocated: both errors are plain codes.
+    // SAFETY: between fork and exec only prctl and getppid run, which are async-signal-safe. Nothing is allocated, as
+    // both errors are plain codes.
     unsafe {
-        command.pre_exec(ask);
+        command.pre_exec(request);
     }
 }
 
-/// Without process groups the process itself is all that can be stopped.
+/// Without process groups only the process itself can be stopped.
 #[cfg(not(unix))]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Group;
+pub(super) struct ProcessGroup;
 
 #[cfg(not(unix))]
-impl Group {
+impl ProcessGroup {
     pub fn lead(_: &mut Command) {}
 
-    pub fn of(_: &Child) -> Group {
-        Group
+    pub fn of(_: &Child) -> ProcessGroup {
+        ProcessGroup
     }
 
     pub fn terminate(self, child: &mut Child) {

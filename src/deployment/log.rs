@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use crate::redact;
 
-/// How much of a log's end is shown.
+/// Limits of the tail of a log.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 16 * 1024;
 const MOST_OF_LINE: usize = 1_000;
 
-/// The log of a replica among others in a directory.
+/// Path of a replica's log in a directory.
 pub(super) fn path(directory: &Path, deployment: &str, replica: usize) -> PathBuf {
     directory.join(format!("{deployment}-{replica}.log"))
 }
 
-/// An empty log.
+/// Creates an empty log.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
@@ -28,12 +28,12 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 pub(super) fn tail(path: &Path) -> String {
     let text = match last_bytes(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => return format!("  (it cannot be read: {error})"),
+        Err(error) => return format!("  (the log cannot be read: {error})"),
     };
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
     match shown.is_empty() {
-        true => "  (it is empty)".to_owned(),
+        true => "  (the log is empty)".to_owned(),
         false => Vec::from_iter(
             shown
                 .iter()
@@ -61,7 +61,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/x-0.log");
         create(&path).unwrap();
-        assert_eq!(tail(&path), "  (it is empty)");
+        assert_eq!(tail(&path), "  (the log is empty)");
         let text: String = (0..2_000).map(|n| format!("line {n}\u{1b}\n")).collect();
         std::fs::write(&path, text).unwrap();
         let tail = tail(&path);

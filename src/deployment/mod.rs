@@ -1,18 +1,14 @@
-//! Servers that the harness itself starts and always stops.
+//! Servers that the harness itself starts and stops.
 //!
 //! Each replica of a [`Deployment`](crate::config::Deployment) with a command is one process in a process
-//! group of its own, with a port and GPUs that no other has, and a log file. It is stopped (SIGTERM to the
-//! group, SIGKILL after a grace time) when its [`Running`] is dropped, be it on success, on failure or
-//! while a panic unwinds, and when the harness itself gets SIGINT, SIGTERM or SIGHUP. Where the harness is
-//! killed outright (SIGKILL), Linux ends the process that was started; what that has started in turn must
-//! end by itself.
-//!
-//! [`layouts`] are deployments that need no process: embedded engines.
+//! group of its own, with its own port, GPUs and log file. It is stopped (SIGTERM to the group, SIGKILL after a grace
+//! time) when its [`Running`] is dropped, whether on success, on failure or while a panic unwinds, and when the
+//! harness itself gets SIGINT, SIGTERM or SIGHUP. If the harness is killed (SIGKILL), Linux ends the started process;
+//! processes that this one has started must end by themselves.
 
 mod error;
 mod gpus;
 mod group;
-pub mod layouts;
 mod log;
 mod ports;
 mod process;

@@ -1,33 +1,33 @@
-//! Ports for servers that are about to be started.
+//! Ports for servers that will be started.
 
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
-/// Every port that this process has given to a server.
-static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+/// Every port that this process has assigned to a server.
+static ASSIGNED: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// A port that is free, and kept so until it is released.
+/// A free port, reserved until it is released.
 pub(super) struct Port {
     number: u16,
     listener: TcpListener,
 }
 
 impl Port {
-    /// A free port that was never given before.
+    /// Reserves a free port that was never assigned before.
     ///
     /// # Errors
-    /// The system's, when it has none.
+    /// The error of the system, if no port is free.
     pub fn reserve() -> io::Result<Port> {
-        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let given = given.get_or_insert_default();
-        // What was given before is held until another is found, else the system might name it again.
+        let mut assigned = ASSIGNED.lock().unwrap_or_else(PoisonError::into_inner);
+        let assigned = assigned.get_or_insert_default();
+        // Ports assigned before are held until another is found, or the system could return the same port again.
         let mut known = Vec::new();
         loop {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let number = listener.local_addr()?.port();
-            if given.insert(number) {
+            if assigned.insert(number) {
                 return Ok(Port { number, listener });
             }
             known.push(listener);
@@ -38,14 +38,14 @@ impl Port {
         self.number
     }
 
-    /// Lets the port go, for the server that is started next.
+    /// Frees the port for the server that is started next.
     pub fn release(self) -> u16 {
         drop(self.listener);
         self.number
     }
 }
 
-/// Whether somebody listens on a port of this machine.
+/// Whether a process listens on a port of this machine.
 pub(super) fn is_taken(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_free_and_never_given_twice() {
+    fn ports_are_free_and_never_assigned_twice() {
         let mut seen = HashSet::new();
         for _ in 0..50 {
             let port = Port::reserve().unwrap();

@@ -2,38 +2,38 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::gpus::{self, Given};
+use super::gpus::{self, AssignedGpus};
 use super::ports::{self, Port};
 use super::supervisor::{self, Supervised, lock};
 use super::{DeploymentError, log};
-use crate::config::{Blanks, Deployment, EndpointUrl, Launch, Servers};
+use crate::config::{Blanks, Deployment, EndpointUrl, Launch, ServerSource};
 use crate::endpoint::EndpointError;
 
-/// How often a server is looked at while it is waited for.
+/// Interval at which running servers are polled.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A server whose port was taken by somebody else is started again, so often.
+/// How often a server is started if another process has taken its port.
 const MOST_STARTS: u32 = 3;
 
-/// The servers of a deployment that were started; dropping it stops them.
+/// The running servers of a deployment. Dropping it stops them.
 #[derive(Debug)]
 pub struct Running {
     deployment: Deployment,
     launch: Launch,
     model: String,
-    gpus: Vec<Given>,
+    gpus: Vec<AssignedGpus>,
     logs: PathBuf,
-    replicas: Vec<Replica>,
+    replicas: Vec<RunningReplica>,
 }
 
-/// A replica's command line, and the variables that its entry adds.
-struct Filled {
+/// A replica's command line and variables, with all blanks filled in.
+struct FilledCommand {
     words: Vec<String>,
     variables: Vec<(String, String)>,
 }
 
-impl Filled {
-    /// What the entry itself sets to choose GPUs. What only a shell would know is left out.
+impl FilledCommand {
+    /// The variables by which the entry itself chooses GPUs, without those that a shell would expand.
     fn gpus(&self) -> Vec<(String, String)> {
         let is_known = |(name, value): &(String, String)| {
             gpus::VARIABLES.contains(&name.as_str()) && !value.contains(['$', '`'])
@@ -45,9 +45,9 @@ impl Filled {
 }
 
 /// The GPUs of each replica.
-fn gpus_of(deployment: &Deployment, launch: &Launch) -> Result<Vec<Given>, DeploymentError> {
+fn gpus_of(deployment: &Deployment, launch: &Launch) -> Result<Vec<AssignedGpus>, DeploymentError> {
     let sets = |(name, _): &(String, _)| gpus::VARIABLES.contains(&name.as_str());
-    // What a blank is filled with does not matter to whether a variable is set.
+    // Whether a variable is set does not depend on the values of blanks.
     let blanks = Blanks {
         model: "",
         port: 0,
@@ -57,11 +57,11 @@ fn gpus_of(deployment: &Deployment, launch: &Launch) -> Result<Vec<Given>, Deplo
         name: "",
     };
     let mut words = launch.command.iter().map(|word| word.fill(&blanks));
-    let request = gpus::Request {
+    let request = gpus::GpuRequest {
         deployment: &deployment.name,
         replicas: launch.replicas.get(),
         per_replica: deployment.gpus_per_replica.map(|n| n.get() as usize),
-        by_itself: launch.uses_gpus()
+        chooses_itself: launch.uses_gpus()
             || launch.env.iter().any(sets)
             || words.any(|word| !gpus::set_in(&word).is_empty()),
         wants_numbers: launch.uses_gpus(),
@@ -70,7 +70,7 @@ fn gpus_of(deployment: &Deployment, launch: &Launch) -> Result<Vec<Given>, Deplo
 }
 
 #[derive(Debug)]
-struct Replica {
+struct RunningReplica {
     server: Supervised,
     port: u16,
     starts: u32,
@@ -83,13 +83,13 @@ impl Running {
     /// Must be called from a thread that outlives the servers: on Linux they end with it.
     ///
     /// # Errors
-    /// [`DeploymentError`] for a program that cannot be run, and what it needs before.
+    /// [`DeploymentError`] for a program that cannot be run, or a port, log or GPU that it lacks.
     pub fn start(
         deployment: &Deployment,
         model: Option<&str>,
         logs: &Path,
     ) -> Result<Option<Running>, DeploymentError> {
-        let Servers::Launched(launch) = &deployment.servers else {
+        let ServerSource::Launched(launch) = &deployment.servers else {
             return Ok(None);
         };
         let count = launch.replicas.get();
@@ -101,7 +101,7 @@ impl Running {
             logs: logs.to_owned(),
             replicas: Vec::with_capacity(count),
         };
-        running.say_which_gpus();
+        running.warn_about_gpus();
         let ports = (0..count).map(|_| Port::reserve());
         let ports: Vec<Port> = ports
             .collect::<Result<_, _>>()
@@ -118,9 +118,9 @@ impl Running {
         at: usize,
         port: Port,
         starts: u32,
-    ) -> Result<Replica, DeploymentError> {
-        let Filled { words, variables } = self.fill(at, port.number());
-        // A command has a first word, or it would not have been read.
+    ) -> Result<RunningReplica, DeploymentError> {
+        let FilledCommand { words, variables } = self.fill(at, port.number());
+        // The configuration refuses a command without a word.
         let program = words.first().cloned().unwrap_or_default();
         let mut command = Command::new(&program);
         command.args(words.iter().skip(1));
@@ -139,25 +139,25 @@ impl Running {
         let failed = |source: std::io::Error| DeploymentError::Spawn {
             deployment: self.deployment.name.clone(),
             program,
-            mend: match source.kind() {
+            hint: match source.kind() {
                 std::io::ErrorKind::NotFound => {
-                    "Give the path of a program, or one that is in PATH; no shell is asked"
+                    "Give the path of a program, or one that is in PATH; no shell is used"
                 }
-                _ => "Is it a program that may be run?",
+                _ => "Is it an executable program?",
             },
             source,
         };
         let port = port.release();
         let server = supervisor::start(command, &path, file, failed)?;
-        Ok(Replica {
+        Ok(RunningReplica {
             server,
             port,
             starts,
         })
     }
 
-    /// The command and the variables of a replica.
-    fn fill(&self, at: usize, port: u16) -> Filled {
+    /// Fills in the command and the variables of a replica.
+    fn fill(&self, at: usize, port: u16) -> FilledCommand {
         let blanks = Blanks {
             model: &self.model,
             port,
@@ -168,7 +168,7 @@ impl Running {
         };
         let variables = self.launch.env.iter();
         let variables = variables.map(|(name, value)| (name.clone(), value.fill(&blanks)));
-        Filled {
+        FilledCommand {
             words: self
                 .launch
                 .command
@@ -179,22 +179,22 @@ impl Running {
         }
     }
 
-    /// Says before the boot which GPUs replicas share, or that their number was assumed.
-    fn say_which_gpus(&self) {
+    /// Warns before the boot if replicas share GPUs, or if their number is assumed.
+    fn warn_about_gpus(&self) {
         let name = &self.deployment.name;
         let replicas = (0..self.launch.replicas.get()).map(|at| self.fill(at, 0).gpus());
         if let Some(shared) = gpus::shared(&Vec::from_iter(replicas)) {
             eprintln!(
-                "warning: deployment {name}: {shared}: the figures will be those of servers that share GPUs"
+                "warning: deployment {name}: {shared}: the figures will be of servers that share GPUs"
             );
         }
         let [first, _, ..] = &self.gpus[..] else {
             return;
         };
         if self.deployment.gpus_per_replica.is_none() && !first.variables.is_empty() {
-            let each = self.gpus.iter().map(|given| given.numbers.as_str());
+            let each = self.gpus.iter().map(|gpus| gpus.numbers.as_str());
             eprintln!(
-                "note: deployment {name}: gpus_per_replica is not given, so each replica gets one GPU \
+                "note: deployment {name}: gpus_per_replica is not set, so each replica gets one GPU \
                  (CUDA_VISIBLE_DEVICES: {})",
                 Vec::from_iter(each).join("; ")
             );
@@ -203,14 +203,14 @@ impl Running {
 
     /// The addresses of the replicas, in their order.
     pub fn urls(&self) -> Vec<EndpointUrl> {
-        let url = |replica: &Replica| {
+        let url = |replica: &RunningReplica| {
             let url = EndpointUrl::parse(&format!("http://127.0.0.1:{}", replica.port));
             url.expect("an address and a port are a URL")
         };
         self.replicas.iter().map(url).collect()
     }
 
-    /// Waits until a server has ended, which none should; the position of the first.
+    /// Waits until a server ends unexpectedly. Returns the position of the first.
     pub async fn death(&self) -> usize {
         loop {
             if let Some(dead) = self.dead() {
@@ -220,22 +220,22 @@ impl Running {
         }
     }
 
-    /// A server that has ended, and how; `None` while all live.
+    /// The error of a server that has ended; `None` while all run.
     pub fn died(&self) -> Option<DeploymentError> {
         self.dead().map(|at| self.report_death(at))
     }
 
     fn dead(&self) -> Option<usize> {
-        let ended = |replica: &Replica| lock(&replica.server).ended().is_some();
+        let ended = |replica: &RunningReplica| lock(&replica.server).ended().is_some();
         self.replicas.iter().position(ended)
     }
 
-    /// Starts a server again that has ended as another had taken its port meanwhile.
+    /// Restarts a server that ended because another process had taken its port.
     ///
     /// # Errors
-    /// [`DeploymentError::Died`] where that is not why, or too often.
+    /// [`DeploymentError::Died`] if it ended for another reason, or too often.
     pub(crate) fn restart(&mut self, at: usize) -> Result<(), DeploymentError> {
-        let Replica { port, starts, .. } = self.replicas[at];
+        let RunningReplica { port, starts, .. } = self.replicas[at];
         if starts >= MOST_STARTS || !ports::is_taken(port) {
             return Err(self.report_death(at));
         }
@@ -245,7 +245,7 @@ impl Running {
     }
 
     fn report_death(&self, at: usize) -> DeploymentError {
-        supervisor::give_way_to_signals();
+        supervisor::wait_if_ending();
         let mut server = lock(&self.replicas[at].server);
         DeploymentError::Died {
             server: self.server_name(at),
@@ -262,7 +262,7 @@ impl Running {
         format!("deployment {}, replica {at}", self.deployment.name)
     }
 
-    /// Why its servers cannot be used although they run, with the ends of their logs.
+    /// The error for servers that run but cannot be used, with the last lines of their logs.
     pub(crate) fn not_ready(&self, error: EndpointError) -> DeploymentError {
         let each = self.replicas.iter().enumerate().map(|(at, replica)| {
             let server = lock(&replica.server);
@@ -284,6 +284,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let servers = self.replicas.iter().map(|replica| replica.server.clone());
         supervisor::stop(&Vec::from_iter(servers));
-        supervisor::give_way_to_signals();
+        supervisor::wait_if_ending();
     }
 }

@@ -1,4 +1,4 @@
-//! Knows every server that runs, so that a signal to the harness ends them all.
+//! Tracks every running server, so that a signal to the harness ends them all.
 
 use std::fs::File;
 use std::io;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use super::DeploymentError;
-use super::process::{GRACE, Process};
-use crate::signals::{self, Signal};
+use super::process::{self, GRACE, Process};
+use crate::interrupt::{self, StopMode};
 
 /// A server, shared with the supervisor.
 pub(super) type Supervised = Arc<Mutex<Process>>;
@@ -21,27 +21,27 @@ static SUPERVISOR: Mutex<Supervisor> = Mutex::new(Supervisor {
 });
 
 struct Supervisor {
-    /// Whether signals are listened for.
+    /// Whether a signal that ends the harness stops the servers first.
     listens: bool,
-    /// Whether the harness ends: nothing is started any more.
+    /// Whether the harness is ending, so that no server may start.
     closing: bool,
     servers: Vec<Weak<Mutex<Process>>>,
 }
 
-/// Starts a server that is stopped when the harness gets a signal, too.
+/// Starts a server, which a signal to the harness stops.
 pub(super) fn start(
     command: Command,
     log: &Path,
     file: File,
     failed: impl FnOnce(io::Error) -> DeploymentError,
 ) -> Result<Supervised, DeploymentError> {
-    // Held until the server is known, so that no signal can miss it.
+    // Held until the server is registered, so that no signal can miss it.
     let mut supervisor = lock(&SUPERVISOR);
     if supervisor.closing {
         return Err(DeploymentError::Interrupted);
     }
     if !supervisor.listens {
-        signals::listen(end).map_err(DeploymentError::Signals)?;
+        interrupt::stop_before_exit(stop_all).map_err(DeploymentError::Signals)?;
         supervisor.listens = true;
     }
     let process = Process::start(command, log, file).map_err(failed)?;
@@ -51,7 +51,7 @@ pub(super) fn start(
     Ok(server)
 }
 
-/// Stops these servers side by side.
+/// Stops the servers in parallel.
 pub(super) fn stop(servers: &[Supervised]) {
     for server in servers {
         lock(server).terminate();
@@ -62,23 +62,25 @@ pub(super) fn stop(servers: &[Supervised]) {
     }
 }
 
-/// Stops every server, and lets none be started any more.
-fn close() -> usize {
+/// Stops every server and prevents new ones. Ctrl-C does not reach them, as each is in a process group of its own.
+fn stop_all(how: StopMode) {
     let servers: Vec<Supervised> = {
         let mut supervisor = lock(&SUPERVISOR);
         supervisor.closing = true;
-        supervisor
-            .servers
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect()
+        let servers = supervisor.servers.iter();
+        servers.filter_map(Weak::upgrade).collect()
     };
+    if how == StopMode::AtOnce {
+        process::end_grace();
+    }
     stop(&servers);
-    servers.len()
+    if how == StopMode::Orderly {
+        eprintln!("interrupted: {} server(s) stopped", servers.len());
+    }
 }
 
-/// Never returns while a signal ends the harness: what fails now fails because of that, and is no news.
-pub(super) fn give_way_to_signals() {
+/// Never returns while a signal ends the harness: failures are then a consequence of the signal, and not reported.
+pub(super) fn wait_if_ending() {
     if lock(&SUPERVISOR).closing {
         loop {
             std::thread::park();
@@ -86,14 +88,7 @@ pub(super) fn give_way_to_signals() {
     }
 }
 
-/// What a panic has left is good enough to stop servers.
+/// Locks a mutex. The state after a panic is good enough to stop servers.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends the harness after a signal: its servers are in groups of their own, which Ctrl-C does not reach.
-fn end(signal: Signal) {
-    let stopped = close();
-    eprintln!("\ninterrupted: {stopped} server(s) stopped");
-    std::process::exit(signal.exit_code().into());
 }

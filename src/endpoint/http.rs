@@ -10,7 +10,7 @@ use url::Url;
 use super::Failure;
 use super::failure::excerpt;
 use crate::client::{BodyError, whole_body};
-use crate::engine::SIMULATED_HEADER;
+use crate::simulated::SIMULATED_HEADER;
 
 /// The shared HTTP client with the headers of the configuration
 /// ([`Config::request_headers`](crate::config::Config::request_headers)).

@@ -10,6 +10,7 @@ use super::failure::excerpt;
 use super::http::Http;
 use super::{Failure, ServerMetrics, Shown, model};
 use crate::config::EndpointUrl;
+use crate::redact;
 
 /// What a server said about itself, for run records and reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -296,7 +297,8 @@ impl Probe {
         let mut identity = self.identity;
         identity.missing.extend(missing);
         identity.max_model_len = max_model_len;
-        identity.model = Some(model.to_owned());
+        // Requests ask for it by its own name; what is shown and kept must not steer a terminal.
+        identity.model = Some(redact::line(model, redact::MOST_OF_NAME));
         identity
     }
 }

@@ -29,6 +29,7 @@ pub use ready::{Asking, Readiness, ReadyState, Shown};
 pub use sample::ServerSample;
 pub use scraper::Scraper;
 pub use server_metrics::{CountersReset, ServerCounters, ServerMetrics};
+#[cfg(feature = "cli")]
 pub(crate) use trial::QUESTION;
 pub use trial::Trial;
 

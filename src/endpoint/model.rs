@@ -1,6 +1,7 @@
 //! Which model to ask for: one name that every endpoint serves.
 
 use super::{EndpointError, Failure, Probe, ServedModel};
+use crate::redact;
 
 /// The `model` field for requests to all of the probed endpoints: `model_path`, whatever they list, else the
 /// first model that an endpoint lists. Endpoints that list none are taken at its word.
@@ -17,7 +18,7 @@ pub fn choose(probes: &[Probe], model_path: Option<&str>) -> Result<String, Endp
         if names(models).next().is_some() && !lists(models, &model) {
             return Err(EndpointError::ModelNotListed {
                 url: probe.identity.url.clone(),
-                wanted: model,
+                wanted: redact::line(&model, redact::MOST_OF_NAME),
                 served: models.iter().map(|served| served.id.clone()).collect(),
             });
         }
@@ -73,7 +74,7 @@ pub(super) fn listed(served: &[String]) -> String {
     let shown: Vec<_> = served
         .iter()
         .take(MOST)
-        .map(|id| format!("{id:?}"))
+        .map(|id| format!("{:?}", redact::line(id, redact::MOST_OF_NAME)))
         .collect();
     match served.len().saturating_sub(MOST) {
         0 => shown.join(", "),

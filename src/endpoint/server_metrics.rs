@@ -89,7 +89,7 @@ impl ServerMetrics {
             .unwrap_or_else(|_| Err(Failure::malformed("its /metrics could not be parsed")))
     }
 
-    pub(super) fn from_body(body: &[u8]) -> Result<ServerMetrics, Failure> {
+    pub(crate) fn from_body(body: &[u8]) -> Result<ServerMetrics, Failure> {
         let page = std::str::from_utf8(body)
             .map_err(|_| Failure::malformed("its /metrics is not UTF-8 text"))?;
         ServerMetrics::parse(page).ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! The last word on an endpoint: one small request, sent and judged as the load's are.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use crate::client::{
@@ -94,7 +94,9 @@ impl Trial {
             request_id: None,
         };
         let client = Client::new(self.connections.clone(), &config, self.clock);
-        let mut exchange = client.send(prepared, &AtomicU32::new(0)).await;
+        let mut exchange = client
+            .send(prepared, &AtomicU32::new(0), &AtomicU64::new(0))
+            .await;
         if let Err(failure) = &mut exchange.result
             && failure.cause == FailureCause::Timeout
         {

@@ -1,11 +1,10 @@
 //! The paged KV cache: fixed-size blocks, reference counts, prefix caching by
 //! chained block hash and eviction of the least recently freed block.
 //!
-//! A block's contents are never stored, only whose tokens it stands for. A full
-//! block is known by the hash of its tokens *and* of everything before them, so
-//! two sequences share it exactly when their prefixes are equal. A block that no
-//! sequence holds keeps its hash and waits in the free list; it is revived on a
-//! hit and forgotten when the list hands it out again.
+//! A block's contents are never stored. A full block is identified by the hash of
+//! its tokens *and* of all tokens before them, so two sequences share it exactly if
+//! their prefixes are equal. A block that no sequence holds keeps its hash in the
+//! free list: a cache hit reuses it, an allocation evicts it.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,7 +19,7 @@ pub struct BlockHash(u64);
 impl BlockHash {
     /// Hash of `tokens` that follow the block hashed as `parent` (`None`: the sequence starts here).
     pub fn chain(parent: Option<BlockHash>, tokens: &[u32]) -> BlockHash {
-        // `DefaultHasher::new` has fixed keys: equal prompts hash alike in every run.
+        // `DefaultHasher::new` has fixed keys, so equal prompts have equal hashes in every run.
         let mut hasher = DefaultHasher::new();
         parent.hash(&mut hasher);
         tokens.hash(&mut hasher);
@@ -32,7 +31,7 @@ impl BlockHash {
 const NIL: BlockId = BlockId::MAX;
 
 #[derive(Clone, Debug)]
-struct Block {
+struct KvBlock {
     references: u32,
     hash: Option<BlockHash>,
     previous: BlockId,
@@ -44,7 +43,7 @@ struct Block {
 pub struct BlockPool {
     block_size: usize,
     prefix_caching: bool,
-    blocks: Vec<Block>,
+    blocks: Vec<KvBlock>,
     /// Doubly linked free list, least recently freed first.
     free_head: BlockId,
     free_tail: BlockId,
@@ -53,7 +52,7 @@ pub struct BlockPool {
 }
 
 impl BlockPool {
-    /// A pool of `count` free blocks of `block_size` tokens each.
+    /// Creates a pool of `count` free blocks of `block_size` tokens each.
     ///
     /// `block_size` 0 is treated as 1, and `count` is capped at `u32::MAX - 1`.
     pub fn new(count: usize, block_size: usize, prefix_caching: bool) -> BlockPool {
@@ -62,7 +61,7 @@ impl BlockPool {
             block_size: block_size.max(1),
             prefix_caching,
             blocks: vec![
-                Block {
+                KvBlock {
                     references: 0,
                     hash: None,
                     previous: NIL,
@@ -109,7 +108,7 @@ impl BlockPool {
         tokens.div_ceil(self.block_size)
     }
 
-    /// How many of the leading `hashes` are in the cache.
+    /// The number of leading `hashes` that are in the cache.
     pub fn cached_prefix(&self, hashes: &[BlockHash]) -> usize {
         if !self.prefix_caching {
             return 0;
@@ -120,8 +119,8 @@ impl BlockPool {
             .count()
     }
 
-    /// Of the cached blocks `hashes`, how many are in the free list now: holding
-    /// them takes that many blocks away from new allocations.
+    /// The number of the cached blocks `hashes` that are in the free list: holding them
+    /// leaves that many fewer blocks for allocation.
     pub fn idle_among(&self, hashes: &[BlockHash]) -> usize {
         let idle = |hash: &&BlockHash| {
             self.cached
@@ -145,8 +144,8 @@ impl BlockPool {
         }
     }
 
-    /// Appends `count` fresh blocks to `held`, evicting cached ones that nobody
-    /// holds. All or nothing: `false` leaves pool and `held` as they were.
+    /// Appends `count` new blocks to `held`, evicting cached ones that no sequence
+    /// holds. Returns `false`, without a change, if there are too few.
     pub fn allocate(&mut self, count: usize, held: &mut Vec<BlockId>) -> bool {
         if count > self.free_count {
             return false;
@@ -164,9 +163,9 @@ impl BlockPool {
         true
     }
 
-    /// Makes a block whose tokens are all computed findable under `hash`.
+    /// Adds a block whose tokens are all computed to the cache, under `hash`.
     ///
-    /// Where another block already stands for `hash`, that one stays the findable one.
+    /// A block that is already cached under `hash` stays.
     pub fn publish(&mut self, id: BlockId, hash: BlockHash) {
         if !self.prefix_caching {
             return;
@@ -178,9 +177,9 @@ impl BlockPool {
         }
     }
 
-    /// Gives back a sequence's blocks, given in the order of its tokens.
+    /// Releases the blocks of a sequence, given in the order of its tokens.
     ///
-    /// The last block is freed first, so that a prefix outlives what follows it.
+    /// The last block is freed first, so that a prefix stays cached longer than its continuation.
     pub fn release(&mut self, held: &mut Vec<BlockId>) {
         while let Some(id) = held.pop() {
             let block = &mut self.blocks[id as usize];
@@ -208,7 +207,7 @@ impl BlockPool {
     }
 
     fn unlink_free(&mut self, id: BlockId) {
-        let Block { previous, next, .. } = self.blocks[id as usize];
+        let KvBlock { previous, next, .. } = self.blocks[id as usize];
         match previous {
             NIL => self.free_head = next,
             previous => self.blocks[previous as usize].next = next,

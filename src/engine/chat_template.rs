@@ -1,12 +1,12 @@
 //! The engine's fixed chat template.
 //!
-//! A tokenizer that knows Llama 3's header tokens gets Llama 3's layout:
+//! A tokenizer with Llama 3's header tokens gets Llama 3's layout:
 //!
 //! ```text
 //! <|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n…<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n
 //! ```
 //!
-//! Any other gets plain text: `user: …\n` for each message, then `assistant:`.
+//! Any other tokenizer gets plain text: `user: …\n` for each message, then `assistant:`.
 
 use tokenizers::Tokenizer;
 
@@ -17,9 +17,9 @@ pub(super) struct ChatMessage {
     pub(super) content: String,
 }
 
-/// Lays `messages` out as one prompt; `reply` adds the start of the assistant's turn.
+/// Renders `messages` as one prompt; `reply` adds the start of the assistant's turn.
 ///
-/// The text holds every special token it needs: encode it without adding more.
+/// The text contains every special token: encode it without adding more.
 pub(super) fn render(tokenizer: &Tokenizer, messages: &[ChatMessage], reply: bool) -> String {
     let headers = tokenizer.token_to_id("<|start_header_id|>").is_some();
     let mut prompt = String::new();

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::engine_core::EngineCore;
-use super::metrics::{Metrics, Progress};
+use super::metrics::{Metrics, SequenceProgress};
 use super::output::FinishReason;
 use super::scheduler::{Sequence, SequenceId, TokenEvent, Totals};
 use super::truth::{self, TruthRecord};
 
-/// How far behind its deadlines the driver may be and still catch up; beyond
-/// that (the machine was suspended, say) time starts anew.
+/// The largest delay behind its deadlines that the driver catches up. After a larger one,
+/// such as when the machine was suspended, deadlines start from the present time.
 const MAX_CATCH_UP: Duration = Duration::from_millis(20);
 
 /// Engine time on the wall clock: nanoseconds since the epoch, times the speed.
@@ -36,7 +36,7 @@ impl ScaledClock {
 
     fn instant(&self, engine_ns: u64) -> Instant {
         let real_ns = engine_ns as f64 / self.speed;
-        // A step longer than the clock's range never ends: a year is as good.
+        // Limits a step that would exceed the range of the clock.
         const YEAR: Duration = Duration::from_secs(31_536_000);
         self.epoch + Duration::from_nanos(real_ns as u64).min(YEAR)
     }
@@ -47,7 +47,7 @@ impl ScaledClock {
     }
 }
 
-/// A request's sequences with what is needed to answer for them.
+/// The sequences of a request, and where their tokens go.
 #[derive(Debug)]
 pub(super) struct Submission {
     /// One for each choice, in the order of the choices; their ids follow one another.
@@ -58,20 +58,20 @@ pub(super) struct Submission {
     pub(super) tokens: UnboundedSender<TokenEvent>,
 }
 
-/// What the HTTP layer asks of a driver.
+/// A command of the HTTP layer to a driver.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum DriverCommand {
     Submit(Box<Submission>),
     Abort(SequenceId),
     Stop,
 }
 
-/// Set when the driver has been told to stop.
+/// The driver was told to stop.
 struct Stopped;
 
-/// A sequence under way.
-struct Live {
-    progress: Progress,
+/// A sequence in the frontend, waiting or running.
+struct LiveSequence {
+    progress: SequenceProgress,
     choice: usize,
     truth: TruthRecord,
     tokens: UnboundedSender<TokenEvent>,
@@ -82,7 +82,7 @@ pub(super) struct Driver {
     core: EngineCore,
     clock: ScaledClock,
     metrics: Arc<Metrics>,
-    live: HashMap<SequenceId, Live>,
+    live: HashMap<SequenceId, LiveSequence>,
     totals: Totals,
 }
 
@@ -97,13 +97,16 @@ impl Driver {
         }
     }
 
-    /// Runs until told to stop or until nobody can command it any more.
-    pub(super) fn run(mut self, commands: Receiver<Command>) {
-        // Either way of ending is an order.
+    /// Runs until told to stop, or until all command senders are gone.
+    pub(super) fn run(mut self, commands: Receiver<DriverCommand>) {
+        // Both ways to end are intended.
         let Err(Stopped) = self.steps(&commands);
     }
 
-    fn steps(&mut self, commands: &Receiver<Command>) -> Result<std::convert::Infallible, Stopped> {
+    fn steps(
+        &mut self,
+        commands: &Receiver<DriverCommand>,
+    ) -> Result<std::convert::Infallible, Stopped> {
         let mut events = Vec::new();
         // End of the last step (engine time), while steps follow without a gap.
         let mut last_end_ns: Option<u64> = None;
@@ -130,7 +133,7 @@ impl Driver {
         }
     }
 
-    fn take_pending(&mut self, commands: &Receiver<Command>) -> Result<(), Stopped> {
+    fn take_pending(&mut self, commands: &Receiver<DriverCommand>) -> Result<(), Stopped> {
         loop {
             match commands.try_recv() {
                 Ok(command) => self.handle(command)?,
@@ -140,8 +143,8 @@ impl Driver {
         }
     }
 
-    /// Sleeps until a command comes or a sequence is through the frontend.
-    fn wait_for_work(&mut self, commands: &Receiver<Command>) -> Result<(), Stopped> {
+    /// Sleeps until a command comes or a sequence leaves the frontend.
+    fn wait_for_work(&mut self, commands: &Receiver<DriverCommand>) -> Result<(), Stopped> {
         match self.core.next_entry_ns() {
             Some(entry_ns) => self.wait_until(self.clock.instant(entry_ns), commands),
             None => match commands.recv() {
@@ -151,12 +154,12 @@ impl Driver {
         }
     }
 
-    /// Lets time pass. Commands that come meanwhile take effect at once, but new
-    /// sequences get work in the next step only.
+    /// Waits until the deadline. Commands take effect at once, but new sequences are
+    /// scheduled in the next step only.
     fn wait_until(
         &mut self,
         deadline: Instant,
-        commands: &Receiver<Command>,
+        commands: &Receiver<DriverCommand>,
     ) -> Result<(), Stopped> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -171,11 +174,11 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, command: Command) -> Result<(), Stopped> {
+    fn handle(&mut self, command: DriverCommand) -> Result<(), Stopped> {
         match command {
-            Command::Submit(submission) => self.submit(*submission),
-            Command::Abort(id) => self.abort(id),
-            Command::Stop => return Err(Stopped),
+            DriverCommand::Submit(submission) => self.submit(*submission),
+            DriverCommand::Abort(id) => self.abort(id),
+            DriverCommand::Stop => return Err(Stopped),
         }
         Ok(())
     }
@@ -183,8 +186,8 @@ impl Driver {
     fn submit(&mut self, submission: Submission) {
         let arrival_ns = self.clock.engine_ns(submission.arrival);
         for (choice, sequence) in submission.sequences.into_iter().enumerate() {
-            let live = Live {
-                progress: Progress::new(submission.arrival, sequence.prompt.len()),
+            let live = LiveSequence {
+                progress: SequenceProgress::new(submission.arrival, sequence.prompt.len()),
                 choice,
                 truth: submission.truth.clone(),
                 tokens: submission.tokens.clone(),
@@ -217,7 +220,7 @@ impl Driver {
         self.metrics.observe_queues(&self.core, &mut self.totals);
     }
 
-    /// Hands the tokens of a step over, all at one time.
+    /// Sends the tokens of a step, all at the same time.
     fn emit(&mut self, events: &mut Vec<TokenEvent>) {
         let now = Instant::now();
         let now_ns = self.clock.real_ns(now);

@@ -1,8 +1,8 @@
 //! The simulated vLLM without sockets and without a clock: arrivals and steps on a
-//! time line that the caller moves along.
+//! time line that the caller advances.
 //!
-//! Times are nanoseconds of *engine time*, counted from the engine's start. Who
-//! drives the core decides what they are: wall-clock time, wall-clock time scaled,
+//! Times are nanoseconds of *engine time*, counted from the engine's start. They
+//! are whatever the driver of the core uses: wall-clock time, scaled wall-clock time,
 //! or the virtual time of a discrete-event simulation. Equal calls give equal steps.
 
 use std::collections::VecDeque;
@@ -20,16 +20,16 @@ pub struct EngineCore {
     slowdown: Slowdown,
     noise: NoiseProcess,
     frontend: Frontend,
-    /// When the frontend can work on the next sequence.
+    /// The time at which the frontend can start with the next sequence.
     frontend_free_ns: u64,
-    /// Sequences that the frontend still works on, with the time when each is through.
+    /// Sequences in the frontend, each with the time at which it leaves.
     entering: VecDeque<(u64, Sequence)>,
 }
 
 impl EngineCore {
-    /// An idle replica of `preset`.
+    /// Creates an idle replica of `preset`.
     ///
-    /// `seeds` name the run's noise, `replica` this replica's part of it.
+    /// `seeds` select the noise of the run, and `replica` the part of this replica.
     pub fn new(
         preset: &Preset,
         noise: Noise,
@@ -53,7 +53,7 @@ impl EngineCore {
         &self.scheduler
     }
 
-    /// Takes a sequence that arrived at `arrival_ns`, no earlier than the one before it.
+    /// Adds a sequence that arrived at `arrival_ns`, not earlier than the previous one.
     pub fn submit(&mut self, arrival_ns: u64, sequence: Sequence) {
         let free_ns = &mut self.frontend_free_ns;
         let ready_ns = self
@@ -62,7 +62,7 @@ impl EngineCore {
         self.entering.push_back((ready_ns, sequence));
     }
 
-    /// Drops a sequence wherever it is; `false` if it is not here.
+    /// Drops a sequence, queued or running. Returns `false` if it is unknown.
     pub fn abort(&mut self, id: SequenceId) -> bool {
         let entering = self.entering.iter().position(|(_, s)| s.id == id);
         match entering {
@@ -71,19 +71,19 @@ impl EngineCore {
         }
     }
 
-    /// When the next sequence leaves the frontend and could begin a step.
+    /// The time at which the next sequence leaves the frontend.
     pub fn next_entry_ns(&self) -> Option<u64> {
         self.entering.front().map(|(ready_ns, _)| *ready_ns)
     }
 
-    /// Sequences in the frontend, which no queue counts yet.
+    /// The number of sequences in the frontend, which no queue counts yet.
     pub fn entering(&self) -> usize {
         self.entering.len()
     }
 
-    /// Begins a step at `now_ns` and says how long it takes (ns); `None` when there is no work.
+    /// Begins a step at `now_ns`. Returns its duration (ns), or `None` if there is no work.
     ///
-    /// The caller lets that time pass, then calls [`EngineCore::end_step`].
+    /// After that time the caller calls [`EngineCore::end_step`].
     pub fn begin_step(&mut self, now_ns: u64) -> Option<u64> {
         while self.next_entry_ns().is_some_and(|ready| ready <= now_ns) {
             if let Some((_, sequence)) = self.entering.pop_front() {
@@ -92,7 +92,7 @@ impl EngineCore {
         }
         let load = self.scheduler.schedule()?;
         let exact_ns = self.step_time.exact_ns(&load, self.slowdown);
-        // The cast saturates: a wild parameter gives a very long step, not a wrong one.
+        // The cast saturates: an extreme parameter gives a very long step, not a wrong one.
         Some(self.noise.apply(now_ns, exact_ns).round() as u64)
     }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_gets_work_when_the_frontend_is_through() {
+    fn a_sequence_is_scheduled_after_the_frontend() {
         let mut core = core(HALF_A_MS);
         core.submit(100, sequence(1));
         assert_eq!(core.begin_step(100), None);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frontend_works_on_one_sequence_after_another() {
+    fn the_frontend_handles_one_sequence_after_another() {
         let mut core = core(Frontend {
             per_request_us: 70.0,
             per_prompt_token_us: 10.0,

@@ -1,4 +1,4 @@
-//! Faults on demand: which requests fail, and how, by rate and seed.
+//! Injected faults: which requests fail, and how, by rate and seed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,20 +10,20 @@ use rand::{RngExt, SeedableRng};
 use super::option_text::{Grammar, OptionTextError};
 use super::text::mix;
 
-/// Share of requests, 0 to 1, that meet a fault which lasts a while.
+/// A fault with a duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TimedFault {
     /// Share of requests, 0 to 1.
     pub rate: f64,
-    /// How long it lasts.
+    /// Its duration.
     pub duration: Duration,
 }
 
 /// How often each fault happens, as a share of generation requests (of
 /// connections for `refuse`), 0 to 1. The default is no fault at all.
 ///
-/// Each rate is drawn on its own. Where two faults that exclude each other are
-/// drawn for one request, the one named first here happens.
+/// Each rate is drawn independently. If two faults that exclude each other are
+/// drawn for one request, the first of them in this list happens.
 ///
 /// In text form: `http_500=0.1,cut=0.05,stall=0.1:2000` (the number after the
 /// colon is milliseconds, for `slow_headers`, `stall` and `drip`).
@@ -37,7 +37,7 @@ pub struct Faults {
     pub http_500: f64,
     /// Status 503.
     pub http_503: f64,
-    /// The response head comes late.
+    /// The response head is late.
     pub slow_headers: TimedFault,
     /// The connection is reset (TCP RST) in the middle of the output.
     pub reset: f64,
@@ -47,21 +47,21 @@ pub struct Faults {
     pub cut: f64,
     /// One event carries broken JSON.
     pub malformed_sse: f64,
-    /// Bytes that are no UTF-8 and no SSE in the middle of the output.
+    /// Bytes that are neither UTF-8 nor SSE in the middle of the output.
     pub garbage: f64,
     /// The usage counts are wrong.
     pub wrong_usage: f64,
-    /// Usage is asked for but never sent.
+    /// Requested usage is never sent.
     pub no_usage: f64,
     /// The output is aborted in its middle: `finish_reason` is `abort`.
     pub abort: f64,
-    /// An error object comes in the place of the rest of the output, with status 200.
+    /// An error object replaces the rest of the output, with status 200.
     pub error_event: f64,
-    /// The output has no token, although it ends as one should.
+    /// The output has no token, but ends regularly.
     pub empty: f64,
     /// The usage counts no output token.
     pub zero_usage: f64,
-    /// The bytes of a streamed output trickle out one by one, this far apart.
+    /// The bytes of a streamed output are sent one by one, with this pause between them.
     pub drip: TimedFault,
 }
 
@@ -75,30 +75,33 @@ enum Slot<'a> {
     Timed(&'a mut TimedFault),
 }
 
-impl Faults {
-    const NAMES: &'static str = "refuse, http_429, http_500, http_503, slow_headers, reset, stall, cut, malformed_sse, garbage, wrong_usage, no_usage, drip, abort, error_event, empty, zero_usage";
+type SlotOf = fn(&mut Faults) -> Slot<'_>;
 
+/// Every fault, in the order of the text form.
+const SLOTS: [(&str, SlotOf); 17] = [
+    ("refuse", |f| Slot::Rate(&mut f.refuse)),
+    ("http_429", |f| Slot::Rate(&mut f.http_429)),
+    ("http_500", |f| Slot::Rate(&mut f.http_500)),
+    ("http_503", |f| Slot::Rate(&mut f.http_503)),
+    ("slow_headers", |f| Slot::Timed(&mut f.slow_headers)),
+    ("reset", |f| Slot::Rate(&mut f.reset)),
+    ("stall", |f| Slot::Timed(&mut f.stall)),
+    ("cut", |f| Slot::Rate(&mut f.cut)),
+    ("malformed_sse", |f| Slot::Rate(&mut f.malformed_sse)),
+    ("garbage", |f| Slot::Rate(&mut f.garbage)),
+    ("wrong_usage", |f| Slot::Rate(&mut f.wrong_usage)),
+    ("no_usage", |f| Slot::Rate(&mut f.no_usage)),
+    ("drip", |f| Slot::Timed(&mut f.drip)),
+    ("abort", |f| Slot::Rate(&mut f.abort)),
+    ("error_event", |f| Slot::Rate(&mut f.error_event)),
+    ("empty", |f| Slot::Rate(&mut f.empty)),
+    ("zero_usage", |f| Slot::Rate(&mut f.zero_usage)),
+];
+
+impl Faults {
     fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
-        Some(match name {
-            "refuse" => Slot::Rate(&mut self.refuse),
-            "http_429" => Slot::Rate(&mut self.http_429),
-            "http_500" => Slot::Rate(&mut self.http_500),
-            "http_503" => Slot::Rate(&mut self.http_503),
-            "slow_headers" => Slot::Timed(&mut self.slow_headers),
-            "reset" => Slot::Rate(&mut self.reset),
-            "stall" => Slot::Timed(&mut self.stall),
-            "cut" => Slot::Rate(&mut self.cut),
-            "malformed_sse" => Slot::Rate(&mut self.malformed_sse),
-            "garbage" => Slot::Rate(&mut self.garbage),
-            "wrong_usage" => Slot::Rate(&mut self.wrong_usage),
-            "no_usage" => Slot::Rate(&mut self.no_usage),
-            "drip" => Slot::Timed(&mut self.drip),
-            "abort" => Slot::Rate(&mut self.abort),
-            "error_event" => Slot::Rate(&mut self.error_event),
-            "empty" => Slot::Rate(&mut self.empty),
-            "zero_usage" => Slot::Rate(&mut self.zero_usage),
-            _ => return None,
-        })
+        let (_, slot) = SLOTS.iter().find(|(known, _)| *known == name)?;
+        Some(slot(self))
     }
 
     /// Whether the `ordinal`-th connection is refused.
@@ -106,10 +109,10 @@ impl Faults {
         self.refuse > 0.0 && rng(seed, ordinal, 1).random::<f64>() < self.refuse
     }
 
-    /// What happens to the `ordinal`-th request, whose output has `tokens` tokens.
+    /// Draws the faults of the `ordinal`-th request, whose output has `tokens` tokens.
     pub(super) fn draw(&self, seed: u64, ordinal: u64, tokens: u32) -> RequestFaults {
         let mut rng = rng(seed, ordinal, 2);
-        // Every rate takes its draw, so that raising one does not move the others.
+        // Every rate is drawn, so that raising one does not change the others.
         let mut happens = |rate: f64| rng.random::<f64>() < rate;
         let status = [
             (happens(self.http_429), ErrorStatus::TooManyRequests),
@@ -168,7 +171,7 @@ fn rng(seed: u64, ordinal: u64, purpose: u64) -> StdRng {
     StdRng::seed_from_u64(mix(seed ^ mix(ordinal ^ mix(purpose))))
 }
 
-/// An error status in place of an answer.
+/// An error status instead of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorStatus {
     TooManyRequests,
@@ -176,7 +179,7 @@ pub(super) enum ErrorStatus {
     ServiceUnavailable,
 }
 
-/// What goes wrong in the middle of an output.
+/// A fault in the middle of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Midstream {
     Reset,
@@ -189,7 +192,7 @@ pub(super) enum Midstream {
     Empty,
 }
 
-/// What goes wrong with the usage counts.
+/// A fault of the usage counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum UsageFault {
     #[default]
@@ -204,10 +207,10 @@ pub(super) enum UsageFault {
 pub(super) struct RequestFaults {
     pub(super) status: Option<ErrorStatus>,
     pub(super) slow_headers: Option<Duration>,
-    /// After that many tokens, this happens.
+    /// A fault after a number of tokens.
     pub(super) midstream: Option<(u32, Midstream)>,
     pub(super) usage: UsageFault,
-    /// Bytes come one by one, this far apart.
+    /// The pause between single bytes.
     pub(super) drip: Option<Duration>,
 }
 
@@ -223,7 +226,8 @@ impl FromStr for Faults {
                 return Err(GRAMMAR.error(entry.text, "a rate is at most 1"));
             }
             let Some(slot) = faults.slot(entry.name) else {
-                let problem = format!("there is no such fault; there are {}", Faults::NAMES);
+                let names = SLOTS.map(|(name, _)| name).join(", ");
+                let problem = format!("there is no such fault; the faults are {names}");
                 return Err(GRAMMAR.error(entry.text, problem));
             };
             match slot {
@@ -234,7 +238,7 @@ impl FromStr for Faults {
                 Slot::Timed(slot) => {
                     let millis = GRAMMAR.extra(entry, "its milliseconds")?;
                     let millis = GRAMMAR.number(entry, millis)?;
-                    // Saturates at an end that nobody waits for.
+                    // Saturates at a duration that is practically infinite.
                     let duration = Duration::try_from_secs_f64(millis / 1e3);
                     *slot = TimedFault {
                         rate,
@@ -248,14 +252,14 @@ impl FromStr for Faults {
 }
 
 impl fmt::Display for Faults {
-    /// The text form; empty where there are no faults.
+    /// The text form; empty without faults.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut faults = *self;
         let mut comma = "";
-        for name in Faults::NAMES.split(", ") {
-            match faults.slot(name) {
-                Some(Slot::Rate(rate)) if *rate > 0.0 => write!(f, "{comma}{name}={rate}")?,
-                Some(Slot::Timed(TimedFault { rate, duration })) if *rate > 0.0 => {
+        for (name, slot) in SLOTS {
+            match slot(&mut faults) {
+                Slot::Rate(rate) if *rate > 0.0 => write!(f, "{comma}{name}={rate}")?,
+                Slot::Timed(TimedFault { rate, duration }) if *rate > 0.0 => {
                     let millis = duration.as_secs_f64() * 1e3;
                     write!(f, "{comma}{name}={rate}:{millis}")?;
                 }
@@ -272,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_form_is_read_and_written() {
+    fn the_text_form_is_parsed_and_formatted() {
         let text = "http_500=0.1, cut=0.05 ,stall=0.1:2000,";
         let faults: Faults = text.parse().expect("valid");
         let expected = Faults {
@@ -287,20 +291,25 @@ mod tests {
         assert_eq!(faults, expected);
         assert_eq!(faults.to_string(), "http_500=0.1,stall=0.1:2000,cut=0.05");
         assert_eq!("".parse(), Ok(Faults::default()));
-        for name in Faults::NAMES.split(", ") {
-            assert!(Faults::default().slot(name).is_some(), "{name}");
+        for (name, slot) in SLOTS {
+            let text = match slot(&mut Faults::default()) {
+                Slot::Rate(_) => format!("{name}=0.5"),
+                Slot::Timed(_) => format!("{name}=0.5:10"),
+            };
+            let faults: Faults = text.parse().expect(name);
+            assert_eq!(faults.to_string(), text);
         }
     }
 
     #[test]
-    fn a_bad_specification_is_explained() {
+    fn an_invalid_specification_is_explained() {
         let table = [
             ("http_418=0.1", "no such fault"),
             ("cut", "has no value"),
             ("cut=2", "at most 1"),
-            ("cut=NaN", "no number"),
+            ("cut=NaN", "not a number"),
             ("stall=0.1", "needs its milliseconds"),
-            ("stall=0.1:soon", "no number"),
+            ("stall=0.1:soon", "not a number"),
             ("cut=0.1:5", "takes nothing after a colon"),
         ];
         for (text, words) in table {
@@ -333,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn raising_one_rate_does_not_move_another_fault() {
+    fn raising_one_rate_does_not_change_another_fault() {
         let hit = |faults: Faults| {
             (0..500)
                 .map(|n| faults.draw(3, n, 10).usage)

@@ -1,53 +1,39 @@
 //! Prometheus metrics of one replica, with vLLM's names, labels and buckets.
 //!
-//! Times are those a client sees: wall-clock time, whatever the engine's speed.
+//! Times are wall-clock time, as a client sees them, whatever the engine's speed.
 
+mod histograms;
 mod registrar;
 
 use std::time::Instant;
 
-use prometheus::{Encoder, Gauge, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 
 use super::engine_core::EngineCore;
 use super::output::FinishReason;
 use super::scheduler::{SchedulerLimits, TokenEvent, Totals};
-use registrar::{Registrar, register_start_time, token_buckets};
+use histograms::Histograms;
+use registrar::{Registrar, register_start_time};
 
 /// Content type of the exposition format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
 
-const TTFT_BUCKETS: [f64; 22] = [
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-    20.0, 40.0, 80.0, 160.0, 640.0, 2560.0,
-];
-const ITL_BUCKETS: [f64; 19] = [
-    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0,
-    40.0, 80.0,
-];
-const REQUEST_BUCKETS: [f64; 21] = [
-    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0,
-    480.0, 960.0, 1920.0, 7680.0,
-];
-const STEP_TOKEN_BUCKETS: [f64; 13] = [
-    1.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0,
-];
-
-/// How far a sequence has come, for the histograms.
+/// The progress of a sequence, for the histograms.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
+pub(super) struct SequenceProgress {
     arrival: Instant,
     prompt_tokens: usize,
-    /// When the step began that first worked on it.
+    /// The start of the first step that worked on it.
     pub(super) scheduled: Option<Instant>,
     first_token: Option<Instant>,
     last_token: Instant,
     tokens: u32,
 }
 
-impl Progress {
-    /// A sequence that has just arrived.
-    pub(super) fn new(arrival: Instant, prompt_tokens: usize) -> Progress {
-        Progress {
+impl SequenceProgress {
+    /// Creates the progress of a sequence that has just arrived.
+    pub(super) fn new(arrival: Instant, prompt_tokens: usize) -> SequenceProgress {
+        SequenceProgress {
             arrival,
             prompt_tokens,
             scheduled: None,
@@ -72,21 +58,11 @@ pub(super) struct Metrics {
     cached_prompt_tokens: IntCounter,
     generation_tokens: IntCounter,
     success: [IntCounter; 3],
-    step_tokens: Histogram,
-    time_to_first_token: Histogram,
-    inter_token_latency: Histogram,
-    request_latency: Histogram,
-    request_queue: Histogram,
-    request_prefill: Histogram,
-    request_decode: Histogram,
-    request_inference: Histogram,
-    request_time_per_token: Histogram,
-    request_prompt_tokens: Histogram,
-    request_generation_tokens: Histogram,
+    histograms: Histograms,
 }
 
 impl Metrics {
-    /// All metrics at zero. `model_name` becomes the label of that name.
+    /// Creates all metrics, at zero. `model_name` becomes the label of that name.
     pub(super) fn new(
         model_name: &str,
         limits: &SchedulerLimits,
@@ -98,7 +74,6 @@ impl Metrics {
             model_name,
         };
         make.cache_config(limits)?;
-        let tokens = token_buckets(limits.max_model_len);
         Ok(Metrics {
             running: make.gauge("vllm:num_requests_running", "Requests running.")?,
             waiting: make.gauge("vllm:num_requests_waiting", "Requests waiting.")?,
@@ -127,66 +102,12 @@ impl Metrics {
                 make.success(FinishReason::Length)?,
                 make.success(FinishReason::Abort)?,
             ],
-            step_tokens: make.histogram(
-                "vllm:iteration_tokens_total",
-                "Output tokens of a step.",
-                &STEP_TOKEN_BUCKETS,
-            )?,
-            time_to_first_token: make.histogram(
-                "vllm:time_to_first_token_seconds",
-                "Time from a request's arrival to its first token, seconds.",
-                &TTFT_BUCKETS,
-            )?,
-            inter_token_latency: make.histogram(
-                "vllm:inter_token_latency_seconds",
-                "Time between consecutive tokens of a request, seconds.",
-                &ITL_BUCKETS,
-            )?,
-            request_latency: make.histogram(
-                "vllm:e2e_request_latency_seconds",
-                "Time from a request's arrival to its last token, seconds.",
-                &REQUEST_BUCKETS,
-            )?,
-            request_queue: make.histogram(
-                "vllm:request_queue_time_seconds",
-                "Time from a request's arrival to its first step, seconds.",
-                &REQUEST_BUCKETS,
-            )?,
-            request_prefill: make.histogram(
-                "vllm:request_prefill_time_seconds",
-                "Time from a request's first step to its first token, seconds.",
-                &REQUEST_BUCKETS,
-            )?,
-            request_decode: make.histogram(
-                "vllm:request_decode_time_seconds",
-                "Time from a request's first token to its last, seconds.",
-                &REQUEST_BUCKETS,
-            )?,
-            request_inference: make.histogram(
-                "vllm:request_inference_time_seconds",
-                "Time from a request's first step to its last token, seconds.",
-                &REQUEST_BUCKETS,
-            )?,
-            request_time_per_token: make.histogram(
-                "vllm:request_time_per_output_token_seconds",
-                "Mean time between a request's tokens, seconds.",
-                &ITL_BUCKETS,
-            )?,
-            request_prompt_tokens: make.histogram(
-                "vllm:request_prompt_tokens",
-                "Prompt tokens of a request.",
-                &tokens,
-            )?,
-            request_generation_tokens: make.histogram(
-                "vllm:request_generation_tokens",
-                "Output tokens of a request.",
-                &tokens,
-            )?,
+            histograms: Histograms::new(&make, limits)?,
             registry,
         })
     }
 
-    /// Brings gauges and cache counters up to the core's state.
+    /// Updates gauges and cache counters from the core.
     pub(super) fn observe_queues(&self, core: &EngineCore, seen: &mut Totals) {
         let scheduler = core.scheduler();
         self.running.set(scheduler.running() as i64);
@@ -203,31 +124,41 @@ impl Metrics {
         *seen = totals;
     }
 
-    /// Counts a step that gave `tokens` output tokens.
+    /// Counts a step that produced `tokens` output tokens.
     pub(super) fn observe_step(&self, tokens: usize) {
-        self.step_tokens.observe(tokens as f64);
+        self.histograms.step_tokens.observe(tokens as f64);
         self.generation_tokens.inc_by(tokens as u64);
     }
 
-    /// Counts a token that left at `now` and moves its sequence's progress on.
-    pub(super) fn observe_token(&self, event: &TokenEvent, progress: &mut Progress, now: Instant) {
+    /// Counts a token emitted at `now` and updates the progress of its sequence.
+    pub(super) fn observe_token(
+        &self,
+        event: &TokenEvent,
+        progress: &mut SequenceProgress,
+        now: Instant,
+    ) {
         let since_previous = now.saturating_duration_since(progress.last_token);
         let histogram = if event.index == 0 {
             progress.first_token = Some(now);
             self.prompt_tokens.inc_by(progress.prompt_tokens as u64);
             self.cached_prompt_tokens
                 .inc_by(event.cached_prompt_tokens as u64);
-            &self.time_to_first_token
+            &self.histograms.time_to_first_token
         } else {
-            &self.inter_token_latency
+            &self.histograms.inter_token_latency
         };
         histogram.observe(since_previous.as_secs_f64());
         progress.last_token = now;
         progress.tokens += 1;
     }
 
-    /// Counts a sequence's end. Its times count unless it was aborted.
-    pub(super) fn observe_end(&self, reason: FinishReason, progress: &Progress, now: Instant) {
+    /// Counts the end of a sequence. The times of an aborted one are ignored.
+    pub(super) fn observe_end(
+        &self,
+        reason: FinishReason,
+        progress: &SequenceProgress,
+        now: Instant,
+    ) {
         self.success[reason as usize].inc();
         let (Some(scheduled), Some(first)) = (progress.scheduled, progress.first_token) else {
             return;
@@ -236,18 +167,28 @@ impl Metrics {
             return;
         }
         let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
-        self.request_latency.observe(seconds(progress.arrival, now));
-        self.request_queue
+        self.histograms
+            .request_latency
+            .observe(seconds(progress.arrival, now));
+        self.histograms
+            .request_queue
             .observe(seconds(progress.arrival, scheduled));
-        self.request_prefill.observe(seconds(scheduled, first));
-        self.request_decode.observe(seconds(first, now));
-        self.request_inference.observe(seconds(scheduled, now));
+        self.histograms
+            .request_prefill
+            .observe(seconds(scheduled, first));
+        self.histograms.request_decode.observe(seconds(first, now));
+        self.histograms
+            .request_inference
+            .observe(seconds(scheduled, now));
         let gaps = f64::from(progress.tokens.saturating_sub(1).max(1));
-        self.request_time_per_token
+        self.histograms
+            .request_time_per_token
             .observe(seconds(first, now) / gaps);
-        self.request_prompt_tokens
+        self.histograms
+            .request_prompt_tokens
             .observe(progress.prompt_tokens as f64);
-        self.request_generation_tokens
+        self.histograms
+            .request_generation_tokens
             .observe(f64::from(progress.tokens));
     }
 
@@ -272,7 +213,7 @@ mod tests {
         let metrics = Metrics::new("some/model", &limits).expect("valid names");
         let arrival = Instant::now();
         let after = |millis| arrival + Duration::from_millis(millis);
-        let mut progress = Progress::new(arrival, 30);
+        let mut progress = SequenceProgress::new(arrival, 30);
         progress.scheduled = Some(after(2));
         let token = |index| TokenEvent {
             sequence: 1,
@@ -322,8 +263,8 @@ mod tests {
         let limits = Preset::named("sim-small").expect("shipped").scheduler;
         let metrics = Metrics::new("m", &limits).expect("valid names");
         let now = Instant::now();
-        metrics.observe_end(FinishReason::Abort, &Progress::new(now, 3), now);
+        metrics.observe_end(FinishReason::Abort, &SequenceProgress::new(now, 3), now);
         assert_eq!(metrics.success[FinishReason::Abort as usize].get(), 1);
-        assert_eq!(metrics.request_latency.get_sample_count(), 0);
+        assert_eq!(metrics.histograms.request_latency.get_sample_count(), 0);
     }
 }

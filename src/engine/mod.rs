@@ -4,7 +4,7 @@
 //! of a model of vLLM's continuous batching: a step loop over waiting and running
 //! sequences, chunked prefill, paged KV blocks, prefix caching, preemption. There
 //! is no language model: output tokens are drawn from the tokenizer's vocabulary,
-//! by seed. What it simulates is *when* tokens come.
+//! by seed. The engine simulates *when* tokens are emitted.
 //!
 //! Every response carries the header `x-servemark-simulated: <preset>`, and the
 //! true emission time of each token is available ([`Engine::truth`], or
@@ -22,20 +22,20 @@
 //! # }
 //! ```
 //!
-//! This module knows nothing of the rest of the crate.
+//! This module does not depend on the rest of the crate.
 
 mod blocks;
 mod chat_template;
 mod driver;
 mod engine_core;
 mod faults;
-mod file_limit;
 mod http;
 mod metrics;
 mod noise;
 mod option_text;
 mod options;
 mod output;
+mod parameters;
 mod preset;
 mod replica;
 mod scheduler;
@@ -45,9 +45,9 @@ mod step_time;
 mod text;
 mod truth;
 
+pub use crate::simulated::SIMULATED_HEADER;
 pub use engine_core::EngineCore;
 pub use faults::{Faults, TimedFault};
-pub use file_limit::{FileLimitError, raise_file_limit};
 pub use noise::{Noise, Seeds};
 pub use option_text::OptionTextError;
 pub use options::{ContextOverflow, EngineOptions};
@@ -57,43 +57,41 @@ pub use scheduler::{
     Scheduler, SchedulerLimits, Sequence, SequenceId, TokenEvent, Totals as SchedulerTotals,
 };
 pub use server::Engine;
-pub(crate) use server::VERSION;
 pub use step_time::{Slowdown, StepLoad, StepTime};
 pub use text::{TokenStream, Vocabulary};
 pub use truth::{ChoiceTruth, RequestTruth};
 
 use std::net::IpAddr;
 
-/// Header by which every response says that it is simulated: the preset's name and, after
-/// semicolons, each way in which the engine strays from it (`sim-small; speed=20`).
-pub const SIMULATED_HEADER: &str = "x-servemark-simulated";
+/// The version of vLLM whose protocol is simulated, marked as simulated.
+pub(crate) const VERSION: &str = "0.32.0+servemark.simulated";
 
-/// Why an engine cannot be had.
+/// An engine that cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
     /// No preset of that name.
-    #[error("there is no engine preset {name:?}; there are: {known}")]
+    #[error("there is no engine preset {name:?}; the presets are: {known}")]
     UnknownPreset {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names there are.
+        /// The names of all presets.
         known: String,
     },
-    /// A preset that cannot be read or cannot work.
+    /// An invalid preset.
     #[error("engine preset {name}: {problem}")]
-    BadPreset {
+    InvalidPreset {
         /// The preset's name.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// An option out of its range.
+    /// An invalid option.
     #[error("engine option {option}: {problem}")]
-    BadOption {
+    InvalidOption {
         /// The option's name.
         option: &'static str,
-        /// What is wrong with its value.
+        /// The problem with its value.
         problem: String,
     },
     /// The tokenizer has no token that is printable text by itself.
@@ -101,16 +99,16 @@ pub enum EngineError {
         "the tokenizer has no token that decodes to printable text by itself; give the engine another tokenizer"
     )]
     NoUsableTokens,
-    /// A port cannot be had.
+    /// The engine cannot listen on a port.
     #[error(
-        "cannot listen on {host} port {port}: {source}; choose another port or stop what uses it"
+        "cannot listen on {host} port {port}: {source}; choose another port or stop the process that uses it"
     )]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         host: IpAddr,
-        /// The port asked for; 0 is any free one.
+        /// The requested port; 0 is any free one.
         port: u16,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A thread or runtime cannot be started.

@@ -1,13 +1,13 @@
-//! Noise on demand: how far step times stray from the model, by seed.
+//! Noise of the step times, by seed.
 //!
 //! ```text
 //! time of a step = run × drift(t) × jitter × exact time + stalls
 //! ```
-//! *run* is drawn once per run, *drift* wanders slowly (both are the machine's: see
-//! [`Seeds`]), *jitter* is new in every step; all three are log-normal with mean 1, so that noise changes no long-run
-//! mean. *Stalls* come as a Poisson process and add their whole length. Windows
-//! of such a server are autocorrelated and runs differ from each other, as those
-//! of real ones do: the known truth that the statistics are tested against.
+//! *run* is drawn once per run and *drift* changes slowly (both belong to the machine: see
+//! [`Seeds`]); *jitter* is drawn in every step. All three are log-normal with mean 1, so that
+//! noise does not change the long-run mean. *Stalls* are a Poisson process and add their
+//! length. As on real servers, windows are autocorrelated and runs differ: the known truth
+//! against which the statistics are tested.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +18,7 @@ use rand_distr::{Distribution, Poisson, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::option_text::{Grammar, OptionTextError};
+use super::parameters::first_invalid;
 use super::text::mix;
 
 const GRAMMAR: Grammar = Grammar {
@@ -37,7 +38,7 @@ pub struct Noise {
     pub step_sigma: f64,
     /// Standard deviation of the logarithm of the slow drift.
     pub drift_sigma: f64,
-    /// Time after which the drift has forgotten 63 % of where it was (s).
+    /// Correlation time of the drift (s): after it, 63 % of a deviation has decayed.
     pub drift_time_s: f64,
     /// Standard deviation of the logarithm of the run's own offset.
     pub run_sigma: f64,
@@ -58,18 +59,17 @@ impl Noise {
         stall_ms: 0.0,
     };
 
-    /// What makes this noise unusable, in words.
+    /// Describes why this noise is invalid; `None` for a valid one.
     pub fn problem(&self) -> Option<String> {
-        let parameters = [
+        let invalid = first_invalid(&[
             ("step_sigma", self.step_sigma),
             ("drift_sigma", self.drift_sigma),
             ("drift_time_s", self.drift_time_s),
             ("run_sigma", self.run_sigma),
             ("stalls_per_s", self.stalls_per_s),
             ("stall_ms", self.stall_ms),
-        ];
-        let bad = |(_, value): &(&str, f64)| !value.is_finite() || *value < 0.0;
-        if let Some((name, _)) = parameters.iter().find(|parameter| bad(parameter)) {
+        ]);
+        if let Some(name) = invalid {
             return Some(format!("{name} must be a number of 0 or more"));
         }
         if self.drift_sigma > 0.0 && self.drift_time_s == 0.0 {
@@ -108,7 +108,7 @@ impl FromStr for Noise {
                     noise.stall_ms = extra("its length in milliseconds")?;
                 }
                 _ => {
-                    let problem = "there is no such noise; there are step, drift, run, stall";
+                    let problem = "there is no such noise; the kinds are step, drift, run, stall";
                     return Err(GRAMMAR.error(entry.text, problem));
                 }
             }
@@ -121,7 +121,7 @@ impl FromStr for Noise {
 }
 
 impl fmt::Display for Noise {
-    /// The text form; empty where there is no noise.
+    /// The text form; empty without noise.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         if self.step_sigma > 0.0 {
@@ -140,13 +140,13 @@ impl fmt::Display for Noise {
     }
 }
 
-/// What draws a run's noise.
+/// Seeds of a run's noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seeds {
-    /// The machine at this time: the run's offset, and the drift as a function of time. Two
-    /// servers that are measured in turns share it.
+    /// The machine: the run's offset, and the drift as a function of time. Two servers that are
+    /// measured in turns share it.
     pub machine: u64,
-    /// All else: jitter and stalls.
+    /// Jitter and stalls.
     pub steps: u64,
 }
 
@@ -168,18 +168,17 @@ pub(super) struct NoiseProcess {
     drift: Drift,
 }
 
-/// The drift's path in standard deviations: an Ornstein-Uhlenbeck process, drawn at even
-/// intervals and straight between them, so that it depends on the time alone and not on who
-/// asks when.
+/// The drift in standard deviations: an Ornstein-Uhlenbeck process, drawn at even intervals and
+/// interpolated between them, so that it depends only on the time and not on the calls.
 #[derive(Debug)]
 struct Drift {
     rng: StdRng,
     interval_ns: f64,
-    /// Share of its place that the drift keeps over an interval.
+    /// Share of a deviation that remains after an interval.
     kept: f64,
-    /// How many intervals lie before the present one.
+    /// Number of intervals before the current one.
     passed: u64,
-    /// Where the drift is at the begin and at the end of the present interval.
+    /// The drift at the start and at the end of the current interval.
     ends: (f64, f64),
 }
 
@@ -189,26 +188,26 @@ const DRIFT_INTERVALS: f64 = 16.0;
 impl Drift {
     fn new(time_s: f64, mut rng: StdRng) -> Drift {
         let kept = (-1.0 / DRIFT_INTERVALS).exp();
-        let begin = rng.sample(StandardNormal);
+        let start = rng.sample(StandardNormal);
         let mut drift = Drift {
             rng,
-            // Without a drift there is no correlation time; the path is never asked for.
+            // Without drift there is no correlation time, and the value is not used.
             interval_ns: (time_s * 1e9 / DRIFT_INTERVALS).max(1.0),
             kept,
             passed: 0,
-            ends: (begin, begin),
+            ends: (start, start),
         };
         drift.ends.1 = drift.next();
         drift
     }
 
-    /// Where the drift is an interval after the end of the present one.
+    /// The drift one interval after the end of the current one.
     fn next(&mut self) -> f64 {
         let fresh: f64 = self.rng.sample(StandardNormal);
         self.ends.1 * self.kept + (1.0 - self.kept * self.kept).sqrt() * fresh
     }
 
-    /// Where the drift is at `now_ns`, which never steps back.
+    /// The drift at `now_ns`, which must not decrease between calls.
     fn at(&mut self, now_ns: u64) -> f64 {
         let intervals = now_ns as f64 / self.interval_ns;
         let skipped = (intervals as u64).saturating_sub(self.passed);
@@ -216,31 +215,30 @@ impl Drift {
             self.ends = (self.ends.1, self.next());
         }
         self.passed += skipped;
-        let (begin, end) = self.ends;
-        begin + (end - begin) * intervals.fract()
+        let (start, end) = self.ends;
+        start + (end - start) * intervals.fract()
     }
 }
 
-/// Most intervals that are drawn one by one; a path of another 65,536 correlation times ago is as good.
+/// Most intervals that are drawn one by one: after 65,536 correlation times the start no longer matters.
 const MOST_STEPS: u64 = 1 << 20;
 
 impl NoiseProcess {
-    /// The process that `seeds` name. Replicas of a run share its offset; all else
-    /// is their own.
+    /// Creates the process of `seeds`. Replicas of a run share its offset only.
     pub(super) fn new(noise: Noise, seeds: Seeds, replica: usize) -> NoiseProcess {
         let own = |seed| StdRng::seed_from_u64(mix(mix(seed) ^ mix(replica as u64)));
         let mut run_rng = StdRng::seed_from_u64(mix(seeds.machine));
         let run_factor = log_normal(noise.run_sigma, run_rng.sample(StandardNormal));
         NoiseProcess {
             noise,
-            // Not the drift's stream, where both seeds are one.
+            // Differs from the drift's stream even if both seeds are equal.
             rng: own(!seeds.steps),
             run_factor,
             drift: Drift::new(noise.drift_time_s, own(seeds.machine)),
         }
     }
 
-    /// How long a step takes that begins at `now_ns` and would take `exact_ns` without noise.
+    /// The duration of a step that begins at `now_ns` and takes `exact_ns` without noise.
     pub(super) fn apply(&mut self, now_ns: u64, exact_ns: f64) -> f64 {
         let noise = self.noise;
         let mut time_ns = exact_ns * self.run_factor;
@@ -253,9 +251,9 @@ impl NoiseProcess {
         time_ns + self.draw_stalls(time_ns) * noise.stall_ms * 1e6
     }
 
-    /// How many stalls come in `time_ns` of work: Poisson, as the process has no memory.
+    /// The number of stalls in `time_ns` of work, which is Poisson distributed.
     fn draw_stalls(&mut self, time_ns: f64) -> f64 {
-        // No distribution where none are expected, nor where the number is past all meaning.
+        // There is no distribution for a mean of zero, nor for an excessive one.
         match Poisson::new(self.noise.stalls_per_s * time_ns * 1e-9) {
             Ok(stalls) => stalls.sample(&mut self.rng),
             Err(_) => 0.0,
@@ -315,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_correlated_over_its_time_and_forgotten_after() {
+    fn drift_is_correlated_over_its_time_and_decays_after() {
         // 1,000 steps of 1 ms are one correlation time.
         let noise: Noise = "drift=0.1:1".parse().expect("valid");
         let times = steps(noise, 3, 400_000);
@@ -337,7 +335,7 @@ mod tests {
         let second = 1_000_000_000;
         let slow = "drift=0.05:10,run=0.02";
         assert_eq!(times(slow, 1, 0, second), times(slow, 2, 0, second));
-        // Whoever begins later sees the same path from there on.
+        // A server that starts later has the same drift from there on.
         let late = times(slow, 2, 20 * second, second);
         assert_eq!(times(slow, 1, 0, second)[20..], late[..30]);
         assert_ne!(
@@ -372,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_is_read_and_written() {
+    fn the_text_form_is_parsed_and_formatted() {
         let text = "step=0.02,drift=0.01:30,run=0.01,stall=0.1:200";
         let noise: Noise = text.parse().expect("valid");
         assert_eq!(noise.to_string(), text);
@@ -380,7 +378,7 @@ mod tests {
         assert_eq!("".parse(), Ok(Noise::NONE));
         for (text, words) in [
             ("step", "has no value"),
-            ("step=-1", "no number"),
+            ("step=-1", "not a number"),
             ("step=1:2", "nothing after a colon"),
             ("drift=0.1", "correlation time"),
             ("drift=0.1:0", "drift_time_s above 0"),

@@ -2,16 +2,16 @@
 
 /// One `name=value[:extra]` of an option's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
+pub(super) struct OptionEntry<'a> {
     /// The entry as written, for messages.
     pub(super) text: &'a str,
     pub(super) name: &'a str,
     pub(super) value: &'a str,
-    /// What follows the colon.
+    /// The text after the colon.
     pub(super) extra: Option<&'a str>,
 }
 
-/// An option's text that cannot be understood.
+/// The text of an option is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{option} {entry:?}: {problem}; expected for example \"{example}\"")]
 pub struct OptionTextError {
@@ -21,7 +21,7 @@ pub struct OptionTextError {
     example: &'static str,
 }
 
-/// The grammar of one option: its name and a text that is right, both for messages.
+/// The grammar of one option, with its name and a valid text for messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grammar {
     pub(super) option: &'static str,
@@ -43,7 +43,7 @@ impl Grammar {
     pub(super) fn entries(
         self,
         text: &str,
-    ) -> impl Iterator<Item = Result<Entry<'_>, OptionTextError>> {
+    ) -> impl Iterator<Item = Result<OptionEntry<'_>, OptionTextError>> {
         let entries = text.split(',').map(str::trim).filter(|e| !e.is_empty());
         entries.map(move |text| {
             let (name, rest) = text
@@ -53,7 +53,7 @@ impl Grammar {
                 Some((value, extra)) => (value.trim(), Some(extra.trim())),
                 None => (rest.trim(), None),
             };
-            Ok(Entry {
+            Ok(OptionEntry {
                 text,
                 name: name.trim(),
                 value,
@@ -62,18 +62,18 @@ impl Grammar {
         })
     }
 
-    /// A finite number of 0 or more out of an entry's `text`.
-    pub(super) fn number(self, entry: Entry<'_>, text: &str) -> Result<f64, OptionTextError> {
+    /// Parses a finite number of 0 or more from an entry's `text`.
+    pub(super) fn number(self, entry: OptionEntry<'_>, text: &str) -> Result<f64, OptionTextError> {
         text.parse()
             .ok()
             .filter(|value: &f64| value.is_finite() && *value >= 0.0)
-            .ok_or_else(|| self.error(entry.text, format!("{text:?} is no number of 0 or more")))
+            .ok_or_else(|| self.error(entry.text, format!("{text:?} is not a number of 0 or more")))
     }
 
-    /// What follows the colon; it must be there.
+    /// The text after the colon, which is required.
     pub(super) fn extra<'a>(
         self,
-        entry: Entry<'a>,
+        entry: OptionEntry<'a>,
         meaning: &str,
     ) -> Result<&'a str, OptionTextError> {
         entry
@@ -82,7 +82,7 @@ impl Grammar {
     }
 
     /// Refuses an entry that has a colon.
-    pub(super) fn no_extra(self, entry: Entry<'_>) -> Result<(), OptionTextError> {
+    pub(super) fn no_extra(self, entry: OptionEntry<'_>) -> Result<(), OptionTextError> {
         match entry.extra {
             None => Ok(()),
             Some(_) => Err(self.error(entry.text, "it takes nothing after a colon")),

@@ -1,4 +1,4 @@
-//! How an engine is started.
+//! Options of an engine.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,6 +10,7 @@ use tokenizers::Tokenizer;
 use super::EngineError;
 use super::faults::Faults;
 use super::noise::Noise;
+use super::parameters::first_invalid;
 use super::preset::Preset;
 use super::step_time::Slowdown;
 
@@ -20,11 +21,11 @@ pub enum ContextOverflow {
     /// Answer 400, as earlier vLLM did.
     #[default]
     Reject,
-    /// Generate what fits, as vLLM 0.32 does.
+    /// Generate as many tokens as fit, as vLLM 0.32 does.
     Clamp,
 }
 
-/// How to start an [`Engine`](super::Engine). Build with [`EngineOptions::new`] and struct update.
+/// Options of an [`Engine`](super::Engine). Build them with [`EngineOptions::new`] and struct update.
 #[derive(Clone)]
 pub struct EngineOptions {
     /// What to simulate.
@@ -37,43 +38,39 @@ pub struct EngineOptions {
     pub port: Option<u16>,
     /// Seed of texts, lengths, noise and faults. Default 0.
     pub seed: u64,
-    /// Counts prompt tokens and lends its vocabulary to the output.
+    /// Counts prompt tokens and provides the vocabulary of the output.
     pub tokenizer: Arc<Tokenizer>,
     /// The served model's name. Default `simulated/<preset>`.
     pub model_name: String,
-    /// What goes wrong. Default nothing. Durations of faults are not scaled by `speed`.
+    /// Injected faults. Default none. Their durations are not scaled by `speed`.
     pub faults: Faults,
     /// Steps take 1/`speed` of their time. Default 1.
     pub speed: f64,
     /// Makes steps slower by exact factors. Default none.
     pub slowdown: Slowdown,
-    /// Noise of the step times in place of the preset's. Default: the preset's.
+    /// Noise of the step times. Default: the preset's.
     pub noise: Option<Noise>,
-    /// Output tokens in one event, but for the first, which has an event of its own
+    /// Output tokens in one event, except for the first, which has an event of its own
     /// (vLLM's `--stream-interval`). Default 1.
     pub tokens_per_chunk: NonZeroU32,
     /// What to do with requests that exceed the context. Default [`ContextOverflow::Reject`].
     pub context_overflow: ContextOverflow,
-    /// How many requests' truth is kept; fewer where outputs are long (four million
-    /// tokens in all). Default 10,000.
+    /// Number of requests whose ground truth is kept; fewer if outputs are long (at most four
+    /// million tokens). Default 10,000.
     pub truth_capacity: usize,
     /// Threads that serve HTTP. Default 1.
     pub http_threads: NonZeroUsize,
 }
 
 impl fmt::Debug for EngineOptions {
-    /// Without the tokenizer, which would fill pages.
+    /// Omits the tokenizer, which is very long.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineOptions")
-            .field("preset", &self.preset.name)
+            .field("label", &self.label())
             .field("replicas", &self.replicas)
             .field("port", &self.port)
             .field("seed", &self.seed)
             .field("model_name", &self.model_name)
-            .field("faults", &self.faults)
-            .field("speed", &self.speed)
-            .field("slowdown", &self.slowdown)
-            .field("noise", &self.noise)
             .finish_non_exhaustive()
     }
 }
@@ -100,8 +97,8 @@ impl EngineOptions {
         }
     }
 
-    /// The preset's name and every way in which the engine strays from it, for all
-    /// figures that come of it: `sim-small; speed=20; slowdown=decode=5%`.
+    /// The preset's name and every difference of the engine from it, to mark all of its
+    /// figures: `sim-small; speed=20; slowdown=decode=5%`.
     pub(super) fn label(&self) -> String {
         let mut label = self.preset.name.clone();
         let mut add = |name: &str, value: String| {
@@ -126,30 +123,30 @@ impl EngineOptions {
 
     pub(super) fn check(&self) -> Result<(), EngineError> {
         self.preset.check()?;
-        let bad = |option, problem: &str| {
-            Err(EngineError::BadOption {
+        let invalid = |option, problem: &str| {
+            Err(EngineError::InvalidOption {
                 option,
                 problem: problem.to_owned(),
             })
         };
         if !(1..=1024).contains(&self.replicas) {
-            return bad("replicas", "must be 1 to 1024");
+            return invalid("replicas", "must be 1 to 1024");
         }
         if !(self.speed.is_finite() && self.speed > 0.0) {
-            return bad("speed", "must be a number above 0");
+            return invalid("speed", "must be a number above 0");
         }
-        let factors = [self.slowdown.prefill, self.slowdown.decode];
-        if !factors
-            .iter()
-            .all(|factor| factor.is_finite() && *factor >= 0.0)
-        {
-            return bad("slowdown", "its factors must be numbers of 0 or more");
+        let Slowdown { prefill, decode } = self.slowdown;
+        if let Some(part) = first_invalid(&[("prefill", prefill), ("decode", decode)]) {
+            return invalid(
+                "slowdown",
+                &format!("the factor of {part} must be a number of 0 or more"),
+            );
         }
         if let Some(problem) = self.noise.and_then(|noise| noise.problem()) {
-            return bad("noise", &problem);
+            return invalid("noise", &problem);
         }
         if self.model_name.is_empty() {
-            return bad("model_name", "must not be empty");
+            return invalid("model_name", "must not be empty");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! How long an output gets and why it ends.
+//! The length of an output, and why it ends.
 //!
 //! The whole output of a sequence is known when it is admitted, since its tokens
 //! follow from its seed. So its end is decided here, once: at the token where a
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::TokenStream;
 
-/// Why a sequence ended.
+/// The reason why a sequence ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
@@ -20,7 +20,7 @@ pub enum FinishReason {
     Stop,
     /// The token limit.
     Length,
-    /// The client went away.
+    /// The client disconnected.
     Abort,
 }
 
@@ -35,7 +35,7 @@ impl FinishReason {
     }
 }
 
-/// Distribution of the length at which the simulated model ends by itself: log-normal.
+/// Log-normal distribution of the length at which the simulated model ends its output.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NaturalLength {
@@ -49,14 +49,14 @@ impl NaturalLength {
     fn draw(&self, seed: u64) -> u32 {
         let mut rng = StdRng::seed_from_u64(seed);
         match LogNormal::new(self.median_tokens.max(1.0).ln(), self.sigma) {
-            // A float-to-integer cast saturates, so a wild draw is merely "very long".
+            // The cast saturates, so an extreme draw is only very long.
             Ok(lengths) => (lengths.sample(&mut rng) as u32).max(1),
             Err(_) => self.median_tokens as u32,
         }
     }
 }
 
-/// What a request says about its output's length.
+/// The limits of a request on its output.
 #[derive(Clone, Debug, Default)]
 pub struct OutputLimits {
     /// At most this many tokens; at least 1.
@@ -69,12 +69,12 @@ pub struct OutputLimits {
     pub stop: Vec<String>,
 }
 
-/// The decided output of a sequence.
+/// The planned output of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPlan {
     /// Tokens generated.
     pub tokens: u32,
-    /// Why it ends there.
+    /// The reason why it ends there.
     pub finish: FinishReason,
     /// The stop string that ended it.
     pub stop_reason: Option<String>,
@@ -82,7 +82,7 @@ pub struct OutputPlan {
     pub text_bytes: Option<usize>,
 }
 
-/// Decides how the output of `stream` ends under `limits`.
+/// Plans how the output of `stream` ends under `limits`.
 pub fn plan(
     stream: &TokenStream,
     seed: u64,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn min_tokens_holds_the_end_back() {
+    fn min_tokens_delays_the_end() {
         let limits = OutputLimits {
             max_tokens: 64,
             min_tokens: 60,

@@ -1,48 +1,35 @@
-//! Named engines: parameters of the step time and the scheduler, with the source
-//! of their figures. Each is one JSON file under `fixtures/engine/`.
+//! Presets: named parameters of the step time and the scheduler, with the source of
+//! their figures. Each is one JSON file in `fixtures/engine/`.
 
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use super::noise::Noise;
 use super::output::NaturalLength;
+use super::parameters::first_invalid;
 use super::scheduler::SchedulerLimits;
 use super::step_time::StepTime;
 
+/// A shipped preset with its file.
+macro_rules! shipped {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../fixtures/engine/", $name, ".json")),
+        )
+    };
+}
+
 /// The shipped presets, the default first.
 const SHIPPED: [(&str, &str); 8] = [
-    (
-        "sim-small",
-        include_str!("../../fixtures/engine/sim-small.json"),
-    ),
-    (
-        "instant",
-        include_str!("../../fixtures/engine/instant.json"),
-    ),
-    (
-        "fixed-interval",
-        include_str!("../../fixtures/engine/fixed-interval.json"),
-    ),
-    (
-        "llama3-8b-h100",
-        include_str!("../../fixtures/engine/llama3-8b-h100.json"),
-    ),
-    (
-        "llama3-70b-h100-tp2",
-        include_str!("../../fixtures/engine/llama3-70b-h100-tp2.json"),
-    ),
-    (
-        "llama3-70b-h100-tp4",
-        include_str!("../../fixtures/engine/llama3-70b-h100-tp4.json"),
-    ),
-    (
-        "llama3-70b-h100-tp8",
-        include_str!("../../fixtures/engine/llama3-70b-h100-tp8.json"),
-    ),
-    (
-        "tiny-llama-cpu",
-        include_str!("../../fixtures/engine/tiny-llama-cpu.json"),
-    ),
+    shipped!("sim-small"),
+    shipped!("instant"),
+    shipped!("fixed-interval"),
+    shipped!("llama3-8b-h100"),
+    shipped!("llama3-70b-h100-tp2"),
+    shipped!("llama3-70b-h100-tp4"),
+    shipped!("llama3-70b-h100-tp8"),
+    shipped!("tiny-llama-cpu"),
 ];
 
 /// A published throughput that a preset should reproduce.
@@ -57,15 +44,15 @@ pub struct PublishedThroughput {
     pub output_tok_s: f64,
 }
 
-/// The API server between the socket and the scheduler: it parses, tokenises and hands over.
+/// The API server between the socket and the scheduler, which parses and tokenises.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Frontend {
-    /// Time that it works on each sequence, one after another (µs): its one thread.
+    /// Time for each sequence, one after another on a single thread (µs).
     pub per_request_us: f64,
-    /// The same for each token of the prompt (µs).
+    /// Further time for each token of the prompt (µs).
     pub per_prompt_token_us: f64,
-    /// Time on the way that holds nobody else up (µs).
+    /// Latency that does not delay other sequences (µs).
     pub latency_us: f64,
 }
 
@@ -77,18 +64,16 @@ impl Frontend {
         latency_us: 0.0,
     };
 
-    fn is_sound(&self) -> bool {
-        [
-            self.per_request_us,
-            self.per_prompt_token_us,
-            self.latency_us,
-        ]
-        .iter()
-        .all(|us| us.is_finite() && *us >= 0.0)
+    fn invalid_parameter(&self) -> Option<&'static str> {
+        first_invalid(&[
+            ("per_request_us", self.per_request_us),
+            ("per_prompt_token_us", self.per_prompt_token_us),
+            ("latency_us", self.latency_us),
+        ])
     }
 
-    /// When a sequence that arrives at `arrival_ns` is through, given when the thread is free
-    /// for it; moves that time on (ns).
+    /// The time at which a sequence that arrives at `arrival_ns` leaves the frontend (ns). `free_ns` is
+    /// the time at which the thread is free, and is advanced.
     pub(super) fn pass(&self, arrival_ns: u64, prompt_tokens: usize, free_ns: &mut u64) -> u64 {
         let nanos = |us: f64| (us * 1e3) as u64;
         let work_us = self.per_request_us + prompt_tokens as f64 * self.per_prompt_token_us;
@@ -105,19 +90,19 @@ pub struct Preset {
     pub name: String,
     /// What it simulates, in one line.
     pub summary: String,
-    /// Where the figures come from, or that they are invented.
+    /// The source of the figures, or that they are invented.
     pub source: String,
     /// Published figures that the preset is fitted to; empty for invented ones.
     pub reproduces: Vec<PublishedThroughput>,
     /// How long a step takes.
     pub step_time: StepTime,
-    /// What a request passes before it reaches the scheduler's queue.
+    /// The delay before a request reaches the scheduler's queue.
     pub frontend: Frontend,
-    /// How far step times stray.
+    /// Noise of the step times.
     pub noise: Noise,
     /// The scheduler's limits.
     pub scheduler: SchedulerLimits,
-    /// How long outputs are where nothing else ends them.
+    /// Length of outputs that nothing else ends.
     pub natural_length: NaturalLength,
 }
 
@@ -130,7 +115,7 @@ impl Preset {
     /// The shipped preset called `name`.
     ///
     /// # Errors
-    /// [`EngineError::UnknownPreset`] when there is none, naming those there are.
+    /// [`EngineError::UnknownPreset`] if there is none; it names all presets.
     pub fn named(name: &str) -> Result<Preset, EngineError> {
         match SHIPPED.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => Preset::from_json(text),
@@ -141,13 +126,13 @@ impl Preset {
         }
     }
 
-    /// Reads and checks a preset, such as a user's own.
+    /// Parses and checks a preset, such as a user's own.
     ///
     /// # Errors
-    /// [`EngineError::BadPreset`] for text that is no preset or parameters that cannot work.
+    /// [`EngineError::InvalidPreset`] for text that is not a preset, or invalid parameters.
     pub fn from_json(text: &str) -> Result<Preset, EngineError> {
         let preset: Preset =
-            serde_json::from_str(text).map_err(|error| EngineError::BadPreset {
+            serde_json::from_str(text).map_err(|error| EngineError::InvalidPreset {
                 name: "(unread)".to_owned(),
                 problem: error.to_string(),
             })?;
@@ -155,32 +140,32 @@ impl Preset {
         Ok(preset)
     }
 
-    /// Whether an engine can run with these parameters.
+    /// Checks the parameters.
     ///
     /// # Errors
-    /// [`EngineError::BadPreset`] naming the parameter at fault.
+    /// [`EngineError::InvalidPreset`] with the invalid parameter.
     pub fn check(&self) -> Result<(), EngineError> {
-        let bad = |problem: String| {
-            Err(EngineError::BadPreset {
+        let invalid = |problem: String| {
+            Err(EngineError::InvalidPreset {
                 name: self.name.clone(),
                 problem,
             })
         };
         let printable = |c: char| c.is_ascii_graphic();
         if self.name.is_empty() || !self.name.chars().all(printable) {
-            return bad("its name must be printable ASCII without spaces".to_owned());
+            return invalid("its name must be printable ASCII without spaces".to_owned());
         }
         if let Some(parameter) = self.step_time.invalid_parameter() {
-            return bad(format!("step_time.{parameter} must be 0 or more"));
+            return invalid(format!("step_time.{parameter} must be 0 or more"));
         }
-        if !self.frontend.is_sound() {
-            return bad("frontend: its times must be 0 or more".to_owned());
+        if let Some(parameter) = self.frontend.invalid_parameter() {
+            return invalid(format!("frontend.{parameter} must be 0 or more"));
         }
         if let Some(problem) = self.noise.problem() {
-            return bad(format!("noise: {problem}"));
+            return invalid(format!("noise: {problem}"));
         }
         if let Some(problem) = self.scheduler.problem() {
-            return bad(format!("scheduler: {problem}"));
+            return invalid(format!("scheduler: {problem}"));
         }
         let NaturalLength {
             median_tokens,
@@ -188,7 +173,7 @@ impl Preset {
         } = self.natural_length;
         if !(median_tokens >= 1.0 && median_tokens.is_finite() && sigma >= 0.0 && sigma.is_finite())
         {
-            return bad("natural_length needs median_tokens >= 1 and sigma >= 0".to_owned());
+            return invalid("natural_length needs median_tokens >= 1 and sigma >= 0".to_owned());
         }
         Ok(())
     }
@@ -203,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shipped_preset_is_sound_and_states_its_source() {
+    fn every_shipped_preset_is_valid_and_states_its_source() {
         for name in Preset::names() {
             let preset = Preset::named(name).expect(name);
             assert_eq!(preset.name, name);
@@ -218,11 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_that_cannot_work_is_refused() {
+    fn an_invalid_preset_is_refused() {
         let mut preset = Preset::named("sim-small").expect("shipped");
         preset.scheduler.num_kv_blocks = 1;
         let error = preset.check().expect_err("too few blocks").to_string();
         assert!(error.contains("max_model_len"), "{error}");
+        preset.scheduler.num_kv_blocks = 1 << 40;
+        let error = preset.check().expect_err("too many blocks").to_string();
+        assert!(error.contains("num_kv_blocks"), "{error}");
         assert!(Preset::from_json("{}").is_err());
     }
 

@@ -1,6 +1,5 @@
-//! What the HTTP layer of one replica knows, and its way to the replica's driver.
+//! A replica as its HTTP layer sees it, with the channel to its driver.
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokenizers::Tokenizer;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::driver::{Command, Submission};
+use super::driver::{DriverCommand, Submission};
 use super::faults::{Faults, RequestFaults};
 use super::metrics::Metrics;
 use super::options::ContextOverflow;
@@ -20,11 +19,10 @@ use super::scheduler::{Sequence, SequenceId, TokenEvent};
 use super::text::{TokenStream, Vocabulary, mix};
 use super::truth::{self, ChoiceTruth, RequestTruth, TruthLog, TruthRecord};
 
-/// What all replicas of an engine share.
+/// The state that all replicas of an engine share.
 pub(super) struct Shared {
     pub(super) preset: Preset,
     pub(super) model_name: String,
-    pub(super) version: String,
     pub(super) fingerprint: String,
     /// Unix time of the start, seconds.
     pub(super) created: u64,
@@ -32,30 +30,18 @@ pub(super) struct Shared {
     pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) truth: TruthLog,
     pub(super) epoch: Instant,
-    /// The same on the system's monotonic clock (ns), where it has one for all processes.
+    /// The epoch on the system's monotonic clock (ns), if all processes share one.
     pub(super) epoch_monotonic_ns: Option<u64>,
     pub(super) seed: u64,
     pub(super) faults: Faults,
     pub(super) context_overflow: ContextOverflow,
-    /// Value of the header by which every response says what is simulated.
+    /// Value of the header that marks every response as simulated.
     pub(super) label: String,
     pub(super) tokens_per_chunk: NonZeroU32,
 }
 
-impl fmt::Debug for Shared {
-    /// Without tokenizer and vocabulary, which would fill pages.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("preset", &self.preset)
-            .field("model_name", &self.model_name)
-            .field("seed", &self.seed)
-            .field("faults", &self.faults)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Shared {
-    /// Token ids of `text`; the error is the tokenizer's own words.
+    /// Token ids of `text`; the error is the tokenizer's message.
     pub(super) fn encode(&self, text: &str, special_tokens: bool) -> Result<Vec<u32>, String> {
         let encoding = self.tokenizer.encode_fast(text, special_tokens);
         let encoding = encoding.map_err(|error| error.to_string())?;
@@ -64,20 +50,19 @@ impl Shared {
 }
 
 /// One replica as its HTTP handlers see it.
-#[derive(Debug)]
 pub(super) struct Replica {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) commands: Sender<Command>,
+    pub(super) commands: Sender<DriverCommand>,
     /// Requests seen so far; the next one's ordinal.
     pub(super) requests: AtomicU64,
     /// Sequences named so far; the next one's id.
     pub(super) sequences: AtomicU64,
 }
 
-/// One prompt of a request, tokenised, and what its output may be.
-pub(super) struct Prompt {
+/// One tokenised prompt of a request, and the limits of its output.
+pub(super) struct TokenizedPrompt {
     pub(super) tokens: Arc<[u32]>,
     pub(super) limits: OutputLimits,
 }
@@ -86,7 +71,7 @@ pub(super) struct Prompt {
 pub(super) struct GenerationJob {
     pub(super) request_id: String,
     pub(super) arrival: Instant,
-    pub(super) prompts: Vec<Prompt>,
+    pub(super) prompts: Vec<TokenizedPrompt>,
     /// Choices for each prompt.
     pub(super) n: usize,
     /// The request's own `seed`.
@@ -94,21 +79,21 @@ pub(super) struct GenerationJob {
     pub(super) ordinal: u64,
 }
 
-/// One choice of a response: a sequence of its own, whose output is decided.
+/// One choice of a response: a sequence of its own, with a planned output.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct PlannedChoice {
     prompt: Arc<[u32]>,
     pub(super) plan: OutputPlan,
     pub(super) stream: TokenStream,
     finished: bool,
 }
 
-/// A job whose output is decided but not yet asked of the scheduler.
+/// A job with a planned output, not yet submitted to the scheduler.
 pub(super) struct PlannedJob {
     request_id: String,
     arrival: Instant,
     prompt_tokens: usize,
-    choices: Vec<Choice>,
+    choices: Vec<PlannedChoice>,
     pub(super) faults: RequestFaults,
 }
 
@@ -118,12 +103,12 @@ impl Replica {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A seed that no other replica's request of that ordinal has.
+    /// A seed that differs from that of the other replicas' requests with the same ordinal.
     fn request_seed(&self, ordinal: u64) -> u64 {
         mix(self.shared.seed ^ mix(self.index as u64)).wrapping_add(ordinal)
     }
 
-    /// An id for a request that brought none: 16 hexadecimal digits, other in every engine's life.
+    /// An id for a request without one: 16 hexadecimal digits, different in every run of the engine.
     pub(super) fn make_request_id(&self, ordinal: u64) -> String {
         format!(
             "{:016x}",
@@ -131,12 +116,12 @@ impl Replica {
         )
     }
 
-    /// Decides output and faults of `job`.
+    /// Plans the output and the faults of `job`.
     pub(super) fn plan(&self, job: GenerationJob) -> PlannedJob {
         let mut choices = Vec::with_capacity(job.prompts.len() * job.n);
         for prompt in &job.prompts {
             let seed = match job.seed {
-                // Like a seeded request of vLLM: the same seed and prompt, the same output.
+                // As in vLLM, the same seed and prompt give the same output.
                 Some(seed) => prompt.tokens.iter().fold(mix(seed as u64), |hash, token| {
                     mix(hash ^ u64::from(*token))
                 }),
@@ -165,10 +150,10 @@ impl Replica {
         }
     }
 
-    fn choose(&self, prompt: &Prompt, seed: u64) -> Choice {
+    fn choose(&self, prompt: &TokenizedPrompt, seed: u64) -> PlannedChoice {
         let stream = TokenStream::new(seed, self.shared.vocabulary.clone());
         let natural = &self.shared.preset.natural_length;
-        Choice {
+        PlannedChoice {
             prompt: prompt.tokens.clone(),
             plan: output::plan(&stream, seed, natural, &prompt.limits),
             stream,
@@ -181,7 +166,7 @@ impl Replica {
         let choices = planned.choices;
         let count = choices.len() as u64;
         let first_id = self.sequences.fetch_add(count, Ordering::Relaxed);
-        let sequence = |(id, choice): (SequenceId, &Choice)| Sequence {
+        let sequence = |(id, choice): (SequenceId, &PlannedChoice)| Sequence {
             id,
             prompt: choice.prompt.clone(),
             stream: choice.stream.clone(),
@@ -201,8 +186,10 @@ impl Replica {
             truth: truth.clone(),
             tokens: sender,
         };
-        // A driver that is gone drops the sender: the response ends as a lost connection would.
-        let _ = self.commands.send(Command::Submit(Box::new(submission)));
+        // A driver that has ended drops the sender: the response then ends like a lost connection.
+        let _ = self
+            .commands
+            .send(DriverCommand::Submit(Box::new(submission)));
         Generation {
             replica: self.clone(),
             first_id,
@@ -220,7 +207,7 @@ impl Replica {
         request_id: &str,
         arrival: Instant,
         prompt_tokens: usize,
-        choices: &[Choice],
+        choices: &[PlannedChoice],
     ) -> TruthRecord {
         let arrival_ns = arrival.duration_since(self.shared.epoch).as_nanos() as u64;
         let truth = RequestTruth {
@@ -235,27 +222,26 @@ impl Replica {
     }
 }
 
-/// A response's sequences under way. Dropping it before their end aborts them and
-/// frees their blocks.
+/// The running sequences of a response. Dropping it aborts unfinished ones and frees their blocks.
 pub(super) struct Generation {
     replica: Arc<Replica>,
     /// The first choice's sequence; the others' ids follow.
     first_id: SequenceId,
     pub(super) request_id: String,
     pub(super) prompt_tokens: usize,
-    pub(super) choices: Vec<Choice>,
+    pub(super) choices: Vec<PlannedChoice>,
     pub(super) faults: RequestFaults,
     tokens: UnboundedReceiver<TokenEvent>,
     truth: TruthRecord,
 }
 
 impl Generation {
-    /// What all replicas share.
+    /// The state that all replicas share.
     pub(super) fn shared(&self) -> &Shared {
         &self.replica.shared
     }
 
-    /// Waits for tokens and appends those that are there, at most `limit`; `false` when the
+    /// Waits for tokens and appends the available ones, at most `limit`. Returns `false` if the
     /// engine is stopping.
     pub(super) async fn receive(&mut self, events: &mut Vec<TokenEvent>, limit: usize) -> bool {
         let from = events.len();
@@ -269,7 +255,7 @@ impl Generation {
         received
     }
 
-    /// Notes that the first `tokens` tokens of each choice are being written now.
+    /// Records that the first `tokens` tokens of each choice are being written now.
     pub(super) fn note_written(&self, tokens: impl Iterator<Item = u32>) {
         let now_ns = self.shared().epoch.elapsed().as_nanos() as u64;
         let mut truth = truth::lock(&self.truth);
@@ -298,20 +284,19 @@ impl Drop for Generation {
     fn drop(&mut self) {
         for (id, choice) in (self.first_id..).zip(&self.choices) {
             if !choice.finished {
-                let _ = self.replica.commands.send(Command::Abort(id));
+                let _ = self.replica.commands.send(DriverCommand::Abort(id));
             }
         }
     }
 }
 
-/// Output tokens of choices together; more than there are numbers for is the greatest number,
-/// which no response lives to reach.
-fn count_tokens(choices: &[Choice]) -> u32 {
+/// Output tokens of all choices. Saturates at a number that no response reaches.
+fn count_tokens(choices: &[PlannedChoice]) -> u32 {
     let tokens = choices.iter().map(|choice| choice.plan.tokens);
     tokens.fold(0, u32::saturating_add)
 }
 
-/// Sleeps unless there is nothing to wait for.
+/// Sleeps for the duration, if any.
 pub(super) async fn pause(duration: Option<Duration>) {
     if let Some(duration) = duration {
         tokio::time::sleep(duration).await;

@@ -1,15 +1,15 @@
-//! The continuous-batching scheduler: which sequences get work in each step.
+//! The continuous-batching scheduler: selects the sequences of each step.
 //!
 //! It follows vLLM's V1 scheduler. Running sequences come first, in order of
 //! admission; each needs one token of budget to decode or as many as it has
 //! tokens to (re)compute, and what does not fit in `max_num_batched_tokens` waits
 //! for the next step (chunked prefill). Then waiting sequences are admitted first
-//! come, first served, skipping what the prefix cache holds. When KV blocks run
+//! come, first served, skipping tokens in the prefix cache. When KV blocks run
 //! out, the sequence admitted last is preempted: its blocks are freed and it is
 //! recomputed later.
 //!
-//! No clock and no sockets: the caller calls [`Scheduler::schedule`], lets the
-//! step's time pass on whatever clock it likes, then calls [`Scheduler::complete`];
+//! There is no clock and no socket: the caller calls [`Scheduler::schedule`], lets the
+//! time of the step pass on a clock of its choice, then calls [`Scheduler::complete`].
 //! [`EngineCore`](super::EngineCore) does so with the step times of a preset.
 
 use std::collections::VecDeque;
@@ -22,8 +22,12 @@ use super::output::FinishReason;
 use super::step_time::StepLoad;
 use super::text::TokenStream;
 
-/// Names a sequence for as long as its scheduler lives.
+/// Identifies a sequence in its scheduler.
 pub type SequenceId = u64;
+
+/// Largest number of KV blocks, for each of which the engine keeps about 24 bytes. At the usual block size they hold 256
+/// million tokens, more than any GPU.
+const MOST_KV_BLOCKS: usize = 1 << 24;
 
 /// Limits of the scheduler, named after vLLM's options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,14 +41,14 @@ pub struct SchedulerLimits {
     pub max_model_len: usize,
     /// Tokens per KV block.
     pub block_size: usize,
-    /// KV blocks there are.
+    /// Number of KV blocks.
     pub num_kv_blocks: usize,
     /// Whether equal prefixes share blocks.
     pub enable_prefix_caching: bool,
 }
 
 impl SchedulerLimits {
-    /// What makes these limits unusable, in words.
+    /// Describes why these limits are invalid; `None` for valid ones.
     pub fn problem(&self) -> Option<String> {
         let positive = [
             ("max_num_seqs", self.max_num_seqs),
@@ -55,7 +59,10 @@ impl SchedulerLimits {
         if let Some((name, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Some(format!("{name} must be at least 1"));
         }
-        // One sequence alone must always fit, or it would be preempted for ever.
+        if self.num_kv_blocks > MOST_KV_BLOCKS {
+            return Some(format!("num_kv_blocks must be at most {MOST_KV_BLOCKS}"));
+        }
+        // A single sequence must always fit, or it would be preempted forever.
         let capacity = self.num_kv_blocks.saturating_mul(self.block_size);
         (capacity < self.max_model_len).then(|| {
             format!(
@@ -69,7 +76,7 @@ impl SchedulerLimits {
 /// A sequence to be generated.
 #[derive(Clone, Debug)]
 pub struct Sequence {
-    /// Its name; must not be in use.
+    /// Its id; must not be in use.
     pub id: SequenceId,
     /// Prompt tokens; an empty prompt counts as one token.
     pub prompt: Arc<[u32]>,
@@ -77,24 +84,24 @@ pub struct Sequence {
     pub stream: TokenStream,
     /// Tokens to generate; at least 1.
     pub output_tokens: u32,
-    /// Why it ends after them.
+    /// The reason why it ends then.
     pub finish: FinishReason,
 }
 
-/// One token leaving the engine.
+/// One token that the engine emits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenEvent {
-    /// Whose token.
+    /// The sequence of the token.
     pub sequence: SequenceId,
-    /// Which of its output tokens, counted from 0.
+    /// Index of the token in the output, from 0.
     pub index: u32,
-    /// Set on the last one.
+    /// Set on the last token.
     pub finish: Option<FinishReason>,
     /// Prompt tokens that came from the prefix cache when the sequence was first admitted.
     pub cached_prompt_tokens: usize,
 }
 
-/// Counters since the scheduler was made.
+/// Counters since the start of the scheduler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Prompt tokens looked up in the prefix cache.
@@ -106,7 +113,7 @@ pub struct Totals {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct QueuedSequence {
     sequence: Sequence,
     generated: u32,
     /// Tokens (prompt, then output) whose KV is in `blocks`.
@@ -116,12 +123,12 @@ struct Entry {
     hashes: Vec<BlockHash>,
     /// Of `hashes`, how many are published in the pool for the blocks held now.
     published: usize,
-    /// Tokens to compute in the step under way.
+    /// Tokens to compute in the current step.
     scheduled: usize,
     cached_at_admission: Option<usize>,
 }
 
-impl Entry {
+impl QueuedSequence {
     fn prompt_len(&self) -> usize {
         self.sequence.prompt.len().max(1)
     }
@@ -156,15 +163,15 @@ impl Entry {
 pub struct Scheduler {
     limits: SchedulerLimits,
     pool: BlockPool,
-    waiting: VecDeque<Entry>,
-    running: Vec<Entry>,
-    /// Sequences that got work for the first time in the step under way.
+    waiting: VecDeque<QueuedSequence>,
+    running: Vec<QueuedSequence>,
+    /// Sequences scheduled for the first time in the current step.
     admitted: Vec<SequenceId>,
     totals: Totals,
 }
 
 impl Scheduler {
-    /// An idle scheduler. `limits` are taken as they are; see [`SchedulerLimits::problem`].
+    /// Creates an idle scheduler. `limits` are not checked; see [`SchedulerLimits::problem`].
     pub fn new(limits: SchedulerLimits) -> Scheduler {
         let pool = BlockPool::new(
             limits.num_kv_blocks,
@@ -183,7 +190,7 @@ impl Scheduler {
 
     /// Queues a sequence behind those already waiting.
     pub fn submit(&mut self, sequence: Sequence) {
-        self.waiting.push_back(Entry {
+        self.waiting.push_back(QueuedSequence {
             sequence,
             generated: 0,
             computed: 0,
@@ -195,9 +202,9 @@ impl Scheduler {
         });
     }
 
-    /// Drops a sequence wherever it is and frees its blocks; `false` if it is not here.
+    /// Drops a sequence, waiting or running, and frees its blocks. Returns `false` if it is unknown.
     pub fn abort(&mut self, id: SequenceId) -> bool {
-        let is_it = |entry: &Entry| entry.sequence.id == id;
+        let is_it = |entry: &QueuedSequence| entry.sequence.id == id;
         if let Some(at) = self.running.iter().position(is_it) {
             let mut entry = self.running.remove(at);
             self.pool.release(&mut entry.blocks);
@@ -207,7 +214,7 @@ impl Scheduler {
         at.and_then(|at| self.waiting.remove(at)).is_some()
     }
 
-    /// Sequences that got work for the first time in the step under way.
+    /// Sequences scheduled for the first time in the current step.
     pub fn admitted(&self) -> &[SequenceId] {
         &self.admitted
     }
@@ -237,7 +244,7 @@ impl Scheduler {
         self.totals
     }
 
-    /// Chooses the work of the next step; `None` when there is none.
+    /// Selects the work of the next step; `None` if there is none.
     pub fn schedule(&mut self) -> Option<StepLoad> {
         self.admitted.clear();
         let mut budget = self.limits.max_num_batched_tokens;
@@ -258,7 +265,7 @@ impl Scheduler {
         (load.sequences > 0).then_some(load)
     }
 
-    /// Gives work to running sequences; `true` if one had to be preempted for it.
+    /// Schedules running sequences. Returns whether one had to be preempted.
     fn schedule_running(&mut self, budget: &mut usize) -> bool {
         let mut preempted = false;
         let mut at = 0;
@@ -272,7 +279,7 @@ impl Scheduler {
                 *budget -= wanted;
                 at += 1;
             } else {
-                // The last admitted gives way, which may be this very sequence.
+                // Preempts the sequence admitted last, which may be this one.
                 self.preempt_last();
                 preempted = true;
             }
@@ -306,8 +313,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes blocks for `entry`'s first chunk; `false` leaves everything as it was.
-    fn admit(&mut self, entry: &mut Entry, budget: &mut usize) -> bool {
+    /// Allocates blocks for `entry`'s first chunk. Returns `false`, without a change, if they do not fit.
+    fn admit(&mut self, entry: &mut QueuedSequence, budget: &mut usize) -> bool {
         let block_size = self.pool.block_size();
         if self.limits.enable_prefix_caching {
             entry.hash_full_blocks(block_size);

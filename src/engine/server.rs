@@ -1,5 +1,6 @@
 //! The engine as a whole: options, replicas, threads, start and stop.
 
+use std::fmt;
 use std::net::{IpAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
@@ -11,7 +12,7 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 use url::Url;
 
-use super::driver::{Command, Driver, ScaledClock};
+use super::driver::{Driver, DriverCommand, ScaledClock};
 use super::engine_core::EngineCore;
 use super::metrics::Metrics;
 use super::options::EngineOptions;
@@ -19,24 +20,20 @@ use super::preset::Preset;
 use super::replica::{Replica, Shared};
 use super::text::{Vocabulary, escape, mix};
 use super::truth::{RequestTruth, TruthLog};
-use super::{EngineError, http};
+use super::{EngineError, VERSION, http};
 
-/// vLLM's version whose protocol is simulated, marked as simulated.
-pub(crate) const VERSION: &str = "0.32.0+servemark.simulated";
-
-/// How long the HTTP threads get to end when the engine stops.
+/// How long the HTTP threads may take to end when the engine stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Connections that may wait to be accepted, as many as with vLLM's HTTP server (uvicorn). The standard
-/// library's 128 are fewer than a wave of requests opens at once: the rest would try again after a second.
+/// Connections that may wait to be accepted, the same number as in vLLM's HTTP server (uvicorn). A wave of requests opens
+/// more than the standard library's 128 at once; the rest would retry after a second.
 const BACKLOG: i32 = 2048;
 
 /// A running simulated vLLM. Dropping it stops every replica.
-#[derive(Debug)]
 pub struct Engine {
     urls: Vec<Url>,
     shared: Arc<Shared>,
-    drivers: Vec<(mpsc::Sender<Command>, JoinHandle<()>)>,
+    drivers: Vec<(mpsc::Sender<DriverCommand>, JoinHandle<()>)>,
     http: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -44,8 +41,8 @@ impl Engine {
     /// Starts the engine on threads of its own. When this returns, its ports accept connections.
     ///
     /// # Errors
-    /// [`EngineError`] for a bad option or preset, a tokenizer without usable tokens,
-    /// a port that cannot be had, or threads that cannot be started.
+    /// [`EngineError`] for an invalid option or preset, a tokenizer without usable tokens,
+    /// a port that cannot be used, or threads that cannot be started.
     pub fn start(options: EngineOptions) -> Result<Engine, EngineError> {
         options.check()?;
         let listeners = (0..options.replicas)
@@ -83,19 +80,19 @@ impl Engine {
         &self.shared.model_name
     }
 
-    /// The preset's name and every way in which this engine strays from it, as in the header
+    /// The preset's name and every difference of this engine from it, as in the header
     /// [`SIMULATED_HEADER`](super::SIMULATED_HEADER).
     pub fn label(&self) -> &str {
         &self.shared.label
     }
 
-    /// The time that [`RequestTruth`]'s nanoseconds count from, on the process' monotonic clock.
+    /// The origin of [`RequestTruth`]'s nanoseconds, on the process's monotonic clock.
     pub fn epoch(&self) -> Instant {
         self.shared.epoch
     }
 
-    /// The truth about a request, by the `id` of its response; `None` if it is
-    /// unknown or has been dropped for later ones.
+    /// The ground truth of a request, by the `id` of its response; `None` if it is unknown
+    /// or later requests have replaced it.
     pub fn truth(&self, request_id: &str) -> Option<RequestTruth> {
         self.shared.truth.get(request_id)
     }
@@ -107,7 +104,7 @@ impl Engine {
     ) -> Result<Arc<Replica>, EngineError> {
         let metrics =
             Metrics::new(&options.model_name, &options.preset.scheduler).map_err(|error| {
-                EngineError::BadOption {
+                EngineError::InvalidOption {
                     option: "model_name",
                     problem: error.to_string(),
                 }
@@ -142,10 +139,16 @@ impl Engine {
     }
 }
 
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({})", self.label())
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         for (commands, _) in &self.drivers {
-            let _ = commands.send(Command::Stop);
+            let _ = commands.send(DriverCommand::Stop);
         }
         if let Some((stop, thread)) = self.http.take() {
             let _ = stop.send(());
@@ -165,7 +168,7 @@ fn listen(
     let port = match base {
         None | Some(0) => 0,
         Some(base) => {
-            u16::try_from(usize::from(base) + index).map_err(|_| EngineError::BadOption {
+            u16::try_from(usize::from(base) + index).map_err(|_| EngineError::InvalidOption {
                 option: "port",
                 problem: format!(
                     "replica {index} would get port {}",
@@ -195,7 +198,6 @@ fn shared(options: &EngineOptions) -> Result<Shared, EngineError> {
     Ok(Shared {
         preset: options.preset.clone(),
         model_name: options.model_name.clone(),
-        version: VERSION.to_owned(),
         fingerprint: format!("vllm-{VERSION}-{:08x}", hash >> 32),
         created: now.as_secs(),
         tokenizer: options.tokenizer.clone(),
@@ -211,7 +213,7 @@ fn shared(options: &EngineOptions) -> Result<Shared, EngineError> {
     })
 }
 
-/// Now on the clock that all processes share.
+/// The present time on the clock that all processes share.
 #[cfg(unix)]
 fn monotonic_ns() -> Option<u64> {
     use nix::time::{ClockId, clock_gettime};
@@ -224,7 +226,7 @@ fn monotonic_ns() -> Option<u64> {
     None
 }
 
-/// Serves HTTP on a runtime that lives on its own thread, apart from the caller's.
+/// Serves HTTP on a runtime with a thread of its own, separate from the caller's.
 fn serve(
     servers: Vec<(TcpListener, Arc<Replica>)>,
     threads: NonZeroUsize,

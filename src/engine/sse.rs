@@ -1,7 +1,7 @@
 //! The bytes of vLLM's server-sent events, field by field in vLLM's order.
 //!
-//! What does not change during a response is formatted once; per token only the
-//! text is copied in.
+//! The constant parts of a response's events are formatted once; for each token only its
+//! text is copied.
 
 use std::fmt::Write;
 
@@ -10,34 +10,34 @@ use bytes::Bytes;
 use super::output::OutputPlan;
 use super::text::escape;
 
-/// The event after which nothing comes.
+/// The last event of a stream.
 pub(super) const DONE: &str = "data: [DONE]\n\n";
 
-/// Which API's events.
+/// The API of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Api {
+pub(super) enum GenerationApi {
     Chat,
     Completions,
 }
 
-impl Api {
+impl GenerationApi {
     /// Prefix of response ids.
     pub(super) fn id_prefix(self) -> &'static str {
         match self {
-            Api::Chat => "chatcmpl-",
-            Api::Completions => "cmpl-",
+            GenerationApi::Chat => "chatcmpl-",
+            GenerationApi::Completions => "cmpl-",
         }
     }
 }
 
 /// The token counts of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Usage {
+pub(super) struct TokenCounts {
     pub(super) prompt_tokens: usize,
     pub(super) completion_tokens: u32,
 }
 
-impl Usage {
+impl TokenCounts {
     /// Prompt and output together.
     pub(super) fn total(&self) -> usize {
         self.prompt_tokens + self.completion_tokens as usize
@@ -46,25 +46,31 @@ impl Usage {
 
 /// Writes the events of one response.
 #[derive(Debug)]
-pub(super) struct Events {
-    api: Api,
+pub(super) struct EventWriter {
+    api: GenerationApi,
     /// Up to and including `"choices":[`.
     head: String,
     fingerprint: Box<str>,
 }
 
-impl Events {
-    pub(super) fn new(api: Api, id: &str, created: u64, model: &str, fingerprint: &str) -> Events {
+impl EventWriter {
+    pub(super) fn new(
+        api: GenerationApi,
+        id: &str,
+        created: u64,
+        model: &str,
+        fingerprint: &str,
+    ) -> EventWriter {
         let object = match api {
-            Api::Chat => "chat.completion.chunk",
-            Api::Completions => "text_completion",
+            GenerationApi::Chat => "chat.completion.chunk",
+            GenerationApi::Completions => "text_completion",
         };
         let head = format!(
             "data: {{\"id\":\"{}\",\"object\":\"{object}\",\"created\":{created},\"model\":\"{}\",\"choices\":[",
             escape(id),
             escape(model),
         );
-        Events {
+        EventWriter {
             api,
             head,
             fingerprint: escape(fingerprint),
@@ -72,7 +78,7 @@ impl Events {
     }
 
     /// The first event of a choice of a chat response: the role, with empty content.
-    pub(super) fn role(&self, choice: usize, usage: Option<Usage>, out: &mut String) {
+    pub(super) fn role(&self, choice: usize, usage: Option<TokenCounts>, out: &mut String) {
         out.push_str(&self.head);
         let _ = write!(
             out,
@@ -83,12 +89,12 @@ impl Events {
     }
 
     /// Begins an event that carries text; the caller appends the text, escaped for JSON,
-    /// and ends it with [`Events::end_text`].
+    /// and ends it with [`EventWriter::end_text`].
     pub(super) fn begin_text(&self, choice: usize, out: &mut String) {
         out.push_str(&self.head);
         let before = match self.api {
-            Api::Chat => "\"delta\":{\"content\":\"",
-            Api::Completions => "\"text\":\"",
+            GenerationApi::Chat => "\"delta\":{\"content\":\"",
+            GenerationApi::Completions => "\"text\":\"",
         };
         match choice {
             0 => out.push_str("{\"index\":0,"),
@@ -105,12 +111,12 @@ impl Events {
         &self,
         logprobs: Option<&str>,
         end: Option<&OutputPlan>,
-        usage: Option<Usage>,
+        usage: Option<TokenCounts>,
         out: &mut String,
     ) {
         out.push_str(match self.api {
-            Api::Chat => "\"},\"logprobs\":",
-            Api::Completions => "\",\"logprobs\":",
+            GenerationApi::Chat => "\"},\"logprobs\":",
+            GenerationApi::Completions => "\",\"logprobs\":",
         });
         out.push_str(logprobs.unwrap_or("null"));
         match end {
@@ -120,7 +126,7 @@ impl Events {
             }
         }
         // Chat events carry a stop reason only where they carry a finish reason.
-        if end.is_some() || self.api == Api::Completions {
+        if end.is_some() || self.api == GenerationApi::Completions {
             match end.and_then(|plan| plan.stop_reason.as_deref()) {
                 None => out.push_str(",\"stop_reason\":null"),
                 Some(stop) => {
@@ -128,14 +134,14 @@ impl Events {
                 }
             }
         }
-        if self.api == Api::Completions {
+        if self.api == GenerationApi::Completions {
             out.push_str(",\"prompt_token_ids\":null");
         }
         out.push_str(",\"token_ids\":null}]");
         self.push_usage_so_far(usage, out);
     }
 
-    /// Closes an event; a choice's last of a response without usage names the fingerprint.
+    /// Closes an event. The last event of a choice, in a response without usage, has the fingerprint.
     pub(super) fn close(&self, with_fingerprint: bool, out: &mut String) {
         if with_fingerprint {
             let _ = write!(out, ",\"system_fingerprint\":\"{}\"", self.fingerprint);
@@ -144,29 +150,29 @@ impl Events {
     }
 
     /// The event that carries the usage, with no choices.
-    pub(super) fn usage(&self, usage: Usage, out: &mut String) {
+    pub(super) fn usage(&self, usage: TokenCounts, out: &mut String) {
         out.push_str(&self.head);
         out.push(']');
         push_usage(usage, "", out);
         self.close(true, out);
     }
 
-    /// Usage in an event that is not the last: chat events spell out that there are no details.
-    fn push_usage_so_far(&self, usage: Option<Usage>, out: &mut String) {
+    /// Usage in an event before the last one; chat events state explicitly that there are no details.
+    fn push_usage_so_far(&self, usage: Option<TokenCounts>, out: &mut String) {
         if let Some(usage) = usage {
             let details = match self.api {
-                Api::Chat => ",\"completion_tokens_details\":null",
-                Api::Completions => "",
+                GenerationApi::Chat => ",\"completion_tokens_details\":null",
+                GenerationApi::Completions => "",
             };
             push_usage(usage, details, out);
         }
     }
 
-    /// The end of a stream without further text: a finish reason, and the end mark.
+    /// The end of a stream without further text: a finish reason and the last event.
     pub(super) fn finish(&self, reason: &str) -> Bytes {
         let text = match self.api {
-            Api::Chat => "\"delta\":{}",
-            Api::Completions => "\"text\":\"\"",
+            GenerationApi::Chat => "\"delta\":{}",
+            GenerationApi::Completions => "\"text\":\"\"",
         };
         let head = &self.head;
         Bytes::from(format!(
@@ -174,13 +180,13 @@ impl Events {
         ))
     }
 
-    /// An event cut off in the middle of its JSON.
+    /// An event truncated in the middle of its JSON.
     pub(super) fn malformed(&self) -> Bytes {
         Bytes::from(format!("{}{{\"index\":0,\"delta\":{{\n\n", self.head))
     }
 }
 
-fn push_usage(usage: Usage, details: &str, out: &mut String) {
+fn push_usage(usage: TokenCounts, details: &str, out: &mut String) {
     let _ = write!(
         out,
         ",\"usage\":{{\"prompt_tokens\":{},\"total_tokens\":{},\"completion_tokens\":{}{details}}}",
@@ -195,8 +201,8 @@ mod tests {
     use super::super::output::FinishReason;
     use super::*;
 
-    fn events(api: Api) -> Events {
-        Events::new(api, "x-1", 5, "m\"q", "fp")
+    fn events(api: GenerationApi) -> EventWriter {
+        EventWriter::new(api, "x-1", 5, "m\"q", "fp")
     }
 
     fn written(write: impl FnOnce(&mut String)) -> String {
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_chat_response_has_the_bytes_of_vllm() {
-        let events = events(Api::Chat);
+        let events = events(GenerationApi::Chat);
         assert_eq!(
             written(|out| events.role(0, None, out)),
             "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}],\"prompt_token_ids\":null,\"prompt_text\":null}\n\n"
@@ -228,7 +234,7 @@ mod tests {
             last,
             "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" a\"},\"logprobs\":null,\"finish_reason\":\"length\",\"stop_reason\":null,\"token_ids\":null}],\"system_fingerprint\":\"fp\"}\n\n"
         );
-        let usage = Usage {
+        let usage = TokenCounts {
             prompt_tokens: 3,
             completion_tokens: 4,
         };
@@ -241,7 +247,7 @@ mod tests {
     #[test]
     fn a_completion_event_has_the_bytes_of_vllm() {
         let event = written(|out| {
-            let events = events(Api::Completions);
+            let events = events(GenerationApi::Completions);
             events.begin_text(2, out);
             out.push_str("a\\n");
             events.end_text(None, None, None, out);

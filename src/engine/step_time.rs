@@ -1,12 +1,12 @@
-//! How long one step of the simulated engine takes.
+//! The duration of one step of the simulated engine.
 //!
 //! ```text
 //! step = decode × (base + sequences × per_sequence + context tokens × per_context_token)
 //!      + prefill × (prefill tokens × per_prefill_token)
 //! ```
-//! where `decode` and `prefill` are the slowdown factors. *Sequences* are those that
-//! got work in the step, *context tokens* the tokens already in their KV cache, which
-//! attention has to read. [`Noise`](super::Noise) comes on top.
+//! where `decode` and `prefill` are the slowdown factors. *Sequences* counts the
+//! sequences scheduled in the step, *context tokens* the tokens already in their KV cache,
+//! which attention reads. [`Noise`](super::Noise) is applied on top.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::option_text::{Grammar, OptionTextError};
+use super::parameters::first_invalid;
 
 const GRAMMAR: Grammar = Grammar {
     option: "slowdown",
@@ -25,7 +26,7 @@ const GRAMMAR: Grammar = Grammar {
 pub struct StepLoad {
     /// Prompt tokens computed in the step (recomputed ones included).
     pub prefill_tokens: u64,
-    /// Sequences that got work.
+    /// Sequences scheduled.
     pub sequences: u64,
     /// Tokens already in those sequences' KV cache.
     pub context_tokens: u64,
@@ -61,7 +62,7 @@ impl Slowdown {
     /// No slowdown.
     pub const NONE: Slowdown = Slowdown::uniform(1.0);
 
-    /// The same factor on both terms, so on the whole step.
+    /// The same factor on both terms.
     pub const fn uniform(factor: f64) -> Slowdown {
         Slowdown {
             prefill: factor,
@@ -89,7 +90,7 @@ impl FromStr for Slowdown {
                 .map(|percent: f64| 1.0 + percent / 100.0)
                 .filter(|factor| factor.is_finite() && *factor >= 0.0)
                 .ok_or_else(|| {
-                    GRAMMAR.error(percent, "it is no percentage of -100 or more".to_owned())
+                    GRAMMAR.error(percent, "it is not a percentage of -100 or more".to_owned())
                 })
         };
         if text.trim().is_empty() {
@@ -106,7 +107,7 @@ impl FromStr for Slowdown {
                 "decode" => slowdown.decode = factor(entry.value)?,
                 "prefill" => slowdown.prefill = factor(entry.value)?,
                 _ => {
-                    let problem = "there is no such part; there are decode and prefill";
+                    let problem = "there is no such part; the parts are decode and prefill";
                     return Err(GRAMMAR.error(entry.text, problem));
                 }
             }
@@ -116,7 +117,7 @@ impl FromStr for Slowdown {
 }
 
 impl fmt::Display for Slowdown {
-    /// The text form; empty where nothing is slowed.
+    /// The text form; empty without a slowdown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Rounded, so that 1.05 shows as 5 % and not as 5.000000000000004.
         let percent = |factor: f64| ((factor - 1.0) * 1e8).round() / 1e6;
@@ -131,17 +132,14 @@ impl fmt::Display for Slowdown {
 }
 
 impl StepTime {
-    /// The first parameter that is negative or not a number, by name.
+    /// The name of the first parameter that is negative or not a number.
     pub fn invalid_parameter(&self) -> Option<&'static str> {
-        [
+        first_invalid(&[
             ("base_us", self.base_us),
             ("per_prefill_token_us", self.per_prefill_token_us),
             ("per_sequence_us", self.per_sequence_us),
             ("per_context_token_us", self.per_context_token_us),
-        ]
-        .into_iter()
-        .find(|(_, value)| !value.is_finite() || *value < 0.0)
-        .map(|(name, _)| name)
+        ])
     }
 
     /// Time of a step without noise (ns).
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_of_a_slowdown_is_read_and_written() {
+    fn the_text_form_of_a_slowdown_is_parsed_and_formatted() {
         for text in ["5%", "decode=3%", "prefill=2.5%", "decode=-1%,prefill=4%"] {
             let slowdown: Slowdown = text.parse().expect("valid");
             assert_eq!(slowdown.to_string(), text);
@@ -200,8 +198,8 @@ mod tests {
         assert_eq!(Slowdown::NONE.to_string(), "");
         assert_eq!("".parse(), Ok(Slowdown::NONE));
         for (text, words) in [
-            ("fast", "no percentage"),
-            ("-101%", "no percentage"),
+            ("fast", "not a percentage"),
+            ("-101%", "not a percentage"),
             ("sampling=3%", "no such part"),
         ] {
             let error = text.parse::<Slowdown>().expect_err(text).to_string();

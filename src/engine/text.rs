@@ -1,4 +1,4 @@
-//! Token ids and the text they stand for.
+//! Token ids and their text.
 //!
 //! The engine has no model: it draws each output token from the tokenizer's
 //! vocabulary, by seed. The k-th token of a sequence depends on the sequence's
@@ -16,7 +16,7 @@ use super::EngineError;
 pub struct Vocabulary {
     ids: Vec<u32>,
     pieces: Vec<Box<str>>,
-    /// `pieces` as the inside of a JSON string, so that streaming does not escape per token.
+    /// `pieces` escaped for a JSON string, so that streaming does not escape each token.
     escaped: Vec<Box<str>>,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Vocabulary {
 }
 
 impl Vocabulary {
-    /// Every token of `tokenizer` that is no special token and decodes, alone, to printable text.
+    /// Every token of `tokenizer` that is not a special token and decodes, alone, to printable text.
     ///
     /// # Errors
     /// [`EngineError::NoUsableTokens`] when there is none.
@@ -69,19 +69,14 @@ impl Vocabulary {
         })
     }
 
-    /// Tokens that may be emitted; at least one.
-    pub fn len(&self) -> usize {
+    /// The number of tokens that may be emitted; at least 1.
+    pub(super) fn len(&self) -> usize {
         self.ids.len()
-    }
-
-    /// Never true: an empty vocabulary cannot be made.
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
     }
 }
 
-/// The text of one token, or `None` where it has none that can stand alone
-/// (part of a multi-byte character, control characters, nothing).
+/// The text of one token; `None` for a token without printable text of its own (a part of
+/// a multi-byte character, control characters, nothing).
 fn piece_of(tokenizer: &Tokenizer, id: u32, token: &str) -> Option<String> {
     let mut text = tokenizer.decode(&[id], true).ok()?;
     // Decoders of the Metaspace kind strip the space in front of the first token.
@@ -92,13 +87,13 @@ fn piece_of(tokenizer: &Tokenizer, id: u32, token: &str) -> Option<String> {
     (!text.is_empty() && text.chars().all(printable)).then_some(text)
 }
 
-/// `text` as the inside of a JSON string.
+/// Escapes `text` for a JSON string.
 pub fn escape(text: &str) -> Box<str> {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].into()
 }
 
-/// The output tokens of one sequence: as many as are asked for, always the same ones.
+/// The output tokens of one sequence, which depend only on its seed.
 #[derive(Clone, Debug)]
 pub struct TokenStream {
     seed: u64,
@@ -106,7 +101,7 @@ pub struct TokenStream {
 }
 
 impl TokenStream {
-    /// The stream that `seed` names.
+    /// Creates the stream of `seed`.
     pub fn new(seed: u64, vocabulary: Arc<Vocabulary>) -> TokenStream {
         TokenStream { seed, vocabulary }
     }
@@ -129,7 +124,7 @@ impl TokenStream {
         &self.vocabulary.pieces[self.slot(index)]
     }
 
-    /// Text of the `index`-th output token as the inside of a JSON string.
+    /// Text of the `index`-th output token, escaped for a JSON string.
     pub fn escaped_piece(&self, index: u32) -> &str {
         &self.vocabulary.escaped[self.slot(index)]
     }
@@ -139,8 +134,8 @@ impl TokenStream {
         range.map(|index| self.piece(index)).collect()
     }
 
-    /// Texts and log probabilities of the `index`-th output token and of the likeliest
-    /// others at its place, which share what probability is left, each half of the rest.
+    /// Texts and log probabilities of the `index`-th output token and of its likeliest
+    /// alternatives, each of which has half of the remaining probability.
     pub fn candidates(&self, index: u32) -> impl Iterator<Item = (&str, f64)> {
         let (slot, count) = (self.slot(index), self.vocabulary.len());
         // A probability from 0.2 to 1, by seed.
@@ -154,7 +149,7 @@ impl TokenStream {
                     left
                 }
             };
-            // Where nothing is left to share, JSON still needs a number.
+            // JSON needs a number even if no probability is left.
             let logprob = probability.max(f64::MIN_POSITIVE).ln();
             (&*self.vocabulary.pieces[(slot + step) % count], logprob)
         })
@@ -180,7 +175,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_stream_repeats_itself_and_differs_by_seed() {
+    fn a_stream_is_reproducible_and_differs_by_seed() {
         let words = small_vocabulary();
         let ids = |seed| {
             let stream = TokenStream::new(seed, words.clone());
@@ -191,7 +186,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn candidates_begin_with_the_token_and_share_its_probability() {
+    fn candidates_start_with_the_token_and_share_its_probability() {
         let stream = TokenStream::new(7, small_vocabulary());
         for index in 0..50 {
             let candidates: Vec<_> = stream.candidates(index).take(20).collect();

@@ -1,4 +1,4 @@
-//! Ground truth: when each request really arrived and each token really left.
+//! Ground truth: the true times at which requests arrive and tokens are emitted.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,36 +8,36 @@ use serde::Serialize;
 
 use super::output::FinishReason;
 
-/// The truth about one request. Times are nanoseconds of the monotonic clock since
-/// the engine's epoch ([`Engine::epoch`](super::Engine::epoch)), in real time even
-/// where the engine runs faster or slower than that.
+/// The ground truth of one request. Times are nanoseconds of the monotonic clock since
+/// the engine's epoch ([`Engine::epoch`](super::Engine::epoch)), in real time whatever
+/// the engine's speed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestTruth {
     /// The `id` of the response.
     pub request_id: String,
-    /// Which replica served it, counted from 0.
+    /// The replica that served it, from 0.
     pub replica: usize,
     /// Prompt tokens, of all prompts of the request together.
     pub prompt_tokens: usize,
-    /// When the request's head and body had been read.
+    /// The time at which the request's head and body had been read.
     pub arrival_ns: u64,
-    /// What became of each choice (`n` for each prompt), by its index in the response.
+    /// Each choice (`n` for each prompt), by its index in the response.
     pub choices: Vec<ChoiceTruth>,
 }
 
-/// The truth about one choice of a request.
+/// The ground truth of one choice of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChoiceTruth {
     /// Prompt tokens that came from the prefix cache.
     pub cached_prompt_tokens: usize,
-    /// When the step began that first worked on it; `None` while it waits.
+    /// The start of the first step that worked on it; `None` while it waits.
     pub scheduled_ns: Option<u64>,
-    /// When each output token was emitted: handed to the HTTP layer.
+    /// The time at which each output token was emitted, that is, sent to the HTTP layer.
     pub token_ns: Vec<u64>,
-    /// When each token's event was handed to the connection, one stream after another; empty
-    /// where the response is not streamed.
+    /// The time at which each token's event was written to the connection; empty if the response
+    /// is not streamed.
     pub written_ns: Vec<u64>,
-    /// Why it ended; `None` while it runs.
+    /// The reason why it ended; `None` while it runs.
     pub finish_reason: Option<FinishReason>,
 }
 
@@ -56,15 +56,15 @@ impl ChoiceTruth {
     }
 }
 
-/// One request's truth while it grows.
+/// The truth of a request under way.
 pub(super) type TruthRecord = Arc<Mutex<RequestTruth>>;
 
-/// Locks a record; a panic elsewhere cannot leave it half-written.
+/// Locks a record. A panic elsewhere cannot leave it half-written.
 pub(super) fn lock(record: &TruthRecord) -> std::sync::MutexGuard<'_, RequestTruth> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Most tokens whose times are kept, 16 bytes each.
+/// Largest number of tokens whose times are kept, 16 bytes each.
 const TOKEN_CAPACITY: usize = 4 << 20;
 
 /// The truth of the last requests, oldest dropped first.
@@ -97,8 +97,8 @@ impl TruthLog {
         }
     }
 
-    /// Starts the record of a request that will have `tokens` tokens. A second
-    /// request of the same id takes the first one's place.
+    /// Starts the record of a request that will have `tokens` tokens. It replaces an earlier
+    /// request of the same id.
     pub(super) fn open(&self, truth: RequestTruth, tokens: usize) -> TruthRecord {
         let request_id = truth.request_id.clone();
         let record = Arc::new(Mutex::new(truth));
@@ -118,7 +118,7 @@ impl TruthLog {
         record
     }
 
-    /// What is known of a request so far.
+    /// The record of a request so far.
     pub(super) fn get(&self, id: &str) -> Option<RequestTruth> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let record = inner.records.get(id)?.clone();
@@ -134,7 +134,7 @@ impl Inner {
             return;
         };
         self.tokens -= oldest.tokens;
-        // A later request may have taken the id over.
+        // A later request may have the same id.
         let kept = self.records.get(&oldest.request_id);
         if kept.is_some_and(|kept| Arc::ptr_eq(kept, &oldest.record)) {
             self.records.remove(&oldest.request_id);

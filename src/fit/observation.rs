@@ -8,7 +8,7 @@ use crate::metrics::{Distribution, Summary};
 use crate::results::{RecordError, RunRecord};
 use crate::simulation::{VirtualLoad, VirtualSetup};
 
-/// Requests simulated for one figure: the more, the less it depends on where they begin.
+/// Number of simulated requests for one figure; more requests reduce the influence of the start.
 const REQUESTS: usize = 192;
 
 /// The figures that are fitted.
@@ -20,14 +20,14 @@ pub struct Figures {
     pub ttft_p50_ms: f64,
 }
 
-/// One run record, as far as it says something about the server's speed.
+/// The data of a run record that show the server's speed.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// Name of the prompt.
     pub prompt: String,
     /// Shape of the load.
     pub shape: LoadShape,
-    /// Requests in flight.
+    /// Requests in flight. A simulated load is a closed loop, so it is a plain number.
     pub concurrency: usize,
     /// Servers behind the load.
     pub endpoints: usize,
@@ -35,9 +35,9 @@ pub struct Observation {
     pub prompt_tokens: usize,
     /// Output length (tokens, mean).
     pub output_tokens: u32,
-    /// Longest sequence that the server takes (tokens), if it says so.
+    /// Longest sequence that the server accepts (tokens), if it reports it.
     pub max_model_len: Option<usize>,
-    /// What was measured.
+    /// The measured figures.
     pub figures: Figures,
     /// ITL (ms), for the jitter.
     pub itl_ms: Option<Distribution>,
@@ -49,12 +49,12 @@ pub enum ObservationError {
     /// It cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A record that says too little, or of another kind of run.
+    /// The record lacks data, or is of another kind of run.
     #[error("{path}: {problem}")]
-    Useless {
+    Unsuitable {
         /// Its path.
         path: String,
-        /// What it lacks.
+        /// The problem.
         problem: String,
     },
 }
@@ -63,10 +63,10 @@ impl Observation {
     /// Reads the run record at `path`.
     ///
     /// # Errors
-    /// [`ObservationError`] naming the file, and what it lacks.
+    /// [`ObservationError`], which names the file and the problem.
     pub fn read(path: &Path) -> Result<Observation, ObservationError> {
         let record = RunRecord::read(path)?;
-        Observation::of(record).map_err(|problem| ObservationError::Useless {
+        Observation::of(record).map_err(|problem| ObservationError::Unsuitable {
             path: path.display().to_string(),
             problem,
         })
@@ -79,24 +79,26 @@ impl Observation {
             other => return Err(format!("its LOAD_SHAPE {other:?} cannot be simulated")),
         };
         if record.config["SAFE_CHECK"] == true {
-            return Err("SAFE_CHECK was on: its time is not the server's".to_owned());
+            return Err("SAFE_CHECK was enabled: its time is not the server's".to_owned());
         }
         let summary = record.summary.ok_or("none of its requests succeeded")?;
         let output_tok_s = summary
             .output_tok_s
-            .ok_or("it has no output_tok_s: nobody counted the tokens")?;
+            .ok_or("it has no output_tok_s: the tokens were not counted")?;
         let ttft = summary
             .ttft_ms
             .ok_or("it has no TTFT: set STREAM to true and measure again")?;
         if !(output_tok_s > 0.0 && ttft.p50 > 0.0) {
             return Err("its output_tok_s and median TTFT must be above 0".to_owned());
         }
+        let concurrency = record.level.concurrency();
+        let concurrency = concurrency.ok_or("its load did not fix the requests in flight")?;
         let per_request = |tokens: u64| tokens as f64 / summary.completed.max(1) as f64;
         let limits = record.endpoints.iter().filter_map(|e| e.max_model_len);
         Ok(Observation {
             prompt: record.prompt,
             shape,
-            concurrency: record.concurrency.max(1),
+            concurrency: concurrency.get(),
             endpoints: record.endpoints.len().max(1),
             prompt_tokens: per_request(summary.tokens.input).round() as usize,
             output_tokens: (per_request(summary.tokens.output).round() as u32).max(1),
@@ -109,12 +111,12 @@ impl Observation {
         })
     }
 
-    /// What to call it: `1k c=8`.
+    /// Its name: `1k c=8`.
     pub fn name(&self) -> String {
         format!("{} c={}", self.prompt, self.concurrency)
     }
 
-    /// The figures of `preset` under this load, in virtual time.
+    /// Simulates this load with `preset` in virtual time.
     pub(super) fn simulate(&self, preset: &Preset) -> Result<Figures, EngineError> {
         let some = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         let mut load = VirtualLoad::start(VirtualSetup {

@@ -1,11 +1,12 @@
 use argmin::core::{CostFunction, Error, Executor, State};
 use argmin::solver::neldermead::NelderMead;
 
-use super::{FitError, Observation, parameters, with_parameters};
+use super::parameters::{parameters, with_parameters};
+use super::prediction::predict;
+use super::{FitError, Observation};
 use crate::engine::{Frontend, Preset, StepTime};
 
-/// Searches one after another, each from the best point of the one before: a simplex that has
-/// collapsed too early gets another chance.
+/// Number of searches, each from the best point of the previous one, in case a simplex collapses too early.
 const SEARCHES: usize = 4;
 
 const MOST_STEPS: u64 = 150;
@@ -27,7 +28,7 @@ impl CostFunction for Misfit<'_> {
         let preset = with_parameters(self.preset, logarithms);
         let mut sum = 0.0;
         for observation in self.observations {
-            let prediction = super::predict(&preset, observation)?;
+            let prediction = predict(&preset, observation)?;
             let (measured, predicted) = (prediction.measured, prediction.predicted);
             sum += (predicted.output_tok_s / measured.output_tok_s)
                 .ln()
@@ -42,7 +43,7 @@ pub(super) fn nelder_mead(
     preset: &Preset,
     observations: &[Observation],
 ) -> Result<Preset, FitError> {
-    let begin = Preset {
+    let start = Preset {
         step_time: guess(observations),
         frontend: Frontend {
             per_request_us: 300.0,
@@ -51,12 +52,12 @@ pub(super) fn nelder_mead(
         },
         ..preset.clone()
     };
-    // A load that cannot run must be told from a search that fails.
+    // Distinguishes a load that cannot run from a search that fails.
     for observation in observations {
-        super::predict(&begin, observation)?;
+        predict(&start, observation)?;
     }
     let failed = |error: Error| FitError::Search(error.to_string());
-    let mut best = parameters(&begin).to_vec();
+    let mut best = parameters(&start).to_vec();
     for search in 0..SEARCHES {
         let extent = EXTENT / (1 << search) as f64;
         let mut simplex = vec![best.clone()];
@@ -83,7 +84,7 @@ pub(super) fn nelder_mead(
     Ok(with_parameters(preset, &best))
 }
 
-/// A point to begin with, from how the figures grow with concurrency and prompt length.
+/// An initial estimate, from how the figures grow with concurrency and prompt length.
 fn guess(observations: &[Observation]) -> StepTime {
     let concurrency = |o: &&Observation| o.concurrency;
     let prompt = |o: &&Observation| o.prompt_tokens;

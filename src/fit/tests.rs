@@ -1,5 +1,7 @@
 use super::*;
 use crate::config::LoadShape;
+use crate::engine::{Frontend, StepTime};
+use crate::fit::parameters::with_parameters;
 
 fn observation(prompt_tokens: usize, concurrency: usize) -> Observation {
     Observation {
@@ -102,7 +104,7 @@ fn a_file_that_is_no_record_is_named() {
     let read = || Observation::read(&path).expect_err("unusable").to_string();
     assert!(read().contains("new.json"));
     std::fs::write(&path, "{}").expect("writes");
-    assert!(read().contains("no run record"), "{}", read());
+    assert!(read().contains("not a run record"), "{}", read());
     std::fs::write(&path, r#"{"schema_version": 99}"#).expect("writes");
     assert!(read().contains("schema_version is 99"), "{}", read());
     let record = r#"{"schema_version": 2, "servemark_version": "0", "ended_unix_s": 0.0, "clock_unix_ns": 0,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Slots;
-use crate::client::Outcome;
+use super::slots::Slots;
 
 /// Reads how far a load has come. A reading takes no lock, and the load spends a few additions per
 /// request on it, nothing per token.
@@ -52,39 +51,12 @@ impl std::fmt::Debug for Gauge {
     }
 }
 
-/// What has come of a load's requests, on a cache line that no per-token counter shares.
-#[derive(Default)]
-#[repr(align(64))]
-pub(super) struct Tally {
-    begun: AtomicU64,
-    ended: AtomicU64,
-    completed: AtomicU64,
-    failed: AtomicU64,
-    tokens: AtomicU64,
-}
-
-impl Tally {
-    pub fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn end(&self, outcome: &Outcome, tokens: u64) {
-        self.tokens.fetch_add(tokens, Ordering::Relaxed);
-        match outcome {
-            Outcome::Completed(_) => self.completed.fetch_add(1, Ordering::Relaxed),
-            Outcome::Failed(_) => self.failed.fetch_add(1, Ordering::Relaxed),
-            Outcome::Blocked(_) => 0,
-        };
-        self.ended.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
-    use crate::client::{Failure, FailureCause, RequestRecord};
+    use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
     use crate::load::window_tests::completed;
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Load, Target, Window};
+use super::{Load, Window};
 
 /// A load that gives one window after another.
 pub trait Rounds {
@@ -18,9 +18,13 @@ pub trait Rounds {
     }
 }
 
-impl<T: Target> Rounds for Load<T> {
+impl Rounds for Load {
     fn window(&mut self, iterations: u64) -> Window {
         Load::window(self, iterations)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_cut()
     }
 }
 
@@ -47,7 +51,7 @@ impl Sampling {
     /// Warms `load` up and takes the windows; one without any success is the last.
     pub fn run(&self, load: &mut impl Rounds) -> Vec<Window> {
         let warm_up = self.warm_up(load);
-        if warm_up.completed().next().is_none() {
+        if !warm_up.has_success() {
             return vec![warm_up];
         }
         self.windows(load, self.iterations(&warm_up))
@@ -71,7 +75,7 @@ impl Sampling {
     ///
     /// The order of a pair is drawn, and the next pair has the opposite one: what drifts evenly over
     /// four turns so cancels (ABBA). `start` is given the side and the end of the turn before
-    /// (ns of the loads' clock).
+    /// (ns of the loads' clock). It ends where a load is over, perhaps in the middle of a pair.
     ///
     /// # Errors
     /// Those of `start`.
@@ -90,11 +94,14 @@ impl Sampling {
             for side in [first, 1 - first] {
                 let mut load = start(side, at_ns)?;
                 let warm_up = self.warm_up(&mut load);
+                if load.is_over() {
+                    return Ok(sides);
+                }
                 let rounds = *iterations.get_or_insert_with(|| self.iterations(&warm_up));
                 let window = load.window(rounds);
                 at_ns = window.end_ns;
                 sides[side].push(window);
-                if failed(&sides[side]) {
+                if failed(&sides[side]) || load.is_over() {
                     return Ok(sides);
                 }
             }
@@ -106,7 +113,7 @@ impl Sampling {
     pub fn warm_up(&self, load: &mut impl Rounds) -> Window {
         let mut warm_up = load.window(1);
         while u128::from(warm_up.wall_ns()) < self.warm_up.as_nanos()
-            && warm_up.completed().next().is_some()
+            && warm_up.has_success()
             && !load.is_over()
         {
             warm_up.extend(load.window(1));
@@ -126,7 +133,7 @@ impl Sampling {
 /// Whether the last window has no success.
 fn failed(windows: &[Window]) -> bool {
     let last = windows.last();
-    last.is_none_or(|window| window.completed().next().is_none())
+    last.is_none_or(|window| !window.has_success())
 }
 
 #[cfg(test)]
@@ -152,7 +159,7 @@ mod tests {
         assert!(windows[0].start_ns >= 500_000_000);
         let rounds = windows[0].iterations;
         assert!(windows.iter().all(|window| window.iterations == rounds));
-        let wall_ns: u64 = windows.iter().map(Window::wall_ns).sum();
+        let wall_ns = Window::total_wall_ns(&windows);
         assert!(
             (2_500_000_000..4_500_000_000).contains(&wall_ns),
             "{wall_ns}"

@@ -4,6 +4,7 @@
 //! that carry it are watched: how busy they are, how long they wait for a core, how late they get
 //! to work that is due, and how long a request that could be sent waits to be sent.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::Window;
 use super::threads::ThreadTime;
 use crate::client::RequestRecord;
-use crate::metrics::percentile;
+use crate::sorted_values::SortedValues;
 
 /// How often the event loop's lag is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(10);
@@ -44,11 +45,10 @@ pub struct Lag {
 }
 
 impl Lag {
-    fn of(mut lags_ms: Vec<f64>) -> Option<Lag> {
-        lags_ms.sort_unstable_by(f64::total_cmp);
+    fn of(lags_ms: &SortedValues) -> Option<Lag> {
         Some(Lag {
-            max: *lags_ms.last()?,
-            p99: percentile(&lags_ms, 99.0),
+            max: lags_ms.greatest()?,
+            p99: lags_ms.percentile(99.0),
         })
     }
 }
@@ -182,7 +182,7 @@ impl Watch {
         Watched {
             busy_share: share(|time| Some(time.running)),
             starved_share: share(|time| time.waiting),
-            loop_lag_ms: Lag::of(lags_ms),
+            loop_lag_ms: Lag::of(&lags_ms.into_iter().collect()),
         }
     }
 }
@@ -198,19 +198,19 @@ pub struct Watched {
 impl Watched {
     /// Whether the client kept up while the load gave `windows`.
     pub fn check(self, windows: &[Window]) -> SelfCheck {
-        self.check_requests(windows.iter().flat_map(|window| &window.requests))
+        self.check_requests(windows.iter().flat_map(|window| window.requests.iter()))
     }
 
     /// Whether the client kept up while it sent `requests`.
-    pub fn check_requests<'a>(
+    pub fn check_requests<R: Borrow<RequestRecord>>(
         self,
-        requests: impl IntoIterator<Item = &'a RequestRecord>,
+        requests: impl IntoIterator<Item = R>,
     ) -> SelfCheck {
-        let requests = requests.into_iter();
-        let send_lag_ms = requests
-            .map(|request| request.start_ns.saturating_sub(request.intended_ns) as f64 * 1e-6)
-            .collect();
-        SelfCheck::new(self, Lag::of(send_lag_ms))
+        let send_lag_ms = requests.into_iter().map(|request| {
+            let request = request.borrow();
+            request.start_ns.saturating_sub(request.intended_ns) as f64 * 1e-6
+        });
+        SelfCheck::new(self, Lag::of(&send_lag_ms.collect()))
     }
 }
 

@@ -7,11 +7,14 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::window::{Boundary, Finished};
-use super::{Slots, Target, Window};
+use super::pacing::{End, Pacing};
+use super::slots::Slots;
+use super::target::Target;
+use super::window::{Boundary, Finished, Window};
 use crate::client::{Clock, RequestRecord};
 
 pub(super) struct Steady {
+    runtime: Handle,
     finished: UnboundedReceiver<Finished>,
     workers: Vec<JoinHandle<()>>,
     boundary: Boundary,
@@ -21,7 +24,7 @@ pub(super) struct Steady {
 
 impl Steady {
     pub fn start<T: Target>(
-        runtime: &Handle,
+        runtime: Handle,
         target: Arc<T>,
         slots: Arc<Slots>,
         clock: Clock,
@@ -45,28 +48,58 @@ impl Steady {
             })
             .collect();
         Steady {
+            runtime,
             finished,
             workers,
             boundary,
             stopped,
         }
     }
+}
 
-    pub fn window(&mut self, iterations: u64) -> Window {
-        let finished = &mut self.finished;
-        // The channel ends only if every worker died, which takes a panic in the target.
-        self.boundary
-            .cut(iterations, self.workers.len(), || finished.blocking_recv())
+impl Pacing for Steady {
+    fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
+        let (finished, runtime) = (&mut self.finished, &self.runtime);
+        self.boundary.cut(iterations, self.workers.len(), || {
+            // What has ended already needs no wait.
+            finished.try_recv().ok().or_else(|| {
+                runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        // The channel ends only if every worker died, which takes a panic in the target, or
+                        // was broken off.
+                        ended = finished.recv() => ended,
+                        () = &mut end => None,
+                    }
+                })
+            })
+        })
     }
 
-    pub fn ended(&mut self) -> impl Iterator<Item = RequestRecord> {
-        std::iter::from_fn(|| self.finished.try_recv().ok()).map(|finished| finished.record)
+    fn break_off(&mut self) {
+        self.workers.iter().for_each(JoinHandle::abort);
+        let running = self
+            .workers
+            .iter_mut()
+            .filter(|worker| !worker.is_finished());
+        // An error says that it was broken off.
+        self.runtime.block_on(async {
+            for worker in running {
+                let _ = worker.await;
+            }
+        });
     }
 
-    pub fn drain(&mut self) -> impl Iterator<Item = RequestRecord> {
+    fn ended(&mut self) -> Vec<RequestRecord> {
+        let ended = std::iter::from_fn(|| self.finished.try_recv().ok());
+        ended.map(|finished| finished.record).collect()
+    }
+
+    fn drain(&mut self) -> Vec<RequestRecord> {
         self.stopped.store(true, Ordering::Relaxed);
         // The channel ends when the last worker has.
-        std::iter::from_fn(|| self.finished.blocking_recv()).map(|finished| finished.record)
+        let ended = std::iter::from_fn(|| self.finished.blocking_recv());
+        ended.map(|finished| finished.record).collect()
     }
 }
 
@@ -90,10 +123,11 @@ async fn work<T: Target>(
         let intended_ns = clock.now_ns();
         let mut record = target.request(slots.begin(slot)).await;
         record.intended_ns = intended_ns;
-        slots.end(slot, &record);
+        let events = slots.end(slot, &record);
         let in_flight_events = slots.in_flight_events();
         let finished = Finished {
             record,
+            events: events.into(),
             in_flight_events,
         };
         if sender.send(finished).is_err() {
@@ -109,7 +143,7 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
@@ -200,6 +234,75 @@ mod tests {
                 .iter()
                 .all(|w| w.carried_in == 0 && w.carried_out == 0)
         );
+    }
+
+    /// Answers the first requests at once, and the others never.
+    struct Freezing {
+        clock: Clock,
+        answered: usize,
+        sent: AtomicUsize,
+        /// Requests that were broken off.
+        broken_off: Arc<AtomicUsize>,
+    }
+
+    /// Counts itself when it is dropped in its wait.
+    struct Waiting<'a>(&'a AtomicUsize);
+
+    impl Drop for Waiting<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Target for Freezing {
+        async fn request(&self, _: &AtomicU32) -> RequestRecord {
+            if self.sent.fetch_add(1, Ordering::SeqCst) >= self.answered {
+                let _waiting = Waiting(&self.broken_off);
+                std::future::pending::<()>().await;
+            }
+            let now_ns = self.clock.now_ns();
+            completed(now_ns, now_ns, now_ns + 1, 1)
+        }
+    }
+
+    #[test]
+    fn a_load_whose_target_freezes_ends_at_its_time_with_what_has_ended() {
+        for shape in [LoadShape::Steady, LoadShape::Wave] {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_time()
+                .build()
+                .unwrap();
+            let clock = Clock::start();
+            let broken_off = Arc::new(AtomicUsize::new(0));
+            let target = Arc::new(Freezing {
+                clock,
+                answered: 10,
+                sent: AtomicUsize::new(0),
+                broken_off: Arc::clone(&broken_off),
+            });
+            let mut load = Load::start(
+                runtime.handle().clone(),
+                target,
+                shape,
+                NonZeroUsize::new(4).unwrap(),
+                clock,
+            );
+            assert_eq!(load.window(2).iterations, 2);
+            assert!(!load.is_cut());
+            load.end_at(Instant::now() + Duration::from_millis(100));
+            let short = load.window(3);
+            let ended = (short.iterations, short.requests.len());
+            assert_eq!(ended, (0, 2), "{shape:?}: two of the last round");
+            assert!(load.is_cut(), "{shape:?}");
+            let in_flight = match shape {
+                LoadShape::Steady => 4,
+                LoadShape::Wave => 2,
+            };
+            assert_eq!(broken_off.load(Ordering::SeqCst), in_flight, "{shape:?}");
+            assert_eq!(load.window(1).requests.len(), 0, "{shape:?}");
+            load.abandon();
+        }
     }
 
     /// Ends each request after a moment, and counts those it was sent.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::{Slots, Target, Window};
-use crate::client::Clock;
+use super::pacing::{End, Pacing};
+use super::slots::Slots;
+use super::target::Target;
+use super::window::Window;
+use crate::client::{Clock, RequestRecord};
 
 pub(super) struct Wave<T> {
     runtime: Handle,
@@ -25,14 +28,8 @@ impl<T: Target> Wave<T> {
         }
     }
 
-    pub fn window(&mut self, iterations: u64) -> Window {
-        Window::of_waves(self.clock.now_ns(), iterations, || {
-            self.runtime.block_on(self.round())
-        })
-    }
-
-    /// Sends C requests at once and waits for all of them.
-    async fn round(&self) -> Vec<crate::client::RequestRecord> {
+    /// Sends C requests at once and waits for all of them, or breaks them off at `end`.
+    async fn round(&self, mut end: End<'_>) -> Vec<RequestRecord> {
         let intended_ns = self.clock.now_ns();
         let mut wave = JoinSet::new();
         for slot in 0..self.slots.concurrency() {
@@ -44,6 +41,37 @@ impl<T: Target> Wave<T> {
                 record
             });
         }
-        wave.join_all().await
+        let mut ended = Vec::with_capacity(wave.len());
+        loop {
+            tokio::select! {
+                biased;
+                joined = wave.join_next() => match joined {
+                    None => return ended,
+                    Some(Ok(record)) => ended.push(record),
+                    // What has panicked ends the load, as if it had been called here.
+                    Some(Err(error)) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => return ended,
+                    },
+                },
+                () = &mut end => break,
+            }
+        }
+        wave.shutdown().await;
+        ended
+    }
+}
+
+impl<T: Target> Pacing for Wave<T> {
+    fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
+        let mut is_over = false;
+        Window::of_waves(self.clock.now_ns(), iterations, || {
+            if is_over {
+                return Vec::new();
+            }
+            let wave = self.runtime.block_on(self.round(end.as_mut()));
+            is_over = wave.len() < self.slots.concurrency();
+            wave
+        })
     }
 }

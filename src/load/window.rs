@@ -1,4 +1,5 @@
-use crate::client::{Outcome, RequestRecord};
+use crate::client::{CompletedRequest, Outcome, RequestRecord};
+use crate::requests::Requests;
 
 /// A span of a load: what finished in it, and how far the rest had come at its two ends.
 #[derive(Clone, Debug)]
@@ -10,7 +11,7 @@ pub struct Window {
     /// Rounds of C finished requests in it.
     pub iterations: u64,
     /// The requests that ended in it, in the order of their ends.
-    pub requests: Vec<RequestRecord>,
+    pub requests: Requests,
     /// Content events already received at its begin by requests that were in flight then.
     pub carried_in: u64,
     /// Content events already received at its end by requests still in flight.
@@ -22,6 +23,8 @@ pub struct Window {
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub record: RequestRecord,
+    /// Content events that it had received.
+    pub events: u64,
     pub in_flight_events: u64,
 }
 
@@ -29,6 +32,8 @@ pub(crate) struct Finished {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Boundary {
     pub at_ns: u64,
+    /// Content events of requests in flight, of which as many count as will be of answers: where requests fail,
+    /// their events are no tokens received.
     pub in_flight_events: u64,
 }
 
@@ -44,14 +49,23 @@ impl Boundary {
     ) -> Window {
         let wanted = iterations.saturating_mul(concurrency as u64);
         let begin = *self;
-        let mut requests = Vec::new();
+        let mut requests = Requests::default();
+        let (mut answered, mut lost) = (0, 0);
         while (requests.len() as u64) < wanted {
             let Some(finished) = next() else {
                 break;
             };
             self.at_ns = self.at_ns.max(finished.record.end_ns);
             self.in_flight_events = finished.in_flight_events;
+            match finished.record.outcome {
+                Outcome::Completed(_) => answered += finished.events,
+                Outcome::Failed(_) | Outcome::Blocked(_) => lost += finished.events,
+            }
             requests.push(finished.record);
+        }
+        if lost > 0 {
+            let share = answered as f64 / (answered + lost) as f64;
+            self.in_flight_events = (self.in_flight_events as f64 * share).round() as u64;
         }
         Window {
             start_ns: begin.at_ns,
@@ -72,15 +86,16 @@ impl Window {
         iterations: u64,
         mut round: impl FnMut() -> Vec<RequestRecord>,
     ) -> Window {
-        let mut requests = Vec::new();
+        let (mut requests, mut end_ns) = (Requests::default(), start_ns);
         for _ in 0..iterations {
             let mut wave = round();
             wave.sort_by_key(|record| record.end_ns);
-            requests.append(&mut wave);
+            end_ns = wave.last().map_or(end_ns, |last| end_ns.max(last.end_ns));
+            requests.extend(wave);
         }
         Window {
             start_ns,
-            end_ns: requests.iter().map(|r| r.end_ns).max().unwrap_or(start_ns),
+            end_ns,
             iterations,
             requests,
             carried_in: 0,
@@ -93,7 +108,7 @@ impl Window {
         self.end_ns = more.end_ns;
         self.iterations += more.iterations;
         self.carried_out = more.carried_out;
-        self.requests.extend(more.requests);
+        self.requests.extend(more.requests.iter());
     }
 
     /// Its length (ns); at least 1, so that a rate is always finite.
@@ -101,12 +116,25 @@ impl Window {
         self.end_ns.saturating_sub(self.start_ns).max(1)
     }
 
+    /// The length of several (ns); a damaged record may state more than there can be.
+    pub fn total_wall_ns<'w>(windows: impl IntoIterator<Item = &'w Window>) -> u64 {
+        let lengths = windows.into_iter().map(Window::wall_ns);
+        lengths.fold(0, u64::saturating_add)
+    }
+
     /// The requests that succeeded.
-    pub fn completed(&self) -> impl Iterator<Item = (&RequestRecord, &crate::client::Completion)> {
-        self.requests.iter().filter_map(|r| match &r.outcome {
-            Outcome::Completed(completion) => Some((r, completion)),
-            _ => None,
-        })
+    pub fn completed(&self) -> impl Iterator<Item = CompletedRequest> + use<'_> {
+        self.requests.completed()
+    }
+
+    /// How many requests succeeded.
+    pub fn succeeded(&self) -> usize {
+        self.requests.succeeded()
+    }
+
+    /// Whether a request succeeded.
+    pub fn has_success(&self) -> bool {
+        self.succeeded() > 0
     }
 
     /// Output tokens *received* in the window.
@@ -117,11 +145,11 @@ impl Window {
     /// events. `None` where no request completed or none says how many tokens it got.
     pub fn output_tokens(&self) -> Option<f64> {
         let (mut tokens, mut events, mut counted) = (0_u64, 0_u64, false);
-        for (_, completion) in self.completed() {
-            if let Some((output, _)) = completion.output_tokens() {
+        for CompletedRequest { outcome, .. } in self.completed() {
+            if let Some((output, _)) = outcome.output_tokens() {
                 counted = true;
                 tokens += u64::from(output);
-                events += completion.content_ns.len() as u64;
+                events += outcome.content_ns.len() as u64;
             }
         }
         if !counted {
@@ -139,7 +167,7 @@ impl Window {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::client::Completion;
+    use crate::client::{Completion, Failure, FailureCause};
 
     /// A successful streamed request: `tokens` tokens in as many events, evenly spaced after `first_ns`.
     pub(crate) fn completed(
@@ -181,7 +209,7 @@ pub(crate) mod tests {
             start_ns: 0,
             end_ns: 1_000,
             iterations: 1,
-            requests,
+            requests: requests.into(),
             carried_in,
             carried_out,
         }
@@ -201,6 +229,31 @@ pub(crate) mod tests {
             completion.usage_output = Some(12);
         }
         assert_eq!(window(vec![request], 1, 3).output_tokens(), Some(18.0));
+    }
+
+    #[test]
+    fn events_of_requests_that_fail_are_no_tokens() {
+        // Every second request is broken off after 30 events; of 90 in flight 23 are of answers.
+        let mut ended = (0..8).map(|k| {
+            let mut record = completed(0, 100, 900 + k, 10);
+            if k % 2 == 1 {
+                let (cause, message) = (FailureCause::TooLarge, String::new());
+                record.outcome = Outcome::Failed(Failure { cause, message });
+            }
+            Finished {
+                record,
+                events: if k % 2 == 1 { 30 } else { 10 },
+                in_flight_events: 90,
+            }
+        });
+        let mut boundary = Boundary::default();
+        let window = boundary.cut(2, 4, || ended.next());
+        assert_eq!((window.carried_in, window.carried_out), (0, 23));
+        assert_eq!(window.output_tokens(), Some(40.0 + 23.0));
+        assert_eq!(
+            boundary.in_flight_events, 23,
+            "the next window begins with them"
+        );
     }
 
     #[test]

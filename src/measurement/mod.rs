@@ -102,13 +102,13 @@ pub fn value(metric: Metric, window: &Window) -> Option<f64> {
             .output_tokens()
             .filter(|tokens| *tokens > 0.0)
             .map(|tokens| wall / tokens),
-        Metric::Rps => match completed.count() {
+        Metric::Rps => match window.succeeded() {
             0 => None,
             requests => Some(wall / requests as f64),
         },
-        Metric::Ttft => mean(completed.filter_map(|(r, c)| latency::ttft_ns(r, c))),
-        Metric::Tpot => mean(completed.filter_map(|(r, c)| latency::tpot_ns(r, c))),
-        Metric::E2el => mean(completed.map(|(r, _)| latency::e2el_ns(r))),
+        Metric::Ttft => mean(completed.filter_map(|r| latency::ttft_ns(&r))),
+        Metric::Tpot => mean(completed.filter_map(|r| latency::tpot_ns(&r))),
+        Metric::E2el => mean(completed.map(|r| latency::e2el_ns(&r))),
     }
     .filter(|value| value.is_finite() && *value > 0.0)
 }
@@ -126,7 +126,10 @@ mod tests {
     fn two_requests() -> Window {
         use crate::load::window_tests::{completed, window};
         window(
-            vec![completed(0, 200, 800, 4), completed(0, 400, 1_000, 4)],
+            vec![
+                completed(0, 200_000, 800_000, 4),
+                completed(0, 400_000, 1_000_000, 4),
+            ],
             0,
             0,
         )
@@ -138,9 +141,9 @@ mod tests {
         let cases = [
             (Metric::OutputTokS, 1_000.0 / 8.0),
             (Metric::Rps, 500.0),
-            (Metric::Ttft, 300.0),
-            (Metric::Tpot, 200.0),
-            (Metric::E2el, 900.0),
+            (Metric::Ttft, 300_000.0),
+            (Metric::Tpot, 200_000.0),
+            (Metric::E2el, 900_000.0),
         ];
         for (metric, expected) in cases {
             assert_eq!(value(metric, &window), Some(expected), "{metric:?}");
@@ -150,7 +153,7 @@ mod tests {
     #[test]
     fn a_window_without_success_has_no_value() {
         let window = Window {
-            requests: vec![],
+            requests: Default::default(),
             ..two_requests()
         };
         for metric in Metric::ALL {

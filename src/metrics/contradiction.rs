@@ -79,20 +79,32 @@ const KINDS: [(ContradictionKind, Shows); 7] = [
 ];
 
 /// The contradictions of these answers to requests of `asked`.
-pub fn contradictions(answers: &[&Completion], asked: &Asked) -> Vec<Contradiction> {
-    let of = answers.len();
-    let found = KINDS.into_iter().filter_map(|(kind, shows)| {
-        let values = answers.iter().filter_map(|answer| shows(asked, answer));
-        let seen = Seen::of(values)?;
-        let by_chance = kind == ContradictionKind::OneRead;
-        let notable = !by_chance || seen.answers as f64 >= NOTABLE_SHARE * of as f64;
-        notable.then(|| Contradiction {
-            kind,
-            answers: seen.answers,
-            of,
-            detail: detail(kind, asked, &seen),
-        })
-    });
+pub fn contradictions(
+    answers: impl Iterator<Item = Completion>,
+    asked: &Asked,
+) -> Vec<Contradiction> {
+    let mut all_seen = KINDS.map(|_| None);
+    let mut of = 0;
+    for answer in answers {
+        of += 1;
+        for ((_, shows), seen) in KINDS.iter().zip(&mut all_seen) {
+            *seen = Seen::with(seen.take(), shows(asked, &answer));
+        }
+    }
+    let found = KINDS
+        .into_iter()
+        .zip(all_seen)
+        .filter_map(|((kind, _), seen)| {
+            let seen = seen?;
+            let by_chance = kind == ContradictionKind::OneRead;
+            let notable = !by_chance || seen.answers as f64 >= NOTABLE_SHARE * of as f64;
+            notable.then(|| Contradiction {
+                kind,
+                answers: seen.answers,
+                of,
+                detail: detail(kind, asked, &seen),
+            })
+        });
     found.collect()
 }
 
@@ -104,15 +116,17 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(values: impl Iterator<Item = u32>) -> Option<Seen> {
-        values.fold(None, |seen: Option<Seen>, value| {
-            let (answers, least, most) =
-                seen.map_or((0, value, value), |s| (s.answers, s.least, s.most));
-            Some(Seen {
-                answers: answers + 1,
-                least: least.min(value),
-                most: most.max(value),
-            })
+    /// With what another answer shows.
+    fn with(seen: Option<Seen>, value: Option<u32>) -> Option<Seen> {
+        let Some(value) = value else {
+            return seen;
+        };
+        let (answers, least, most) =
+            seen.map_or((0, value, value), |s| (s.answers, s.least, s.most));
+        Some(Seen {
+            answers: answers + 1,
+            least: least.min(value),
+            most: most.max(value),
         })
     }
 }
@@ -235,10 +249,10 @@ mod tests {
 
     fn of_requests(requests: &[RequestRecord], asked: &Asked) -> Vec<Contradiction> {
         let answers = requests.iter().map(|request| match &request.outcome {
-            Outcome::Completed(completion) => completion,
+            Outcome::Completed(completion) => completion.clone(),
             other => panic!("{other:?}"),
         });
-        contradictions(&Vec::from_iter(answers), asked)
+        contradictions(answers, asked)
     }
 
     type Change = fn(&mut Completion);

@@ -1,4 +1,4 @@
-use crate::client::{Completion, RequestRecord};
+use crate::client::CompletedRequest;
 use crate::config::Slo;
 use crate::load::Window;
 
@@ -8,26 +8,25 @@ use super::latency;
 ///
 /// A limit on TTFT is not met where TTFT is unknown. TPOT and ITL are undefined for an answer of one
 /// token, which keeps no user waiting between tokens and so meets them.
-pub fn meets(slo: &Slo, record: &RequestRecord, completion: &Completion) -> bool {
+pub fn meets(slo: &Slo, request: &CompletedRequest) -> bool {
     let within = |value_ns: f64, limit_ms: f64| value_ns * 1e-6 <= limit_ms;
     let unless_undefined = |value_ns: Option<f64>, limit_ms: Option<f64>| {
         limit_ms.is_none_or(|limit| value_ns.is_none_or(|value| within(value, limit)))
     };
-    let ttft = latency::ttft_ns(record, completion);
-    let longest_gap = latency::itl_ns(completion).max_by(f64::total_cmp);
+    let ttft = latency::ttft_ns(request);
+    let longest_gap = latency::itl_ns(&request.outcome).max_by(f64::total_cmp);
     slo.ttft
         .is_none_or(|limit| ttft.is_some_and(|value| within(value, limit)))
-        && unless_undefined(latency::tpot_ns(record, completion), slo.tpot)
+        && unless_undefined(latency::tpot_ns(request), slo.tpot)
         && unless_undefined(longest_gap, slo.itl)
         && slo
             .e2el
-            .is_none_or(|limit| within(latency::e2el_ns(record), limit))
+            .is_none_or(|limit| within(latency::e2el_ns(request), limit))
 }
 
 /// Requests of a window that met `slo`; `None` where no objective is set.
 pub fn good_requests(window: &Window, slo: &Slo) -> Option<usize> {
-    let good =
-        |(record, completion): &(&RequestRecord, &Completion)| meets(slo, record, completion);
+    let good = |request: &CompletedRequest| meets(slo, request);
     (!slo.is_empty()).then(|| window.completed().filter(good).count())
 }
 
@@ -35,7 +34,7 @@ pub fn good_requests(window: &Window, slo: &Slo) -> Option<usize> {
 /// set.
 pub fn goodput(windows: &[Window], slo: &Slo) -> Option<f64> {
     let good: Option<usize> = windows.iter().map(|w| good_requests(w, slo)).sum();
-    let wall_ns: u64 = windows.iter().map(Window::wall_ns).sum();
+    let wall_ns = Window::total_wall_ns(windows);
     (wall_ns > 0).then_some(good? as f64 / (wall_ns as f64 * 1e-9))
 }
 

@@ -1,15 +1,15 @@
 //! The latency of one successful request. Definitions and names as the field uses them.
 
-use crate::client::{Completion, RequestRecord};
+use crate::client::{CompletedRequest, Completion, RequestRecord};
 
 /// E2EL (ns): end of the user's wait − its begin; a safety check's time is included.
-pub fn e2el_ns(record: &RequestRecord) -> f64 {
+pub fn e2el_ns<O>(record: &RequestRecord<O>) -> f64 {
     record.end_ns.saturating_sub(record.start_ns) as f64
 }
 
 /// TTFT (ns): first content event − `t_send`; `None` where the response was not streamed or empty.
-pub fn ttft_ns(record: &RequestRecord, completion: &Completion) -> Option<f64> {
-    ttft_after(record.sent_ns, completion)
+pub fn ttft_ns(request: &CompletedRequest) -> Option<f64> {
+    ttft_after(request.sent_ns, &request.outcome)
 }
 
 /// TTFT (ns) of a request that was sent at `sent_ns`.
@@ -22,16 +22,17 @@ pub fn ttft_after(sent_ns: u64, completion: &Completion) -> Option<f64> {
 ///
 /// NVIDIA AIPerf's *time to first output token*. TTFT counts the reasoning, as its tokens are generated all
 /// the same.
-pub fn ttfo_ns(record: &RequestRecord, completion: &Completion) -> Option<f64> {
-    let first = completion.first_answer_ns?;
-    Some(first.saturating_sub(record.sent_ns) as f64)
+pub fn ttfo_ns(request: &CompletedRequest) -> Option<f64> {
+    let first = request.outcome.first_answer_ns?;
+    Some(first.saturating_sub(request.sent_ns) as f64)
 }
 
 /// TPOT (ns/token): (last byte − first content event) ÷ (output tokens − 1).
 ///
 /// This is (E2EL − TTFT) ÷ (output tokens − 1) without the safety check, which generates no token.
 /// `None` for a single token, and where TTFT is unknown.
-pub fn tpot_ns(_: &RequestRecord, completion: &Completion) -> Option<f64> {
+pub fn tpot_ns(request: &CompletedRequest) -> Option<f64> {
+    let completion = &request.outcome;
     let first = completion.content_ns.first()?;
     let (tokens, _) = completion.output_tokens()?;
     let gaps = tokens.checked_sub(1).filter(|gaps| *gaps > 0)?;
@@ -71,84 +72,80 @@ const MOST_IN_ONE_EVENT: u32 = 4_096;
 const MOST_COALESCED: u32 = 65_536;
 
 /// Output tokens per second of one request: output tokens ÷ E2EL.
-pub fn tokens_per_second(record: &RequestRecord, completion: &Completion) -> Option<f64> {
-    let (tokens, _) = completion.output_tokens()?;
-    let seconds = e2el_ns(record) / 1e9;
+pub fn tokens_per_second(request: &CompletedRequest) -> Option<f64> {
+    let (tokens, _) = request.outcome.output_tokens()?;
+    let seconds = e2el_ns(request) / 1e9;
     (seconds > 0.0).then(|| f64::from(tokens) / seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Outcome;
     use crate::load::window_tests::completed;
 
-    fn request(tokens: u32, change: impl FnOnce(&mut Completion)) -> (RequestRecord, Completion) {
-        let mut record = completed(1_000, 3_000, 11_000, tokens);
-        let Outcome::Completed(completion) = &mut record.outcome else {
-            unreachable!("made as completed");
-        };
-        change(completion);
-        let completion = completion.clone();
-        (record, completion)
+    fn request(tokens: u32, change: impl FnOnce(&mut Completion)) -> CompletedRequest {
+        let request = completed(1_000, 3_000, 11_000, tokens).completed();
+        let mut request = request.expect("made as completed");
+        change(&mut request.outcome);
+        request
     }
 
     #[test]
     fn definitions_hold_for_a_streamed_request() {
-        let (record, completion) = request(5, |_| {});
-        assert_eq!(e2el_ns(&record), 10_000.0);
-        assert_eq!(ttft_ns(&record, &completion), Some(2_000.0));
-        assert_eq!(tpot_ns(&record, &completion), Some(2_000.0));
-        assert_eq!(itl_ns(&completion).collect::<Vec<_>>(), [2_000.0; 4]);
-        assert_eq!(tokens_per_second(&record, &completion), Some(5.0 / 10e-6));
+        let answer = request(5, |_| {});
+        assert_eq!(e2el_ns(&answer), 10_000.0);
+        assert_eq!(ttft_ns(&answer), Some(2_000.0));
+        assert_eq!(tpot_ns(&answer), Some(2_000.0));
+        assert_eq!(itl_ns(&answer.outcome).collect::<Vec<_>>(), [2_000.0; 4]);
+        assert_eq!(tokens_per_second(&answer), Some(5.0 / 10e-6));
     }
 
     #[test]
     fn reasoning_ends_where_the_answer_begins() {
-        let (record, completion) = request(5, |c| c.first_answer_ns = Some(7_000));
-        assert_eq!(ttft_ns(&record, &completion), Some(2_000.0));
-        assert_eq!(ttfo_ns(&record, &completion), Some(6_000.0));
-        let (record, completion) = request(5, |_| {});
-        assert_eq!(ttfo_ns(&record, &completion), None, "no reasoning");
+        let answer = request(5, |c| c.first_answer_ns = Some(7_000));
+        assert_eq!(ttft_ns(&answer), Some(2_000.0));
+        assert_eq!(ttfo_ns(&answer), Some(6_000.0));
+        let answer = request(5, |_| {});
+        assert_eq!(ttfo_ns(&answer), None, "no reasoning");
     }
 
     #[test]
     fn a_safety_check_lengthens_the_users_wait_but_not_the_tokens() {
-        let (mut record, completion) = request(5, |_| {});
-        record.start_ns -= 500;
-        record.end_ns += 500;
-        record.safety_ns = 1_000;
-        assert_eq!(e2el_ns(&record), 11_000.0);
-        assert_eq!(ttft_ns(&record, &completion), Some(2_000.0));
-        assert_eq!(tpot_ns(&record, &completion), Some(2_000.0));
+        let mut answer = request(5, |_| {});
+        answer.start_ns -= 500;
+        answer.end_ns += 500;
+        answer.safety_ns = 1_000;
+        assert_eq!(e2el_ns(&answer), 11_000.0);
+        assert_eq!(ttft_ns(&answer), Some(2_000.0));
+        assert_eq!(tpot_ns(&answer), Some(2_000.0));
     }
 
     #[test]
     fn tokens_beyond_the_events_are_gaps_of_zero() {
-        let (_, completion) = request(5, |c| c.usage_output = Some(7));
-        let gaps: Vec<_> = itl_ns(&completion).collect();
+        let answer = request(5, |c| c.usage_output = Some(7));
+        let gaps: Vec<_> = itl_ns(&answer.outcome).collect();
         assert_eq!(gaps.len(), 6);
         assert_eq!(gaps.iter().filter(|g| **g == 0.0).count(), 2);
-        assert_eq!(coalesced_tokens(&completion), 2);
+        assert_eq!(coalesced_tokens(&answer.outcome), 2);
     }
 
     #[test]
     fn a_count_that_cannot_be_costs_no_memory() {
-        let (_, completion) = request(2, |c| c.usage_output = Some(u32::MAX));
-        assert_eq!(coalesced_tokens(&completion), 2 * MOST_IN_ONE_EVENT);
-        let (_, completion) = request(1_000, |c| c.usage_output = Some(u32::MAX));
-        assert_eq!(coalesced_tokens(&completion), MOST_COALESCED);
+        let answer = request(2, |c| c.usage_output = Some(u32::MAX));
+        assert_eq!(coalesced_tokens(&answer.outcome), 2 * MOST_IN_ONE_EVENT);
+        let answer = request(1_000, |c| c.usage_output = Some(u32::MAX));
+        assert_eq!(coalesced_tokens(&answer.outcome), MOST_COALESCED);
     }
 
     #[test]
     fn what_is_undefined_is_none() {
-        let (record, completion) = request(1, |_| {});
-        assert_eq!(tpot_ns(&record, &completion), None, "one token has no gap");
-        let (record, completion) = request(5, |c| c.content_ns = Default::default());
-        assert_eq!(ttft_ns(&record, &completion), None, "not streamed");
-        assert_eq!(tpot_ns(&record, &completion), None, "not streamed");
-        assert_eq!(itl_ns(&completion).count(), 0);
-        let (record, completion) = request(5, |c| c.usage_output = None);
-        assert_eq!(tokens_per_second(&record, &completion), None, "no count");
+        let answer = request(1, |_| {});
+        assert_eq!(tpot_ns(&answer), None, "one token has no gap");
+        let answer = request(5, |c| c.content_ns = Default::default());
+        assert_eq!(ttft_ns(&answer), None, "not streamed");
+        assert_eq!(tpot_ns(&answer), None, "not streamed");
+        assert_eq!(itl_ns(&answer.outcome).count(), 0);
+        let answer = request(5, |c| c.usage_output = None);
+        assert_eq!(tokens_per_second(&answer), None, "no count");
     }
 }

@@ -4,13 +4,17 @@ mod contradiction;
 mod distribution;
 mod goodput;
 pub mod latency;
+mod outage;
 mod peak;
 mod summary;
 
+pub use crate::sorted_values::SortedValues;
 pub use contradiction::{Asked, Contradiction, ContradictionKind, contradictions};
-pub use distribution::{Distribution, percentile, population_std};
+pub use distribution::Distribution;
 pub use goodput::{good_requests, goodput, meets};
+pub use outage::{Aftermath, Outage, OutageKind, Unanswered, outages};
 pub use peak::{most_in_flight, most_tokens_in_a_second};
 pub use summary::{
     Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,
+    sorted_itl_ms,
 };

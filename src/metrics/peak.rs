@@ -10,13 +10,13 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// where nothing was streamed.
 pub fn most_tokens_in_a_second(windows: &[Window]) -> f64 {
     let completed = || windows.iter().flat_map(Window::completed);
-    let Some(begin_ns) = completed().map(|(record, _)| record.start_ns).min() else {
+    let Some(begin_ns) = completed().map(|request| request.start_ns).min() else {
         return 0.0;
     };
     // By second: a damaged record may tell of one at the end of time.
     let mut seconds: BTreeMap<u64, u64> = BTreeMap::new();
-    for (_, completion) in completed() {
-        for at_ns in completion.content_ns.iter() {
+    for request in completed() {
+        for at_ns in request.outcome.content_ns.iter() {
             let second = at_ns.saturating_sub(begin_ns) / NS_PER_S;
             *seconds.entry(second).or_default() += 1;
         }
@@ -28,7 +28,7 @@ pub fn most_tokens_in_a_second(windows: &[Window]) -> f64 {
 pub fn most_in_flight(windows: &[Window]) -> usize {
     let completed = windows.iter().flat_map(Window::completed);
     let mut steps: Vec<(u64, i64)> = completed
-        .flat_map(|(record, _)| [(record.start_ns, 1), (record.end_ns, -1)])
+        .flat_map(|request| [(request.start_ns, 1), (request.end_ns, -1)])
         .collect();
     // Ends before starts where both are at once.
     steps.sort_unstable();

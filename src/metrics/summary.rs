@@ -1,10 +1,13 @@
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Contradiction, Distribution, contradictions, goodput, latency};
-use crate::client::{Completion, FailureCause, Outcome, RequestRecord, TokenSource};
+use super::{
+    Asked, Contradiction, Distribution, Outage, SortedValues, contradictions, goodput, latency,
+};
+use crate::client::{CompletedRequest, FailureCause, Outcome, RequestRecord, TokenSource};
 use crate::config::Slo;
 use crate::load::Window;
 
@@ -52,6 +55,9 @@ pub struct Summary {
     /// What the answers contradict.
     #[serde(default)]
     pub contradictions: Vec<Contradiction>,
+    /// When an endpoint served nothing although it was asked.
+    #[serde(default)]
+    pub outages: Vec<Outage>,
     /// What each endpoint served, in the order of the endpoint list.
     pub endpoints: Vec<EndpointShare>,
 }
@@ -128,46 +134,45 @@ impl Summary {
     /// `threshold_tps` is `THRESHOLD_TPS` (tok/s), `endpoints` the length of the endpoint list. Goodput is
     /// left to [`Summary::with_goodput`], contradictions to [`Summary::with_contradictions`].
     pub fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
-        let completed: Vec<(&RequestRecord, &Completion)> =
-            windows.iter().flat_map(Window::completed).collect();
-        if completed.is_empty() {
+        let answers = || windows.iter().flat_map(Window::completed);
+        let completed = windows.iter().map(Window::succeeded).sum();
+        if completed == 0 {
             return None;
         }
-        let duration_s = windows.iter().map(Window::wall_ns).sum::<u64>() as f64 / 1e9;
-        let own_rates: Vec<f64> = completed
-            .iter()
-            .filter_map(|(r, c)| latency::tokens_per_second(r, c))
-            .collect();
-        let tokens = count_tokens(&completed);
-        let each = |f: &dyn Fn(&RequestRecord, &Completion) -> Option<f64>| {
-            Distribution::of(completed.iter().filter_map(|(r, c)| f(r, c)), MS_PER_NS)
+        let duration_s = Window::total_wall_ns(windows) as f64 / 1e9;
+        let each = |figure: fn(&CompletedRequest) -> Option<f64>| -> SortedValues {
+            answers().filter_map(|answer| figure(&answer)).collect()
         };
-        let requests = || windows.iter().flat_map(|w| &w.requests);
+        let each_ms = |figure: fn(&CompletedRequest) -> Option<f64>| {
+            let values = answers().filter_map(|answer| figure(&answer));
+            Distribution::of(values, MS_PER_NS)
+        };
+        let own_rates = each(latency::tokens_per_second);
+        let tokens = count_tokens(answers());
+        let requests = || windows.iter().flat_map(|w| w.requests.iter());
         Some(Summary {
             duration_s,
-            completed: completed.len(),
+            completed,
             failures: count_failures(requests()),
             blocked: count_blocked(requests()),
-            rps: completed.len() as f64 / duration_s,
+            rps: completed as f64 / duration_s,
             goodput: None,
             output_tok_s: (tokens.by_server + tokens.by_tokenizer > 0).then(|| {
                 let received: f64 = windows.iter().filter_map(Window::output_tokens).sum();
                 received / duration_s
             }),
             input_tok_s: tokens.input as f64 / duration_s,
-            tok_s_per_request: mean(&own_rates),
-            below_threshold: own_rates.iter().filter(|r| **r < threshold_tps).count(),
-            e2el_ms: each(&|r, _| Some(latency::e2el_ns(r))),
-            ttft_ms: each(&latency::ttft_ns),
-            ttfo_ms: each(&latency::ttfo_ns),
-            tpot_ms: each(&latency::tpot_ns),
-            itl_ms: Distribution::of(
-                completed.iter().flat_map(|(_, c)| latency::itl_ns(c)),
-                MS_PER_NS,
-            ),
-            safety_ms: each(&|r, _| (r.safety_ns > 0).then_some(r.safety_ns as f64)),
+            tok_s_per_request: own_rates.mean(),
+            below_threshold: below(&own_rates, threshold_tps),
+            e2el_ms: each_ms(|answer| Some(latency::e2el_ns(answer))),
+            ttft_ms: each_ms(latency::ttft_ns),
+            ttfo_ms: each_ms(latency::ttfo_ns),
+            tpot_ms: each_ms(latency::tpot_ns),
+            itl_ms: Distribution::of_sorted(&sorted_itl_ms(windows)),
+            safety_ms: each_ms(|answer| (answer.safety_ns > 0).then_some(answer.safety_ns as f64)),
             tokens,
             contradictions: Vec::new(),
+            outages: Vec::new(),
             endpoints: shares(requests(), endpoints),
         })
     }
@@ -181,26 +186,46 @@ impl Summary {
     /// With what the answers in the same windows contradict.
     pub fn with_contradictions(mut self, windows: &[Window], asked: &Asked) -> Summary {
         let answers = windows.iter().flat_map(Window::completed);
-        let answers: Vec<&Completion> = answers.map(|(_, completion)| completion).collect();
-        self.contradictions = contradictions(&answers, asked);
+        self.contradictions = contradictions(answers.map(|answer| answer.outcome), asked);
+        self
+    }
+
+    /// With the times in which an endpoint served nothing.
+    pub fn with_outages(mut self, outages: Vec<Outage>) -> Summary {
+        self.outages = outages;
         self
     }
 
     /// Failed requests of all causes.
     pub fn failed(&self) -> usize {
-        self.failures.iter().map(|f| f.count).sum()
+        let counts = self.failures.iter().map(|f| f.count);
+        // A damaged record may state any.
+        counts.fold(0, usize::saturating_add)
     }
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+/// ITL (ms) of all answers in these windows, each gap as one value.
+pub fn sorted_itl_ms<'w>(windows: impl IntoIterator<Item = &'w Window>) -> SortedValues {
+    let answers = windows.into_iter().flat_map(Window::completed);
+    let gaps = answers.flat_map(|answer| Vec::from_iter(latency::itl_ns(&answer.outcome)));
+    gaps.map(|gap| gap * MS_PER_NS).collect()
 }
 
-fn count_tokens(completed: &[(&RequestRecord, &Completion)]) -> TokenCounts {
+/// How many of `values` are below `threshold`.
+fn below(values: &SortedValues, threshold: f64) -> usize {
+    let counts = values.counts().take_while(|(value, _)| *value < threshold);
+    counts.map(|(_, count)| count).sum::<u64>() as usize
+}
+
+fn count_tokens(answers: impl Iterator<Item = CompletedRequest>) -> TokenCounts {
     let mut counts = TokenCounts::default();
-    for (_, completion) in completed {
+    for CompletedRequest {
+        outcome: completion,
+        ..
+    } in answers
+    {
         counts.input += u64::from(completion.input_tokens().0);
-        counts.coalesced += u64::from(latency::coalesced_tokens(completion));
+        counts.coalesced += u64::from(latency::coalesced_tokens(&completion));
         match completion.output_tokens() {
             Some((tokens, source)) => {
                 counts.output += u64::from(tokens);
@@ -216,14 +241,14 @@ fn count_tokens(completed: &[(&RequestRecord, &Completion)]) -> TokenCounts {
 }
 
 /// Counts failures by cause, most frequent first.
-pub fn count_failures<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> Vec<FailureCount> {
-    let mut by_cause: BTreeMap<FailureCause, (usize, &str)> = BTreeMap::new();
+pub fn count_failures<R: Borrow<RequestRecord>>(
+    requests: impl Iterator<Item = R>,
+) -> Vec<FailureCount> {
+    let mut by_cause: BTreeMap<FailureCause, (usize, String)> = BTreeMap::new();
     for record in requests {
-        if let Outcome::Failed(failure) = &record.outcome {
-            by_cause
-                .entry(failure.cause)
-                .or_insert((0, &failure.message))
-                .0 += 1;
+        if let Outcome::Failed(failure) = &record.borrow().outcome {
+            let first = || (0, failure.message.clone());
+            by_cause.entry(failure.cause).or_insert_with(first).0 += 1;
         }
     }
     let mut counts: Vec<_> = by_cause
@@ -231,7 +256,7 @@ pub fn count_failures<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> 
         .map(|(cause, (count, first_message))| FailureCount {
             cause: cause.to_string(),
             count,
-            first_message: first_message.to_owned(),
+            first_message,
         })
         .collect();
     counts.sort_by_key(|f| std::cmp::Reverse(f.count));
@@ -239,9 +264,10 @@ pub fn count_failures<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> 
 }
 
 /// Counts what the safety check stopped.
-pub fn count_blocked<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> Vec<Blocked> {
+pub fn count_blocked<R: Borrow<RequestRecord>>(requests: impl Iterator<Item = R>) -> Vec<Blocked> {
     let mut blocked: Vec<Blocked> = Vec::new();
     for record in requests {
+        let record = record.borrow();
         let Outcome::Blocked(block) = &record.outcome else {
             continue;
         };
@@ -266,10 +292,7 @@ pub fn count_blocked<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> V
     blocked
 }
 
-fn shares<'a>(
-    requests: impl Iterator<Item = &'a RequestRecord>,
-    endpoints: usize,
-) -> Vec<EndpointShare> {
+fn shares(requests: impl Iterator<Item = RequestRecord>, endpoints: usize) -> Vec<EndpointShare> {
     let mut shares = vec![EndpointShare::default(); endpoints];
     let mut e2el_ms = vec![0.0; endpoints];
     for record in requests {
@@ -280,7 +303,7 @@ fn shares<'a>(
         share.requests += 1;
         if matches!(record.outcome, Outcome::Completed(_)) {
             share.completed += 1;
-            e2el_ms[record.endpoint] += latency::e2el_ns(record) * MS_PER_NS;
+            e2el_ms[record.endpoint] += latency::e2el_ns(&record) * MS_PER_NS;
         }
     }
     for (share, total) in shares.iter_mut().zip(e2el_ms) {

@@ -1,13 +1,13 @@
-//! What a model is made of, as far as memory is concerned.
+//! The architecture of a model, as far as it determines memory.
 
 use serde::Deserialize;
 
-/// A decoder of Llama's kind: grouped-query attention, a gated feed-forward network, RMS norms, no biases.
+/// A Llama-type decoder: grouped-query attention, a gated feed-forward network, RMS norms, no biases.
 ///
 /// The fields are those of the model's `config.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Architecture {
-    /// How it is called: on the hub, or the path of its `config.json`.
+    /// Its name on the hub, or the path of its `config.json`.
     pub name: String,
     /// `num_hidden_layers`.
     pub layers: u64,
@@ -17,19 +17,19 @@ pub struct Architecture {
     pub intermediate: u64,
     /// `num_attention_heads`.
     pub heads: u64,
-    /// `num_key_value_heads`; as many as heads where there is no such field.
+    /// `num_key_value_heads`; the number of heads without this field.
     pub kv_heads: u64,
-    /// `head_dim`; hidden ÷ heads where there is no such field.
+    /// `head_dim`; hidden ÷ heads without this field.
     pub head_dim: u64,
     /// `vocab_size`.
     pub vocab: u64,
     /// `tie_word_embeddings`: whether the output layer is the embedding.
     pub tied: bool,
-    /// `max_position_embeddings`, where it is said (tokens).
+    /// `max_position_embeddings`, if given (tokens).
     pub max_context: Option<u64>,
 }
 
-/// Form of weights and KV cache.
+/// Data type of weights and KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// 32-bit floating point.
@@ -47,7 +47,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Every form.
+    /// All data types.
     pub const ALL: [Dtype; 6] = [
         Dtype::Fp32,
         Dtype::Fp16,
@@ -79,12 +79,12 @@ impl Dtype {
         }
     }
 
-    /// Whether weights of this form come of quantization, which leaves the embeddings as they are.
+    /// Whether it is a quantization, which does not apply to the embeddings.
     pub fn is_quantized(self) -> bool {
         matches!(self, Dtype::Fp8 | Dtype::Int8 | Dtype::Int4)
     }
 
-    /// Bytes of an element of the KV cache: as the activations, which are 16-bit with quantized weights.
+    /// Bytes of an element of the KV cache: those of the activations, which have 16 bits with quantized weights.
     pub fn kv_bytes(self) -> u64 {
         match self {
             Dtype::Fp32 => 4,
@@ -93,27 +93,27 @@ impl Dtype {
     }
 }
 
-/// A model whose architecture is not known.
+/// The architecture of a model is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchitectureError {
-    /// A number of parameters that is none of the known.
+    /// No known model has this number of parameters.
     #[error(
         "the architecture of a model of {0} parameters is not known (known are Llama 3's 8B and 70B): give the model's config.json with --config"
     )]
     Unknown(String),
-    /// A file that is no configuration of a decoder of Llama's kind.
+    /// The file is not the configuration of a Llama-type decoder.
     #[error(
-        "{path}: {problem}; wanted is the config.json of a Llama-type model with num_hidden_layers, hidden_size, intermediate_size, num_attention_heads and vocab_size"
+        "{path}: {problem}; expected the config.json of a Llama-type model with num_hidden_layers, hidden_size, intermediate_size, num_attention_heads and vocab_size"
     )]
     Config {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
 
-/// What of `config.json` counts.
+/// The relevant fields of `config.json`.
 #[derive(Deserialize)]
 struct ModelConfig {
     num_hidden_layers: u64,
@@ -164,10 +164,10 @@ impl Architecture {
         }
     }
 
-    /// The known architecture of about so many parameters.
+    /// The known architecture with about this number of parameters.
     ///
     /// # Errors
-    /// [`ArchitectureError::Unknown`]; `text` is what the user wrote.
+    /// [`ArchitectureError::Unknown`], with `text` as the user's input.
     pub fn of_parameters(parameters: u64, text: &str) -> Result<Architecture, ArchitectureError> {
         let known = [Architecture::llama3_8b(), Architecture::llama3_70b()];
         let close = |known: &Architecture| {
@@ -177,7 +177,7 @@ impl Architecture {
         found.ok_or_else(|| ArchitectureError::Unknown(text.to_owned()))
     }
 
-    /// Reads the text of a `config.json`; `path` is what it is called.
+    /// Parses the text of a `config.json`; `path` is its name.
     ///
     /// # Errors
     /// [`ArchitectureError::Config`] for other text, and for models of another kind: mixtures of experts,
@@ -194,14 +194,10 @@ impl Architecture {
             .or(config.num_experts)
             .is_some_and(|n| n > 1)
         {
-            return Err(wrong(
-                "a mixture of experts, whose weights this does not count".into(),
-            ));
+            return Err(wrong("a mixture of experts, which is not supported".into()));
         }
         if config.kv_lora_rank.is_some() {
-            return Err(wrong(
-                "latent attention, whose KV cache this does not count".into(),
-            ));
+            return Err(wrong("latent attention, which is not supported".into()));
         }
         let heads = config.num_attention_heads;
         let kv_heads = config.num_key_value_heads.unwrap_or(heads);
@@ -214,11 +210,11 @@ impl Architecture {
             config.vocab_size,
         ];
         if !counts.iter().all(|count| (1..1 << 24).contains(count)) {
-            return Err(wrong("a count that is 0 or beyond reason".into()));
+            return Err(wrong("a count that is zero or too large".into()));
         }
         let head_dim = config.head_dim.unwrap_or(config.hidden_size / heads);
         if !heads.is_multiple_of(kv_heads) || !(1..1 << 16).contains(&head_dim) {
-            return Err(wrong("numbers of heads that do not go together".into()));
+            return Err(wrong("numbers of heads that do not match".into()));
         }
         Ok(Architecture {
             name: path.to_owned(),
@@ -317,9 +313,9 @@ mod tests {
             ),
             (
                 &tiny.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3"),
-                "do not go together",
+                "do not match",
             ),
-            (&tiny.replace("256", "0"), "a count that is 0"),
+            (&tiny.replace("256", "0"), "a count that is zero"),
         ] {
             let error = Architecture::from_config("c.json", text)
                 .unwrap_err()

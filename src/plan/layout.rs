@@ -1,64 +1,65 @@
-//! Replicas × GPUs, and whether they hold the model and what is asked of it.
+//! Layouts of replicas × GPUs, and whether they fit a model and its load.
 
 use super::{Architecture, Dtype};
 
 /// Tokens of a block of vLLM's KV cache on a GPU.
 const BLOCK: u64 = 16;
 
-/// The memory that there is.
+/// The available memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
     /// GPUs in all.
     pub gpus: u64,
-    /// Memory of each (bytes).
+    /// Memory of each GPU (bytes).
     pub per_gpu: u64,
     /// Share of it that vLLM may use: `--gpu-memory-utilization`.
     pub utilization: f64,
-    /// What activations, CUDA graphs and the driver take of each GPU (bytes).
+    /// Memory of each GPU for activations, CUDA graphs and the driver (bytes).
     pub reserve: u64,
-    /// KV cache of each GPU (bytes), where it is set and not what is left: `--kv-cache-memory-bytes`.
+    /// KV cache of each GPU (bytes), if it is fixed by `--kv-cache-memory-bytes`; otherwise the remaining memory.
     pub kv_cache: Option<u64>,
 }
 
-/// What is asked of the model.
+/// The load that a model must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
     /// Tokens of a sequence, prompt and answer together.
     pub context: u64,
-    /// Sequences at a time, over all replicas.
+    /// Concurrent sequences over all replicas. Memory limits concurrency whatever the load, so it is a plain
+    /// number.
     pub concurrency: u64,
 }
 
-/// So many replicas, each over so many GPUs.
+/// A number of replicas, each on a number of GPUs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layout {
-    /// Replicas.
+pub struct PlannedLayout {
+    /// Number of replicas.
     pub replicas: u64,
     /// GPUs of each: the tensor-parallel size.
     pub tp: u64,
     /// Bytes of the weights on each GPU.
     pub weights_per_gpu: u64,
-    /// What it holds, or why it cannot be.
+    /// Its capacity, or why it does not fit.
     pub fit: Result<Fit, Misfit>,
 }
 
-/// What a layout holds beside the weights.
+/// The capacity of a layout beside the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fit {
     /// Bytes of KV cache on each GPU.
     pub kv_per_gpu: u64,
-    /// Bytes of it per token.
+    /// Bytes of KV cache per token.
     pub kv_per_token: u64,
-    /// Tokens that a replica's KV cache holds.
+    /// Capacity of a replica's KV cache (tokens).
     pub tokens_per_replica: u64,
-    /// Sequences of the whole context at a time, over all replicas.
+    /// Concurrent sequences of the whole context, over all replicas.
     pub sequences: u64,
 }
 
-/// Why a layout cannot be.
+/// Why a layout does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Misfit {
-    /// Heads are not divided.
+    /// Heads cannot be divided evenly.
     #[error("{heads} attention heads cannot be divided over {tp} GPUs")]
     Heads {
         /// Attention heads.
@@ -74,49 +75,49 @@ pub enum Misfit {
         /// GPUs.
         tp: u64,
     },
-    /// The weights leave nothing.
+    /// The weights leave no memory.
     #[error(
         "the weights take {weights:.1} GB per GPU of the {usable:.1} GB that are usable: {short:.1} GB too much"
     )]
     Weights {
-        /// On each GPU (GB).
+        /// Weights on each GPU (GB).
         weights: f64,
         /// Memory × utilization − reserve (GB).
         usable: f64,
-        /// What is missing (GB).
+        /// Missing memory (GB).
         short: f64,
     },
-    /// vLLM does not start where not one sequence fits.
+    /// No sequence fits, so vLLM does not start.
     #[error("a replica's KV cache holds {tokens} tokens, less than one sequence of {context}")]
     Context {
-        /// Tokens that it holds.
+        /// Capacity (tokens).
         tokens: u64,
         /// Tokens of a sequence.
         context: u64,
     },
 }
 
-/// Every layout of a model over the GPUs.
+/// All layouts of a model over the GPUs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The model.
     pub model: Architecture,
-    /// Form of its weights.
+    /// Data type of its weights.
     pub dtype: Dtype,
     /// Bytes of an element of the KV cache.
     pub kv_bytes: u64,
     /// The memory.
     pub memory: Memory,
-    /// What is asked.
+    /// The load.
     pub need: Need,
     /// The layouts that use all GPUs, the most replicas first.
-    pub layouts: Vec<Layout>,
+    pub layouts: Vec<PlannedLayout>,
 }
 
 const GB: f64 = 1e9;
 
 impl Plan {
-    /// Lays `model` out over all GPUs in every way that divides them evenly.
+    /// Computes the layouts of `model` that divide all GPUs evenly.
     pub fn new(
         model: Architecture,
         dtype: Dtype,
@@ -125,7 +126,7 @@ impl Plan {
         need: Need,
     ) -> Plan {
         let sizes = (1..=memory.gpus).filter(|tp| memory.gpus.is_multiple_of(*tp));
-        let layout = |tp: u64| Layout {
+        let layout = |tp: u64| PlannedLayout {
             replicas: memory.gpus / tp,
             tp,
             weights_per_gpu: model.weight_bytes(dtype).div_ceil(tp),
@@ -141,10 +142,10 @@ impl Plan {
         }
     }
 
-    /// The layout to try first: of those with room for all that is asked the one with the fewest GPUs per
-    /// replica, as GPUs that work together wait for each other; else the one with the most room. `None`
-    /// where none fits.
-    pub fn first(&self) -> Option<&Layout> {
+    /// The layout to try first: the one with the fewest GPUs per replica among those that hold the load, as
+    /// GPUs that work together wait for each other; otherwise the one with the largest capacity. `None` if no
+    /// layout fits.
+    pub fn first(&self) -> Option<&PlannedLayout> {
         let fitting = || {
             self.layouts
                 .iter()

@@ -1,4 +1,4 @@
-//! Which layouts of a model over GPUs fit, before anything is bought or booted.
+//! Which layouts of a model fit on GPUs, without booting a server.
 //!
 //! ```text
 //! weights per GPU       = bytes of the weights ÷ tp
@@ -8,15 +8,15 @@
 //! concurrent sequences  = tokens per replica ÷ context
 //! ```
 //! The 2 is for keys and values. With grouped-query attention there are fewer KV heads than attention
-//! heads; tensor parallelism divides them, and repeats them where there are more GPUs than heads, as vLLM
+//! heads; tensor parallelism divides them, and repeats them if there are more GPUs than heads, as vLLM
 //! does (`get_num_kv_heads` = max(1, KV heads ÷ tp)). The utilization is vLLM's
-//! `--gpu-memory-utilization`. What activations, CUDA graphs and the driver take is not computed but
-//! reserved; vLLM measures it when it starts, and logs the tokens that are left.
+//! `--gpu-memory-utilization`. The memory for activations, CUDA graphs and the driver is not
+//! computed but reserved; vLLM measures it when it starts, and logs the remaining tokens.
 
 mod architecture;
 mod layout;
 mod size;
 
 pub use architecture::{Architecture, ArchitectureError, Dtype};
-pub use layout::{Fit, Layout, Memory, Misfit, Need, Plan};
+pub use layout::{Fit, Memory, Misfit, Need, Plan, PlannedLayout};
 pub use size::{SizeError, parse_bytes, parse_parameters};

@@ -1,8 +1,8 @@
 //! Sizes as people write them: `70B` parameters, `80GB` of memory.
 
-/// A text that is no size.
+/// A text that is not a valid size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no size; write it like {example}")]
+#[error("{text:?} is not a valid size, such as {example}")]
 pub struct SizeError {
     text: String,
     example: &'static str,
@@ -23,7 +23,7 @@ pub fn parse_parameters(text: &str) -> Result<u64, SizeError> {
 /// Bytes: `80GB` (10⁹), `80GiB` (2³⁰), `512MB`.
 ///
 /// # Errors
-/// [`SizeError`] for anything else, a number without a unit too.
+/// [`SizeError`] for anything else, including a number without a unit.
 pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
     const KIB: f64 = 1024.0;
     let units = [

@@ -118,7 +118,7 @@ impl Questions {
         Self::parse(&text, QuestionsOrigin::File(path.to_owned()))
     }
 
-    fn parse(text: &str, origin: QuestionsOrigin) -> Result<Self, QuestionsError> {
+    pub(crate) fn parse(text: &str, origin: QuestionsOrigin) -> Result<Self, QuestionsError> {
         let not_an_object = |reason: String| QuestionsError::NotAnObject {
             origin: origin.clone(),
             reason,

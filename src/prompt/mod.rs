@@ -22,6 +22,7 @@ use crate::config::PrefixCache;
 use composer::Composer;
 
 pub use chat::{Question, Questions, QuestionsError, QuestionsOrigin};
+#[cfg(feature = "cli")]
 pub(crate) use tokenizer::PROBE_LIMIT;
 pub use tokenizer::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,

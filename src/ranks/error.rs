@@ -1,63 +1,63 @@
-//! Why ranks cannot go on together.
+//! Errors of ranks that share a load.
 
 use crate::results::RecordError;
 
-/// The ranks cannot go on together.
+/// The ranks cannot continue together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MeetingError {
-    /// The directory cannot be written.
+    /// The rendezvous directory cannot be written.
     #[error(
-        "ranks cannot meet: {0}; SERVEMARK_RANKS_DIR names a directory that all ranks can write"
+        "ranks cannot meet: {0}; set SERVEMARK_RANKS_DIR to a directory that all ranks can write to"
     )]
     Directory(#[from] std::io::Error),
-    /// Some ranks did not come.
+    /// Some ranks did not join.
     #[error(
-        "{} did not come to {directory} within {seconds:.0} s (READY_TIMEOUT). Are all ranks running, and do all see this directory? SERVEMARK_RANKS_DIR names another",
+        "{} did not join in {directory} within {seconds:.0} s (READY_TIMEOUT). Are all ranks running, and can all access this directory? SERVEMARK_RANKS_DIR sets another",
         named(ranks, *.of)
     )]
     Missing {
-        /// Those ranks.
+        /// The missing ranks.
         ranks: Vec<usize>,
-        /// How many there are in all.
+        /// Number of all ranks.
         of: usize,
-        /// How long they were waited for (s).
+        /// The timeout (s).
         seconds: f64,
-        /// Where.
+        /// The rendezvous directory.
         directory: String,
     },
-    /// A rank ended without a word.
+    /// A rank stopped sending heartbeats.
     #[error(
-        "rank {rank} gave no sign of life for {seconds:.0} s (READY_TIMEOUT) while its {awaited} was waited for"
+        "rank {rank} sent no heartbeat for {seconds:.0} s (READY_TIMEOUT) while waiting for its {awaited}"
     )]
     Gone {
-        /// That rank.
+        /// The rank.
         rank: usize,
-        /// How long nothing was heard (s).
+        /// The timeout (s).
         seconds: f64,
-        /// What was waited for.
+        /// What was expected from it.
         awaited: &'static str,
     },
-    /// A rank's part is none.
+    /// A rank's part cannot be read.
     #[error("the record of a rank's part cannot be read: {0}")]
     Part(#[from] RecordError),
-    /// A rank said that it cannot go on.
+    /// A rank gave up.
     #[error("rank {rank} gave up: {reason}")]
     GaveUp {
-        /// That rank.
+        /// The rank.
         rank: usize,
-        /// What it said.
+        /// Its reason.
         reason: String,
     },
-    /// A rank would measure something else.
+    /// A rank has another configuration or other arguments.
     #[error(
         "rank {rank} has {key} = {own}, rank 0 has {leader}: all ranks need the same configuration and arguments"
     )]
     OtherPlan {
-        /// That rank.
+        /// The rank.
         rank: usize,
         /// What differs.
         key: String,
-        /// Its value there.
+        /// Its value in this rank.
         own: String,
         /// Its value in rank 0.
         leader: String,

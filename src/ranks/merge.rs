@@ -1,34 +1,35 @@
-//! The parts of all ranks as one process would have measured them.
+//! Merges the parts of all ranks into what one process would have measured.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::client::{Completion, FailureCause, Outcome, RequestRecord};
 use crate::load::{Boundary, Finished, SelfCheck, Window};
+use crate::requests::Requests;
 use crate::results::{RankPart, RunRecord};
 
-/// How late after the common instant a rank may start, and how far its clock may be off, unremarked (ms).
+/// How late after the common start a rank may start, and how far its clock may be off, without a note (ms).
 const MOST_LAG_MS: f64 = 50.0;
 
 /// All that one rank sent of a point, warm-up and drain included.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
-    /// Which rank, and how it went.
+    /// The rank, and when it sent.
     pub rank: RankPart,
     /// Wall-clock time of its clock at zero (ns since 1970).
     pub clock_unix_ns: u64,
     /// Its requests; times are of its own clock.
-    pub requests: Vec<RequestRecord>,
+    pub requests: Requests,
     /// Whether its client kept up.
     pub self_check: Option<SelfCheck>,
 }
 
-/// What of the parts is measured.
+/// The interval of the parts that is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
-    /// From the begin of the last rank to the first window.
+    /// From the start of the last rank to the first window.
     pub warm_up: Duration,
-    /// An instant before which no rank has stopped sending (ns since 1970).
+    /// Time before which no rank has stopped sending (ns since 1970).
     pub stop_unix_ns: u64,
     /// Requests in flight of all ranks.
     pub concurrency: usize,
@@ -38,9 +39,9 @@ pub(crate) struct Span {
 
 /// A point as all ranks measured it; times are of rank 0's clock.
 #[derive(Debug)]
-pub(crate) struct Together {
-    /// Equally long, of whole rounds of C requests that ended, whichever rank sent them. Where not one
-    /// round did: one window of all that failed.
+pub(crate) struct MergedRun {
+    /// Windows of equally many whole rounds: C completed requests of any rank. If no round was completed:
+    /// one window with all failed requests.
     pub windows: Vec<Window>,
     /// The ranks.
     pub ranks: Vec<RankPart>,
@@ -48,41 +49,41 @@ pub(crate) struct Together {
     pub self_check: Option<SelfCheck>,
     /// Wall-clock time of that clock at zero (ns since 1970).
     pub clock_unix_ns: u64,
-    /// What somebody who reads the figures should know.
+    /// Notes for readers of the figures.
     pub notes: Vec<String>,
 }
 
 impl Part {
-    /// A rank's part from its record; `None` if the record is of no part.
+    /// A rank's part from its record; `None` for a record of another kind.
     pub fn of(record: &RunRecord) -> Option<Part> {
         let messages: HashMap<FailureCause, &str> = record
             .failures
             .iter()
             .map(|failure| (FailureCause::named(&failure.cause), &*failure.first_message))
             .collect();
-        let mut requests: Vec<RequestRecord> = record.requests.iter().collect();
-        for request in &mut requests {
+        let requests = record.requests.iter().map(|mut request| {
             if let Outcome::Failed(failure) = &mut request.outcome {
                 let message = messages.get(&failure.cause).copied();
                 failure.message = message.unwrap_or_default().to_owned();
             }
-        }
+            request
+        });
         Some(Part {
             rank: record.part.clone()?,
             clock_unix_ns: record.clock_unix_ns,
-            requests,
+            requests: requests.collect(),
             self_check: record.self_check.clone(),
         })
     }
 }
 
-impl Together {
+impl MergedRun {
     /// Merges `parts`, the first of which is rank 0's, and cuts the interval in which all of them sent
     /// into windows, as [`Boundary::cut`] does for one process.
     ///
-    /// The interval begins with the first completion after the warm-up. Where it has fewer rounds than
+    /// The interval starts with the first completion after the warm-up. If it has fewer rounds than
     /// `span.samples`, there are fewer windows, of one round each.
-    pub fn of(parts: Vec<Part>, span: Span) -> Together {
+    pub fn of(parts: Vec<Part>, span: Span) -> MergedRun {
         let clock_unix_ns = parts.first().map_or(0, |part| part.clock_unix_ns);
         let checks = parts.iter().filter_map(|part| {
             Some((
@@ -95,19 +96,19 @@ impl Together {
         for mut part in parts {
             let axis = Shift::between(part.clock_unix_ns, clock_unix_ns);
             part.rank.began_ns = axis.apply(part.rank.began_ns);
-            part.rank.gave_out_ns = part.rank.gave_out_ns.map(|at_ns| axis.apply(at_ns));
+            part.rank.aborted_at_ns = part.rank.aborted_at_ns.map(|at_ns| axis.apply(at_ns));
             ranks.push(part.rank);
-            requests.extend(part.requests.into_iter().map(|request| axis.moved(request)));
+            requests.extend(part.requests.iter().map(|request| axis.moved(request)));
         }
         requests.sort_by_key(|request| (request.end_ns, request.index));
         let began_ns = ranks.iter().map(|rank| rank.began_ns).max().unwrap_or(0);
-        let gave_out_ns = ranks.iter().filter_map(|rank| rank.gave_out_ns).min();
+        let aborted_at_ns = ranks.iter().filter_map(|rank| rank.aborted_at_ns).min();
         let stop_ns = span.stop_unix_ns.saturating_sub(clock_unix_ns);
         let interval = began_ns.saturating_add(span.warm_up.as_nanos() as u64)
-            ..=stop_ns.min(gave_out_ns.unwrap_or(u64::MAX));
+            ..=stop_ns.min(aborted_at_ns.unwrap_or(u64::MAX));
         let failed = failed(&requests, began_ns);
         let windows = cut(requests, interval, span.concurrency, span.samples);
-        Together {
+        MergedRun {
             notes: notes(&ranks, windows.len(), span.samples),
             windows: match windows.is_empty() {
                 true => vec![failed],
@@ -129,7 +130,7 @@ impl Shift {
         Shift(i128::from(from_unix_ns) - i128::from(to_unix_ns))
     }
 
-    /// A time before the other clock's zero becomes zero; no rank sends before all have met.
+    /// A time before the other clock's zero becomes zero; no rank sends before all have joined.
     fn apply(self, at_ns: u64) -> u64 {
         (i128::from(at_ns) + self.0).clamp(0, i128::from(u64::MAX)) as u64
     }
@@ -154,7 +155,7 @@ impl Shift {
     }
 }
 
-/// Cuts what of `requests`, sorted by their ends, ended in `interval` into `samples` windows.
+/// Cuts the requests that ended in `interval` into `samples` windows; `requests` are sorted by their ends.
 fn cut(
     requests: Vec<RequestRecord>,
     interval: std::ops::RangeInclusive<u64>,
@@ -164,7 +165,7 @@ fn cut(
     let ends_before = |at_ns: u64| requests.partition_point(|request| request.end_ns < at_ns);
     let first = ends_before(*interval.start());
     let last = ends_before(interval.end().saturating_add(1));
-    // The first completion ends the warm-up; the windows begin at it.
+    // The first completion ends the warm-up; the windows start at it.
     let Some(ended) = last.checked_sub(first + 1) else {
         return Vec::new();
     };
@@ -188,7 +189,9 @@ fn cut(
         boundary.cut(iterations as u64, concurrency, || {
             Some(Finished {
                 record: ended.next()?,
-                // Right for the one that ends the window; of the others it is not read.
+                // Failed requests are not in flight at a boundary.
+                events: 0,
+                // Only read of the request that ends the window.
                 in_flight_events: at_end,
             })
         })
@@ -196,7 +199,7 @@ fn cut(
     carried.map(&mut cut_one).collect()
 }
 
-/// What did not succeed, as a window: all that can be told of a point that was not measured.
+/// A window of the requests that did not succeed: all that is known of a point that was not measured.
 fn failed(requests: &[RequestRecord], began_ns: u64) -> Window {
     let failed = requests
         .iter()
@@ -206,14 +209,14 @@ fn failed(requests: &[RequestRecord], began_ns: u64) -> Window {
         start_ns: began_ns,
         end_ns: requests.last().map_or(began_ns, |last| last.end_ns),
         iterations: 1,
-        requests,
+        requests: requests.into(),
         carried_in: 0,
         carried_out: 0,
     }
 }
 
-/// Content events that requests in flight had received when the request at `position` ended. Of requests
-/// that failed later none are known.
+/// Content events that requests in flight had received when the request at `position` ended; those of
+/// requests that failed later are not known.
 fn in_flight_events(requests: &[RequestRecord], position: usize) -> u64 {
     let at_ns = requests[position].end_ns;
     let received = |completion: &Completion| {
@@ -237,13 +240,13 @@ fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
         rank,
         start_lag_ms,
         clock_behind_ms,
-        gave_out_ns,
+        aborted_at_ns,
         ..
     } in ranks
     {
         if *start_lag_ms > MOST_LAG_MS {
             notes.push(format!(
-                "rank {rank} started {start_lag_ms:.0} ms after the common instant; the warm-up is counted from then"
+                "rank {rank} started {start_lag_ms:.0} ms after the common start; the warm-up is counted from then"
             ));
         }
         if clock_behind_ms.abs() > MOST_LAG_MS {
@@ -253,19 +256,19 @@ fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
                 "ahead of"
             };
             notes.push(format!(
-                "the clock of rank {rank} is at least {:.0} ms {how} rank 0's, so its part lies beside the others': synchronise the machines' clocks",
+                "the clock of rank {rank} is at least {:.0} ms {how} rank 0's, so its part is shifted against the others: synchronise the machines' clocks",
                 clock_behind_ms.abs()
             ));
         }
-        if gave_out_ns.is_some() {
+        if aborted_at_ns.is_some() {
             notes.push(format!(
-                "rank {rank} stopped early, as too many of its requests in a row had failed; figures are of the time before"
+                "rank {rank} stopped early, as too many of its requests in a row failed; figures are of the time before"
             ));
         }
     }
     if windows < samples {
         notes.push(format!(
-            "only {windows} rounds of all requests ended in the measured time, where {samples} samples need as many; measure longer (--measurement-time)"
+            "only {windows} rounds were completed in the measured time, but {samples} samples need at least as many; measure longer (--measurement-time)"
         ));
     }
     notes

@@ -1,8 +1,8 @@
-//! How the ranks of a run find each other among whatever earlier runs have left.
+//! How the ranks of a run find each other, whatever earlier runs have left behind.
 //!
-//! In a directory that all of them see, the hall, each posts a fresh random number; rank 0 posts an
-//! invitation with the numbers of all of them, and a rank follows no invitation that lacks its own. The
-//! run's notes lie in a directory of its own below, so none of them can be of another run.
+//! In the rendezvous directory, which all ranks can access, each rank writes a new random number. Rank 0
+//! writes an invitation with the numbers of all ranks, and a rank ignores an invitation without its own
+//! number. The messages of the run are in a subdirectory of their own, so none can be of another run.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::board::{Board, POLL};
 use super::meeting::Decided;
+use super::message_store::{MessageStore, POLL};
 use super::{Meeting, MeetingError, Ranks};
 
-/// Rank 0's note to those it has seen.
+/// Rank 0's message to the ranks that have written their numbers.
 #[derive(Debug, Serialize, Deserialize)]
 struct Invitation {
     /// Name of the run's directory.
@@ -26,30 +26,30 @@ struct Invitation {
 }
 
 impl Meeting {
-    /// Meets the other ranks in `directory`, which all of them see, within `patience`.
+    /// Connects to the other ranks through `directory`, which all of them can access, within `timeout`.
     ///
-    /// `plan` is what must be equal in all ranks: an object. Rank 0's `decided` becomes that of all.
+    /// `plan` is an object that must be equal in all ranks. Rank 0's `decided` is valid for all.
     ///
     /// # Errors
-    /// [`MeetingError`]: who did not come, or came with another plan.
+    /// [`MeetingError`] for ranks that did not join, or joined with another plan.
     pub fn join(
         ranks: Ranks,
         directory: &Path,
-        patience: Duration,
+        timeout: Duration,
         plan: Value,
         decided: Decided,
     ) -> Result<Meeting, MeetingError> {
-        let hall = Board::at(directory.to_path_buf());
+        let rendezvous = MessageStore::new(directory.to_path_buf());
         match ranks.leads() {
-            true => Meeting::invite(ranks, hall, patience, plan, decided),
-            false => Meeting::follow(ranks, hall, patience, &plan),
+            true => Meeting::invite(ranks, rendezvous, timeout, plan, decided),
+            false => Meeting::follow(ranks, rendezvous, timeout, &plan),
         }
     }
 
     fn invite(
         ranks: Ranks,
-        hall: Board,
-        patience: Duration,
+        rendezvous: MessageStore,
+        timeout: Duration,
         plan: Value,
         decided: Decided,
     ) -> Result<Meeting, MeetingError> {
@@ -60,9 +60,12 @@ impl Meeting {
             plan,
             decided,
         };
-        let board = Board::at(hall.directory().join(&invitation.run));
-        let meeting = Meeting::at(ranks, invitation.decided.clone(), patience, hall, board)?;
-        match meeting.gather(&mut invitation) {
+        let messages = MessageStore::new(rendezvous.directory().join(&invitation.run));
+        let sent = (1..ranks.size()).map(hello).chain([INVITATION.to_owned()]);
+        let sent = sent.map(|name| rendezvous.path(&name)).collect();
+        let decided = invitation.decided.clone();
+        let meeting = Meeting::new(ranks, decided, timeout, sent, messages)?;
+        match meeting.gather(&rendezvous, &mut invitation) {
             Ok(()) => Ok(meeting),
             Err(error) => {
                 meeting.give_up(&error.to_string());
@@ -71,11 +74,19 @@ impl Meeting {
         }
     }
 
-    /// Invites whoever is in the hall until all ranks of this run have followed.
-    fn gather(&self, invitation: &mut Invitation) -> Result<(), MeetingError> {
+    /// Invites the ranks in the rendezvous directory until all ranks of this run have joined.
+    fn gather(
+        &self,
+        rendezvous: &MessageStore,
+        invitation: &mut Invitation,
+    ) -> Result<(), MeetingError> {
         let begin = Instant::now();
         loop {
-            let number = |rank| self.hall.read::<u64>(&hello(rank)).map(|note| note.what);
+            let number = |rank| {
+                rendezvous
+                    .read::<u64>(&hello(rank))
+                    .map(|message| message.content)
+            };
             let numbers: Vec<Option<u64>> = (1..self.ranks.size()).map(number).collect();
             let mut missing: Vec<usize> = (1..self.ranks.size())
                 .filter(|rank| numbers[rank - 1].is_none())
@@ -84,14 +95,14 @@ impl Meeting {
                 let numbers: Vec<u64> = std::iter::once(0)
                     .chain(numbers.into_iter().flatten())
                     .collect();
-                // A number that changes was one of an earlier run.
+                // A number that changes was left by an earlier run.
                 if invitation.numbers != numbers {
                     invitation.numbers = numbers;
-                    self.hall.post(INVITATION, &invitation)?;
+                    rendezvous.send(INVITATION, &invitation)?;
                 }
                 let joined = |rank: &usize| {
-                    let note = self.board.read::<u64>(&joined(*rank));
-                    note.is_some_and(|note| note.what == invitation.numbers[*rank])
+                    let message = self.messages.read::<u64>(&joined(*rank));
+                    message.is_some_and(|message| message.content == invitation.numbers[*rank])
                 };
                 missing = (1..self.ranks.size())
                     .filter(|rank| !joined(rank))
@@ -101,13 +112,8 @@ impl Meeting {
                 return Ok(());
             }
             self.check_gave_up()?;
-            if begin.elapsed() >= self.patience {
-                return Err(missing_ranks(
-                    missing,
-                    self.ranks,
-                    &self.hall,
-                    self.patience,
-                ));
+            if begin.elapsed() >= self.timeout {
+                return Err(missing_ranks(missing, self.ranks, rendezvous, self.timeout));
             }
             std::thread::sleep(POLL);
         }
@@ -115,57 +121,48 @@ impl Meeting {
 
     fn follow(
         ranks: Ranks,
-        hall: Board,
-        patience: Duration,
+        rendezvous: MessageStore,
+        timeout: Duration,
         plan: &Value,
     ) -> Result<Meeting, MeetingError> {
         let begin = Instant::now();
         let number = rand::random::<u64>();
-        hall.post(&hello(ranks.rank()), number)?;
+        rendezvous.send(&hello(ranks.rank()), number)?;
         let invitation = loop {
-            let invitation = hall.read::<Invitation>(INVITATION).map(|note| note.what);
+            let invitation = rendezvous
+                .read::<Invitation>(INVITATION)
+                .map(|message| message.content);
             let invited = |i: &Invitation| i.numbers.get(ranks.rank()) == Some(&number);
             if let Some(invitation) = invitation.filter(invited) {
                 break invitation;
             }
-            if begin.elapsed() >= patience {
-                return Err(missing_ranks(vec![0], ranks, &hall, patience));
+            if begin.elapsed() >= timeout {
+                return Err(missing_ranks(vec![0], ranks, &rendezvous, timeout));
             }
             std::thread::sleep(POLL);
         };
-        let board = Board::at(hall.directory().join(&invitation.run));
-        let meeting = Meeting::at(ranks, invitation.decided, patience, hall, board)?;
+        let messages = MessageStore::new(rendezvous.directory().join(&invitation.run));
+        let meeting = Meeting::new(ranks, invitation.decided, timeout, Vec::new(), messages)?;
         if let Some(error) = difference(ranks.rank(), plan, &invitation.plan) {
             meeting.give_up(&error.to_string());
             return Err(error);
         }
-        meeting.board.post(&joined(ranks.rank()), number)?;
+        meeting.messages.send(&joined(ranks.rank()), number)?;
         Ok(meeting)
-    }
-
-    /// Takes away what this run has posted in the hall.
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub(super) fn clear_hall(&self) -> std::io::Result<()> {
-        let hellos = (1..self.ranks.size()).map(hello);
-        hellos
-            .chain([INVITATION.to_owned()])
-            .try_for_each(|note| std::fs::remove_file(self.hall.path(&note)))
     }
 }
 
 fn missing_ranks(
     missing: Vec<usize>,
     ranks: Ranks,
-    hall: &Board,
-    patience: Duration,
+    rendezvous: &MessageStore,
+    timeout: Duration,
 ) -> MeetingError {
     MeetingError::Missing {
         ranks: missing,
         of: ranks.size(),
-        seconds: patience.as_secs_f64(),
-        directory: hall.directory().display().to_string(),
+        seconds: timeout.as_secs_f64(),
+        directory: rendezvous.directory().display().to_string(),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Rank and size as the scheduler's environment variables say.
+//! Rank and size from the scheduler's environment variables.
 
 use std::fmt;
 
-/// A process's place among those that share a load; there are at least two.
+/// Rank of a process among those that share a load; there are at least two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ranks {
     /// Below `size`.
@@ -12,7 +12,7 @@ pub(crate) struct Ranks {
     scheduler: Scheduler,
 }
 
-/// Who started the processes.
+/// What started the processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheduler {
     /// `mpirun` of Open MPI.
@@ -33,11 +33,11 @@ impl fmt::Display for Scheduler {
     }
 }
 
-/// The variables of a scheduler do not say which part of a load this process is.
+/// The variables of a scheduler are not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RanksError {
-    /// A variable that is no number in its range.
-    #[error("environment variable {variable}: found {found:?}; expected {expected}. {mend}")]
+    /// A variable that is not a number in its range.
+    #[error("environment variable {variable}: found {found:?}; expected {expected}. {hint}")]
     BadValue {
         /// Its name.
         variable: &'static str,
@@ -45,18 +45,18 @@ pub(crate) enum RanksError {
         found: String,
         /// What it must be.
         expected: String,
-        /// What to do.
-        mend: &'static str,
+        /// How to fix it.
+        hint: &'static str,
     },
     /// A rank without the number of ranks.
-    #[error("environment variable {present} is set but {missing} is not. {mend}")]
+    #[error("environment variable {present} is set but {missing} is not. {hint}")]
     Missing {
-        /// The one that is set.
+        /// The variable that is set.
         present: &'static str,
-        /// The one that is not.
+        /// The variable that is not set.
         missing: &'static str,
-        /// What to do.
-        mend: &'static str,
+        /// How to fix it.
+        hint: &'static str,
     },
 }
 
@@ -69,7 +69,7 @@ const SLURM_STEP_SIZE: &str = "SLURM_STEP_NUM_TASKS";
 const SLURM_STEP: &str = "SLURM_STEP_ID";
 const SLURM_JOB: &str = "SLURM_JOB_ID";
 const INDEX: &str = "JOB_COMPLETION_INDEX";
-/// How many ranks there are, where the scheduler does not say.
+/// Number of ranks, for schedulers that do not set it.
 const RANKS: &str = "SERVEMARK_RANKS";
 
 /// Step ids from here on are Slurm's own: the batch script, the interactive shell of `salloc`.
@@ -79,10 +79,10 @@ const STARTED_BY_HAND: &str = "Unset both, or start the processes with the sched
 const COUNT_COMPLETIONS: &str = "Set SERVEMARK_RANKS to the Job's spec.completions, or to 1 where each process has a load of its own.";
 
 impl Ranks {
-    /// This process's place, as the scheduler's variables tell; `None` where it has the load to itself.
+    /// Reads the rank from the scheduler's variables; `None` for a process that sends the load alone.
     ///
     /// # Errors
-    /// [`RanksError`] for variables that are not right; it names the variable and the mend.
+    /// [`RanksError`] for variables that are not valid, with a hint.
     pub fn from_env() -> Result<Option<Ranks>, RanksError> {
         Ranks::read(&|name| {
             let value = std::env::var_os(name)?;
@@ -90,7 +90,7 @@ impl Ranks {
         })
     }
 
-    /// `mpirun` in a Slurm allocation sets its own variables beside Slurm's, so it is asked first.
+    /// `mpirun` in a Slurm allocation sets its own variables beside Slurm's, so these are read first.
     fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Ranks>, RanksError> {
         let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
         if set(OMPI_RANK).is_some() {
@@ -114,7 +114,7 @@ impl Ranks {
             Some(_) => Err(RanksError::Missing {
                 present: RANKS,
                 missing: INDEX,
-                mend: "Set completionMode: Indexed in the Job, or unset SERVEMARK_RANKS: srun and mpirun say themselves how many ranks there are.",
+                hint: "Set completionMode: Indexed in the Job, or unset SERVEMARK_RANKS: srun and mpirun set the number of ranks themselves.",
             }),
         }
     }
@@ -124,7 +124,7 @@ impl Ranks {
         self.rank
     }
 
-    /// How many ranks there are: at least 2.
+    /// Number of ranks: at least 2.
     pub fn size(self) -> usize {
         self.size
     }
@@ -134,12 +134,12 @@ impl Ranks {
         self.rank == 0
     }
 
-    /// Who started the ranks.
+    /// The scheduler that started the ranks.
     pub fn scheduler(self) -> Scheduler {
         self.scheduler
     }
 
-    /// Rank `rank` of `size` ranks, in tests of what they do.
+    /// Rank `rank` of `size` ranks, for tests.
     #[cfg(test)]
     pub fn of(rank: usize, size: usize) -> Ranks {
         assert!(rank < size && size > 1);
@@ -151,8 +151,8 @@ impl Ranks {
     }
 }
 
-/// Whether `srun` started this process. A batch script, too, has a rank (0) and the job's number of tasks,
-/// but is no task: of a real job's processes only those of a step have the number of one.
+/// Whether `srun` started this process. A batch script also has a rank (0) and the job's number of tasks,
+/// but is not a task: only the processes of a step have a step id.
 fn in_slurm_step(set: &dyn Fn(&str) -> Option<String>) -> Result<bool, RanksError> {
     match set(SLURM_STEP) {
         Some(step) => Ok(number(SLURM_STEP, &step, 0..)? < FIRST_RESERVED_STEP),
@@ -166,14 +166,14 @@ fn place(
     rank_name: &'static str,
     size_name: &'static str,
 ) -> Result<Option<Ranks>, RanksError> {
-    let mend = match scheduler {
+    let hint = match scheduler {
         Scheduler::Kubernetes => COUNT_COMPLETIONS,
         Scheduler::OpenMpi | Scheduler::Slurm => STARTED_BY_HAND,
     };
     let size = set(size_name).ok_or(RanksError::Missing {
         present: rank_name,
         missing: size_name,
-        mend,
+        hint,
     })?;
     let size = number(size_name, &size, 1..)? as usize;
     let found = set(rank_name).unwrap_or_default();
@@ -183,7 +183,7 @@ fn place(
             variable: rank_name,
             found,
             expected: format!("a rank below {size_name} = {size}"),
-            mend,
+            hint,
         });
     }
     Ok((size > 1).then_some(Ranks {
@@ -193,7 +193,7 @@ fn place(
     }))
 }
 
-/// Most processes that share a load: none has as many.
+/// Upper limit of the number of ranks, far beyond any real one.
 const MOST_RANKS: u64 = 1_000_000;
 
 fn number(
@@ -212,7 +212,7 @@ fn number(
             variable,
             found: found.to_owned(),
             expected: format!("a whole number from {} to {most}", from.start),
-            mend: "Schedulers set it; a process started by hand needs it as they would set it.",
+            hint: "Schedulers set it; for a process started by hand set it to the same values.",
         })
 }
 

@@ -4,17 +4,19 @@ use std::num::NonZeroUsize;
 
 use super::Ranks;
 
-/// What one process sends of a load of C requests in flight.
+/// The part of a load of C requests in flight that one process sends.
+///
+/// It keeps a number of requests in flight: only loads with a fixed concurrency are shared between ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Requests that it keeps in flight.
     pub concurrency: NonZeroUsize,
-    /// Requests in flight of the ranks before it: where it begins among the endpoints, so that the
-    /// first C requests of all ranks together are spread as one process would spread them.
+    /// Requests in flight of the ranks before it. It selects the first endpoint, so that the first C
+    /// requests of all ranks together are spread as one process would spread them.
     pub before: usize,
-    /// How many of a point's prompts come before its first one.
+    /// Index of its first prompt among the point's prompts.
     first: usize,
-    /// From one of its prompts to the next.
+    /// Distance from one of its prompts to the next.
     step: NonZeroUsize,
 }
 
@@ -29,8 +31,7 @@ impl Share {
         }
     }
 
-    /// The part of `ranks`; `None` where there are more ranks than requests in flight and this one has
-    /// none.
+    /// The part of `ranks`; `None` if there are more ranks than requests in flight and this one sends nothing.
     pub fn of(ranks: Ranks, concurrency: NonZeroUsize) -> Option<Share> {
         let (rank, size, all) = (ranks.rank(), ranks.size(), concurrency.get());
         let (each, over) = (all / size, all % size);
@@ -42,13 +43,13 @@ impl Share {
         })
     }
 
-    /// How many of `ranks` have a part: the first of them.
+    /// Number of ranks that have a part: the first ones.
     pub fn count(ranks: Ranks, concurrency: NonZeroUsize) -> usize {
         ranks.size().min(concurrency.get())
     }
 
-    /// Those of `numbers`, the numbers of a point's prompts, that its requests take. The ranks take them in
-    /// turn: together they are those that one process would use.
+    /// The part's share of `numbers`, the numbers of a point's prompts. The ranks take them in turn, so
+    /// together they use the numbers that one process would use.
     pub fn of_numbers<N>(&self, numbers: N) -> impl Iterator<Item = u64> + Send + use<N>
     where
         N: Iterator<Item = u64> + Send,

@@ -1,27 +1,18 @@
-//! How a change is written: in tables, summaries and files alike.
+//! How changes are written, in tables, summaries and files alike.
 
-use super::columns::NOT_AVAILABLE;
-use crate::verdict::{Comparison, FALSE_DISCOVERY_RATE, Finding, Thresholds, Unclear, Verdict};
-
-/// A figure with four digits that matter.
-pub(super) fn value(value: f64) -> String {
-    let decimals = match value.abs() {
-        v if v >= 1000.0 => 0,
-        v if v >= 100.0 => 1,
-        v if v >= 10.0 => 2,
-        _ => 3,
-    };
-    format!("{value:.decimals$}")
-}
+use super::number::{NOT_AVAILABLE, value};
+use crate::verdict::{
+    Comparison, FALSE_DISCOVERY_RATE, FigureChange, NotComparable, Thresholds, Verdict,
+};
 
 /// A relative change: `−4.8 %`.
 pub(super) fn percent(share: f64) -> String {
     format!("{} %", signed(share))
 }
 
-/// The change of a figure; of a share the difference in percentage points.
-pub(super) fn relative(finding: &Finding, share: f64) -> String {
-    match finding.figure.is_share() {
+/// The change of a figure; for a share the difference in percentage points.
+pub(super) fn relative(entry: &FigureChange, share: f64) -> String {
+    match entry.figure.is_share() {
         true => format!("{} pp", signed(share)),
         false => percent(share),
     }
@@ -41,11 +32,11 @@ pub(super) fn threshold(share: f64) -> String {
     format!("{} %", (share * 1e8).round() / 1e6)
 }
 
-/// From what change on a figure matters: `3 %`, of a share `1 pp`.
-pub(super) fn allowed(finding: &Finding) -> String {
-    match finding.figure.is_share() {
-        true => points(finding.threshold),
-        false => threshold(finding.threshold),
+/// The smallest change of a figure that matters: `3 %`, for a share `1 pp`.
+pub(super) fn allowed(entry: &FigureChange) -> String {
+    match entry.figure.is_share() {
+        true => points(entry.threshold),
+        false => threshold(entry.threshold),
     }
 }
 
@@ -54,45 +45,47 @@ fn points(share: f64) -> String {
     threshold(share).replace('%', "pp")
 }
 
-/// Cells of the values before and after, and of their change.
-pub(super) fn cells(finding: &Finding) -> [String; 3] {
-    match &finding.change {
+/// The cells for the values before and after, and for their change.
+pub(super) fn cells(entry: &FigureChange) -> [String; 3] {
+    match &entry.change {
         Ok(change) => [
             value(change.before),
             value(change.after),
-            relative(finding, change.relative),
+            relative(entry, change.relative),
         ],
         Err(_) => [NOT_AVAILABLE; 3].map(String::from),
     }
 }
 
-/// The interval of a change, or in few words why there is none.
-pub(super) fn interval(finding: &Finding) -> String {
-    match &finding.change {
+/// The interval of a change, or briefly why there is none.
+pub(super) fn interval(entry: &FigureChange) -> String {
+    match &entry.change {
         Ok(change) => {
             let (low, high) = change.interval;
-            format!("{} … {}", signed(low), relative(finding, high))
+            format!("{} … {}", signed(low), relative(entry, high))
         }
-        Err(Unclear::NotMeasured) => "not measured".to_owned(),
-        Err(Unclear::TooFewWindows { windows, needed }) => {
+        Err(NotComparable::NotMeasured) => "not measured".to_owned(),
+        Err(NotComparable::TooFewWindows { windows, needed }) => {
             format!("{windows} of {needed} windows")
         }
-        Err(Unclear::TooFewValues { values, needed }) => format!("{values} of {needed} values"),
-        Err(Unclear::Zero) => "zero".to_owned(),
-        Err(Unclear::OtherSlo) => "different SLO".to_owned(),
+        Err(NotComparable::TooFewValues { values, needed }) => {
+            format!("{values} of {needed} values")
+        }
+        Err(NotComparable::Zero) => "zero".to_owned(),
+        Err(NotComparable::OtherSlo) => "different SLO".to_owned(),
     }
 }
 
-/// The verdict; an inconclusive one with how far its interval goes beyond the threshold.
-pub(super) fn verdict(finding: &Finding) -> String {
-    if let Some(withheld) = finding.withheld {
+/// The verdict; for an inconclusive one, by how much its interval exceeds the threshold.
+pub(super) fn verdict(entry: &FigureChange) -> String {
+    if let Some(withheld) = entry.withheld {
         return format!("inconclusive: {withheld}");
     }
-    match (finding.verdict, &finding.change) {
+    match (entry.verdict, &entry.change) {
         (Verdict::Inconclusive, Ok(change)) => {
             let (low, high) = change.interval;
-            let beyond = low.abs().max(high.abs()) - finding.threshold;
-            let unit = if finding.figure.is_share() { "pp" } else { "%" };
+            let beyond = low.abs().max(high.abs()) - entry.threshold;
+            let unit = if entry.figure.is_share() { "pp" } else { "%" };
             format!("inconclusive, {:.1} {unit} too wide", 100.0 * beyond)
         }
         (verdict, _) => verdict.to_string(),
@@ -100,20 +93,20 @@ pub(super) fn verdict(finding: &Finding) -> String {
 }
 
 /// `1464 → 1394 (−4.8 %, 95 %: −6.0 … −3.5 %)`, or why there is no change.
-pub(super) fn sentence(finding: &Finding) -> String {
-    match &finding.change {
+pub(super) fn sentence(entry: &FigureChange) -> String {
+    match &entry.change {
         Ok(change) => format!(
             "{} → {} ({}, 95 %: {})",
             value(change.before),
             value(change.after),
-            relative(finding, change.relative),
-            interval(finding)
+            relative(entry, change.relative),
+            interval(entry)
         ),
-        Err(unclear) => unclear.to_string(),
+        Err(reason) => reason.to_string(),
     }
 }
 
-/// From what change on each figure matters, in as few words as it takes.
+/// The thresholds of the figures, as briefly as possible.
 pub(super) fn thresholds(thresholds: &Thresholds) -> String {
     let (of_failed, ratios): (Vec<_>, Vec<_>) =
         thresholds.iter().partition(|(figure, _)| figure.is_share());
@@ -137,7 +130,7 @@ pub(super) fn thresholds(thresholds: &Thresholds) -> String {
     }
 }
 
-/// How many of each verdict: `2 regressed, 0 improved, 5 unchanged, 1 inconclusive`.
+/// The number of each verdict: `2 regressed, 0 improved, 5 unchanged, 1 inconclusive`.
 pub(super) fn counts(comparison: &Comparison) -> String {
     let verdicts = [
         Verdict::Regressed,
@@ -149,7 +142,7 @@ pub(super) fn counts(comparison: &Comparison) -> String {
     counts.join(", ")
 }
 
-/// Which error rate is controlled, over `tested` figures.
+/// The error rate that is controlled, over `tested` figures.
 pub(super) fn error_rate(tested: usize) -> String {
     let rate = 100.0 * FALSE_DISCOVERY_RATE;
     format!(
@@ -159,11 +152,11 @@ pub(super) fn error_rate(tested: usize) -> String {
     )
 }
 
-/// How many figures were tested.
+/// The number of tested figures.
 pub(super) fn tested(comparison: &Comparison) -> usize {
     comparison
-        .findings()
-        .filter(|(_, finding)| finding.change.is_ok())
+        .figure_changes()
+        .filter(|(_, entry)| entry.change.is_ok())
         .count()
 }
 
@@ -188,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_inconclusive_change_says_by_how_much() {
-        let finding = |change| Finding {
+        let entry = |change| FigureChange {
             figure: Figure::TokS,
             threshold: 0.03,
             change,
@@ -196,7 +189,7 @@ mod tests {
             verdict: Verdict::Inconclusive,
             withheld: None,
         };
-        let wide = finding(Ok(Change {
+        let wide = entry(Ok(Change {
             before: 1464.0,
             after: 1440.0,
             relative: -0.016,
@@ -205,7 +198,7 @@ mod tests {
         }));
         assert_eq!(verdict(&wide), "inconclusive, 2.2 % too wide");
         assert_eq!(sentence(&wide), "1464 → 1440 (−1.6 %, 95 %: −5.2 … +2.1 %)");
-        let few = finding(Err(Unclear::TooFewValues {
+        let few = entry(Err(NotComparable::TooFewValues {
             values: 80,
             needed: 500,
         }));

@@ -1,10 +1,11 @@
-//! What the table and the CSV file show, defined once.
+//! The columns of tables and of the CSV file.
 
-use super::{Row, change};
+use super::Row;
+use super::number::{NOT_AVAILABLE, fixed, or_na};
 use crate::load::SelfCheck;
 use crate::metrics::{Distribution, Summary};
 
-/// One column: its head, and its cell for a row.
+/// A column: its head, and the cells of rows.
 pub struct Column {
     /// Head, with the unit in brackets.
     pub name: &'static str,
@@ -12,54 +13,50 @@ pub struct Column {
 }
 
 enum Cell {
-    /// A figure and its decimals; `n/a` where it is unknown.
-    Figure(usize, fn(&Row, &Summary) -> Option<f64>),
-    /// A figure with the four digits that matter to a person.
-    Short(fn(&Row, &Summary) -> Option<f64>),
-    /// A figure of the client itself.
+    /// A figure and its decimals; `n/a` if it is not known.
+    Figure(usize, Figure),
+    /// A figure with four significant digits.
+    Short(Figure),
+    /// A figure of the client's self-check, and its decimals.
     Checked(usize, fn(&SelfCheck) -> Option<f64>),
-    /// Something that is known of failed points, too.
+    /// A text, also for failed points.
     Text(fn(&Row) -> String),
 }
 
-/// Shown where a figure is not known; the reasons stand below the table.
-pub const NOT_AVAILABLE: &str = "n/a";
+type Figure = fn(&Row, &Summary) -> Option<f64>;
 
 impl Column {
+    const fn new(name: &'static str, cell: Cell) -> Column {
+        Column { name, cell }
+    }
+
     /// The cell's text.
     pub fn cell(&self, row: &Row) -> String {
-        let (decimals, value) = match self.cell {
-            Cell::Text(text) => return text(row),
-            Cell::Figure(decimals, figure) => (
-                decimals,
-                row.summary().and_then(|summary| figure(row, summary)),
-            ),
-            Cell::Short(figure) => {
-                let value = row.summary().and_then(|summary| figure(row, summary));
-                return value.map_or(NOT_AVAILABLE.to_owned(), change::value);
+        let value = |figure: Figure| row.summary().and_then(|summary| figure(row, summary));
+        match self.cell {
+            Cell::Text(text) => text(row),
+            Cell::Figure(decimals, figure) => fixed(value(figure), decimals),
+            Cell::Short(figure) => or_na(value(figure)),
+            Cell::Checked(decimals, figure) => {
+                fixed(row.self_check.as_ref().and_then(figure), decimals)
             }
-            Cell::Checked(decimals, figure) => (decimals, row.self_check.as_ref().and_then(figure)),
-        };
-        value.map_or(NOT_AVAILABLE.to_owned(), |v| format!("{v:.decimals$}"))
+        }
     }
 }
 
-const fn figure(
-    name: &'static str,
-    decimals: usize,
-    value: fn(&Row, &Summary) -> Option<f64>,
-) -> Column {
-    Column {
-        name,
-        cell: Cell::Figure(decimals, value),
-    }
+/// Head and cells of these columns.
+pub fn head_and_cells(rows: &[Row], columns: &[&Column]) -> (Vec<String>, Vec<Vec<String>>) {
+    let head = columns.iter().map(|column| column.name.to_owned());
+    let cells = |row: &Row| columns.iter().map(|column| column.cell(row)).collect();
+    (head.collect(), rows.iter().map(cells).collect())
 }
 
-const fn short(name: &'static str, value: fn(&Row, &Summary) -> Option<f64>) -> Column {
-    Column {
-        name,
-        cell: Cell::Short(value),
-    }
+const fn figure(name: &'static str, decimals: usize, value: Figure) -> Column {
+    Column::new(name, Cell::Figure(decimals, value))
+}
+
+const fn short(name: &'static str, value: Figure) -> Column {
+    Column::new(name, Cell::Short(value))
 }
 
 const fn checked(
@@ -67,17 +64,11 @@ const fn checked(
     decimals: usize,
     value: fn(&SelfCheck) -> Option<f64>,
 ) -> Column {
-    Column {
-        name,
-        cell: Cell::Checked(decimals, value),
-    }
+    Column::new(name, Cell::Checked(decimals, value))
 }
 
 const fn text(name: &'static str, value: fn(&Row) -> String) -> Column {
-    Column {
-        name,
-        cell: Cell::Text(value),
-    }
+    Column::new(name, Cell::Text(value))
 }
 
 fn per_gpu(row: &Row, value: Option<f64>) -> Option<f64> {
@@ -86,9 +77,7 @@ fn per_gpu(row: &Row, value: Option<f64>) -> Option<f64> {
 
 /// The ten columns of the Python benchmark that servemark replaces, in its order and by its names.
 pub const ORIGINAL: [Column; 10] = [
-    text("Number of Concurrent Requests", |r| {
-        r.concurrency.to_string()
-    }),
+    text("Number of Concurrent Requests", concurrency),
     figure("P50 Latency (ms)", 2, |_, s| s.e2el_ms.map(|d| d.p50)),
     figure("P99 Latency (ms)", 2, |_, s| s.e2el_ms.map(|d| d.p99)),
     figure("RPS", 3, |_, s| Some(s.rps)),
@@ -127,7 +116,12 @@ macro_rules! distribution {
     };
 }
 
-/// Which point a row is of.
+fn concurrency(row: &Row) -> String {
+    let requests = row.level.concurrency();
+    requests.map_or(NOT_AVAILABLE.to_owned(), |requests| requests.to_string())
+}
+
+/// The point of a row.
 pub const POINT: [Column; 3] = [
     text("Benchmark", |r| r.bench.clone()),
     text("Prompt", |r| r.prompt.clone()),
@@ -144,14 +138,11 @@ pub const LATENCY: [[Column; 4]; 6] = [
     distribution!("TTFO", ttfo_ms),
 ];
 
-/// Which point a row of a terminal's table is of.
-pub const SHORT_POINT: [Column; 2] = [
-    text("prompt", |r| r.prompt.clone()),
-    text("c", |r| r.concurrency.to_string()),
-];
+/// The point of a row, in a terminal's table.
+pub const SHORT_POINT: [Column; 2] = [text("prompt", |r| r.prompt.clone()), text("c", concurrency)];
 
-/// What a person at a terminal looks for first.
-pub const SHORT_THROUGHPUT: [Column; 8] = [
+/// The main figures of a terminal's table.
+pub const SHORT_THROUGHPUT: [Column; 9] = [
     text("prompt tokens", |r| r.prompt_tokens.to_string()),
     short("tok/s", |_, s| s.output_tok_s),
     short("tok/s per GPU", |r, s| per_gpu(r, s.output_tok_s)),
@@ -162,9 +153,16 @@ pub const SHORT_THROUGHPUT: [Column; 8] = [
     }),
     text("failed", failed),
     text("client", client),
+    text(REMARK, |r| match r.partial {
+        Some(_) => "partial".to_owned(),
+        None => String::new(),
+    }),
 ];
 
-/// The latencies that a person looks for first.
+/// Head of the terminal table's column that marks partial points, shown if there is one.
+pub const REMARK: &str = "remark";
+
+/// The main latencies of a terminal's table.
 pub const SHORT_LATENCY: [Column; 8] = [
     short("TTFT p50 ms", |_, s| Some(s.ttft_ms?.p50)),
     short("TTFT p99 ms", |_, s| Some(s.ttft_ms?.p99)),
@@ -176,9 +174,27 @@ pub const SHORT_LATENCY: [Column; 8] = [
     short("safety ms", |_, s| Some(s.safety_ms?.mean)),
 ];
 
+/// The figures of a baseline's points.
+pub const BASELINE: [Column; 10] = [
+    text("Point", |r| match r.partial {
+        Some(_) => format!("{} (partial)", r.name()),
+        None => r.name(),
+    }),
+    figure("Output tok/s", 1, |_, s| s.output_tok_s),
+    figure("RPS", 3, |_, s| Some(s.rps)),
+    figure("TTFT P50 (ms)", 2, |_, s| Some(s.ttft_ms?.p50)),
+    figure("TPOT mean (ms)", 3, |_, s| Some(s.tpot_ms?.mean)),
+    figure("E2EL P50 (ms)", 2, |_, s| Some(s.e2el_ms?.p50)),
+    figure("E2EL P99 (ms)", 2, |_, s| Some(s.e2el_ms?.p99)),
+    figure("Requests", 0, |_, s| Some(s.completed as f64)),
+    text("Failed", failed),
+    text("Client", client),
+];
+
 fn failed(row: &Row) -> String {
-    let failures = row.failures().iter().map(|f| f.count);
-    failures.sum::<usize>().to_string()
+    // In a damaged record the sum may overflow.
+    let failures = row.failures().iter().map(|f| f.count as u128);
+    failures.sum::<u128>().to_string()
 }
 
 fn client(row: &Row) -> String {
@@ -191,7 +207,7 @@ fn client(row: &Row) -> String {
     .to_owned()
 }
 
-/// How the figures came about.
+/// The conditions of the measurement.
 pub const CONTEXT: [Column; 8] = [
     figure("Goodput (req/s)", 3, |_, s| s.goodput),
     text("Completed Requests", |r| {
@@ -201,8 +217,8 @@ pub const CONTEXT: [Column; 8] = [
     text("Blocked Requests", |r| {
         r.blocked()
             .iter()
-            .map(|b| b.count)
-            .sum::<usize>()
+            .map(|b| b.count as u128)
+            .sum::<u128>()
             .to_string()
     }),
     text("Endpoints", |r| r.endpoints.to_string()),
@@ -227,10 +243,16 @@ pub const CLIENT: [Column; 5] = [
     checked("Send Lag P99 (ms)", 2, |c| Some(c.send_lag_ms?.p99)),
 ];
 
-/// Whether the connections were safe.
+/// Whether the connections were verified.
 pub const CONNECTION: [Column; 1] = [text("Insecure", |r| match r.insecure {
     true => "certificates not verified".to_owned(),
     false => "no".to_owned(),
+})];
+
+/// Whether the point was measured completely.
+pub const EXTENT: [Column; 1] = [text("Partial", |r| match &r.partial {
+    Some(why) => format!("partial: {why}"),
+    None => "no".to_owned(),
 })];
 
 /// All columns of the CSV file, in order.
@@ -242,4 +264,5 @@ pub fn all() -> impl Iterator<Item = &'static Column> {
         .chain(&CONTEXT)
         .chain(&CLIENT)
         .chain(&CONNECTION)
+        .chain(&EXTENT)
 }

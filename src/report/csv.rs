@@ -2,19 +2,19 @@ use std::path::Path;
 
 use super::{Row, columns};
 
-/// Writes `performance_metrics.csv`: what [`csv()`] gives. The file appears whole or not at all.
+/// Writes `performance_metrics.csv`, the result of [`csv()`]. The file appears completely or not at all.
 ///
 /// # Errors
-/// When the directory or the file cannot be written.
+/// If the directory or the file cannot be written.
 pub fn write_csv(path: &Path, rows: &[Row]) -> Result<(), csv::Error> {
     crate::results::write_atomically(path, &csv(rows)?)?;
     Ok(())
 }
 
-/// All columns as CSV: a head, then one line per row.
+/// All columns as CSV: a header, then one line per row.
 ///
 /// # Errors
-/// When memory gives out; values of any kind can be written.
+/// Never in practice: any value can be written to memory.
 pub fn csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns::all().map(|c| c.name))?;
@@ -51,7 +51,7 @@ mod tests {
             "{row}"
         );
         assert!(
-            row.ends_with(",simulated (sim-small),n/a,n/a,n/a,n/a,n/a,no"),
+            row.ends_with(",simulated (sim-small),n/a,n/a,n/a,n/a,n/a,no,no"),
             "{row}"
         );
         let row = lines.next().unwrap();

@@ -1,21 +1,22 @@
-//! Several deployments side by side, and which of them is best.
+//! Several deployments side by side, and the best of them.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
-use super::change::{percent, value};
-use super::columns::NOT_AVAILABLE;
+use super::change::percent;
 use super::grid::grid;
 use super::label;
-use crate::config::Slo;
+use super::number::{NOT_AVAILABLE, or_na, value};
+use crate::level::Level;
 use crate::metrics::{Distribution, Summary};
 use crate::results::RunRecord;
 use crate::verdict::{Contender, Figure, Ranking, RunSet, Standing, rank};
 
-/// Differences below this share are ties.
+/// Relative differences below this are ties.
 const THRESHOLD: f64 = 0.03;
 
-/// A table of all deployments at every point, and for each prompt which is best: in throughput, per GPU,
-/// within `SLO`, and at each load. `sides` are the deployments in their order.
+/// A table of all deployments at every point, and the best for each prompt: in throughput, per GPU, within
+/// `SLO`, and at each level. `sides` are the deployments in order.
 pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
     let records = || sides.iter().flat_map(RunSet::records);
     let presets: BTreeSet<&str> = records().filter_map(|r| r.simulated.as_deref()).collect();
@@ -54,11 +55,11 @@ pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
     text
 }
 
-/// The records of a prompt by concurrency, and in the order of the deployments.
+/// The records of a prompt, ordered by level and then by deployment.
 fn of_prompt<'a>(sides: &'a [RunSet], prompt: &str) -> Vec<&'a RunRecord> {
     let records = sides.iter().flat_map(RunSet::records);
     let mut records: Vec<_> = records.filter(|record| record.prompt == prompt).collect();
-    records.sort_by_key(|record| record.concurrency);
+    records.sort_by_key(|record| record.level);
     records
 }
 
@@ -80,20 +81,19 @@ const HEAD: [&str; 13] = [
 
 fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
     let summary = record.summary.as_ref();
-    let shown = |figure: Option<f64>| figure.map_or(NOT_AVAILABLE.to_owned(), value);
     let tok_s = summary.and_then(|s| s.output_tok_s);
     let p99 = |of: fn(&Summary) -> Option<Distribution>| summary.and_then(of).map(|d| d.p99);
     [
         record.prompt.clone(),
         named(record),
         layout(record),
-        record.concurrency.to_string(),
-        shown(tok_s),
-        shown(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
-        shown(summary.map(|s| s.rps)),
-        shown(p99(|s| s.ttft_ms)),
-        shown(p99(|s| s.tpot_ms)),
-        shown(summary.and_then(|s| s.goodput)),
+        record.level.value().to_string(),
+        or_na(tok_s),
+        or_na(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
+        or_na(summary.map(|s| s.rps)),
+        or_na(p99(|s| s.ttft_ms)),
+        or_na(p99(|s| s.tpot_ms)),
+        or_na(summary.and_then(|s| s.goodput)),
         match in_slo(record) {
             None => NOT_AVAILABLE,
             Some(true) => "yes",
@@ -125,13 +125,13 @@ fn layout(record: &RunRecord) -> String {
 }
 
 fn gpus(record: &RunRecord) -> Option<f64> {
-    // `NUM_GPU` of the record is that of its deployment.
+    // The record has the `NUM_GPU` of its deployment.
     record.config["NUM_GPU"].as_f64()
 }
 
-/// The limits of `SLO` with the P99 that each is of.
+/// The limits of `SLO`, each with its P99.
 fn limits(record: &RunRecord) -> Vec<(&'static str, f64, Option<f64>)> {
-    let slo: Slo = serde_json::from_value(record.config["SLO"].clone()).unwrap_or_default();
+    let slo = record.slo();
     let p99 = |of: fn(&Summary) -> Option<Distribution>| {
         record.summary.as_ref().and_then(of).map(|d| d.p99)
     };
@@ -147,22 +147,24 @@ fn limits(record: &RunRecord) -> Vec<(&'static str, f64, Option<f64>)> {
     set.collect()
 }
 
-/// Whether the P99 of every latency that `SLO` limits is within; `None` without limits.
+/// Whether every P99 that `SLO` limits is within its limit; `None` without limits.
 fn in_slo(record: &RunRecord) -> Option<bool> {
     let limits = limits(record);
     let within = |(_, limit, p99): &(_, f64, Option<f64>)| p99.is_some_and(|p99| p99 <= *limit);
     (!limits.is_empty()).then(|| limits.iter().all(within))
 }
 
-/// tok/s ÷ (replicas × one replica's), where one such replica was measured under the same load of its own.
+/// tok/s ÷ (replicas × tok/s of one replica), if one such replica was measured at its share of the load.
 fn scaling(record: &RunRecord, all: &[&RunRecord]) -> Option<f64> {
     let deployment = record.deployment.as_ref()?;
     let replicas = deployment.replicas;
-    if replicas < 2 || !record.concurrency.is_multiple_of(replicas) {
+    let concurrency = record.level.concurrency()?.get();
+    if replicas < 2 || !concurrency.is_multiple_of(replicas) {
         return None;
     }
+    let each = NonZeroUsize::new(concurrency / replicas);
     let is_one = |other: &&&RunRecord| {
-        other.concurrency == record.concurrency / replicas
+        other.level.concurrency() == each
             && other.deployment.as_ref().is_some_and(|d| {
                 d.replicas == 1
                     && d.gpus_per_replica == deployment.gpus_per_replica
@@ -189,24 +191,24 @@ fn balance(record: &RunRecord) -> String {
     }
 }
 
-/// Which deployments are best, one line for each question.
+/// The best deployments, one line for each criterion.
 fn best(records: &[&RunRecord]) -> Vec<String> {
     let mut lines = vec![
         answer("throughput", &best_points(records, |_| true), false),
         per_gpu(records),
         within_slo(records),
     ];
-    let mut levels: Vec<usize> = records.iter().map(|record| record.concurrency).collect();
+    let mut levels: Vec<Level> = records.iter().map(|record| record.level).collect();
     levels.dedup();
-    // Of one load all has been said.
+    // For a single level the first line is enough.
     for level in levels.iter().copied().filter(|_| levels.len() > 1) {
-        let at = best_points(records, |record| record.concurrency == level);
-        lines.push(answer(&format!("throughput at c={level}"), &at, false));
+        let at = best_points(records, |record| record.level == level);
+        lines.push(answer(&format!("throughput at {level}"), &at, false));
     }
     lines
 }
 
-/// Of each deployment the record with the most tok/s among those that count.
+/// The record with the most tok/s of each deployment, among those that `counts` selects.
 fn best_points<'a>(
     records: &[&'a RunRecord],
     counts: impl Fn(&RunRecord) -> bool,
@@ -263,10 +265,11 @@ fn within_slo(records: &[&RunRecord]) -> String {
     }
 }
 
-/// A client that did not keep up makes a figure doubtful.
+/// The mark of a doubtful figure: the client did not keep up, or the point is partial.
 fn doubt(record: &RunRecord) -> &'static str {
     match &record.self_check {
         Some(check) if !check.client_bound.is_empty() => ", client-bound",
+        _ if record.partial.is_some() => ", partial",
         _ => "",
     }
 }
@@ -291,11 +294,7 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
     let (mut behind, mut apart) = (vec![], vec![]);
     for (contender, figure, standing) in &ranked {
         let figure = figure.map(value).unwrap_or_default();
-        let at = format!(
-            "at c={}{}",
-            contender.record.concurrency,
-            doubt(contender.record)
-        );
+        let at = format!("at {}{}", contender.record.level, doubt(contender.record));
         let name = contender.name;
         let change = |change: &crate::verdict::Change| {
             let (low, high) = change.interval;
@@ -307,8 +306,8 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
             Standing::Tied(c) if c.interval.0 > -THRESHOLD => tied.push(change(c)),
             Standing::Tied(c) => unsure.push(change(c)),
             Standing::Behind(c) => behind.push(change(c)),
-            Standing::Unclear(why) => apart.push(format!("{name}: {why}")),
-            Standing::Incomparable(why) => apart.push(format!("{name} is not compared: {why}")),
+            Standing::NoFigure(why) => apart.push(format!("{name}: {why}")),
+            Standing::OtherWork(why) => apart.push(format!("{name} is not compared: {why}")),
         }
     }
     if best.is_empty() {

@@ -1,12 +1,13 @@
 use super::change;
 use super::label;
+use super::number::count;
 use super::sides;
-use crate::verdict::{Finding, Gate, Outcome, PointComparison, Verdict};
+use crate::verdict::{FigureChange, Gate, GateOutcome, PointComparison, Verdict};
 
-/// Most rows of a list, so that the summary fits a screen.
+/// Most lines of a list, so that the summary fits a screen.
 const MOST_ROWS: usize = 6;
 
-/// The answer of a gate on one screen: what it is, why, and what it could not see.
+/// The outcome of a gate on one screen, with the reasons.
 pub fn gate(gate: &Gate) -> String {
     let comparison = &gate.comparison;
     let mut text = format!(
@@ -21,12 +22,12 @@ pub fn gate(gate: &Gate) -> String {
     text.push_str(&format!(
         "{} of {}; changes below {} do not matter\n",
         change::counts(comparison),
-        sides::count(comparison.points.len(), "point"),
+        count(comparison.points.len(), "point"),
         change::thresholds(&gate.thresholds)
     ));
     let regressed: Vec<String> = gate.regressions().map(regression).collect();
     text.push_str(&listed("regressed", &regressed));
-    text.push_str(&listed("could not tell", &unknown(gate)));
+    text.push_str(&listed("could not tell", &undetermined(gate)));
     text.push_str(&listed("warnings", &sides::remarks(comparison)));
     text.push_str(&hidden(gate));
     text.push_str(&change::error_rate(change::tested(comparison)));
@@ -34,68 +35,76 @@ pub fn gate(gate: &Gate) -> String {
     text
 }
 
-/// The answer in a word or three.
-pub(super) fn heading(outcome: Outcome) -> &'static str {
+/// The outcome in up to three words.
+pub(super) fn heading(outcome: GateOutcome) -> &'static str {
     match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Regressed => "REGRESSED",
-        Outcome::CouldNotTell => "COULD NOT TELL",
+        GateOutcome::Passed => "passed",
+        GateOutcome::Regressed => "REGRESSED",
+        GateOutcome::CouldNotTell => "COULD NOT TELL",
     }
 }
 
-fn regression((point, finding): (&PointComparison, &Finding)) -> String {
+fn regression((point, entry): (&PointComparison, &FigureChange)) -> String {
     format!(
         "{} {}: {}, allowed {}",
         point.point,
-        finding.figure.title(),
-        change::sentence(finding),
-        change::allowed(finding)
+        entry.figure.title(),
+        change::sentence(entry),
+        change::allowed(entry)
     )
 }
 
-/// What could not be told, one line each; regressions that are not sure are among it.
-pub(super) fn unknown(gate: &Gate) -> Vec<String> {
-    let lines = gate.unknown.iter().map(|unknown| match unknown.figure {
-        Some(figure) => format!("{} {}: {}", unknown.point, figure.title(), unknown.reason),
-        None => {
-            let sure = |finding: &Finding| {
-                gate.regressions()
-                    .any(|(_, sure)| std::ptr::eq(sure, finding))
-            };
-            let unsure = |(point, finding): &(&PointComparison, &Finding)| {
-                let regressed = finding.verdict == Verdict::Regressed;
-                point.point == unknown.point && regressed && !sure(finding)
-            };
-            let unsure = gate.comparison.findings().filter(unsure);
-            let figures: Vec<&str> = unsure.map(|(_, f)| f.figure.id()).collect();
-            let unsure = match figures.as_slice() {
-                [] => String::new(),
-                figures => format!(" (regressed, if it holds: {})", figures.join(", ")),
-            };
-            format!("{}: {}{unsure}", unknown.point, unknown.reason)
-        }
-    });
+/// Points and figures without a verdict, one line each, with doubtful regressions.
+pub(super) fn undetermined(gate: &Gate) -> Vec<String> {
+    let lines = gate
+        .undetermined
+        .iter()
+        .map(|undetermined| match undetermined.figure {
+            Some(figure) => format!(
+                "{} {}: {}",
+                undetermined.point,
+                figure.title(),
+                undetermined.reason
+            ),
+            None => {
+                let sure = |entry: &FigureChange| {
+                    gate.regressions()
+                        .any(|(_, sure)| std::ptr::eq(sure, entry))
+                };
+                let unsure = |(point, entry): &(&PointComparison, &FigureChange)| {
+                    let regressed = entry.verdict == Verdict::Regressed;
+                    point.point == undetermined.point && regressed && !sure(entry)
+                };
+                let unsure = gate.comparison.figure_changes().filter(unsure);
+                let figures: Vec<&str> = unsure.map(|(_, f)| f.figure.id()).collect();
+                let unsure = match figures.as_slice() {
+                    [] => String::new(),
+                    figures => format!(" (regressed, if it holds: {})", figures.join(", ")),
+                };
+                format!("{}: {}{unsure}", undetermined.point, undetermined.reason)
+            }
+        });
     lines.collect()
 }
 
-/// How large a regression the inconclusive figures leave room for.
+/// The largest regression that inconclusive figures may hide.
 pub(super) fn hidden(gate: &Gate) -> String {
-    let Some((worst, point, finding)) = gate.hidden() else {
+    let Some((worst, point, entry)) = gate.hidden() else {
         return String::new();
     };
-    let worst = match finding.figure.larger_is_better() {
+    let worst = match entry.figure.larger_is_better() {
         true => -worst,
         false => worst,
     };
     format!(
         "inconclusive figures leave room for a regression of up to {} ({} {}); more runs narrow it\n",
-        change::relative(finding, worst),
+        change::relative(entry, worst),
         point.point,
-        finding.figure.title()
+        entry.figure.title()
     )
 }
 
-/// A short list; nothing without lines.
+/// A short list; empty without lines.
 fn listed(heading: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();

@@ -1,18 +1,19 @@
 use super::change;
-use super::gate::{heading, hidden, unknown};
+use super::gate::{heading, hidden, undetermined};
 use super::grid::grid;
 use super::label;
+use super::number::count;
 use super::sides::{self, section};
-use crate::verdict::{Finding, Gate, Outcome, PointComparison};
+use crate::verdict::{FigureChange, Gate, GateOutcome, PointComparison};
 
-/// The answer of a gate in GitHub-flavoured Markdown, for a comment or a job's summary: all figures, those
-/// that did not change folded away.
+/// The outcome of a gate in GitHub-flavoured Markdown, for a comment or a job summary, with a folded table of
+/// all figures.
 pub fn gate_markdown(gate: &Gate) -> String {
     let comparison = &gate.comparison;
     let sign = match gate.outcome() {
-        Outcome::Passed => "✅",
-        Outcome::Regressed => "❌",
-        Outcome::CouldNotTell => "⚠️",
+        GateOutcome::Passed => "✅",
+        GateOutcome::Regressed => "❌",
+        GateOutcome::CouldNotTell => "⚠️",
     };
     let mut text = format!(
         "### {sign} servemark gate: {}\n\n`{}` against `{}`{}\n\n{} of {}; changes below {} do not matter.\n\n",
@@ -21,7 +22,7 @@ pub fn gate_markdown(gate: &Gate) -> String {
         comparison.before,
         label::of(comparison.simulated.as_deref(), comparison.insecure),
         change::counts(comparison),
-        sides::count(comparison.points.len(), "point"),
+        count(comparison.points.len(), "point"),
         change::thresholds(&gate.thresholds)
     );
     let differences = sides::differences(comparison);
@@ -30,30 +31,30 @@ pub fn gate_markdown(gate: &Gate) -> String {
     if !regressed.is_empty() {
         text.push_str(&format!("**Regressed**\n\n{}\n\n", table(&regressed)));
     }
-    text.push_str(&section("**Could not tell**\n", &unknown(gate)));
+    text.push_str(&section("**Could not tell**\n", &undetermined(gate)));
     text.push_str(&section("**Warnings**\n", &sides::remarks(comparison)));
     let hidden = hidden(gate);
     if !hidden.is_empty() {
         text.push_str(&format!("{hidden}\n"));
     }
-    let all: Vec<_> = comparison.findings().collect();
+    let all: Vec<_> = comparison.figure_changes().collect();
     text.push_str(&format!(
         "<details><summary>All {}</summary>\n\n{}\n\n</details>\n\n{}\n",
-        sides::count(all.len(), "figure"),
+        count(all.len(), "figure"),
         table(&all),
-        // GitHub would keep the line break.
+        // GitHub would render the line break.
         change::error_rate(change::tested(comparison)).replace('\n', " ")
     ));
     text
 }
 
-/// The same where no answer could be given at all.
+/// The same for a gate that could not compare the sides.
 pub fn gate_markdown_refused(reason: &str) -> String {
-    let heading = heading(Outcome::CouldNotTell);
+    let heading = heading(GateOutcome::CouldNotTell);
     format!("### ⚠️ servemark gate: {heading}\n\n{reason}\n")
 }
 
-fn table(findings: &[(&PointComparison, &Finding)]) -> String {
+fn table(figure_changes: &[(&PointComparison, &FigureChange)]) -> String {
     let head = [
         "Point",
         "Figure",
@@ -64,18 +65,18 @@ fn table(findings: &[(&PointComparison, &Finding)]) -> String {
         "Allowed",
         "Verdict",
     ];
-    let rows = findings.iter().map(|(point, finding)| {
-        let [before, after, relative] = change::cells(finding);
+    let rows = figure_changes.iter().map(|(point, entry)| {
+        let [before, after, relative] = change::cells(entry);
         [
             // A bar would end the cell.
             point.point.to_string().replace('|', "\\|"),
-            finding.figure.title().to_owned(),
+            entry.figure.title().to_owned(),
             before,
             after,
             relative,
-            change::interval(finding),
-            change::allowed(finding),
-            change::verdict(finding),
+            change::interval(entry),
+            change::allowed(entry),
+            change::verdict(entry),
         ]
     });
     grid(head.map(String::from), rows, 2).to_string()

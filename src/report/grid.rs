@@ -1,9 +1,9 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-/// Columns of a terminal that a table must fit.
+/// Width of a terminal that a table must fit (columns).
 const WIDTH: u16 = 120;
 
-/// A Markdown table with words in its first `words` columns and figures to the right of them.
+/// A Markdown table with text in its first `words` columns and right-aligned figures in the others.
 pub(super) fn grid<C: Into<Vec<String>>>(
     head: C,
     rows: impl IntoIterator<Item = C>,
@@ -21,7 +21,7 @@ pub(super) fn grid<C: Into<Vec<String>>>(
     table
 }
 
-/// The same, with long cells broken so that it fits a terminal.
+/// The same with long cells wrapped to fit a terminal.
 pub(super) fn narrow_grid<C: Into<Vec<String>>>(
     head: C,
     rows: impl IntoIterator<Item = C>,

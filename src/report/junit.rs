@@ -1,48 +1,45 @@
-//! A gate's answer as JUnit XML, which CI services show beside the tests: a suite for each bench, a test
-//! case for each figure of each point.
+//! The outcome of a gate as JUnit XML, which CI services show beside the tests: a suite for each bench, a
+//! test case for each figure of each point.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::change;
-use crate::verdict::{Finding, Gate, PointComparison, Verdict};
+use crate::verdict::{FigureChange, Gate, PointComparison, PointKey, Verdict};
 
 const NAME: &str = "servemark gate";
 
-/// A regression is a failure, what could not be told an error, an inconclusive figure skipped.
+/// A regression is a failure, a figure without a verdict an error, an inconclusive figure skipped.
 ///
 /// # Errors
-/// As the writer's.
+/// An I/O error of the writer.
 pub fn junit(gate: &Gate) -> std::io::Result<String> {
     let mut report = Report::new(NAME);
     let mut cases: Vec<(&str, TestCase)> = gate
         .comparison
-        .findings()
-        .map(|(point, finding)| {
-            let status = status(gate, point, finding);
-            let case = case(
-                &point.point.prompt,
-                point.point.concurrency,
-                finding.figure.id(),
-                status,
-            );
+        .figure_changes()
+        .map(|(point, entry)| {
+            let status = status(gate, point, entry);
+            let case = case(&point.point, entry.figure.id(), status);
             (point.point.bench.as_str(), case)
         })
         .collect();
-    // What has no finding to stand in for it: points not measured, figures not defined.
-    for unknown in &gate.unknown {
-        let point = &unknown.point;
+    // Points that were not measured and figures that are not defined have no entry.
+    for undetermined in &gate.undetermined {
+        let point = &undetermined.point;
         let mut of_point = gate
             .comparison
-            .findings()
+            .figure_changes()
             .filter(|(p, _)| p.point == *point);
-        let shown = match unknown.figure {
+        let shown = match undetermined.figure {
             None => of_point.next().is_some(),
-            Some(figure) => of_point.any(|(_, finding)| finding.figure == figure),
+            Some(figure) => of_point.any(|(_, entry)| entry.figure == figure),
         };
         if !shown {
-            let figure = unknown.figure.map_or("all figures", |figure| figure.id());
-            let status = non_success(NonSuccessKind::Error, &unknown.reason);
-            let case = case(&point.prompt, point.concurrency, figure, status);
+            let figure = undetermined
+                .figure
+                .map_or("all figures", |figure| figure.id());
+            let status = non_success(NonSuccessKind::Error, &undetermined.reason);
+            let case = case(point, figure, status);
             cases.push((&point.bench, case));
         }
     }
@@ -55,10 +52,10 @@ pub fn junit(gate: &Gate) -> std::io::Result<String> {
     report.to_string().map_err(std::io::Error::other)
 }
 
-/// A gate that could not be held at all: one error.
+/// A gate that could not compare the sides: one error.
 ///
 /// # Errors
-/// As the writer's.
+/// An I/O error of the writer.
 pub fn junit_refused(reason: &str) -> std::io::Result<String> {
     let mut tests = TestSuite::new(NAME);
     tests.add_test_case(TestCase::new(
@@ -70,19 +67,19 @@ pub fn junit_refused(reason: &str) -> std::io::Result<String> {
     report.to_string().map_err(std::io::Error::other)
 }
 
-fn case(prompt: &str, concurrency: usize, figure: &str, status: TestCaseStatus) -> TestCase {
+fn case(point: &PointKey, figure: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(figure, status);
-    case.set_classname(format!("{prompt} c={concurrency}"));
+    case.set_classname(point.name_in_bench());
     case
 }
 
-fn status(gate: &Gate, point: &PointComparison, finding: &Finding) -> TestCaseStatus {
-    if let Some(unknown) = gate.unknown(&point.point, finding.figure) {
-        return non_success(NonSuccessKind::Error, &unknown.reason);
+fn status(gate: &Gate, point: &PointComparison, entry: &FigureChange) -> TestCaseStatus {
+    if let Some(undetermined) = gate.undetermined(&point.point, entry.figure) {
+        return non_success(NonSuccessKind::Error, &undetermined.reason);
     }
-    let allowed = change::allowed(finding);
-    let sentence = format!("{}, allowed {allowed}", change::sentence(finding));
-    match finding.verdict {
+    let allowed = change::allowed(entry);
+    let sentence = format!("{}, allowed {allowed}", change::sentence(entry));
+    match entry.verdict {
         Verdict::Regressed => non_success(NonSuccessKind::Failure, &sentence),
         Verdict::Inconclusive => {
             let mut status = TestCaseStatus::skipped();

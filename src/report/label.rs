@@ -1,5 +1,5 @@
-/// What follows a heading above figures of the embedded engine, so that nobody takes them for a GPU's, and above
-/// those of servers whose certificates were not verified.
+/// The suffix of a heading above simulated figures, so that they are not mistaken for a GPU's, and above figures
+/// of servers whose certificates were not verified.
 pub(super) fn of(simulated: Option<&str>, insecure: bool) -> String {
     let simulated = match simulated {
         Some(preset) => format!(

@@ -1,5 +1,4 @@
-//! What a person reads at the end: Markdown tables, the CSV file, verdicts, pages with plots; and what a CI service
-//! reads.
+//! Output for people and CI services: Markdown tables, the CSV file, verdicts, pages with plots, JUnit XML.
 
 mod baselines;
 mod change;
@@ -11,9 +10,12 @@ mod gate;
 mod gate_markdown;
 mod grid;
 mod html;
+#[cfg(feature = "cli")]
 mod junit;
 mod label;
+mod number;
 mod paint;
+#[cfg(feature = "plan")]
 mod plan;
 mod plot;
 mod row;
@@ -28,8 +30,10 @@ pub use deployments::deployments;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
 pub use html::{ReportSource, single_page, write_pages};
+#[cfg(feature = "cli")]
 pub use junit::{junit, junit_refused};
 pub use paint::painted;
+#[cfg(feature = "plan")]
 pub use plan::plan;
 pub use row::{PointResult, Row};
 pub use table::{by_bench, markdown, notes, table};
@@ -47,12 +51,13 @@ pub(crate) mod row_tests {
             bench: "chat_throughput".into(),
             prompt: "25".into(),
             prompt_tokens: 25,
-            concurrency: 8,
+            level: "c=8".parse().unwrap(),
             load_shape: "steady".into(),
             endpoints: 2,
             num_gpu: None,
             simulated: Some("sim-small".into()),
             insecure: false,
+            partial: None,
             self_check: None,
             result,
         }

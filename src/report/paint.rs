@@ -58,7 +58,7 @@ fn style(head: &str, cell: &str) -> Option<Style> {
         Some(BAD)
     } else if begins("improved") {
         Some(GOOD)
-    } else if begins("inconclusive") || cell == "client-bound" {
+    } else if begins("inconclusive") || cell == "client-bound" || cell == "partial" {
         Some(DOUBTFUL)
     } else {
         None
@@ -83,6 +83,7 @@ fn outside(line: &str) -> String {
         ("REGRESSED", BAD),
         ("COULD NOT TELL", DOUBTFUL),
         ("client-bound", DOUBTFUL),
+        ("partial", DOUBTFUL),
     ];
     let note = line.starts_with("- ") || line.starts_with("gate: ");
     match words.into_iter().find(|(word, _)| line.contains(word)) {

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::grid::grid;
-use super::sides::count;
-use crate::plan::{Dtype, Layout, Plan};
+use super::number::{count, thousands};
+use crate::plan::{Dtype, Plan, PlannedLayout};
 
 const GB: f64 = 1e9;
 
 /// First port of the ready-made commands.
 const FIRST_PORT: u64 = 8000;
 
-/// Which layouts fit, how that was computed, which to try first, and how to run each.
+/// The layouts that fit, the formula, the first one to try, and the commands for each.
 pub fn plan(plan: &Plan) -> String {
     let model = &plan.model;
     let mut text = format!(
@@ -46,7 +46,7 @@ pub fn plan(plan: &Plan) -> String {
         }
     }
     text.push_str(&format!("- {}\n\n{}\n", first(plan), formula(plan)));
-    let fitting: Vec<&Layout> = plan.layouts.iter().filter(|l| l.fit.is_ok()).collect();
+    let fitting: Vec<&PlannedLayout> = plan.layouts.iter().filter(|l| l.fit.is_ok()).collect();
     if fitting.is_empty() {
         return text;
     }
@@ -70,7 +70,7 @@ pub fn plan(plan: &Plan) -> String {
     text
 }
 
-fn row(plan: &Plan, layout: &Layout) -> [String; 7] {
+fn row(plan: &Plan, layout: &PlannedLayout) -> [String; 7] {
     let gb = |bytes: u64| format!("{:.1}", bytes as f64 / GB);
     let [kv, per_token, tokens, sequences] = match &layout.fit {
         Err(_) => ["n/a"; 4].map(String::from),
@@ -97,15 +97,15 @@ fn row(plan: &Plan, layout: &Layout) -> [String; 7] {
     ]
 }
 
-fn shape(layout: &Layout) -> String {
+fn shape(layout: &PlannedLayout) -> String {
     format!("{} × {}", layout.replicas, layout.tp)
 }
 
-fn name(layout: &Layout) -> String {
+fn name(layout: &PlannedLayout) -> String {
     format!("{}x{}", layout.replicas, layout.tp)
 }
 
-/// Which layout to try first, and why.
+/// The layout to try first, with the reason.
 fn first(plan: &Plan) -> String {
     let (wanted, context) = (plan.need.concurrency, plan.need.context);
     let Some((layout, Ok(fit))) = plan.first().map(|layout| (layout, &layout.fit)) else {
@@ -163,14 +163,14 @@ fn formula(plan: &Plan) -> String {
     )
 }
 
-/// vLLM's options beside the port and the parallelism.
+/// vLLM's options except port and parallelism.
 fn options(plan: &Plan) -> String {
     let dtype = match plan.dtype {
         Dtype::Fp32 => " --dtype float32",
         Dtype::Fp16 => " --dtype float16",
         Dtype::Bf16 => " --dtype bfloat16",
         Dtype::Fp8 => " --quantization fp8",
-        // The checkpoint says how its weights are quantized.
+        // The quantization is read from the checkpoint.
         Dtype::Int8 | Dtype::Int4 => "",
     };
     let kv = match (plan.kv_bytes, plan.dtype.kv_bytes()) {
@@ -189,7 +189,7 @@ fn options(plan: &Plan) -> String {
     )
 }
 
-fn by_hand(plan: &Plan, layout: &Layout) -> String {
+fn by_hand(plan: &Plan, layout: &PlannedLayout) -> String {
     let command = |replica: u64| {
         let gpus = (replica * layout.tp..(replica + 1) * layout.tp).map(|gpu| gpu.to_string());
         format!(
@@ -208,7 +208,7 @@ fn by_hand(plan: &Plan, layout: &Layout) -> String {
     (0..layout.replicas).map(command).collect()
 }
 
-fn deployment(plan: &Plan, layout: &Layout) -> Value {
+fn deployment(plan: &Plan, layout: &PlannedLayout) -> Value {
     json!({
         "name": name(layout),
         "replicas": layout.replicas,
@@ -219,19 +219,6 @@ fn deployment(plan: &Plan, layout: &Layout) -> Value {
         ),
         "env": {"CUDA_VISIBLE_DEVICES": "{gpus}"},
     })
-}
-
-/// `411,648`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,50 +1,53 @@
+use crate::level::Level;
 use crate::load::SelfCheck;
 use crate::metrics::{Blocked, FailureCount, Summary};
 use crate::results::RunRecord;
 
-/// One benchmark point, ready to be shown: a row of the table and of the CSV file.
+/// One benchmark point as a row of a table or of the CSV file: a view of its record.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Name of the benchmark (`chat_throughput`).
     pub bench: String,
-    /// Which prompt (`1k`, `random-1000`).
+    /// Key of the prompt (`1k`, `random-1000`).
     pub prompt: String,
     /// Tokens of the prompt as the harness's tokenizer counts them.
     pub prompt_tokens: usize,
-    /// Requests in flight.
-    pub concurrency: usize,
+    /// How hard the servers were loaded.
+    pub level: Level,
     /// `steady` or `wave`.
     pub load_shape: String,
     /// Length of the endpoint list.
     pub endpoints: usize,
-    /// GPUs behind the endpoints, where known.
+    /// GPUs behind the endpoints, if known.
     pub num_gpu: Option<u32>,
-    /// What the endpoints simulate, if they do.
+    /// The preset that the endpoints simulate, if they do.
     pub simulated: Option<String>,
     /// Whether the servers' certificates were not verified.
     pub insecure: bool,
-    /// Whether the client kept up, where it was watched.
+    /// Why it has less than planned, if it has.
+    pub partial: Option<String>,
+    /// Whether the client kept up, if it was checked.
     pub self_check: Option<SelfCheck>,
-    /// The figures, or what went wrong.
+    /// The figures, or the failures.
     pub result: PointResult,
 }
 
-/// What came of a point.
+/// The result of a point.
 #[derive(Clone, Debug)]
 pub enum PointResult {
     /// At least one request succeeded.
     Measured(Box<Summary>),
-    /// None did.
+    /// No request succeeded.
     Failed {
-        /// Why, by cause.
+        /// Failures by cause.
         failures: Vec<FailureCount>,
-        /// What the safety check stopped.
+        /// Requests that the safety check blocked.
         blocked: Vec<Blocked>,
     },
 }
 
 impl Row {
-    /// The row of a point that has been kept.
+    /// The row of a record.
     pub fn of(record: &RunRecord) -> Row {
         let config = |key: &str| record.config.get(key);
         let shape = config("LOAD_SHAPE").and_then(|shape| shape.as_str());
@@ -52,12 +55,13 @@ impl Row {
             bench: record.bench.clone(),
             prompt: record.prompt.clone(),
             prompt_tokens: record.prompt_tokens,
-            concurrency: record.concurrency,
+            level: record.level,
             load_shape: shape.unwrap_or("unknown").to_owned(),
             endpoints: record.endpoints.len(),
             num_gpu: record.num_gpu(),
             simulated: record.simulated.clone(),
             insecure: record.insecure(),
+            partial: record.partial.clone(),
             self_check: record.self_check.clone(),
             result: match &record.summary {
                 Some(summary) => PointResult::Measured(Box::new(summary.clone())),
@@ -69,7 +73,7 @@ impl Row {
         }
     }
 
-    /// The figures, if there are any.
+    /// The figures, if any request succeeded.
     pub fn summary(&self) -> Option<&Summary> {
         match &self.result {
             PointResult::Measured(summary) => Some(summary),
@@ -85,7 +89,7 @@ impl Row {
         }
     }
 
-    /// What the safety check stopped.
+    /// Requests that the safety check blocked.
     pub fn blocked(&self) -> &[Blocked] {
         match &self.result {
             PointResult::Measured(summary) => &summary.blocked,
@@ -95,6 +99,6 @@ impl Row {
 
     /// The point's name in messages (`chat_throughput/1k c=32`).
     pub fn name(&self) -> String {
-        format!("{}/{} c={}", self.bench, self.prompt, self.concurrency)
+        format!("{}/{} {}", self.bench, self.prompt, self.level)
     }
 }

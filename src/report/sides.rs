@@ -1,11 +1,10 @@
-//! What the sides of a comparison are, what differs between them, and what is wrong with them.
+//! The sides of a comparison, the differences between them, and warnings about them.
 
-use std::collections::BTreeSet;
-
+use super::number::count;
 use crate::results::RunRecord;
 use crate::verdict::{Comparison, PointComparison, RunSet};
 
-/// The letter by which tables call a side: A is the first.
+/// The letter of a side in tables: A is the first.
 pub(super) fn letter(at: usize) -> String {
     let letter = char::from_u32('A' as u32 + (at % 26) as u32).unwrap_or('?');
     // More than 26 versions: A2 follows Z.
@@ -15,7 +14,7 @@ pub(super) fn letter(at: usize) -> String {
     }
 }
 
-/// What each letter stands for.
+/// The side of each letter.
 pub(super) fn legend(sides: &[RunSet]) -> String {
     let width = sides.iter().map(|side| side.name.chars().count()).max();
     let width = width.unwrap_or(0);
@@ -25,7 +24,7 @@ pub(super) fn legend(sides: &[RunSet]) -> String {
             letter(at),
             side.name,
             side.server(),
-            models(side),
+            side.all(RunRecord::model),
             count(side.points().len(), "point"),
             measured(side)
         )
@@ -33,20 +32,7 @@ pub(super) fn legend(sides: &[RunSet]) -> String {
     sides.iter().enumerate().map(line).collect()
 }
 
-pub(super) fn models(side: &RunSet) -> String {
-    let models: BTreeSet<String> = side.records().map(RunRecord::model).collect();
-    Vec::from_iter(models).join(", ")
-}
-
-/// `1 point`, `2 points`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
-    }
-}
-
-/// When a side was measured, and in how many runs of each point.
+/// When a side was measured, and the number of runs of each point.
 pub(super) fn measured(side: &RunSet) -> String {
     let runs = side.points().values().map(|records| {
         let runs = records.iter().map(RunRecord::run_count);
@@ -60,7 +46,7 @@ pub(super) fn measured(side: &RunSet) -> String {
     }
 }
 
-/// What differs between the sides, one line each.
+/// The differences between the sides, one line each.
 pub(super) fn differences(comparison: &Comparison) -> Vec<String> {
     let differences = comparison.differences.iter();
     differences
@@ -74,7 +60,7 @@ pub(super) fn differences(comparison: &Comparison) -> Vec<String> {
         .collect()
 }
 
-/// What else must be known of the sides and of the points' measurements, one line each.
+/// Warnings about the sides and their points, one line each.
 pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
     let of_sides = comparison.warnings.iter().cloned();
     let of_points = of_points(comparison, |point| &point.warnings);
@@ -90,18 +76,18 @@ fn of_points(comparison: &Comparison, lines: fn(&PointComparison) -> &[String]) 
     lines.collect()
 }
 
-/// What makes figures doubtful, the remarks, and what only one side has; one line each.
+/// Doubts, warnings and points of only one side, one line each.
 pub(super) fn warnings(comparison: &Comparison) -> Vec<String> {
     let mut doubts = of_points(comparison, |point| &point.doubts);
     doubts.extend(remarks(comparison));
     let missing = comparison
         .missing
         .iter()
-        .map(|(point, side)| format!("{point}: {side} has not measured it"));
+        .map(|(point, side)| format!("{point}: {side} did not measure it"));
     doubts.into_iter().chain(missing).collect()
 }
 
-/// Lines under a heading; nothing without lines.
+/// Lines under a heading; empty without lines.
 pub(super) fn section(heading: &str, lines: &[String]) -> String {
     match lines {
         [] => String::new(),

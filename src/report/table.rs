@@ -2,25 +2,28 @@ use comfy_table::Table;
 
 use super::columns::{self, Column};
 use super::grid::{grid, narrow_grid};
+use super::number::NOT_AVAILABLE;
 use super::{PointResult, Row, label};
 use crate::metrics::{EndpointShare, Summary, TokenCounts};
 
-/// The table that a run ends with, at most 120 columns wide, and the notes below it: what a person looks
-/// for first. It has the rows of the CSV file, which has all columns.
+/// The table at the end of a run with the main figures, at most 120 columns wide, and its notes. It has the rows
+/// of the CSV file, which has all columns.
 ///
 /// It is Markdown, so that it can be pasted into an issue.
 pub fn table(rows: &[Row]) -> String {
-    let told = |column: &&Column| {
-        let optional = ["tok/s per GPU", "goodput req/s", "client"].contains(&column.name);
-        !optional || known(rows, column)
+    let shown = |column: &&Column| {
+        let optional = ["tok/s per GPU", "goodput req/s", "client", columns::REMARK];
+        !optional.contains(&column.name) || has_values(rows, column)
     };
     let throughput = columns::SHORT_POINT
         .iter()
-        .chain(columns::SHORT_THROUGHPUT.iter().filter(told));
-    let latency = columns::SHORT_LATENCY.iter().filter(|c| known(rows, c));
+        .chain(columns::SHORT_THROUGHPUT.iter().filter(shown));
+    let latency = columns::SHORT_LATENCY
+        .iter()
+        .filter(|c| has_values(rows, c));
     let latency: Vec<&Column> = latency.collect();
     let mut tables = vec![fitting(rows, &Vec::from_iter(throughput))];
-    // Where every point failed there is no latency to show.
+    // If every point failed, there are no latencies.
     if !latency.is_empty() {
         let columns = columns::SHORT_POINT.iter().chain(latency);
         tables.push(fitting(rows, &Vec::from_iter(columns)));
@@ -30,19 +33,27 @@ pub fn table(rows: &[Row]) -> String {
 
 /// All columns of the CSV file as Markdown tables, however wide, and the notes below them.
 ///
-/// The first table has the ten original columns first, the second the latencies, the third how the
-/// figures came about.
+/// The first table has the ten original columns, the second the latencies, the third the conditions of the
+/// measurement.
 pub fn markdown(rows: &[Row]) -> String {
     let [_, prompt, prompt_tokens] = &columns::POINT;
     let concurrency = &columns::ORIGINAL[0];
     let throughput = columns::ORIGINAL.iter().chain([prompt]);
-    let latency = columns::LATENCY.iter().flatten().filter(|c| known(rows, c));
+    let latency = columns::LATENCY
+        .iter()
+        .flatten()
+        .filter(|c| has_values(rows, c));
     let latency = [prompt, concurrency].into_iter().chain(latency);
     let context = [prompt, prompt_tokens, concurrency]
         .into_iter()
         .chain(&columns::CONTEXT)
         .chain(&columns::CLIENT)
-        .chain(&columns::CONNECTION);
+        .chain(&columns::CONNECTION)
+        .chain(
+            columns::EXTENT
+                .iter()
+                .filter(|_| rows.iter().any(|row| row.partial.is_some())),
+        );
     let tables = [
         throughput.collect::<Vec<_>>(),
         latency.collect(),
@@ -51,10 +62,10 @@ pub fn markdown(rows: &[Row]) -> String {
     with_notes(rows, tables.map(|columns| whole(rows, &columns)).into())
 }
 
-/// Whether any row has a value: a column of nothing but n/a says less than its absence.
-fn known(rows: &[Row], column: &Column) -> bool {
+/// Whether any row has a value: empty columns, or columns of n/a, are left out.
+fn has_values(rows: &[Row], column: &Column) -> bool {
     let mut cells = rows.iter().map(|row| column.cell(row));
-    cells.any(|cell| cell != columns::NOT_AVAILABLE)
+    cells.any(|cell| !cell.is_empty() && cell != NOT_AVAILABLE)
 }
 
 fn with_notes(rows: &[Row], tables: Vec<Table>) -> String {
@@ -68,7 +79,7 @@ fn with_notes(rows: &[Row], tables: Vec<Table>) -> String {
     text
 }
 
-/// `text` of each benchmark's rows, in the order of their first rows.
+/// The `text` of each benchmark's rows, in the order of their first rows.
 pub fn by_bench(rows: &[Row], text: fn(&[Row]) -> String) -> Vec<String> {
     let mut benches: Vec<&str> = rows.iter().map(|row| &*row.bench).collect();
     let mut seen = std::collections::HashSet::new();
@@ -87,101 +98,93 @@ fn title(rows: &[Row]) -> String {
     row.bench.clone() + &label::of(row.simulated.as_deref(), row.insecure)
 }
 
-fn cells<'a>(
-    rows: &'a [Row],
-    columns: &'a [&Column],
-) -> (Vec<String>, impl Iterator<Item = Vec<String>> + 'a) {
-    let head = columns.iter().map(|c| c.name.to_owned()).collect();
-    let rows = rows
-        .iter()
-        .map(|row| columns.iter().map(|c| c.cell(row)).collect());
-    (head, rows)
-}
-
 fn whole(rows: &[Row], columns: &[&Column]) -> Table {
-    let (head, rows) = cells(rows, columns);
-    grid(head, rows, 0)
+    let (head, cells) = columns::head_and_cells(rows, columns);
+    grid(head, cells, 0)
 }
 
 fn fitting(rows: &[Row], columns: &[&Column]) -> Table {
-    let (head, rows) = cells(rows, columns);
-    narrow_grid(head, rows, 1)
+    let (head, cells) = columns::head_and_cells(rows, columns);
+    narrow_grid(head, cells, 1)
 }
 
-/// What a reader must know beside the figures: failures by cause, blocked prompts, reasons of `n/a`.
+/// Notes below a table: failures by cause, blocked prompts, reasons for `n/a`.
 pub fn notes(rows: &[Row]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for row in rows {
-        if let PointResult::Failed { .. } = row.result {
-            notes.push(format!("{}: FAILED, no request succeeded", row.name()));
-        }
-        for failure in row.failures() {
-            notes.push(format!(
-                "{}: {} × {}, first: {}",
-                row.name(),
-                failure.count,
-                failure.cause,
-                failure.first_message
-            ));
-        }
-        for blocked in row.blocked() {
-            notes.push(format!(
-                "{}: safety check blocked {} × {} ({}, severity up to {}), first: request {}",
-                row.name(),
-                blocked.count,
-                blocked.stage,
-                blocked.category,
-                blocked.severity,
-                blocked.first_index
-            ));
-        }
-        let contradictions = row.summary().into_iter().flat_map(|s| &s.contradictions);
-        notes.extend(contradictions.map(|c| format!("{}: {c}", row.name())));
-        notes.extend(row.summary().into_iter().flat_map(|s| failing(row, s)));
-        notes.extend(row.summary().into_iter().flat_map(|s| uneven(row, s)));
-    }
+    let mut notes: Vec<String> = rows.iter().flat_map(notes_of_point).collect();
     let measured = || rows.iter().filter_map(Row::summary);
-    if rows.iter().any(|r| r.num_gpu.is_none()) {
-        notes.push(
-            "per-GPU figures are n/a: set NUM_GPU to the number of GPUs behind all endpoints"
-                .into(),
-        );
-    }
-    if measured().any(|s| s.ttfo_ms.is_some()) {
-        notes.push(
-            "TTFT counts reasoning; TTFO is the time to the first token of the answer itself"
-                .into(),
-        );
-    }
-    if measured().any(|s| s.ttft_ms.is_none()) {
-        notes.push(
-            "TTFT, TPOT and ITL are n/a where responses are not streamed (STREAM: false)".into(),
-        );
-    }
-    let counted = |by: fn(&TokenCounts) -> usize| measured().map(|s| by(&s.tokens)).sum::<usize>();
-    let (by_tokenizer, by_server) = (counted(|t| t.by_tokenizer), counted(|t| t.by_server));
-    if by_tokenizer > 0 {
-        notes.push(format!(
-            "output tokens of {by_tokenizer} of {} answers were counted by the tokenizer, as the server counted none (usage); re-tokenized text tends to over-count",
-            by_tokenizer + by_server
-        ));
-    }
-    if measured().any(|s| s.tokens.uncounted > 0) {
-        notes.push(
-            "some requests' output tokens could not be counted and are missing from tok/s".into(),
-        );
-    }
-    if measured().any(|s| s.tokens.coalesced > 0) {
-        notes.push(
-            "some stream events carried several tokens; each token beyond the first counts as a gap of 0 in ITL".into(),
-        );
-    }
+    let counted = |by: fn(&TokenCounts) -> usize| {
+        let counts = measured().map(|s| by(&s.tokens));
+        counts.fold(0, usize::saturating_add)
+    };
+    let by_tokenizer = counted(|t| t.by_tokenizer);
+    let answers = by_tokenizer.saturating_add(counted(|t| t.by_server));
+    let counted_by_tokenizer = format!(
+        "output tokens of {by_tokenizer} of {answers} answers were counted by the tokenizer, as the server counted none (usage); re-tokenized text tends to over-count"
+    );
+    let general = [
+        (
+            rows.iter().any(|r| r.num_gpu.is_none()),
+            "per-GPU figures are n/a: set NUM_GPU to the number of GPUs behind all endpoints",
+        ),
+        (
+            measured().any(|s| s.ttfo_ms.is_some()),
+            "TTFT counts reasoning; TTFO is the time to the first token of the answer itself",
+        ),
+        (
+            measured().any(|s| s.ttft_ms.is_none()),
+            "TTFT, TPOT and ITL are n/a where responses are not streamed (STREAM: false)",
+        ),
+        (by_tokenizer > 0, &counted_by_tokenizer),
+        (
+            measured().any(|s| s.tokens.uncounted > 0),
+            "some requests' output tokens could not be counted and are missing from tok/s",
+        ),
+        (
+            measured().any(|s| s.tokens.coalesced > 0),
+            "some stream events carried several tokens; each token beyond the first counts as a gap of 0 in ITL",
+        ),
+    ];
+    let general = general.into_iter().filter(|(applies, _)| *applies);
+    notes.extend(general.map(|(_, note)| note.to_owned()));
     notes
 }
 
-/// Says where requests failed, if not at all endpoints alike.
-fn failing(row: &Row, summary: &Summary) -> Option<String> {
-    let failed = |e: &EndpointShare| e.requests - e.completed;
+fn notes_of_point(row: &Row) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = &row.partial {
+        notes.push(format!(
+            "partial: {why}; its figures cover what was measured until then"
+        ));
+    }
+    if let PointResult::Failed { .. } = row.result {
+        notes.push("FAILED, no request succeeded".to_owned());
+    }
+    notes.extend(row.failures().iter().map(|failure| {
+        let (cause, first) = (&failure.cause, &failure.first_message);
+        format!("{} × {cause}, first: {first}", failure.count)
+    }));
+    notes.extend(row.blocked().iter().map(|blocked| {
+        format!(
+            "safety check blocked {} × {} ({}, severity up to {}), first: request {}",
+            blocked.count, blocked.stage, blocked.category, blocked.severity, blocked.first_index
+        )
+    }));
+    if let Some(summary) = row.summary() {
+        notes.extend(summary.contradictions.iter().map(ToString::to_string));
+        notes.extend(summary.outages.iter().map(ToString::to_string));
+        notes.extend(failing(summary));
+        notes.extend(uneven(summary));
+    }
+    let named = notes.into_iter();
+    named
+        .map(|note| format!("{}: {note}", row.name()))
+        .collect()
+}
+
+/// A note if the endpoints' shares of failed requests differ.
+fn failing(summary: &Summary) -> Option<String> {
+    // A damaged record may contain any counts.
+    let failed = |e: &EndpointShare| e.requests.saturating_sub(e.completed);
     let shares = || {
         summary
             .endpoints
@@ -193,12 +196,12 @@ fn failing(row: &Row, summary: &Summary) -> Option<String> {
     let each = each.map(|(e, at)| format!("{} of {} at endpoint {at}", failed(e), e.requests));
     (most - least > 0.05).then(|| {
         let each = Vec::from_iter(each).join(", ");
-        format!("{}: requests did not fail alike: {each}", row.name())
+        format!("endpoints failed differently: {each}")
     })
 }
 
-/// Names endpoints whose mean latency stands out, as an average over all hides a slow replica.
-fn uneven(row: &Row, summary: &Summary) -> Option<String> {
+/// A note if the endpoints' mean latencies differ, as an average over all hides a slow replica.
+fn uneven(summary: &Summary) -> Option<String> {
     let means: Vec<f64> = summary
         .endpoints
         .iter()
@@ -210,8 +213,7 @@ fn uneven(row: &Row, summary: &Summary) -> Option<String> {
     );
     (slowest > 1.5 * fastest).then(|| {
         format!(
-            "{}: endpoints are uneven: mean E2EL {fastest:.1} ms on the fastest, {slowest:.1} ms on the slowest",
-            row.name()
+            "endpoints are uneven: mean E2EL {fastest:.1} ms on the fastest, {slowest:.1} ms on the slowest"
         )
     })
 }
@@ -249,7 +251,7 @@ mod tests {
             prompt: "a-prompt-whose-name-is-longer-than-anyone-would-like-to-read-in-a-table"
                 .repeat(2),
             prompt_tokens: 1_000_000,
-            concurrency: 100_000,
+            level: "c=100000".parse().unwrap(),
             num_gpu: Some(8),
             ..measured()
         };
@@ -321,6 +323,25 @@ mod tests {
         for text in [table, markdown].map(|form| form(std::slice::from_ref(&row))) {
             let note = "- chat_throughput/25 c=8: 2 of 3 answers: all at once";
             assert!(text.contains(note), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_partial_point_is_marked_and_no_other() {
+        let partial = Row {
+            level: "c=16".parse().unwrap(),
+            partial: Some("SIGTERM ended the run".to_owned()),
+            ..measured()
+        };
+        for text in [table, markdown].map(|form| form(&[measured(), partial.clone()])) {
+            let note = "- chat_throughput/25 c=16: partial: SIGTERM ended the run";
+            assert!(text.contains(note), "{text}");
+            let marked = text.lines().filter(|line| line.contains("| partial"));
+            assert_eq!(marked.count(), 1, "{text}");
+        }
+        for text in [table, markdown].map(|form| form(&[measured(), failed()])) {
+            assert!(!text.to_lowercase().contains("partial"), "{text}");
+            assert!(!text.contains(columns::REMARK), "{text}");
         }
     }
 

@@ -1,13 +1,13 @@
 use super::change;
-use super::columns::NOT_AVAILABLE;
 use super::grid::narrow_grid;
 use super::label;
+use super::number::{NOT_AVAILABLE, or_na};
 use super::sides::{self, letter, section};
 use crate::results::PointKey;
-use crate::verdict::{Comparison, Figure, Finding, RunSet, Thresholds, Trend, Verdict};
+use crate::verdict::{Comparison, Figure, FigureChange, RunSet, Thresholds, Trend, Verdict};
 
-/// More than two sides: a row for each figure, a column for each side, each with its change against the
-/// one before, and the verdict of the last against the first.
+/// A trend over more than two sides: a row for each figure, a column for each side with its change against the
+/// side before, and the verdict of the last against the first.
 pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String {
     let Comparison { before, after, .. } = &trend.whole;
     let label = label::of(trend.whole.simulated.as_deref(), trend.whole.insecure);
@@ -20,7 +20,7 @@ pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String
     }
     let pairs = trend.steps.iter().chain([&trend.whole]);
     let mut warnings: Vec<String> = pairs.flat_map(sides::warnings).collect();
-    // A side is in two steps.
+    // A side occurs in two steps.
     warnings.sort_unstable();
     warnings.dedup();
     text.push_str(&section("Warnings:", &warnings));
@@ -32,7 +32,7 @@ pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String
     text
 }
 
-/// Each bench with its rows, a figure each.
+/// The rows of each bench, one for each figure.
 pub(super) fn rows_by_bench<'a>(
     trend: &Trend,
     sides: &'a [RunSet],
@@ -53,7 +53,7 @@ pub(super) fn rows_by_bench<'a>(
         .collect()
 }
 
-/// Points that any side has.
+/// The points of all sides.
 fn points(sides: &[RunSet]) -> Vec<&PointKey> {
     let mut points: Vec<&PointKey> = sides.iter().flat_map(|s| s.points().keys()).collect();
     points.sort();
@@ -61,7 +61,7 @@ fn points(sides: &[RunSet]) -> Vec<&PointKey> {
     points
 }
 
-/// The head of such rows.
+/// The head of these rows.
 pub(super) fn head(sides: &[RunSet]) -> Vec<String> {
     let last = letter(sides.len().saturating_sub(1));
     let letters = (0..sides.len()).map(letter);
@@ -72,24 +72,24 @@ pub(super) fn head(sides: &[RunSet]) -> Vec<String> {
         .collect()
 }
 
-/// The row of a figure; `None` where no pair of sides has it.
+/// The row of a figure; `None` if no pair of sides has it.
 fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Option<Vec<String>> {
     let last = sides.len().saturating_sub(1);
     let whole = found(&trend.whole, point, figure);
     let steps = trend.steps.iter().enumerate();
     let steps = steps.map(|(at, step)| (at, at + 1, found(step, point, figure)));
     let pairs: Vec<Pair<'_>> = steps.chain([(0, last, whole)]).collect();
-    if pairs.iter().all(|(_, _, finding)| finding.is_none()) {
+    if pairs.iter().all(|(_, _, entry)| entry.is_none()) {
         return None;
     }
-    let name = format!("{} c={}", point.prompt, point.concurrency);
-    let ends = whole.map_or(NOT_AVAILABLE.to_owned(), |finding| match &finding.change {
+    let name = point.name_in_bench();
+    let ends = whole.map_or(NOT_AVAILABLE.to_owned(), |entry| match &entry.change {
         Ok(change) => format!(
             "{} {}",
-            change::relative(finding, change.relative),
-            finding.verdict
+            change::relative(entry, change.relative),
+            entry.verdict
         ),
-        Err(_) => format!("{} ({})", finding.verdict, change::interval(finding)),
+        Err(_) => format!("{} ({})", entry.verdict, change::interval(entry)),
     });
     let cells = (0..sides.len()).map(|at| cell(&pairs, at));
     let names = [name, figure.title().to_owned()];
@@ -97,27 +97,27 @@ fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Opt
 }
 
 /// Positions of two sides, and their change.
-type Pair<'a> = (usize, usize, Option<&'a Finding>);
+type Pair<'a> = (usize, usize, Option<&'a FigureChange>);
 
 /// A side's value, and its change against the side before.
 fn cell(pairs: &[Pair<'_>], at: usize) -> String {
-    let value = pairs.iter().find_map(|(before, after, finding)| {
-        let change = finding.as_ref()?.change.as_ref().ok()?;
+    let value = pairs.iter().find_map(|(before, after, entry)| {
+        let change = entry.as_ref()?.change.as_ref().ok()?;
         match at {
             at if at == *before => Some(change.before),
             at if at == *after => Some(change.after),
             _ => None,
         }
     });
-    let value = value.map_or(NOT_AVAILABLE.to_owned(), change::value);
-    // The steps come before the pair of the ends.
+    let value = or_na(value);
+    // The steps come before the pair of the first and last side.
     let step = pairs.iter().find(|(_, after, _)| *after == at);
-    let step = step.and_then(|(_, _, finding)| *finding);
-    match step.map(|finding| (finding, &finding.change)) {
-        Some((finding, Ok(change))) => {
+    let step = step.and_then(|(_, _, entry)| *entry);
+    match step.map(|entry| (entry, &entry.change)) {
+        Some((entry, Ok(change))) => {
             let (relative, mark) = (
-                change::relative(finding, change.relative),
-                mark(finding.verdict),
+                change::relative(entry, change.relative),
+                mark(entry.verdict),
             );
             format!("{value} ({relative} {mark})")
         }
@@ -125,10 +125,14 @@ fn cell(pairs: &[Pair<'_>], at: usize) -> String {
     }
 }
 
-fn found<'a>(comparison: &'a Comparison, point: &PointKey, figure: Figure) -> Option<&'a Finding> {
-    let mut findings = comparison.findings();
-    let found = findings.find(|(p, finding)| p.point == *point && finding.figure == figure);
-    found.map(|(_, finding)| finding)
+fn found<'a>(
+    comparison: &'a Comparison,
+    point: &PointKey,
+    figure: Figure,
+) -> Option<&'a FigureChange> {
+    let mut figure_changes = comparison.figure_changes();
+    let found = figure_changes.find(|(p, entry)| p.point == *point && entry.figure == figure);
+    found.map(|(_, entry)| entry)
 }
 
 fn mark(verdict: Verdict) -> char {
@@ -140,7 +144,7 @@ fn mark(verdict: Verdict) -> char {
     }
 }
 
-/// Leaves the name of a point in the first of its rows.
+/// Clears the name of a point in all but the first of its rows.
 fn blank_repeated(rows: &mut [Vec<String>]) {
     for at in (1..rows.len()).rev() {
         if rows[at][0] == rows[at - 1][0] {

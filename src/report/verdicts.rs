@@ -1,13 +1,16 @@
 use super::change;
 use super::grid::narrow_grid;
 use super::label;
+use super::number::count;
 use super::sides::{self, section};
-use crate::verdict::{Comparison, Finding, PointComparison, RunSet, Thresholds, Unclear, Verdict};
+use crate::verdict::{
+    Comparison, FigureChange, NotComparable, PointComparison, RunSet, Thresholds, Verdict,
+};
 
-/// Two sides: what differs, what is wrong with them, a table of verdicts for each bench, and a summary.
+/// The comparison of two sides: the differences, warnings, a table of verdicts for each bench, and a summary.
 ///
-/// `sides` are those that were compared, before and after. With `only_changes` the tables have the
-/// figures that regressed or improved.
+/// `sides` are the compared ones, before and after. With `only_changes` the tables have only the figures that
+/// regressed or improved.
 pub fn verdicts(
     comparison: &Comparison,
     sides: &[RunSet; 2],
@@ -21,7 +24,7 @@ pub fn verdicts(
     text.push('\n');
     let mut differences = sides::differences(comparison);
     if differences.is_empty() {
-        differences.push("nothing that the records know of".to_owned());
+        differences.push("nothing that the records contain".to_owned());
     }
     text.push_str(&section("What differs:", &differences));
     text.push_str(&section("Warnings:", &sides::warnings(comparison)));
@@ -45,14 +48,14 @@ fn bench(points: &[PointComparison], only_changes: bool) -> String {
         "95 % interval",
         "Verdict",
     ];
-    let shown = |finding: &&Finding| {
-        !only_changes || matches!(finding.verdict, Verdict::Regressed | Verdict::Improved)
+    let shown = |entry: &&FigureChange| {
+        !only_changes || matches!(entry.verdict, Verdict::Regressed | Verdict::Improved)
     };
     let rows: Vec<[String; 7]> = points
         .iter()
         .flat_map(|point| {
-            let findings = point.findings.iter().filter(shown).enumerate();
-            findings.map(move |(at, finding)| row(point, finding, at == 0))
+            let figure_changes = point.figure_changes.iter().filter(shown).enumerate();
+            figure_changes.map(move |(at, entry)| row(point, entry, at == 0))
         })
         .collect();
     let name = points.first().map_or("", |point| &point.point.bench);
@@ -65,25 +68,25 @@ fn bench(points: &[PointComparison], only_changes: bool) -> String {
     }
 }
 
-fn row(point: &PointComparison, finding: &Finding, first: bool) -> [String; 7] {
-    // Once is enough: the figures of a point stand together.
+fn row(point: &PointComparison, entry: &FigureChange, first: bool) -> [String; 7] {
+    // The figures of a point stand together: its name is shown once.
     let name = match first {
-        true => format!("{} c={}", point.point.prompt, point.point.concurrency),
+        true => point.point.name_in_bench(),
         false => String::new(),
     };
-    let [before, after, relative] = change::cells(finding);
-    let doubt = match !point.doubts.is_empty() && finding.verdict != Verdict::Inconclusive {
+    let [before, after, relative] = change::cells(entry);
+    let doubt = match !point.doubts.is_empty() && entry.verdict != Verdict::Inconclusive {
         true => " (doubtful)",
         false => "",
     };
     [
         name,
-        finding.figure.title().to_owned(),
+        entry.figure.title().to_owned(),
         before,
         after,
         relative,
-        change::interval(finding),
-        change::verdict(finding) + doubt,
+        change::interval(entry),
+        change::verdict(entry) + doubt,
     ]
 }
 
@@ -92,8 +95,8 @@ fn summary(comparison: &Comparison, thresholds: &Thresholds) -> String {
         format!(
             "{}, of {} at {}; changes below {} do not matter.",
             change::counts(comparison),
-            sides::count(comparison.findings().count(), "figure"),
-            sides::count(comparison.points.len(), "point"),
+            count(comparison.figure_changes().count(), "figure"),
+            count(comparison.points.len(), "point"),
             change::thresholds(thresholds)
         ),
         change::error_rate(change::tested(comparison)),
@@ -102,14 +105,14 @@ fn summary(comparison: &Comparison, thresholds: &Thresholds) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What would make inconclusive figures conclusive, each remedy once.
+/// Hints how to make inconclusive figures conclusive, each once.
 fn remedies(comparison: &Comparison) -> Vec<String> {
-    let findings = || comparison.findings().map(|(_, finding)| finding);
-    let unclear = |is: fn(&Unclear) -> bool| {
-        let matching = findings().filter(|f| f.change.as_ref().is_err_and(is));
+    let figure_changes = || comparison.figure_changes().map(|(_, entry)| entry);
+    let reason = |is: fn(&NotComparable) -> bool| {
+        let matching = figure_changes().filter(|f| f.change.as_ref().is_err_and(is));
         matching.count()
     };
-    let wide = findings()
+    let wide = figure_changes()
         .filter(|f| f.verdict == Verdict::Inconclusive && f.change.is_ok())
         .count();
     let remedies = [
@@ -118,16 +121,16 @@ fn remedies(comparison: &Comparison) -> Vec<String> {
             "with too wide an interval: measure several runs of each side (RUNS, or NAME1,NAME2,NAME3)",
         ),
         (
-            unclear(|u| matches!(u, Unclear::TooFewValues { .. })),
+            reason(|u| matches!(u, NotComparable::TooFewValues { .. })),
             "with too few requests for their percentile: measure longer (--measurement-time)",
         ),
         (
-            unclear(|u| matches!(u, Unclear::TooFewWindows { .. })),
+            reason(|u| matches!(u, NotComparable::TooFewWindows { .. })),
             "with too few windows: measure more (--sample-size)",
         ),
     ];
     let needed = remedies.into_iter().filter(|(count, _)| *count > 0);
     needed
-        .map(|(count, what)| format!("{} {what}.", sides::count(count, "figure")))
+        .map(|(figures, what)| format!("{} {what}.", count(figures, "figure")))
         .collect()
 }

@@ -2,23 +2,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Deployment;
-use crate::deployment::layouts::Layout;
+use crate::embedded::EmbeddedLayout;
 
-/// Which deployment a point was measured on.
+/// The deployment that a point was measured on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentRecord {
     /// Its name.
     pub name: String,
-    /// Its servers.
+    /// Number of servers.
     pub replicas: usize,
-    /// GPUs of each, where known; those of a simulated one are simulated.
+    /// GPUs of each server, if known; a simulated server has simulated GPUs.
     pub gpus_per_replica: Option<u32>,
     /// The user's label.
     pub version: Option<String>,
 }
 
 impl DeploymentRecord {
-    /// GPUs of all replicas, where known.
+    /// GPUs of all replicas, if known.
     pub fn gpus(&self) -> Option<u32> {
         let replicas = u32::try_from(self.replicas).ok()?;
         self.gpus_per_replica?.checked_mul(replicas)
@@ -36,8 +36,8 @@ impl From<&Deployment> for DeploymentRecord {
     }
 }
 
-impl From<&Layout> for DeploymentRecord {
-    fn from(layout: &Layout) -> DeploymentRecord {
+impl From<&EmbeddedLayout> for DeploymentRecord {
+    fn from(layout: &EmbeddedLayout) -> DeploymentRecord {
         DeploymentRecord {
             name: layout.name.to_owned(),
             replicas: layout.replicas.get(),

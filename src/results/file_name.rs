@@ -1,16 +1,16 @@
-//! How benches and prompts are called in the file system: each its own name, on every system.
+//! File names of benches and prompts: unique and valid on every system.
 
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
 
-/// What Criterion does not write into the names of files.
+/// Characters that Criterion replaces in file names.
 pub(super) const UNSAFE_IN_FILES: [char; 10] = ['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'];
 
-/// Longest name of a file that Criterion makes of a name (bytes).
+/// Longest file name that Criterion writes (bytes).
 pub(super) const LONGEST_NAME: usize = 64;
 
-/// Files and directories that servemark itself keeps where those of benches and prompts lie.
+/// Files and directories of servemark beside those of benches and prompts.
 const OWN: [&str; 9] = [
     "runs",
     "ranks",
@@ -23,18 +23,18 @@ const OWN: [&str; 9] = [
     "report",
 ];
 
-/// Names that Windows gives to devices, with whatever extension; `com` and `lpt` with a digit, too.
+/// Names of devices on Windows, with any extension; so are `com` and `lpt` with a digit.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
 /// Bytes of the hash at the end of a name, and of the `~` before it.
 const HASH_LENGTH: usize = 17;
 
-/// The name of the file or directory of a bench or a prompt.
+/// The file name of a bench or a prompt.
 ///
-/// Most names are their own. A name that cannot be one everywhere (empty, longer than 64 bytes, with
-/// characters or in a form that some system refuses, or that of a file of servemark's own) gets what can
-/// be read of it and a hash of all of it: `a/b` is `a_b~e620c3190468cf61`. So different names have
-/// different files, and the name of a file is its own.
+/// Most names stay as they are. A name that is not valid everywhere (empty, longer than 64 bytes, with
+/// characters or a form that some system rejects, or of one of servemark's own files) becomes its readable
+/// part and a hash of the whole: `a/b` becomes `a_b~e620c3190468cf61`. Different names have different file
+/// names, and a file name stays as it is.
 pub(crate) fn file_name(name: &str) -> String {
     match is_plain(name) {
         true => name.to_owned(),
@@ -42,7 +42,7 @@ pub(crate) fn file_name(name: &str) -> String {
     }
 }
 
-/// A file name cut to `longest` bytes, at least 25, if it is longer.
+/// Shortens a longer file name to `longest` bytes, which must be at least 25.
 pub(super) fn shortened(name: &str, longest: usize) -> String {
     match name.len() <= longest {
         true => name.to_owned(),
@@ -52,14 +52,14 @@ pub(super) fn shortened(name: &str, longest: usize) -> String {
 
 fn is_plain(name: &str) -> bool {
     let is_safe = |c: char| !UNSAFE_IN_FILES.contains(&c) && !c.is_control();
-    // Windows drops dots and spaces at the end; a dot at the start hides a file.
+    // Windows removes dots and spaces at the end; a dot at the start hides a file.
     let whole = !name.starts_with(['.', ' ']) && !name.ends_with(['.', ' ']);
     let fits = !name.is_empty() && name.len() <= LONGEST_NAME;
     let lower = name.to_lowercase();
     fits && whole && name.chars().all(is_safe) && !OWN.contains(&&*lower) && !is_device(&lower)
 }
 
-/// Whether Windows takes a name in lower case for a device.
+/// Whether a lower-case name is a device on Windows.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end();
     let port = ["com", "lpt"]

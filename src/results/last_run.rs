@@ -1,4 +1,4 @@
-//! What the last run of a bench set out to measure: known from its start, even if it reaches nothing.
+//! What the last run of a bench planned to measure: known from its start, even if it measures nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,61 +9,63 @@ use serde::{Deserialize, Serialize};
 use super::file_name::file_name;
 use super::point::RECORDS;
 use super::{PointKey, write_atomically};
+use crate::level::Level;
 
 /// The last run that writes the records of one name of a bench.
 ///
-/// It is written when the run begins, before any server is booted: a record of the name with another run
-/// id is an older run's, and a planned point without a record of this id was not reached.
+/// It is written when the run starts, before any server is booted: a record of this name with another run
+/// id belongs to an older run, and a planned point without a record of this id was not measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LastRun {
     /// The `run_id` of its records.
     pub run_id: String,
-    /// When it began (seconds since 1970).
+    /// When it started (seconds since 1970).
     pub started_unix_s: f64,
     /// Name of the benchmark.
     pub bench: String,
-    /// What it set out to measure.
+    /// The points that it planned to measure.
     pub points: Vec<PlannedPoint>,
 }
 
-/// A point that a run set out to measure.
+/// A point that a run planned to measure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedPoint {
-    /// Which prompt.
+    /// Key of the prompt.
     pub prompt: String,
-    /// Requests in flight.
-    pub concurrency: usize,
+    /// How hard the servers are loaded.
+    #[serde(flatten)]
+    pub level: Level,
 }
 
 /// Directory of these files, beside those of a bench's prompts.
 const RUNS: &str = "runs";
 
 impl LastRun {
-    /// Where the file of a bench's records of this name lies, relative to Criterion's directory:
+    /// Path of the file for a bench's records of this name, relative to Criterion's directory:
     /// `servemark/<bench>/runs/<name>.plan.json`.
     pub fn path(bench: &str, name: &str) -> PathBuf {
         let directory = Path::new(RECORDS).join(file_name(bench)).join(RUNS);
         directory.join(format!("{name}.plan.json"))
     }
 
-    /// Makes it the last run of the records of this name.
+    /// Writes it as the last run of the records of this name.
     ///
     /// # Errors
-    /// The operating system's, naming the file.
+    /// An I/O error that names the file.
     pub fn write(&self, criterion: &Path, name: &str) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(self)?;
         write_atomically(&criterion.join(LastRun::path(&self.bench, name)), &json)
     }
 
-    /// The last run as its file says; `None` where there is no file, as of versions that
-    /// did not write it, and of baselines that were saved or imported.
+    /// Reads the last run from its file; `None` if there is no file: earlier versions did not write it, and
+    /// baselines that were saved or imported do not have it.
     ///
     /// # Errors
-    /// The operating system's, or that the file is damaged.
+    /// An I/O error, or that the file is damaged.
     pub fn read(path: &Path) -> io::Result<Option<LastRun>> {
         match std::fs::read(path) {
             Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| {
-                let what = format!("no plan of a run: {error}; measure again");
+                let what = format!("not a valid plan of a run: {error}; measure again");
                 io::Error::new(io::ErrorKind::InvalidData, what)
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -71,16 +73,16 @@ impl LastRun {
         }
     }
 
-    /// The points that it set out to measure.
+    /// The points that it planned to measure.
     pub fn planned(&self) -> impl Iterator<Item = PointKey> {
         self.points.iter().map(|point| PointKey {
             bench: self.bench.clone(),
             prompt: point.prompt.clone(),
-            concurrency: point.concurrency,
+            level: point.level,
         })
     }
 
-    /// When it began.
+    /// When it started.
     pub fn started(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis((self.started_unix_s * 1e3) as i64).unwrap_or_default()
     }

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use super::file_name::{LONGEST_NAME, file_name, shortened};
 use crate::config::Metric;
+use crate::level::Level;
 
-/// A benchmark point: what is measured in one go, and compared with itself.
+/// A benchmark point: what one load measures, and what is compared between runs.
 ///
-/// Points are in the order of their benches, the lengths of their prompts and their concurrencies.
+/// Points are ordered by bench, length of the prompt and level.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PointKey {
     /// Name of the benchmark (`chat_throughput`).
     pub bench: String,
-    /// Which prompt (`1k`).
+    /// Key of the prompt (`1k`).
     pub prompt: String,
-    /// Requests in flight.
-    pub concurrency: usize,
+    /// How hard the servers are loaded.
+    pub level: Level,
 }
 
 impl Ord for PointKey {
@@ -26,7 +27,7 @@ impl Ord for PointKey {
         benches
             .then_with(prompts)
             .then_with(named)
-            .then_with(|| self.concurrency.cmp(&other.concurrency))
+            .then_with(|| self.level.cmp(&other.level))
     }
 }
 
@@ -36,7 +37,7 @@ impl PartialOrd for PointKey {
     }
 }
 
-/// The number in a prompt's name (`25`, `1k`, `random-1000`), by which people sort prompts.
+/// The number in a prompt's key (`25`, `1k`, `random-1000`), by which people sort prompts.
 fn length(prompt: &str) -> Option<u64> {
     let (prompt, times) = match prompt.strip_suffix('k') {
         Some(prompt) => (prompt, 1000),
@@ -49,18 +50,23 @@ fn length(prompt: &str) -> Option<u64> {
 impl fmt::Display for PointKey {
     /// As in the tables of a run: `chat_throughput/1k c=32`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} c={}", self.bench, self.prompt, self.concurrency)
+        write!(f, "{}/{}", self.bench, self.name_in_bench())
     }
 }
 
 impl PointKey {
-    /// Where the point's record of this name lies, relative to Criterion's directory:
+    /// Its name where the bench is known: `1k c=32`.
+    pub fn name_in_bench(&self) -> String {
+        format!("{} {}", self.prompt, self.level)
+    }
+
+    /// Path of the point's record of this name, relative to Criterion's directory:
     /// `servemark/<bench>/<prompt>/c=<n>/<name>.json`.
     pub fn record_path(&self, name: &str) -> PathBuf {
         Path::new(RECORDS)
             .join(file_name(&self.bench))
             .join(file_name(&self.prompt))
-            .join(self.level())
+            .join(self.level.to_string())
             .join(format!("{name}.json"))
     }
 
@@ -69,36 +75,34 @@ impl PointKey {
     pub fn criterion_paths(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         Metric::ALL.into_iter().map(move |metric| {
             let group = CriterionGroup::new(&self.bench, &self.prompt, metric);
-            Path::new(&group.directory).join(self.level()).join(name)
+            Path::new(&group.directory)
+                .join(self.level.to_string())
+                .join(name)
         })
     }
 
-    /// Whether both would keep their files in one place: the same point, or names that a file system which
-    /// does not tell upper case from lower case takes for the same.
+    /// Whether both have the same files: the same point, or names that are equal on a case-insensitive file
+    /// system.
     pub(crate) fn shares_files(&self, other: &PointKey) -> bool {
         let place = |point: &PointKey| point.record_path("new").to_string_lossy().to_lowercase();
         place(self) == place(other)
     }
-
-    fn level(&self) -> String {
-        format!("c={}", self.concurrency)
-    }
 }
 
-/// What a Criterion group of one metric of a prompt is called.
+/// Names of the Criterion group of one metric of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CriterionGroup {
-    /// Its id: `<bench>/<prompt>/<metric>`, with the names' short forms where they would be cut.
+    /// Its id: `<bench>/<prompt>/<metric>`, with shortened names where Criterion would cut them.
     pub id: String,
-    /// The directory that Criterion makes of the id.
+    /// Criterion's directory for the id.
     pub directory: String,
 }
 
-/// What Criterion leaves of a directory's name for a bench and a prompt, as the longest metric needs its
-/// place, too (bytes). Criterion cuts a longer name off, and then several metrics would share a directory.
+/// Longest bench and prompt together in a directory's name, beside the longest metric (bytes). Criterion
+/// cuts longer names, and several metrics would share a directory.
 const LONGEST_NAMES: usize = LONGEST_NAME - "//output_tok_s".len();
 
-/// A bench or a prompt keeps as much of this, whatever the other takes (bytes).
+/// Minimum that a bench or a prompt has of it (bytes).
 const HALF: usize = LONGEST_NAMES / 2;
 
 impl CriterionGroup {
@@ -126,7 +130,7 @@ mod tests {
         PointKey {
             bench: bench.into(),
             prompt: prompt.into(),
-            concurrency: 8,
+            level: "c=8".parse().unwrap(),
         }
     }
 
@@ -185,18 +189,18 @@ mod tests {
 
     #[test]
     fn points_are_in_the_order_of_their_prompts_lengths() {
-        let point = |prompt: &str, concurrency| PointKey {
+        let point = |prompt: &str, level: &str| PointKey {
             bench: "chat_throughput".into(),
             prompt: prompt.into(),
-            concurrency,
+            level: level.parse().unwrap(),
         };
         let order = [
-            point("cat", 2),
-            point("25", 2),
-            point("25", 16),
-            point("100", 2),
-            point("1k", 2),
-            point("random-2000", 2),
+            point("cat", "c=2"),
+            point("25", "c=2"),
+            point("25", "c=16"),
+            point("100", "c=2"),
+            point("1k", "c=2"),
+            point("random-2000", "c=2"),
         ];
         assert!(order.is_sorted());
     }
@@ -206,7 +210,7 @@ mod tests {
         let point = PointKey {
             bench: "chat_throughput".into(),
             prompt: "1k".into(),
-            concurrency: 8,
+            level: "c=8".parse().unwrap(),
         };
         let record = point.record_path("v1");
         assert_eq!(

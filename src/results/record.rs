@@ -1,4 +1,6 @@
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -8,23 +10,25 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::columns::RequestColumns;
+use super::WholeFile;
 use super::rank_part::RankPart;
 use super::{DeploymentRecord, PointKey};
 use crate::config::Slo;
 use crate::endpoint::{Identity, MetricsInterval, ServerSample};
+use crate::level::Level;
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
+use crate::requests::{RequestColumns, Requests};
 
-/// Version of the record's form; raised when a reader of the old form would misread the new.
+/// Version of the record's format; raised when a reader of the old format would misread the new one.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Everything known of one point of one run; the input of reports and comparisons.
+/// Everything that is known about one point of one run: the input of reports and comparisons.
 ///
 /// Times are nanoseconds of the run's monotonic clock. Secrets are never part of it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
-    /// Version of the record's form.
+    /// Version of the record's format.
     pub schema_version: u32,
     /// Version of servemark that wrote it.
     pub servemark_version: String,
@@ -39,85 +43,90 @@ pub struct RunRecord {
     pub clock_unix_ns: u64,
     /// Name of the benchmark.
     pub bench: String,
-    /// Which prompt.
+    /// Key of the prompt.
     pub prompt: String,
     /// Tokens of the prompt as the harness's tokenizer counts them.
     pub prompt_tokens: usize,
-    /// Who counts prompts: the tokenizer in use.
+    /// The tokenizer that counts prompts.
     pub tokenizer: String,
-    /// What was asked: `chat_completions` or `completions`; null in records older than the field.
+    /// The API that was used: `chat_completions` or `completions`; null in records older than the field.
     #[serde(default)]
     pub api: Option<String>,
-    /// Requests in flight.
-    pub concurrency: usize,
+    /// How hard the servers were loaded: one key and its value.
+    #[serde(flatten)]
+    pub level: Level,
     /// The seed of prompts.
     pub seed: u64,
-    /// What a request's `X-Request-Id` begins with, its index in hexadecimal follows; null where
-    /// the configuration sets the header. vLLM's log and response ids name the request by it.
+    /// Prefix of a request's `X-Request-Id`, before its index in hexadecimal; null if the configuration
+    /// sets the header. vLLM's log and response ids contain it.
     pub request_id_prefix: Option<String>,
-    /// What the endpoints simulate; null for a real server.
+    /// The preset that the endpoints simulate; null for a real server.
     pub simulated: Option<String>,
     /// The effective configuration without its secrets.
     pub config: Value,
-    /// Who answered.
+    /// The endpoints that answered.
     pub endpoints: Vec<Identity>,
-    /// The figures; null where no request succeeded, and in the record of one rank's part.
+    /// The figures; null if no request succeeded, and in the record of one rank's part.
     pub summary: Option<Summary>,
-    /// Failures by cause, warm-up left out.
+    /// Failures by cause, without the warm-up.
     pub failures: Vec<FailureCount>,
-    /// What the safety check stopped.
+    /// Requests that the safety check blocked.
     pub blocked: Vec<Blocked>,
-    /// The server's own counters over about the same interval, for each endpoint.
+    /// Each endpoint's own counters over about the same interval.
     pub server_metrics: Vec<Option<MetricsInterval>>,
-    /// The servers' own state while the load ran, for each endpoint, in the order of time; of the first run
-    /// where there are several. Empty where nobody asked.
+    /// Each endpoint's own state during the load, in order of time; of the first run if there are several.
+    /// Empty if it was not sampled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_timeline: Vec<Vec<ServerSample>>,
-    /// Whether the client kept up; null where it was not watched.
+    /// Whether the client kept up; null if it was not checked.
     pub self_check: Option<SelfCheck>,
-    /// Names the session in which this side and another ran in turns; null for a run of its own.
+    /// Why the point has less than planned: what ended its run early (`SIGTERM ended the run`). Null or
+    /// absent if it was measured completely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+    /// Id of the session in which this side and another ran in turns; null for a separate run.
     /// Window i of the one was measured beside window i of the other.
     #[serde(default)]
     pub interleaved: Option<String>,
-    /// On which of several deployments it was measured; null where there was but one.
+    /// The deployment that was measured, of several; null if there was only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentRecord>,
-    /// In the record of one rank's part: whose. Such a record has one window with all that the rank sent,
-    /// warm-up and drain included.
+    /// The rank, in the record of one rank's part. Such a record has one window with all requests of the
+    /// rank, including warm-up and drain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<RankPart>,
-    /// The processes that shared the load, by rank; empty where one drove it.
+    /// The processes that shared the load, by rank; empty if one process sent it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranks: Vec<RankPart>,
     /// The measured windows, in order.
     pub windows: Vec<WindowRecord>,
-    /// The requests that ended in them, in order, as columns.
+    /// The requests that ended in the windows, in order, as columns.
     pub requests: RequestColumns,
 }
 
 /// A window without its requests.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WindowRecord {
-    /// Which run of the point's `RUNS` it is of, from 0 on.
+    /// Index of its run among the point's `RUNS`, from 0.
     #[serde(default)]
     pub run: u32,
-    /// Begin (ns).
+    /// Start (ns).
     pub start_ns: u64,
     /// End (ns).
     pub end_ns: u64,
-    /// Rounds of C finished requests in it.
+    /// Rounds of C completed requests in it.
     pub iterations: u64,
-    /// How many of the record's requests ended in it.
+    /// Number of the record's requests that ended in it.
     pub requests: usize,
-    /// Content events already received at its begin by requests that were in flight then.
+    /// Content events that requests in flight at its start had received before.
     pub carried_in: u64,
-    /// Content events already received at its end by requests still in flight.
+    /// Content events that requests in flight at its end have received until then.
     pub carried_out: u64,
     /// Output tokens received in it.
     pub output_tokens: Option<f64>,
 }
 
-/// A file that is no run record, or not one that can be read.
+/// A run record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The file cannot be read.
@@ -125,27 +134,27 @@ pub enum RecordError {
     Unreadable {
         /// Its path.
         path: String,
-        /// What the system says.
+        /// The error.
         source: std::io::Error,
     },
-    /// It is no run record.
+    /// The file is not a run record.
     #[error(
-        "{path}: no run record of servemark: {source}; give target/criterion/servemark/<bench>/<prompt>/c=<concurrency>/new.json"
+        "{path}: not a run record of servemark: {source}; give target/criterion/servemark/<bench>/<prompt>/c=<concurrency>/new.json"
     )]
-    NoRecord {
+    Invalid {
         /// Its path.
         path: String,
-        /// What is wrong with it.
+        /// The error.
         source: serde_json::Error,
     },
-    /// A record of another form.
+    /// A record in another version of the format.
     #[error(
         "{path}: its schema_version is {version}, this servemark reads {SCHEMA_VERSION}; measure again, or read it with the servemark that wrote it"
     )]
     OtherSchema {
         /// Its path.
         path: String,
-        /// The form it says it has.
+        /// Its version.
         version: u32,
     },
 }
@@ -154,31 +163,55 @@ impl RunRecord {
     /// Reads the record at `path`.
     ///
     /// # Errors
-    /// [`RecordError`], naming the file.
+    /// [`RecordError`], which names the file.
     pub fn read(path: &Path) -> Result<RunRecord, RecordError> {
-        /// What every form of record says.
+        /// The field that all versions have.
         #[derive(Deserialize)]
-        struct Form {
+        struct Version {
             schema_version: u32,
         }
         let named = || path.display().to_string();
-        let no_record = |source| RecordError::NoRecord {
+        let no_record = |source| RecordError::Invalid {
             path: named(),
             source,
         };
-        let text = std::fs::read(path).map_err(|source| RecordError::Unreadable {
-            path: named(),
-            source,
-        })?;
-        // The form first: a record of another one lacks fields, which is not what is wrong with it.
-        let Form { schema_version } = serde_json::from_slice(&text).map_err(no_record)?;
-        if schema_version != SCHEMA_VERSION {
-            return Err(RecordError::OtherSchema {
+        let open = || {
+            let file = File::open(path).map_err(|source| RecordError::Unreadable {
                 path: named(),
-                version: schema_version,
+                source,
             });
+            file.map(BufReader::new)
+        };
+        let read = serde_json::from_reader(open()?);
+        if let Ok(RunRecord { schema_version, .. }) = &read
+            && *schema_version == SCHEMA_VERSION
+        {
+            return read.map_err(no_record);
         }
-        serde_json::from_slice(&text).map_err(no_record)
+        // The fields that a record of another version lacks are not the problem.
+        let Version { schema_version } = serde_json::from_reader(open()?).map_err(no_record)?;
+        match schema_version {
+            SCHEMA_VERSION => read.map_err(no_record),
+            version => Err(RecordError::OtherSchema {
+                path: named(),
+                version,
+            }),
+        }
+    }
+
+    /// Writes the record completely or not at all, without holding its whole text in memory.
+    ///
+    /// # Errors
+    /// An I/O error that names the path.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let mut file = BufWriter::new(WholeFile::create(path)?);
+        serde_json::to_writer(&mut file, self).map_err(|error| named(error.into()))?;
+        let file = file
+            .into_inner()
+            .map_err(|error| named(error.into_error()))?;
+        file.commit()
     }
 
     /// The JSON Schema (draft 2020-12) of the records that this version writes; `docs/record.schema.json`
@@ -197,10 +230,10 @@ impl RunRecord {
         schema.to_value()
     }
 
-    /// Windows and requests of one or several runs in the record's form.
+    /// Windows and requests of one or several runs as fields of a record.
     pub fn columns<W: AsRef<[Window]>>(runs: &[W]) -> (Vec<WindowRecord>, RequestColumns) {
-        let windows = || runs.iter().flat_map(AsRef::as_ref);
-        let requests = windows().flat_map(|w| &w.requests).collect();
+        let windows = runs.iter().flat_map(AsRef::as_ref);
+        let requests = windows.map(|window| window.requests.clone()).collect();
         let of_run = |(run, windows): (u32, &W)| -> Vec<WindowRecord> {
             let windows = windows.as_ref().iter();
             windows
@@ -210,12 +243,12 @@ impl RunRecord {
         ((0..).zip(runs).flat_map(of_run).collect(), requests)
     }
 
-    /// The point that it is of.
+    /// Its point.
     pub fn point(&self) -> PointKey {
         PointKey {
             bench: self.bench.clone(),
             prompt: self.prompt.clone(),
-            concurrency: self.concurrency,
+            level: self.level,
         }
     }
 
@@ -224,32 +257,41 @@ impl RunRecord {
         DateTime::from_timestamp_millis((self.ended_unix_s * 1e3) as i64).unwrap_or_default()
     }
 
-    /// How many runs of the point are in it.
+    /// Number of the point's runs in it.
     pub fn run_count(&self) -> usize {
         let runs = self.windows.iter().map(|window| window.run);
         Vec::from_iter(runs).chunk_by(u32::eq).count()
     }
 
-    /// Software and version of its servers (`vLLM 0.32.0`); different ones between commas.
+    /// Software and version of its servers (`vLLM 0.32.0`); different ones separated by commas.
     pub fn server(&self) -> String {
         self.each_endpoint(|endpoint| endpoint.server.clone())
     }
 
-    /// The models asked for; different ones between commas.
+    /// The requested models; different ones separated by commas.
     pub fn model(&self) -> String {
         self.each_endpoint(|endpoint| endpoint.model.clone())
     }
 
-    /// A fact of every endpoint, each of its values once; `unknown` where one has none.
+    /// The distinct values of a property of all endpoints; `unknown` for an endpoint without it.
     pub(crate) fn each_endpoint(&self, fact: impl Fn(&Identity) -> Option<String>) -> String {
         let fact = |endpoint| fact(endpoint).unwrap_or_else(|| "unknown".to_owned());
         let facts: BTreeSet<String> = self.endpoints.iter().map(fact).collect();
         Vec::from_iter(facts).join(", ")
     }
 
-    /// What a request had to meet to count for goodput; nothing where no objective was set.
+    /// Value of a configuration key as text, or `not set`.
+    pub fn setting(&self, key: &str) -> String {
+        match self.config.get(key) {
+            None | Some(Value::Null) => "not set".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        }
+    }
+
+    /// The objectives that a request had to meet to count for goodput; empty if none was set.
     pub fn slo(&self) -> Slo {
-        // A record of before the key has none.
+        // Records older than the key have no objectives.
         serde_json::from_value(self.config["SLO"].clone()).unwrap_or_default()
     }
 
@@ -258,13 +300,13 @@ impl RunRecord {
         self.config.get("INSECURE").and_then(Value::as_bool) == Some(true)
     }
 
-    /// GPUs behind all endpoints together, where the configuration said how many.
+    /// GPUs behind all endpoints together, if configured.
     pub fn num_gpu(&self) -> Option<u32> {
         let gpus = self.config["NUM_GPU"].as_u64()?;
         u32::try_from(gpus).ok().filter(|gpus| *gpus > 0)
     }
 
-    /// Whether two records, one perhaps a copy of the other, were taken at the same moment.
+    /// Whether two records are of the same measurement: one may be a copy of the other.
     pub fn is_same_run(&self, other: &RunRecord) -> bool {
         let moment = |r: &RunRecord| (r.ended_unix_s.to_bits(), r.clock_unix_ns, r.seed);
         moment(self) == moment(other)
@@ -285,31 +327,33 @@ impl RunRecord {
         runs
     }
 
-    /// The windows with their requests as they were measured, but for texts and for content
-    /// events, whose times are kept to the microsecond: every figure can be taken from them again.
+    /// The windows with their requests as they were measured, without texts and with content events to the
+    /// microsecond: every figure can be computed from them again.
     pub fn measured_windows(&self) -> Vec<Window> {
-        let mut requests = self.requests.iter();
-        let window = |w: &WindowRecord| Window {
+        let requests = self
+            .requests
+            .divided(self.windows.iter().map(|w| w.requests));
+        let window = |(w, requests): (&WindowRecord, Requests)| Window {
             start_ns: w.start_ns,
             end_ns: w.end_ns,
             iterations: w.iterations,
-            requests: requests.by_ref().take(w.requests).collect(),
+            requests,
             carried_in: w.carried_in,
             carried_out: w.carried_out,
         };
-        self.windows.iter().map(window).collect()
+        self.windows.iter().zip(requests).map(window).collect()
     }
 }
 
-/// A field that has a default is younger than the form: records of earlier versions may lack it.
+/// Makes fields with a default optional: records of earlier versions may lack them.
 fn demand_no_defaults(schema: &mut Schema) {
     let properties = schema.get("properties").cloned().unwrap_or_default();
-    let young = |name: &Value| {
+    let has_default = |name: &Value| {
         let name = name.as_str().unwrap_or_default();
         properties[name].get("default").is_some()
     };
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| !young(name));
+        required.retain(|name| !has_default(name));
     }
 }
 

@@ -1,11 +1,10 @@
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tempfile::NamedTempFile;
+use super::whole_file::{Destination, WholeFile, named, temporary_beside};
 
-/// Criterion's output directory, found as Criterion finds it: `CRITERION_HOME`, else `criterion` in
+/// Criterion's output directory, by the rules of Criterion: `CRITERION_HOME`, else `criterion` in
 /// `CARGO_TARGET_DIR`, else in cargo's target directory, else `target/criterion`.
 pub fn criterion_directory() -> PathBuf {
     if let Some(home) = std::env::var_os("CRITERION_HOME") {
@@ -18,7 +17,7 @@ pub fn criterion_directory() -> PathBuf {
     target.join("criterion")
 }
 
-/// Where servemark keeps its own files, beside Criterion's.
+/// The directory of servemark's own files, beside Criterion's.
 pub fn directory() -> PathBuf {
     criterion_directory().join(super::point::RECORDS)
 }
@@ -32,13 +31,13 @@ fn cargo_target_directory() -> Option<PathBuf> {
     Some(metadata.get("target_directory")?.as_str()?.into())
 }
 
-/// Writes a file whole or not at all: a temporary file in the same directory, then a rename.
+/// Writes a file completely or not at all: a temporary file in the same directory, then a rename.
 ///
-/// Makes the directory if it is missing. A device or a pipe is written to, never replaced; of a link the
-/// file that it leads to is replaced.
+/// Creates the directory if it is missing. A device or a pipe is written to, never replaced; for a link its
+/// target is replaced.
 ///
 /// # Errors
-/// The operating system's, with the path in its text.
+/// An I/O error that names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = WholeFile::create(path)?;
     file.write_all(bytes)
@@ -46,10 +45,22 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .and_then(|()| file.commit())
 }
 
-/// Finds out whether [`write_atomically`] could write a file, without writing it. Makes its directory.
+/// Writes a file completely or not at all, but does not wait for the disk: for messages between processes, and
+/// for pages that can be written again after a power loss.
 ///
 /// # Errors
-/// The operating system's, with the path in its text.
+/// An I/O error that names the path.
+pub(crate) fn write_atomically_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(bytes)
+        .map_err(|error| named(path, error))
+        .and_then(|()| file.appear())
+}
+
+/// Checks whether [`write_atomically`] could write a file, without writing it. Creates its directory.
+///
+/// # Errors
+/// An I/O error that names the path.
 pub fn check_writable(path: &Path) -> io::Result<()> {
     match Destination::of(path)? {
         Destination::File(path) => temporary_beside(&path).map(drop),
@@ -58,120 +69,14 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Finds out whether files can be written into a directory, which is made if it is missing.
+/// Checks whether files can be written into a directory, which is created if it is missing.
 ///
 /// # Errors
-/// The operating system's, with the path in its text.
+/// An I/O error that names the path.
 pub fn check_writable_directory(directory: &Path) -> io::Result<()> {
     let created = std::fs::create_dir_all(directory);
     created.map_err(|error| named(directory, error))?;
     temporary_beside(&directory.join("file")).map(drop)
-}
-
-/// A file under way that appears once it is whole, or not at all.
-pub(crate) struct WholeFile {
-    path: PathBuf,
-    written: Written,
-}
-
-enum Written {
-    Temporary(NamedTempFile),
-    Stream(File),
-}
-
-/// What a path leads to.
-enum Destination {
-    /// A regular file, or none yet.
-    File(PathBuf),
-    /// A device or a pipe.
-    Stream(PathBuf),
-}
-
-impl Destination {
-    fn of(path: &Path) -> io::Result<Destination> {
-        match std::fs::metadata(path) {
-            Ok(found) if found.is_file() => {
-                let path = std::fs::canonicalize(path).map_err(|error| named(path, error))?;
-                Ok(Destination::File(path))
-            }
-            Ok(found) if found.is_dir() => {
-                let error = io::Error::new(
-                    io::ErrorKind::IsADirectory,
-                    "this is a directory, a file is wanted",
-                );
-                Err(named(path, error))
-            }
-            Ok(_) => Ok(Destination::Stream(path.to_owned())),
-            // What else is wrong with the path shows when the file is made.
-            Err(_) => Ok(Destination::File(path.to_owned())),
-        }
-    }
-}
-
-impl WholeFile {
-    /// Begins the file at `path`.
-    ///
-    /// # Errors
-    /// The operating system's, with the path in its text.
-    pub fn create(path: &Path) -> io::Result<WholeFile> {
-        let (path, written) = match Destination::of(path)? {
-            Destination::File(path) => {
-                let file = temporary_beside(&path)?;
-                (path, Written::Temporary(file))
-            }
-            Destination::Stream(path) => {
-                let file = OpenOptions::new().write(true).open(&path);
-                let file = file.map_err(|error| named(&path, error))?;
-                (path, Written::Stream(file))
-            }
-        };
-        Ok(WholeFile { path, written })
-    }
-
-    /// Lets it appear, in the place of one that is there.
-    ///
-    /// # Errors
-    /// The operating system's, with the path in its text.
-    pub fn commit(self) -> io::Result<()> {
-        match self.written {
-            Written::Stream(_) => Ok(()),
-            Written::Temporary(file) => match file.persist(&self.path) {
-                Ok(_) => Ok(()),
-                Err(failed) => Err(named(&self.path, failed.error)),
-            },
-        }
-    }
-}
-
-impl Write for WholeFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.written {
-            Written::Temporary(file) => file.write(bytes),
-            Written::Stream(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.written {
-            Written::Temporary(file) => file.flush(),
-            Written::Stream(file) => file.flush(),
-        }
-    }
-}
-
-/// A temporary file in the directory of `path`, which is made if it is missing.
-fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // As any other new file, whom the user's umask lets read it: a report is for others, too.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let created = std::fs::create_dir_all(directory).and_then(|()| builder.tempfile_in(directory));
-    created.map_err(|error| named(path, error))
-}
-
-fn named(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

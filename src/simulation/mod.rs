@@ -22,102 +22,22 @@
 
 mod record;
 mod replica;
+mod setup;
 
 use std::collections::VecDeque;
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Completion, Outcome, RequestRecord, Timestamps};
 use crate::config::LoadShape;
 use crate::endpoint::RoundRobin;
-use crate::engine::{
-    EngineError, FinishReason, Noise, Preset, Seeds, Sequence, Slowdown, TokenEvent, TokenStream,
-    Vocabulary,
-};
+use crate::engine::{EngineError, FinishReason, Sequence, TokenEvent, TokenStream, Vocabulary};
 use crate::load::{Boundary, Finished, Rounds, Window};
 
 pub use record::record;
+pub use setup::{VirtualSetup, Wire};
+
 use replica::Replica;
-
-/// Times on the wire and in the code at both of its ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wire {
-    /// From sending a request to its arrival in the engine.
-    pub to_server: Duration,
-    /// From a token's emission to its arrival at the client.
-    pub to_client: Duration,
-    /// From sending a request until the client can send another. Requests sent together so
-    /// reach the engine one after another, and an idle engine's first step has one of them.
-    pub between_sends: Duration,
-}
-
-impl Wire {
-    /// About what loopback takes between servemark's client and its engine.
-    pub const LOOPBACK: Wire = Wire {
-        to_server: Duration::from_micros(150),
-        to_client: Duration::from_micros(100),
-        between_sends: Duration::from_micros(30),
-    };
-
-    /// No time at all: what remains is the engine's own.
-    pub const NONE: Wire = Wire {
-        to_server: Duration::ZERO,
-        to_client: Duration::ZERO,
-        between_sends: Duration::ZERO,
-    };
-}
-
-/// What to simulate. Build with [`VirtualSetup::new`] and struct update.
-#[derive(Clone, Debug)]
-pub struct VirtualSetup {
-    /// The engine.
-    pub preset: Preset,
-    /// Noise of the step times. Default: the preset's.
-    pub noise: Noise,
-    /// Makes steps slower by exact factors. Default none.
-    pub slowdown: Slowdown,
-    /// Engines behind the load, taken in turn. Default 1.
-    pub replicas: NonZeroUsize,
-    /// Seeds of the noise: other seeds, another run. Default 0.
-    pub seeds: Seeds,
-    /// When the load starts on the time axis, along which the machine drifts. Default zero.
-    pub begin: Duration,
-    /// Closed loop: steady or wave. Default steady.
-    pub shape: LoadShape,
-    /// Requests in flight. Default 8.
-    pub concurrency: NonZeroUsize,
-    /// Prompt length (tokens). Default 100.
-    pub prompt_tokens: usize,
-    /// Leading tokens that all prompts have in common, for the prefix cache. Default 0.
-    pub shared_prefix_tokens: usize,
-    /// Output length (tokens). Default 32.
-    pub output_tokens: NonZeroU32,
-    /// Times between client and engine. Default [`Wire::LOOPBACK`].
-    pub wire: Wire,
-}
-
-impl VirtualSetup {
-    /// A steady load of 8 short requests on one replica of `preset`.
-    pub fn new(preset: Preset) -> VirtualSetup {
-        const EIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-        const THIRTY_TWO: NonZeroU32 = NonZeroU32::new(32).unwrap();
-        VirtualSetup {
-            noise: preset.noise,
-            preset,
-            slowdown: Slowdown::NONE,
-            replicas: NonZeroUsize::MIN,
-            seeds: Seeds::from(0),
-            begin: Duration::ZERO,
-            shape: LoadShape::Steady,
-            concurrency: EIGHT,
-            prompt_tokens: 100,
-            shared_prefix_tokens: 0,
-            output_tokens: THIRTY_TWO,
-            wire: Wire::LOOPBACK,
-        }
-    }
-}
 
 /// A load on simulated replicas, in virtual time.
 #[derive(Debug)]
@@ -131,14 +51,14 @@ pub struct VirtualLoad {
     between_sends_ns: u64,
     /// When the client can send again.
     can_send_ns: u64,
-    /// One for each place of the concurrency; the place is the id of its sequence.
+    /// The requests in flight; the index is the id of the sequence.
     in_flight: Vec<InFlight>,
-    /// Content events that the requests in flight have received.
+    /// Number of content events that the requests in flight have received.
     in_flight_events: u64,
     requests: u64,
     finished: VecDeque<Finished>,
     boundary: Boundary,
-    /// The tokens of the step that has just ended; kept to reuse its room.
+    /// The tokens of the last step; kept to reuse the allocation.
     events: Vec<TokenEvent>,
 }
 
@@ -153,17 +73,17 @@ struct InFlight {
 
 impl VirtualLoad {
     /// Starts the load at [`VirtualSetup::begin`]; a steady load sends at once, a wave load when a window is
-    /// asked for.
+    /// requested.
     ///
     /// # Errors
-    /// [`EngineError`] for a preset that cannot work, or requests that do not fit its context.
+    /// [`EngineError`] for an invalid preset, or requests that do not fit its context.
     pub fn start(setup: VirtualSetup) -> Result<VirtualLoad, EngineError> {
         setup.preset.check()?;
         let output_tokens = setup.output_tokens.get() as usize;
         let length = setup.prompt_tokens.saturating_add(output_tokens);
         let context = setup.preset.scheduler.max_model_len;
         if length > context {
-            return Err(EngineError::BadOption {
+            return Err(EngineError::InvalidOption {
                 option: "prompt_tokens",
                 problem: format!(
                     "prompt and output of {length} tokens exceed max_model_len = {context}"
@@ -202,7 +122,7 @@ impl VirtualLoad {
         Ok(load)
     }
 
-    /// Runs until `iterations` more rounds have finished and returns them as a window, as
+    /// Runs until `iterations` more rounds are complete and returns them as a window, as
     /// [`Load::window`](crate::load::Load::window) does.
     pub fn window(&mut self, iterations: u64) -> Window {
         let concurrency = self.setup.concurrency.get();
@@ -240,7 +160,7 @@ impl VirtualLoad {
         }
     }
 
-    /// Sends the next request from a place of the concurrency, as soon as the client can.
+    /// Sends the next request with this index in flight, as soon as the client can.
     fn send(&mut self, place: usize, now_ns: u64) -> InFlight {
         let sent_ns = now_ns.max(self.can_send_ns);
         self.can_send_ns = sent_ns.saturating_add(self.between_sends_ns);
@@ -264,10 +184,10 @@ impl VirtualLoad {
         }
     }
 
-    /// Tokens of a prompt: the shared ones, then some that no other prompt has.
+    /// Tokens of a prompt: the shared ones, then unique ones.
     fn prompt(&self, index: u64) -> Arc<[u32]> {
         let shared = self.setup.shared_prefix_tokens;
-        // The shared tokens are odd, a request's own even and new in each request.
+        // Shared tokens are odd, unique ones even and different in each request.
         let own = (index as u32).wrapping_mul(2);
         let token = |position: usize| match position < shared {
             true => position as u32 * 2 + 1,
@@ -276,10 +196,10 @@ impl VirtualLoad {
         (0..self.setup.prompt_tokens).map(token).collect()
     }
 
-    /// Lets things happen until a request finishes.
+    /// Runs the simulation until a request finishes.
     fn next_finished(&mut self) -> Option<Finished> {
         while self.finished.is_empty() {
-            // Some request is always in flight, so some replica has something to do.
+            // A request is always in flight, so a replica is busy.
             let next = self.replicas.iter_mut();
             let next = next.min_by_key(|replica| replica.next_ns().unwrap_or(u64::MAX))?;
             let now_ns = next.next_ns()?;
@@ -289,7 +209,7 @@ impl VirtualLoad {
         self.finished.pop_front()
     }
 
-    /// Takes the tokens of a step at the client.
+    /// Delivers the tokens of a step to the client.
     fn deliver(&mut self, now_ns: u64) {
         let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
@@ -305,7 +225,8 @@ impl VirtualLoad {
 
     fn finish(&mut self, place: usize, now_ns: u64) {
         let content_ns = std::mem::take(&mut self.in_flight[place].content_ns);
-        self.in_flight_events -= content_ns.len() as u64;
+        let events = content_ns.len() as u64;
+        self.in_flight_events -= events;
         let InFlight {
             index,
             endpoint,
@@ -337,6 +258,7 @@ impl VirtualLoad {
         };
         self.finished.push_back(Finished {
             record,
+            events,
             in_flight_events: self.in_flight_events,
         });
         if self.setup.shape == LoadShape::Steady {

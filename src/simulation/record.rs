@@ -9,8 +9,8 @@ use crate::load::Window;
 use crate::metrics::{Summary, count_failures};
 use crate::results::{RunRecord, SCHEMA_VERSION};
 
-/// The record of a point that was run in virtual time, `runs` times: the form in which runs are kept
-/// and compared. It is marked as simulated.
+/// The record of a point that was simulated in virtual time, with one or several `runs`. It is marked as
+/// simulated.
 pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRecord {
     let windows: Vec<Window> = runs.iter().flatten().cloned().collect();
     let (columns, requests) = RunRecord::columns(runs);
@@ -36,7 +36,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         prompt_tokens: setup.prompt_tokens,
         tokenizer: "none: prompts are token numbers".to_owned(),
         api: None,
-        concurrency: setup.concurrency.get(),
+        level: setup.concurrency.into(),
         seed: setup.seeds.steps,
         request_id_prefix: None,
         simulated: Some(setup.preset.name.clone()),
@@ -46,11 +46,12 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         }),
         endpoints: (0..setup.replicas.get()).map(endpoint).collect(),
         summary: Summary::of(&windows, 0.0, setup.replicas.get()),
-        failures: count_failures(windows.iter().flat_map(|window| &window.requests)),
+        failures: count_failures(windows.iter().flat_map(|window| window.requests.iter())),
         blocked: Vec::new(),
         server_metrics: Vec::new(),
         server_timeline: Vec::new(),
         self_check: None,
+        partial: None,
         interleaved: None,
         deployment: None,
         part: None,

@@ -1,12 +1,11 @@
+use super::VirtualSetup;
 use crate::engine::{EngineCore, Sequence, TokenEvent};
 
-use super::VirtualSetup;
-
-/// One replica on the time line of the simulation.
+/// One simulated replica.
 #[derive(Debug)]
 pub(super) struct Replica {
     core: EngineCore,
-    /// End of the step under way; `None` while idle.
+    /// End of the current step; `None` while idle.
     step_end_ns: Option<u64>,
 }
 
@@ -29,18 +28,18 @@ impl Replica {
         self.core.submit(arrival_ns, sequence);
     }
 
-    /// When something happens here next: a step ends or, idle, a sequence could begin one.
+    /// Time of the next event: a step ends or, while idle, a sequence can start one.
     pub fn next_ns(&self) -> Option<u64> {
         self.step_end_ns.or_else(|| self.core.next_entry_ns())
     }
 
-    /// Lets what happens at `now_ns` happen; appends the tokens of a step that ends.
+    /// Processes the events at `now_ns`; appends the tokens of a step that ends.
     pub fn advance(&mut self, now_ns: u64, events: &mut Vec<TokenEvent>) {
         if self.step_end_ns.is_some() {
             self.core.end_step(events);
         }
         let step_ns = self.core.begin_step(now_ns);
-        // A preset may name a time past the end of the axis; it stays there.
+        // A preset may give a time past the end of the axis; it is limited to the end.
         self.step_end_ns = step_ns.map(|step_ns| now_ns.saturating_add(step_ns));
     }
 }

@@ -1,4 +1,7 @@
+use std::num::NonZeroUsize;
+
 use super::*;
+use crate::engine::{Noise, Preset, Slowdown};
 use crate::metrics::{Summary, latency};
 
 fn preset(change: impl FnOnce(&mut Preset)) -> Preset {
@@ -28,10 +31,10 @@ fn a_lone_request_takes_its_steps_and_the_wire() {
     })
     .expect("sound");
     let window = load.window(3);
-    let (record, completion) = window.completed().nth(2).expect("three requests");
-    assert_eq!(latency::ttft_ns(record, completion), Some(10_250_000.0));
-    assert_eq!(latency::e2el_ns(record), 320_250_000.0);
-    assert!(latency::itl_ns(completion).all(|gap| gap == 10_000_000.0));
+    let request = window.completed().nth(2).expect("three requests");
+    assert_eq!(latency::ttft_ns(&request), Some(10_250_000.0));
+    assert_eq!(latency::e2el_ns(&request), 320_250_000.0);
+    assert!(latency::itl_ns(&request.outcome).all(|gap| gap == 10_000_000.0));
     assert_eq!(window.wall_ns(), 3 * 320_250_000);
 }
 
@@ -101,9 +104,9 @@ fn both_shapes_keep_c_in_flight_and_lose_no_token() {
         let windows = [load.window(1), load.window(5), load.window(2)];
         for window in &windows {
             assert_eq!(window.requests.len() as u64, 12 * window.iterations);
-            for (_, completion) in window.completed() {
-                assert_eq!(completion.content_ns.len(), 32, "{shape:?}");
-                assert!(completion.content_ns.iter().is_sorted());
+            for request in window.completed() {
+                assert_eq!(request.outcome.content_ns.len(), 32, "{shape:?}");
+                assert!(request.outcome.content_ns.iter().is_sorted());
             }
         }
         for pair in windows.windows(2) {

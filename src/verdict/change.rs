@@ -2,12 +2,12 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::series::Estimate;
+use super::blocks::LogEstimate;
 
 /// How a figure changed from one side to the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
-    /// The figure before, in its unit; of several runs their geometric mean.
+    /// The figure before, in its unit; for several runs their geometric mean.
     pub before: f64,
     /// The figure after.
     pub after: f64,
@@ -15,99 +15,69 @@ pub struct Change {
     pub relative: f64,
     /// The 95 % interval of `relative`.
     pub interval: (f64, f64),
-    /// Probability of a change at least as large, up or down, where there is none.
+    /// Probability of a change at least as large, up or down, if there is none.
     pub p_value: f64,
 }
 
-/// Why a figure cannot be compared.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Unclear {
-    /// A side does not have it: not streamed, say, or no `SLO`.
-    #[error("not measured on both sides")]
-    NotMeasured,
-    /// The variance within the run cannot be told.
-    #[error("{windows} windows, {needed} are needed: measure longer (--sample-size)")]
-    TooFewWindows {
-        /// Windows that there are.
-        windows: usize,
-        /// Windows that there must be.
-        needed: usize,
-    },
-    /// The percentile lies at the edge of the values.
-    #[error("{values} values, {needed} are needed: measure longer (--measurement-time)")]
-    TooFewValues {
-        /// Values that there are.
-        values: usize,
-        /// Values that there must be.
-        needed: usize,
-    },
-    /// A relative change of nothing is undefined.
-    #[error("it is zero on a side")]
-    Zero,
-    /// Goodput by other objectives is another figure.
-    #[error("the sides have different SLO")]
-    OtherSlo,
-}
-
-/// How many degrees of freedom of measured differences between runs the assumption weighs: few, as
-/// machines differ much in this.
+/// Weight of the assumption, in degrees of freedom of measured differences between runs: small, as machines
+/// differ much in this.
 const ASSUMED_WEIGHT: f64 = 3.0;
 
-/// Degrees of freedom of the assumption where nothing else is known: it is nearly taken at its word.
+/// Degrees of freedom of the assumption where it stands alone: it is trusted almost completely.
 const ASSUMED_ALONE: f64 = 12.0;
 
-/// Two servers measured in turns share the machine and the hour: of what runs differ by, this share is
-/// left, which is the servers' own.
+/// Share of the difference between runs that remains for two servers measured in turns: they share the
+/// machine and the hour, but not the server process.
 const LEFT_IN_TURNS: f64 = 0.6;
 
-/// A part of a variance that is known from its own data.
+/// A term of a variance, with its own degrees of freedom.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct VarianceTerm {
     variance: f64,
     freedom: f64,
 }
 
-/// The change between runs of two sides that have nothing to do with each other. Runs are assumed to
-/// differ by `assumed`, the standard deviation of the figure's logarithm, until they show otherwise.
-pub(super) fn between(before: &[Estimate], after: &[Estimate], assumed: f64) -> Change {
+/// The change between independent runs of two sides. Runs are assumed to differ by `assumed`, the standard
+/// deviation of the figure's logarithm, as far as they do not show otherwise.
+pub(super) fn between(before: &[LogEstimate], after: &[LogEstimate], assumed: f64) -> Change {
     let run = between_runs(&[before, after], assumed);
     let share = 1.0 / before.len() as f64 + 1.0 / after.len() as f64;
-    let parts = [
-        Part {
+    let terms = [
+        VarianceTerm {
             variance: run.variance * share,
             ..run
         },
         within_runs(before),
         within_runs(after),
     ];
-    change(mean_log(before), mean_log(after), &parts)
+    change(mean_log(before), mean_log(after), &terms)
 }
 
-/// The change between two sides that ran in turns. `ratios` are of after ÷ before, `befores` the figure
-/// before, each run by run.
-pub(super) fn interleaved(befores: &[Estimate], ratios: &[Estimate], assumed: f64) -> Change {
-    // A ratio has the offsets of two servers in it.
+/// The change between two sides that ran in turns. `ratios` are after ÷ before, and `befores` the figure
+/// before, of each run.
+pub(super) fn interleaved(befores: &[LogEstimate], ratios: &[LogEstimate], assumed: f64) -> Change {
+    // A ratio has the offsets of two servers.
     let assumed = LEFT_IN_TURNS * assumed * std::f64::consts::SQRT_2;
     let run = between_runs(&[ratios], assumed);
-    let parts = [
-        Part {
+    let terms = [
+        VarianceTerm {
             variance: run.variance / ratios.len() as f64,
             ..run
         },
         within_runs(ratios),
     ];
     let before = mean_log(befores);
-    change(before, before + mean_log(ratios), &parts)
+    change(before, before + mean_log(ratios), &terms)
 }
 
-/// Variance between runs, over the sides: what the runs show, moderated by what is assumed.
+/// Variance between runs, over the sides: estimated from the runs, moderated by the assumption.
 ///
 /// The spread of the runs' own estimates, less what the variance within them explains, is weighed
 /// against the assumption by degrees of freedom (Smyth 2004, eq. 3). With one run on each side the
 /// assumption stands alone; with three runs on each the runs outweigh it.
-fn between_runs(sides: &[&[Estimate]], assumed: f64) -> Part {
+fn between_runs(sides: &[&[LogEstimate]], assumed: f64) -> VarianceTerm {
     let freedom: usize = sides.iter().map(|runs| runs.len() - 1).sum();
-    let squares = |runs: &&[Estimate]| -> f64 {
+    let squares = |runs: &&[LogEstimate]| -> f64 {
         let mean = mean_log(runs);
         runs.iter().map(|run| (run.log_value - mean).powi(2)).sum()
     };
@@ -115,7 +85,7 @@ fn between_runs(sides: &[&[Estimate]], assumed: f64) -> Part {
     let within = runs().map(|run| run.variance).sum::<f64>() / runs().count() as f64;
     let assumed = assumed * assumed;
     if freedom == 0 {
-        return Part {
+        return VarianceTerm {
             variance: assumed,
             freedom: ASSUMED_ALONE,
         };
@@ -123,45 +93,45 @@ fn between_runs(sides: &[&[Estimate]], assumed: f64) -> Part {
     let spread = sides.iter().map(squares).sum::<f64>() / freedom as f64;
     let seen = (spread - within).max(0.0);
     let total = ASSUMED_WEIGHT + freedom as f64;
-    Part {
+    VarianceTerm {
         variance: (ASSUMED_WEIGHT * assumed + freedom as f64 * seen) / total,
         freedom: total,
     }
 }
 
-/// Variance of the mean over `runs` that comes from within them.
-fn within_runs(runs: &[Estimate]) -> Part {
+/// Variance of the mean over `runs` due to the variance within them.
+fn within_runs(runs: &[LogEstimate]) -> VarianceTerm {
     let variance = runs.iter().map(|run| run.variance).sum::<f64>();
-    Part {
+    VarianceTerm {
         variance: variance / (runs.len() as f64).powi(2),
         freedom: runs.iter().map(|run| run.freedom).sum(),
     }
 }
 
-fn mean_log(runs: &[Estimate]) -> f64 {
+pub(super) fn mean_log(runs: &[LogEstimate]) -> f64 {
     runs.iter().map(|run| run.log_value).sum::<f64>() / runs.len() as f64
 }
 
-fn change(before: f64, after: f64, parts: &[Part]) -> Change {
+fn change(before: f64, after: f64, terms: &[VarianceTerm]) -> Change {
     let effect = after - before;
-    let half = half_width(parts);
+    let half = half_width(terms);
     Change {
         before: before.exp(),
         after: after.exp(),
         relative: effect.exp_m1(),
         interval: ((effect - half).exp_m1(), (effect + half).exp_m1()),
-        p_value: p_value(effect, parts),
+        p_value: p_value(effect, terms),
     }
 }
 
-/// Half of the 95 % interval of a sum whose variance has these parts.
-fn half_width(parts: &[Part]) -> f64 {
-    let (deviation, student) = student(parts);
+/// Half width of the 95 % interval of a sum whose variance has these terms.
+fn half_width(terms: &[VarianceTerm]) -> f64 {
+    let (deviation, student) = student(terms);
     deviation * student.inverse_cdf(0.975)
 }
 
-fn p_value(effect: f64, parts: &[Part]) -> f64 {
-    let (deviation, student) = student(parts);
+fn p_value(effect: f64, terms: &[VarianceTerm]) -> f64 {
+    let (deviation, student) = student(terms);
     match deviation > 0.0 {
         true => (2.0 * student.sf(effect.abs() / deviation)).min(1.0),
         false => 1.0,
@@ -169,37 +139,37 @@ fn p_value(effect: f64, parts: &[Part]) -> f64 {
 }
 
 /// Standard deviation and t-distribution of a sum (Welch 1947 and Satterthwaite 1946).
-fn student(parts: &[Part]) -> (f64, StudentsT) {
-    let variance: f64 = parts.iter().map(|part| part.variance).sum();
-    let spread: f64 = parts.iter().map(|p| p.variance.powi(2) / p.freedom).sum();
+fn student(terms: &[VarianceTerm]) -> (f64, StudentsT) {
+    let variance: f64 = terms.iter().map(|term| term.variance).sum();
+    let spread: f64 = terms.iter().map(|p| p.variance.powi(2) / p.freedom).sum();
     let freedom = if spread > 0.0 {
         (variance * variance / spread).max(1.0)
     } else {
         1.0
     };
     let student = StudentsT::new(0.0, 1.0, freedom);
-    // The freedom is a number of at least 1: there is such a distribution.
+    // Valid, as the degrees of freedom are at least 1.
     (variance.sqrt(), student.expect("a t-distribution"))
 }
 
-/// The figure of one side, of several runs their geometric mean, and its 95 % interval. One run knows
-/// only itself; several show by how much runs differ, moderated by `assumed`.
-pub(super) fn of_one_side(runs: &[Estimate], assumed: f64) -> (f64, (f64, f64)) {
-    let mut parts = vec![within_runs(runs)];
+/// The figure of one side, for several runs their geometric mean, and its 95 % interval. For one run it covers
+/// only the run itself; several show by how much runs differ, moderated by `assumed`.
+pub(super) fn of_one_side(runs: &[LogEstimate], assumed: f64) -> (f64, (f64, f64)) {
+    let mut terms = vec![within_runs(runs)];
     if runs.len() > 1 {
         let run = between_runs(&[runs], assumed);
-        parts.push(Part {
+        terms.push(VarianceTerm {
             variance: run.variance / runs.len() as f64,
             ..run
         });
     }
-    let (log_value, half) = (mean_log(runs), half_width(&parts));
+    let (log_value, half) = (mean_log(runs), half_width(&terms));
     let interval = ((log_value - half).exp(), (log_value + half).exp());
     (log_value.exp(), interval)
 }
 
-/// Half of the 95 % interval of one run's figure, relative to it; runs may differ by more.
-pub(super) fn half_width_within(run: &Estimate) -> f64 {
+/// Half width of the 95 % interval of one run's figure, relative to it; runs may differ by more.
+pub(super) fn half_width_within(run: &LogEstimate) -> f64 {
     half_width(&[within_runs(std::slice::from_ref(run))]).exp_m1()
 }
 
@@ -207,8 +177,8 @@ pub(super) fn half_width_within(run: &Estimate) -> f64 {
 mod tests {
     use super::*;
 
-    fn run(value: f64, deviation: f64) -> Estimate {
-        Estimate {
+    fn run(value: f64, deviation: f64) -> LogEstimate {
+        LogEstimate {
             log_value: value.ln(),
             variance: deviation * deviation,
             freedom: 9.0,

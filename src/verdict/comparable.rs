@@ -1,22 +1,21 @@
-//! What two sides must have in common, and what a reader must know that they have not.
+//! What two sides must have in common to be compared, and what differs between them.
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::{PointKey, RunSet};
+use crate::config::{Kind, keys};
 use crate::results::RunRecord;
 
-/// Two sides that cannot be compared, and why.
+/// Two sides cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Incomparable {
-    /// A side has no record at all.
+pub enum IncomparableSides {
+    /// A side has no record.
     #[error("{side}: no run record")]
     Empty {
         /// Its name.
         side: String,
     },
-    /// No point of one is a point of the other.
+    /// The sides share no point.
     #[error(
         "{before} and {after} have no point in common ({before} has {first}, {after} has {second}): measure both with the same bench, prompts and CONCURRENT_LEVELS"
     )]
@@ -30,12 +29,12 @@ pub enum Incomparable {
         /// A point of the second.
         second: String,
     },
-    /// The same point, but of another kind of server, model or workload.
-    #[error("{point}: {what} is {before} before and {after} after: these are two different things")]
+    /// The servers, models or workloads of a point differ.
+    #[error("{point}: {what} is {before} before and {after} after: these cannot be compared")]
     Different {
         /// The point.
         point: String,
-        /// What is not the same: the model, or a key of the configuration.
+        /// What differs: the model, or a key of the configuration.
         what: String,
         /// Before.
         before: String,
@@ -44,7 +43,7 @@ pub enum Incomparable {
     },
 }
 
-/// Something that is not the same on both sides, which may be why the figures differ.
+/// A difference between the sides, which may be why the figures differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// What: `server`, `GPUs`, `endpoints`, or a key of the configuration.
@@ -55,53 +54,18 @@ pub struct Difference {
     pub after: String,
 }
 
-/// Keys that make a workload what it is: where one differs, other work was done.
-const WORKLOAD: [&str; 12] = [
-    "MAX_NEW_TOKENS",
-    "LOAD_SHAPE",
-    "PREFIX_CACHE",
-    "FIXED_OUTPUT_LENGTH",
-    "STREAM",
-    "TEMPERATURE",
-    "TOP_P",
-    "EXTRA_BODY",
-    "SAFE_CHECK",
-    "SAFETY_BACKEND",
-    "SAFETY_DELAY_MS",
-    "SAFETY_SEVERITY",
-];
-
-/// Keys that say where and how long was measured, not what: their difference is not worth a word.
-const INCIDENTAL: [&str; 15] = [
-    "CONFIG",
-    "CA_FILE",
-    "CONCURRENT_LEVELS",
-    "MODEL_PATH",
-    "MODEL_ENDPOINTS",
-    "DEPLOYMENTS",
-    "TOKENIZER_PATH",
-    "INPUT_FILE",
-    "PROMPT_KEYS",
-    "RANDOM_PROMPT_LENGTH",
-    "SEED",
-    "METRICS",
-    "THRESHOLD_TPS",
-    "READY_TIMEOUT",
-    "NUM_GPU",
-];
-
-/// A server younger than this has not yet compiled, cached and warmed up what it will (s).
+/// Age below which a server may still be compiling, caching and warming up (s).
 const FRESH_S: f64 = 600.0;
 
-/// Refuses records of one point that are of different things.
+/// Rejects records of a point with different servers, models or workloads.
 pub(super) fn check(
     point: &PointKey,
     before: &RunRecord,
     after: &RunRecord,
-) -> Result<(), Incomparable> {
+) -> Result<(), IncomparableSides> {
     let different = |what: &str, before: String, after: String| match before == after {
         true => Ok(()),
-        false => Err(Incomparable::Different {
+        false => Err(IncomparableSides::Different {
             point: point.to_string(),
             what: what.to_owned(),
             before,
@@ -112,9 +76,8 @@ pub(super) fn check(
     different("the model", before.model(), after.model())?;
     let prompt = |record: &RunRecord| format!("{} tokens long", record.prompt_tokens);
     different("the prompt", prompt(before), prompt(after))?;
-    for key in WORKLOAD {
-        let value = |record: &RunRecord| shown(record.config.get(key));
-        different(key, value(before), value(after))?;
+    for key in keys::of_workload() {
+        different(key, before.setting(key), after.setting(key))?;
     }
     Ok(())
 }
@@ -128,7 +91,7 @@ pub(super) fn differences(before: &RunSet, after: &RunSet) -> Vec<Difference> {
         ("simulated preset", |r| {
             r.simulated.clone().unwrap_or_default()
         }),
-        ("GPUs", |r| shown(r.config.get("NUM_GPU"))),
+        ("GPUs", |r| r.setting("NUM_GPU")),
         ("endpoints", |r| r.endpoints.len().to_string()),
         ("process age", age),
         ("servemark", |r| r.servemark_version.clone()),
@@ -142,27 +105,22 @@ pub(super) fn differences(before: &RunSet, after: &RunSet) -> Vec<Difference> {
         configs.flat_map(|config| config.keys().cloned()).collect()
     };
     for key in keys(before).union(&keys(after)) {
-        if WORKLOAD.contains(&key.as_str()) || INCIDENTAL.contains(&key.as_str()) {
+        if keys::kind(key) != Kind::Reported {
             continue;
         }
-        let value = |record: &RunRecord| shown(record.config.get(key));
-        differences.extend(difference(key, before, after, value));
+        differences.extend(difference(key, before, after, |record| record.setting(key)));
     }
     differences
 }
 
-/// A fact that is not the same for all records of both sides.
+/// A property that differs between the sides.
 fn difference(
     what: &str,
     before: &RunSet,
     after: &RunSet,
     fact: impl Fn(&RunRecord) -> String,
 ) -> Option<Difference> {
-    let all = |set: &RunSet| -> String {
-        let facts: BTreeSet<String> = set.records().map(&fact).collect();
-        Vec::from_iter(facts).join(", ")
-    };
-    let (before, after) = (all(before), all(after));
+    let (before, after) = (before.all(&fact), after.all(&fact));
     (before != after).then(|| Difference {
         what: what.to_owned(),
         before,
@@ -190,12 +148,4 @@ fn age(record: &RunRecord) -> String {
         )
     };
     record.each_endpoint(ages)
-}
-
-fn shown(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => "not set".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-    }
 }

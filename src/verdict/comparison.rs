@@ -1,12 +1,13 @@
-use super::about::About;
+use super::blocks::{BlockSeries, estimates};
+use super::caveats::Caveats;
 use super::change::{between, interleaved};
 use super::comparable::{check, differences};
 use super::failures::{self, Failures};
-use super::family::adjusted;
+use super::multiple_testing::adjusted;
 use super::point_side::PointSide;
-use super::series::{Estimate, Series};
 use super::{
-    Change, Difference, Figure, Incomparable, PointKey, RunSet, Thresholds, Unclear, Verdict,
+    Change, Difference, Figure, IncomparableSides, NotComparable, PointKey, RunSet, Thresholds,
+    Verdict,
 };
 use crate::config::Slo;
 use crate::load::Window;
@@ -14,29 +15,29 @@ use crate::results::RunRecord;
 
 /// One figure of one point.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct FigureChange {
     /// Which figure.
     pub figure: Figure,
-    /// From what relative change on it matters.
+    /// Smallest relative change that matters.
     pub threshold: f64,
-    /// The change, or why there is none.
-    pub change: Result<Change, Unclear>,
-    /// The change's p-value among all of the comparison; `None` without a change.
+    /// The change, or why it cannot be compared.
+    pub change: Result<Change, NotComparable>,
+    /// The change's p-value, adjusted over the whole comparison; `None` without a change.
     pub adjusted_p: Option<f64>,
-    /// What follows.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why the verdict that its numbers alone would give is not given.
+    /// Why the verdict from its numbers alone is withheld, if it is.
     pub withheld: Option<Withheld>,
 }
 
-/// Why a change is called none, however large it is.
+/// Why a verdict is withheld, however large the change is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Withheld {
-    /// Throughput and latency of the successful requests improve while others fail.
+    /// The figures of the successful requests improve if others fail.
     #[error("more requests failed than before")]
     MoreFailed,
-    /// Longer or shorter prompts or answers are other work.
-    #[error("prompts or answers have other lengths")]
+    /// Longer or shorter prompts or answers are different work.
+    #[error("prompts or answers differ in length")]
     OtherLengths,
 }
 
@@ -45,21 +46,21 @@ pub enum Withheld {
 pub struct PointComparison {
     /// Which point.
     pub point: PointKey,
-    /// Runs before and after.
+    /// Number of runs before and after.
     pub runs: (usize, usize),
     /// Whether both sides were measured in turns.
     pub interleaved: bool,
-    /// Why no verdict is sure: a side was limited by its client or has no success, both are the same run, or
-    /// did other work. Where it is of one side, its name comes first.
+    /// Reasons to doubt every verdict: a side is partial, client-bound or has no success, both are the same run,
+    /// or they did different work. A reason about one side starts with its name.
     pub doubts: Vec<String>,
-    /// What else a reader must know whatever the figures say: failures, answers that contradict themselves.
+    /// Other warnings: failures, answers that contradict themselves.
     pub warnings: Vec<String>,
     /// Share of the requests that failed, before and after.
     pub failed: [f64; 2],
-    /// Whether prompts or answers of the sides differ in length by so much that they are other work.
+    /// Whether prompts or answers differ so much in length that the sides did different work.
     pub has_other_lengths: bool,
     /// The figures.
-    pub findings: Vec<Finding>,
+    pub figure_changes: Vec<FigureChange>,
 }
 
 /// Two sides, compared.
@@ -75,52 +76,52 @@ pub struct Comparison {
     pub insecure: bool,
     /// What differs between the sides.
     pub differences: Vec<Difference>,
-    /// What a reader must know of a side as a whole; each begins with its name.
+    /// Warnings about a side as a whole; each starts with its name.
     pub warnings: Vec<String>,
-    /// The points that both sides have.
+    /// The points of both sides.
     pub points: Vec<PointComparison>,
-    /// Points that only one side has, and which.
+    /// Points that only one side has, with the name of the other.
     pub missing: Vec<(PointKey, String)>,
 }
 
 impl Comparison {
-    /// Every finding with its point.
-    pub fn findings(&self) -> impl Iterator<Item = (&PointComparison, &Finding)> {
+    /// All figures with their points.
+    pub fn figure_changes(&self) -> impl Iterator<Item = (&PointComparison, &FigureChange)> {
         let points = self.points.iter();
-        points.flat_map(|point| point.findings.iter().map(move |finding| (point, finding)))
+        points.flat_map(|point| point.figure_changes.iter().map(move |entry| (point, entry)))
     }
 
-    /// Findings with this verdict.
+    /// Number of figures with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.findings()
+        self.figure_changes()
             .filter(|(_, f)| f.verdict == verdict)
             .count()
     }
 }
 
-/// Compares two sides in the figures that `thresholds` names.
+/// Compares two sides in the figures of `thresholds`.
 ///
 /// # Errors
-/// [`Incomparable`] where a side is empty, the sides share no point, or a point is of another kind of
-/// server, another model or another workload.
+/// [`IncomparableSides`] if a side is empty, the sides share no point, or the servers, models or workloads of a
+/// point differ.
 pub fn compare(
     before: &RunSet,
     after: &RunSet,
     thresholds: &Thresholds,
-) -> Result<Comparison, Incomparable> {
+) -> Result<Comparison, IncomparableSides> {
     let mut comparison = measure(before, after, thresholds)?;
     judge([&mut comparison]);
     Ok(comparison)
 }
 
-/// Compares the two sides of each pair; all p-values are adjusted together, as one family.
+/// Compares the two sides of each pair; all p-values are adjusted together.
 ///
 /// # Errors
-/// [`Incomparable`] as [`compare`], for the first pair that has nothing to compare.
+/// [`IncomparableSides`] for the first pair that cannot be compared, as [`compare`].
 pub fn compare_pairs<'a>(
     pairs: impl IntoIterator<Item = (&'a RunSet, &'a RunSet)>,
     thresholds: &Thresholds,
-) -> Result<Vec<Comparison>, Incomparable> {
+) -> Result<Vec<Comparison>, IncomparableSides> {
     let pairs = pairs.into_iter();
     let comparisons = pairs.map(|(before, after)| measure(before, after, thresholds));
     let mut comparisons: Vec<Comparison> = comparisons.collect::<Result<_, _>>()?;
@@ -133,7 +134,7 @@ fn measure(
     before: &RunSet,
     after: &RunSet,
     thresholds: &Thresholds,
-) -> Result<Comparison, Incomparable> {
+) -> Result<Comparison, IncomparableSides> {
     let (mut points, mut lengths) = (Vec::new(), Vec::new());
     for (point, first, second) in common(before, after)? {
         for record in first.iter().chain(second) {
@@ -141,12 +142,12 @@ fn measure(
         }
         let before = PointSide::new(&before.name, first);
         let after = PointSide::new(&after.name, second);
-        let about = About::of(&before, &after);
-        lengths.extend(about.lengths.iter().cloned().map(|mut difference| {
+        let caveats = Caveats::of(&before, &after);
+        lengths.extend(caveats.lengths.iter().cloned().map(|mut difference| {
             difference.what = format!("{} ({point})", difference.what);
             difference
         }));
-        points.push(compare_point(point, [&before, &after], about, thresholds));
+        points.push(compare_point(point, [&before, &after], caveats, thresholds));
     }
     let simulated = before.records().find_map(|record| record.simulated.clone());
     let mut differences = differences(before, after);
@@ -172,12 +173,12 @@ fn measure(
 
 type Common<'a> = Vec<(&'a PointKey, &'a [RunRecord], &'a [RunRecord])>;
 
-fn common<'a>(before: &'a RunSet, after: &'a RunSet) -> Result<Common<'a>, Incomparable> {
+fn common<'a>(before: &'a RunSet, after: &'a RunSet) -> Result<Common<'a>, IncomparableSides> {
     let first = |set: &'a RunSet| {
         set.points()
             .keys()
             .next()
-            .ok_or_else(|| Incomparable::Empty {
+            .ok_or_else(|| IncomparableSides::Empty {
                 side: set.name.clone(),
             })
     };
@@ -189,7 +190,7 @@ fn common<'a>(before: &'a RunSet, after: &'a RunSet) -> Result<Common<'a>, Incom
     let both: Common<'a> = both.collect();
     match both.is_empty() {
         false => Ok(both),
-        true => Err(Incomparable::NoCommonPoint {
+        true => Err(IncomparableSides::NoCommonPoint {
             before: before.name.clone(),
             after: after.name.clone(),
             first: first.to_string(),
@@ -198,7 +199,7 @@ fn common<'a>(before: &'a RunSet, after: &'a RunSet) -> Result<Common<'a>, Incom
     }
 }
 
-/// Points that `set` has and `other` has not, with the name of `other`.
+/// Points of `set` that `other` lacks, with the name of `other`.
 fn missing<'a>(set: &'a RunSet, other: &'a RunSet) -> impl Iterator<Item = (PointKey, String)> {
     let lacks = |point: &&PointKey| !other.points().contains_key(*point);
     let points = set.points().keys().filter(lacks);
@@ -208,7 +209,7 @@ fn missing<'a>(set: &'a RunSet, other: &'a RunSet) -> impl Iterator<Item = (Poin
 fn compare_point(
     point: &PointKey,
     [before, after]: [&PointSide<'_>; 2],
-    about: About,
+    caveats: Caveats,
     thresholds: &Thresholds,
 ) -> PointComparison {
     let interleaved = interleaves(before.records, after.records);
@@ -219,24 +220,24 @@ fn compare_point(
     let failed = failures.map(Failures::share);
     let none_failed = failed == [0.0, 0.0];
     let (before, after) = (&before.runs, &after.runs);
-    let finding = |(figure, threshold): (Figure, f64)| {
+    let entry = |(figure, threshold): (Figure, f64)| {
         let change = match figure {
-            Figure::Goodput if !same_slo => Err(Unclear::OtherSlo),
+            Figure::Goodput if !same_slo => Err(NotComparable::OtherSlo),
             Figure::Failed => {
                 let change = failures::change(failures[0], failures[1]);
-                change.ok_or(Unclear::NotMeasured)
+                change.ok_or(NotComparable::NotMeasured)
             }
-            // A point that failed has no run.
-            _ if before.is_empty() || after.is_empty() => Err(Unclear::NotMeasured),
+            // A failed point has no run.
+            _ if before.is_empty() || after.is_empty() => Err(NotComparable::NotMeasured),
             _ if interleaved => change_in_turns(figure, before, after, &slo),
             _ => change(figure, before, after, &slo),
         };
-        Finding {
+        FigureChange {
             figure,
             threshold,
             change,
             adjusted_p: None,
-            // Where no request failed on either side there is nothing to test.
+            // If no request failed on either side there is nothing to test.
             verdict: match figure.is_share() && none_failed {
                 true => Verdict::Unchanged,
                 false => Verdict::Inconclusive,
@@ -249,19 +250,19 @@ fn compare_point(
         runs: (before.len(), after.len()),
         interleaved,
         failed,
-        has_other_lengths: about.has_other_lengths,
-        doubts: about.doubts,
-        warnings: about.warnings,
-        // Without objectives there is no goodput, and nothing to say of it.
-        findings: thresholds
+        has_other_lengths: caveats.has_other_lengths,
+        doubts: caveats.doubts,
+        warnings: caveats.warnings,
+        // Without objectives goodput is left out.
+        figure_changes: thresholds
             .iter()
             .filter(|(figure, _)| *figure != Figure::Goodput || !slo.is_empty() || !same_slo)
-            .map(finding)
+            .map(entry)
             .collect(),
     }
 }
 
-/// Whether the records of both sides were taken in turns by one process.
+/// Whether one process measured both sides in turns.
 fn interleaves(before: &[RunRecord], after: &[RunRecord]) -> bool {
     let session = |record: &RunRecord| record.interleaved.clone();
     before.len() == after.len()
@@ -276,14 +277,10 @@ fn change(
     before: &[Vec<Window>],
     after: &[Vec<Window>],
     slo: &Slo,
-) -> Result<Change, Unclear> {
-    let estimates = |runs: &[Vec<Window>]| -> Result<Vec<Estimate>, Unclear> {
-        let estimate = |windows: &Vec<Window>| Ok(Series::of(figure, windows, slo)?.estimate());
-        runs.iter().map(estimate).collect()
-    };
+) -> Result<Change, NotComparable> {
     Ok(between(
-        &estimates(before)?,
-        &estimates(after)?,
+        &estimates(figure, before, slo)?,
+        &estimates(figure, after, slo)?,
         figure.assumed_between_runs(),
     ))
 }
@@ -293,12 +290,12 @@ fn change_in_turns(
     before: &[Vec<Window>],
     after: &[Vec<Window>],
     slo: &Slo,
-) -> Result<Change, Unclear> {
+) -> Result<Change, NotComparable> {
     let (mut befores, mut ratios) = (Vec::new(), Vec::new());
     for (before, after) in before.iter().zip(after) {
-        let pair = Series::pair(figure, [before, after], slo)?;
+        let pair = BlockSeries::pair(figure, [before, after], slo)?;
         befores.push(pair[0].estimate());
-        ratios.push(Series::estimate_ratio(&pair));
+        ratios.push(BlockSeries::estimate_ratio(&pair));
     }
     Ok(interleaved(
         &befores,
@@ -307,46 +304,52 @@ fn change_in_turns(
     ))
 }
 
-/// Adjusts all p-values together, and takes the verdicts.
+/// Adjusts all p-values together, and sets the verdicts.
 fn judge<'a>(comparisons: impl IntoIterator<Item = &'a mut Comparison>) {
     let mut points: Vec<&mut PointComparison> = comparisons
         .into_iter()
         .flat_map(|comparison| &mut comparison.points)
         .collect();
-    let findings = points.iter_mut().flat_map(|point| &mut point.findings);
-    let is_tested = |f: &&mut Finding| f.change.is_ok() && f.verdict == Verdict::Inconclusive;
-    let mut findings: Vec<&mut Finding> = findings.filter(is_tested).collect();
-    let p_values: Vec<f64> = findings
+    let figure_changes = points
+        .iter_mut()
+        .flat_map(|point| &mut point.figure_changes);
+    let is_tested = |f: &&mut FigureChange| f.change.is_ok() && f.verdict == Verdict::Inconclusive;
+    let mut figure_changes: Vec<&mut FigureChange> = figure_changes.filter(is_tested).collect();
+    let p_values: Vec<f64> = figure_changes
         .iter()
-        .filter_map(|finding| Some(finding.change.as_ref().ok()?.p_value))
+        .filter_map(|entry| Some(entry.change.as_ref().ok()?.p_value))
         .collect();
-    for (finding, adjusted_p) in findings.iter_mut().zip(adjusted(&p_values)) {
-        if let Ok(change) = &finding.change {
-            finding.verdict = Verdict::of(
+    for (entry, adjusted_p) in figure_changes.iter_mut().zip(adjusted(&p_values)) {
+        if let Ok(change) = &entry.change {
+            entry.verdict = Verdict::of(
                 change,
                 adjusted_p,
-                finding.threshold,
-                finding.figure.larger_is_better(),
+                entry.threshold,
+                entry.figure.larger_is_better(),
             );
-            finding.adjusted_p = Some(adjusted_p);
+            entry.adjusted_p = Some(adjusted_p);
         }
     }
     points.into_iter().for_each(withhold);
 }
 
-/// Takes back the verdicts that do not follow from the figures of the successful requests alone.
+/// Withholds the verdicts that the figures of the successful requests alone do not justify.
 fn withhold(point: &mut PointComparison) {
     let more_failed = point.failed[1] > point.failed[0];
-    for finding in point.findings.iter_mut().filter(|f| !f.figure.is_share()) {
-        let withheld = match finding.verdict {
+    for entry in point
+        .figure_changes
+        .iter_mut()
+        .filter(|f| !f.figure.is_share())
+    {
+        let withheld = match entry.verdict {
             Verdict::Regressed | Verdict::Improved if point.has_other_lengths => {
                 Withheld::OtherLengths
             }
             Verdict::Improved if more_failed => Withheld::MoreFailed,
             _ => continue,
         };
-        finding.verdict = Verdict::Inconclusive;
-        finding.withheld = Some(withheld);
+        entry.verdict = Verdict::Inconclusive;
+        entry.withheld = Some(withheld);
     }
 }
 

@@ -1,5 +1,4 @@
-//! The share of requests that failed: a figure of its own, as those of the others are of the successful
-//! requests alone.
+//! The share of failed requests: a figure of its own, as the others are of the successful requests only.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -8,67 +7,72 @@ use crate::client::Outcome;
 use crate::load::Window;
 use crate::results::RunRecord;
 
-/// Requests of one side of a point, and how many of them failed.
+/// Numbers of requests and failed requests of one side of a point.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failures {
-    failed: f64,
-    requests: f64,
-    /// The same, window by window.
-    windows: Vec<(f64, f64)>,
+    failed: u64,
+    requests: u64,
+    /// Both for each window.
+    windows: Vec<(u64, u64)>,
 }
 
 /// 97.5 % of a standard normal distribution lie below it.
 const QUANTILE: f64 = 1.959_964;
 
 impl Failures {
-    /// Over these records of a side and the windows of their runs, blocked requests left out.
+    /// Counts over the records of a side and the windows of their runs, without blocked requests.
     pub fn of(records: &[RunRecord], runs: &[Vec<Window>]) -> Failures {
         let failures = records.iter().flat_map(|record| &record.failures);
-        let failed = failures.map(|failure| failure.count).sum::<usize>() as f64;
+        let failed = total(failures.map(|failure| failure.count as u64));
         let summaries = records.iter().filter_map(|record| record.summary.as_ref());
-        let completed = summaries.map(|summary| summary.completed).sum::<usize>() as f64;
-        let mut windows: Vec<(f64, f64)> = runs.iter().flatten().map(count).collect();
-        if windows.iter().map(|window| window.0).sum::<f64>() != failed {
-            // A record without its requests tells nothing of single windows.
+        let completed = total(summaries.map(|summary| summary.completed as u64));
+        let mut windows: Vec<(u64, u64)> = runs.iter().flatten().map(count).collect();
+        if total(windows.iter().map(|window| window.0)) != failed {
+            // A record without its requests has no counts of single windows.
             windows.clear();
         }
         Failures {
             failed,
-            requests: failed + completed,
+            requests: failed.saturating_add(completed),
             windows,
         }
     }
 
-    /// How many of all requests failed, as a share.
+    /// The share of failed requests.
     pub fn share(&self) -> f64 {
-        self.failed / self.requests.max(1.0)
+        self.failed as f64 / self.requests.max(1) as f64
     }
 }
 
-/// Failed requests, and all but blocked ones.
-fn count(window: &Window) -> (f64, f64) {
+/// The sum of counts; a damaged record may contain any.
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
+/// Numbers of failed requests, and of all except blocked ones.
+fn count(window: &Window) -> (u64, u64) {
     window
         .requests
         .iter()
-        .fold((0.0, 0.0), |(failed, all), request| match request.outcome {
-            Outcome::Completed(_) => (failed, all + 1.0),
-            Outcome::Failed(_) => (failed + 1.0, all + 1.0),
+        .fold((0, 0), |(failed, all), request| match request.outcome {
+            Outcome::Completed(_) => (failed, all + 1),
+            Outcome::Failed(_) => (failed + 1, all + 1),
             Outcome::Blocked(_) => (failed, all),
         })
 }
 
 /// The change of the share, in percent of the requests: `relative` and its interval are the *difference* of
-/// the shares, as a ratio to no failure is undefined. `None` where a side sent nothing.
+/// the shares, as a ratio to zero failures is undefined. `None` if a side sent nothing.
 ///
 /// The interval is Newcombe's (1998, method 10), the p-value that of the pooled z-test with Yates's
-/// correction. Failures come in bursts: where the windows of a side differ by more than chance, each
-/// request counts for less (a quasi-binomial dispersion, never below one).
+/// correction. Failures come in bursts: if the windows of a side differ by more than chance, each
+/// request has less weight (a quasi-binomial dispersion, never below one).
 pub(super) fn change(before: &Failures, after: &Failures) -> Option<Change> {
-    if before.requests == 0.0 || after.requests == 0.0 {
+    if before.requests == 0 || after.requests == 0 {
         return None;
     }
     let dispersion = dispersion([before, after]);
-    let sizes = [before.requests / dispersion, after.requests / dispersion];
+    let sizes = [before, after].map(|side| side.requests as f64 / dispersion);
     let shares = [before.share(), after.share()];
     let difference = shares[1] - shares[0];
     let [first, second] = [0, 1].map(|side| wilson(shares[side], sizes[side]));
@@ -85,17 +89,18 @@ pub(super) fn change(before: &Failures, after: &Failures) -> Option<Change> {
     })
 }
 
-/// By how much failures differ from window to window beyond chance (Pearson's statistic ÷ its degrees of
+/// Overdispersion of failures between windows (Pearson's statistic ÷ its degrees of
 /// freedom), at least 1.
 fn dispersion(sides: [&Failures; 2]) -> f64 {
     let (mut statistic, mut freedom) = (0.0, 0.0);
     for side in sides {
         let share = side.share();
-        // Without failures, or with nothing else, no window differs from another.
+        // Without failures, or with failures only, windows do not differ.
         if share <= 0.0 || share >= 1.0 {
             continue;
         }
-        for (failed, requests) in side.windows.iter().filter(|window| window.1 > 0.0) {
+        for (failed, requests) in side.windows.iter().filter(|window| window.1 > 0) {
+            let (failed, requests) = (*failed as f64, *requests as f64);
             let variance = requests * share * (1.0 - share);
             statistic += (failed - requests * share).powi(2) / variance;
             freedom += 1.0;
@@ -137,7 +142,7 @@ mod tests {
 
     /// Windows of 50 requests with so many failures each.
     fn side(failed: &[u32]) -> Failures {
-        let windows: Vec<(f64, f64)> = failed.iter().map(|f| (f64::from(*f), 50.0)).collect();
+        let windows: Vec<(u64, u64)> = failed.iter().map(|f| (u64::from(*f), 50)).collect();
         Failures {
             failed: windows.iter().map(|window| window.0).sum(),
             requests: windows.iter().map(|window| window.1).sum(),
@@ -160,12 +165,12 @@ mod tests {
     #[test]
     fn newcombes_published_example_is_met() {
         // 56/70 against 48/80: difference 0.2, 95 % interval 0.0524 to 0.3339 (Newcombe 1998, table II, method 10).
-        let of = |failed: f64, requests: f64| Failures {
+        let of = |failed: u64, requests: u64| Failures {
             failed,
             requests,
             windows: vec![(failed, requests)],
         };
-        let change = change(&of(48.0, 80.0), &of(56.0, 70.0)).expect("requests");
+        let change = change(&of(48, 80), &of(56, 70)).expect("requests");
         assert!((change.interval.0 - 0.0524).abs() < 5e-4, "{change:?}");
         assert!((change.interval.1 - 0.3339).abs() < 5e-4, "{change:?}");
     }

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Completion, RequestRecord};
+use crate::client::CompletedRequest;
 use crate::config::Slo;
 use crate::load::Window;
-use crate::metrics::{good_requests, latency};
+use crate::metrics::{SortedValues, good_requests, latency, sorted_itl_ms};
 
 /// A figure by which two sides are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub enum Figure {
     Failed,
 }
 
-/// What a window says of a figure.
+/// A figure's contribution from one window.
 #[derive(Clone, Debug)]
 pub(super) enum Sample {
     /// The figure is a ratio of sums: of amounts to seconds, or of values to their number.
@@ -44,7 +44,7 @@ pub(super) enum Sample {
         denominator: f64,
     },
     /// The figure is a percentile of these values (ms).
-    Values(Vec<f64>),
+    Values(SortedValues),
 }
 
 const MS_PER_NS: f64 = 1e-6;
@@ -82,7 +82,7 @@ impl Figure {
         }
     }
 
-    /// The figure of this name, if there is one.
+    /// The figure with this name, if there is one.
     pub fn named(id: &str) -> Option<Figure> {
         Figure::ALL.into_iter().find(|figure| figure.id() == id)
     }
@@ -104,17 +104,17 @@ impl Figure {
         }
     }
 
-    /// Whether more is better for the user: rates, but not latencies.
+    /// Whether larger is better for the user: rates, but not latencies.
     pub fn larger_is_better(self) -> bool {
         matches!(self, Figure::TokS | Figure::Rps | Figure::Goodput)
     }
 
-    /// Whether it is a share of the requests, so that its change is a difference and not a ratio.
+    /// Whether it is a share of the requests: its change is a difference, not a ratio.
     pub fn is_share(self) -> bool {
         self == Figure::Failed
     }
 
-    /// From what change on it matters, where nothing else is asked for: a ratio, and of shares a difference.
+    /// Default of the smallest change that matters: a ratio, or the difference of shares.
     pub fn default_threshold(self) -> f64 {
         match self.is_share() {
             true => 0.01,
@@ -122,7 +122,7 @@ impl Figure {
         }
     }
 
-    /// Which percentile it is (0 to 100), if it is one.
+    /// The percentile (0 to 100), if it is one.
     pub fn percentile(self) -> Option<f64> {
         match self {
             Figure::TtftP50 | Figure::E2elP50 => Some(50.0),
@@ -131,12 +131,11 @@ impl Figure {
         }
     }
 
-    /// By how much runs of one server are assumed to differ: the standard deviation of the figure's
-    /// logarithm.
+    /// Assumed standard deviation of the figure's logarithm between runs of one server.
     ///
-    /// A little more than `verdict_calibration`'s quiet machine does. When requests fall into step with
-    /// each other they stay so for the run: the time to the first token, and percentiles at the edge,
-    /// differ more than what a whole run averages over.
+    /// A little more than on the quiet machine of `verdict_calibration`. When requests synchronize with each
+    /// other, they stay synchronized for the run: times to the first token and high percentiles differ more
+    /// between runs than averages over a whole run.
     pub(super) fn assumed_between_runs(self) -> f64 {
         match self {
             Figure::TokS | Figure::Rps | Figure::Goodput | Figure::TpotMean | Figure::E2elP50 => {
@@ -147,12 +146,12 @@ impl Figure {
             | Figure::TtftP99
             | Figure::ItlP99
             | Figure::E2elP99 => 0.03,
-            // Its change has a variance of its own making.
+            // The variance of its change is computed from counts.
             Figure::Failed => 0.0,
         }
     }
 
-    /// What `window` says of it; `None` where the window does not define it.
+    /// The contribution of `window`; `None` if the window does not have the figure.
     pub(super) fn sample(self, window: &Window, slo: &Slo) -> Option<Sample> {
         let per_second = |amount: Option<f64>| {
             Some(Sample::Ratio {
@@ -161,38 +160,30 @@ impl Figure {
             })
         };
         match self {
-            // Where every request failed no token came.
-            Figure::TokS if !succeeds(window) => per_second(Some(0.0)),
+            // If every request failed, there are no tokens.
+            Figure::TokS if !window.has_success() => per_second(Some(0.0)),
             Figure::TokS => per_second(window.output_tokens()),
-            Figure::Rps => per_second(Some(window.completed().count() as f64)),
+            Figure::Rps => per_second(Some(window.succeeded() as f64)),
             Figure::Goodput => per_second(good_requests(window, slo).map(|good| good as f64)),
             Figure::TtftMean => mean(window, latency::ttft_ns),
             Figure::TpotMean => mean(window, latency::tpot_ns),
             Figure::TtftP50 | Figure::TtftP99 => Some(values(window, latency::ttft_ns)),
             Figure::E2elP50 | Figure::E2elP99 => {
-                Some(values(window, |record, _| Some(latency::e2el_ns(record))))
+                Some(values(window, |answer| Some(latency::e2el_ns(answer))))
             }
-            Figure::ItlP99 => {
-                let gaps = window.completed().flat_map(|(_, c)| latency::itl_ns(c));
-                Some(Sample::Values(gaps.map(|gap| gap * MS_PER_NS).collect()))
-            }
-            // Not of windows with successes: `failures` has it.
+            Figure::ItlP99 => Some(Sample::Values(sorted_itl_ms([window]))),
+            // Computed by `failures`, not from windows.
             Figure::Failed => None,
         }
     }
 }
 
-/// Whether a request of the window succeeded: a latency is that of a success.
-pub(super) fn succeeds(window: &Window) -> bool {
-    window.completed().next().is_some()
-}
+type Latency = fn(&CompletedRequest) -> Option<f64>;
 
-type Latency = fn(&RequestRecord, &Completion) -> Option<f64>;
-
-fn each(window: &Window, latency: Latency) -> impl Iterator<Item = f64> {
+fn each(window: &Window, latency: Latency) -> impl Iterator<Item = f64> + use<'_> {
     window
         .completed()
-        .filter_map(move |(record, completion)| Some(latency(record, completion)? * MS_PER_NS))
+        .filter_map(move |answer| Some(latency(&answer)? * MS_PER_NS))
 }
 
 fn values(window: &Window, latency: Latency) -> Sample {
@@ -248,7 +239,7 @@ mod tests {
         let Some(Sample::Values(e2el)) = Figure::E2elP99.sample(&window, &Slo::default()) else {
             panic!("values");
         };
-        assert_eq!(e2el, [60.0, 80.0]);
+        assert_eq!(e2el, [60.0, 80.0].into_iter().collect());
         assert!(Figure::Goodput.sample(&window, &Slo::default()).is_none());
     }
 }

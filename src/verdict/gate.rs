@@ -1,44 +1,44 @@
-//! Whether a candidate may pass: one answer from all verdicts.
+//! Whether a candidate may pass: one outcome from all verdicts.
 
 use super::{
-    Comparison, Figure, Finding, Incomparable, PointComparison, PointKey, RunSet, Thresholds,
-    Unclear, Verdict, compare,
+    Comparison, Figure, FigureChange, IncomparableSides, NotComparable, PointComparison, PointKey,
+    RunSet, Thresholds, Verdict, compare,
 };
 
-/// What a gate answers.
+/// The outcome of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// No figure regressed, and every point could be told.
+pub enum GateOutcome {
+    /// No figure regressed, and every point has verdicts.
     Passed,
-    /// A figure regressed for sure.
+    /// A figure regressed, without doubt.
     Regressed,
-    /// Nothing regressed for sure, but not everything could be told.
+    /// Nothing regressed without doubt, but not every point or figure has a verdict.
     CouldNotTell,
 }
 
-/// Something that could not be told.
+/// A point or figure without a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unknown {
-    /// Which point.
+pub struct Undetermined {
+    /// The point.
     pub point: PointKey,
-    /// Which figure; `None` for all of the point.
+    /// The figure; `None` for the whole point.
     pub figure: Option<Figure>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// A candidate held against a baseline.
+/// A candidate compared with a baseline.
 #[derive(Clone, Debug)]
 pub struct Gate {
     /// The comparison behind it.
     pub comparison: Comparison,
-    /// What could not be told.
-    pub unknown: Vec<Unknown>,
-    /// What was gated, and from what change on.
+    /// Points and figures without a verdict.
+    pub undetermined: Vec<Undetermined>,
+    /// The figures that are gated, with their thresholds.
     pub thresholds: Thresholds,
 }
 
-/// What is gated where nothing is asked for, each at the usual threshold.
+/// Figures that are gated by default, each with its default threshold.
 const DEFAULT_FIGURES: [Figure; 6] = [
     Figure::TokS,
     Figure::Rps,
@@ -48,163 +48,181 @@ const DEFAULT_FIGURES: [Figure; 6] = [
     Figure::Failed,
 ];
 
-impl Outcome {
+impl GateOutcome {
     /// Exit code of the command: 0, 1 or 2.
     pub fn exit_code(self) -> u8 {
         match self {
-            Outcome::Passed => 0,
-            Outcome::Regressed => 1,
-            Outcome::CouldNotTell => 2,
+            GateOutcome::Passed => 0,
+            GateOutcome::Regressed => 1,
+            GateOutcome::CouldNotTell => 2,
         }
     }
 }
 
 impl Gate {
-    /// Holds `candidate` against `baseline` in the figures `asked` for, or the default ones.
+    /// Compares `candidate` with `baseline` in the `requested` figures, or the default ones.
     ///
-    /// A figure that was asked for must be measurable, a default one need not be, as long as any is.
-    /// With `strict` an inconclusive figure is one that could not be told.
+    /// A requested figure must be measurable; of the default ones at least one must be. With `strict` an
+    /// inconclusive figure counts as one without a verdict.
     ///
     /// # Errors
-    /// [`Incomparable`] as [`compare`].
-    pub fn hold(
+    /// [`IncomparableSides`] as [`compare`].
+    pub fn new(
         baseline: &RunSet,
         candidate: &RunSet,
-        asked: Option<&Thresholds>,
+        requested: Option<&Thresholds>,
         strict: bool,
-    ) -> Result<Gate, Incomparable> {
+    ) -> Result<Gate, IncomparableSides> {
         let default = || Thresholds::of(DEFAULT_FIGURES);
-        let thresholds = asked.cloned().unwrap_or_else(default);
+        let thresholds = requested.cloned().unwrap_or_else(default);
         let comparison = compare(baseline, candidate, &thresholds)?;
         let missing = comparison
             .missing
             .iter()
             .filter(|(point, _)| !candidate.points().contains_key(point))
-            .map(|(point, _)| whole(point, format!("{} has not measured it", candidate.name)));
-        let mut unknown: Vec<Unknown> = missing.collect();
+            .map(|(point, _)| whole(point, format!("{} did not measure it", candidate.name)));
+        let mut undetermined: Vec<Undetermined> = missing.collect();
         for point in &comparison.points {
-            unknown.extend(unknown_point(point));
-            unknown.extend(unknown_figures(point, asked, strict));
+            undetermined.extend(undetermined_point(point));
+            undetermined.extend(undetermined_figures(point, requested, strict));
         }
         Ok(Gate {
             comparison,
-            unknown,
+            undetermined,
             thresholds,
         })
     }
 
-    /// The answer. A sure regression is one, whatever else could not be told; one of a point that could
-    /// not be told as a whole is not sure.
-    pub fn outcome(&self) -> Outcome {
+    /// The outcome. A regression without doubt decides, whatever has no verdict; a regression at a point without
+    /// a verdict is doubtful.
+    pub fn outcome(&self) -> GateOutcome {
         if self.regressions().next().is_some() {
-            Outcome::Regressed
-        } else if !self.unknown.is_empty() {
-            Outcome::CouldNotTell
+            GateOutcome::Regressed
+        } else if !self.undetermined.is_empty() {
+            GateOutcome::CouldNotTell
         } else {
-            Outcome::Passed
+            GateOutcome::Passed
         }
     }
 
-    /// Figures that regressed for sure.
-    pub fn regressions(&self) -> impl Iterator<Item = (&PointComparison, &Finding)> {
-        self.comparison.findings().filter(|(point, finding)| {
-            // That more requests failed is sure, whatever it makes of the other figures.
-            let is_sure = match finding.figure {
+    /// Figures that regressed without doubt.
+    pub fn regressions(&self) -> impl Iterator<Item = (&PointComparison, &FigureChange)> {
+        self.comparison.figure_changes().filter(|(point, entry)| {
+            // That more requests failed is certain, whatever it means for the other figures.
+            let is_sure = match entry.figure {
                 Figure::Failed => point.doubts.is_empty(),
                 _ => self.doubt(&point.point).is_none(),
             };
-            finding.verdict == Verdict::Regressed && is_sure
+            entry.verdict == Verdict::Regressed && is_sure
         })
     }
 
-    /// Why no figure of the point can be told, if none can.
-    pub fn doubt(&self, point: &PointKey) -> Option<&Unknown> {
-        let whole = |unknown: &&Unknown| unknown.figure.is_none() && unknown.point == *point;
-        self.unknown.iter().find(whole)
+    /// Why the whole point has no verdict, if it has none.
+    pub fn doubt(&self, point: &PointKey) -> Option<&Undetermined> {
+        let whole = |undetermined: &&Undetermined| {
+            undetermined.figure.is_none() && undetermined.point == *point
+        };
+        self.undetermined.iter().find(whole)
     }
 
-    /// Why a figure could not be told, be it for its point or for itself.
-    pub fn unknown(&self, point: &PointKey, figure: Figure) -> Option<&Unknown> {
-        let own = |unknown: &&Unknown| unknown.figure == Some(figure) && unknown.point == *point;
-        self.doubt(point).or_else(|| self.unknown.iter().find(own))
+    /// Why a figure has no verdict, because of its point or itself.
+    pub fn undetermined(&self, point: &PointKey, figure: Figure) -> Option<&Undetermined> {
+        let own = |undetermined: &&Undetermined| {
+            undetermined.figure == Some(figure) && undetermined.point == *point
+        };
+        self.doubt(point)
+            .or_else(|| self.undetermined.iter().find(own))
     }
 
-    /// The largest regression that an inconclusive figure may still hide, as a share, and where; but for
-    /// points that could not be told anyway.
-    pub fn hidden(&self) -> Option<(f64, &PointComparison, &Finding)> {
-        let inconclusive = self.comparison.findings().filter_map(|(point, finding)| {
-            let change = finding.change.as_ref().ok()?;
-            let worst = match finding.figure.larger_is_better() {
-                true => -change.interval.0,
-                false => change.interval.1,
-            };
-            let hides = finding.verdict == Verdict::Inconclusive
-                && worst > finding.threshold
-                && self.doubt(&point.point).is_none();
-            hides.then_some((worst, point, finding))
-        });
+    /// The largest regression that an inconclusive figure may hide, as a share, with its point and figure;
+    /// without points that have no verdict anyway.
+    pub fn hidden(&self) -> Option<(f64, &PointComparison, &FigureChange)> {
+        let inconclusive = self
+            .comparison
+            .figure_changes()
+            .filter_map(|(point, entry)| {
+                let change = entry.change.as_ref().ok()?;
+                let worst = match entry.figure.larger_is_better() {
+                    true => -change.interval.0,
+                    false => change.interval.1,
+                };
+                let hides = entry.verdict == Verdict::Inconclusive
+                    && worst > entry.threshold
+                    && self.doubt(&point.point).is_none();
+                hides.then_some((worst, point, entry))
+            });
         inconclusive.max_by(|a, b| a.0.total_cmp(&b.0))
     }
 }
 
-fn whole(point: &PointKey, reason: String) -> Unknown {
-    Unknown {
+fn whole(point: &PointKey, reason: String) -> Undetermined {
+    Undetermined {
         point: point.clone(),
         figure: None,
         reason,
     }
 }
 
-/// Why nothing of the point can be told.
-fn unknown_point(comparison: &PointComparison) -> Option<Unknown> {
+/// Why the whole point has no verdict, if so.
+fn undetermined_point(comparison: &PointComparison) -> Option<Undetermined> {
     let point = &comparison.point;
     if !comparison.doubts.is_empty() {
         return Some(whole(point, comparison.doubts.join("; ")));
     }
-    // The figures are of the successful requests: with fewer of those they mean something else.
+    // The other figures are of the successful requests: with more failures they mean something else.
     let [before, after] = comparison.failed;
     if after > before + Figure::Failed.default_threshold() {
         let (before, after) = (100.0 * before, 100.0 * after);
         let reason = format!("{after:.1} % of its requests failed, {before:.1} % before");
         return Some(whole(point, reason));
     }
-    let of_successes = || comparison.findings.iter().filter(|f| !f.figure.is_share());
-    if comparison.findings.is_empty() {
+    let of_successes = || {
+        comparison
+            .figure_changes
+            .iter()
+            .filter(|f| !f.figure.is_share())
+    };
+    if comparison.figure_changes.is_empty() {
         return Some(whole(point, "no figure is defined".to_owned()));
     }
-    // One reason stands for all, unless a figure is measured.
+    // The first reason is given for all, unless a figure is measured.
     let why = of_successes().find_map(|f| f.change.as_ref().err())?;
     let any = of_successes().any(|f| f.change.is_ok());
     (!any).then(|| whole(point, why.to_string()))
 }
 
-/// Figures of the point that were asked for and cannot be measured; with `strict` all inconclusive ones.
-fn unknown_figures(
+/// Requested figures of the point that cannot be measured; with `strict` all inconclusive ones.
+fn undetermined_figures(
     comparison: &PointComparison,
-    asked: Option<&Thresholds>,
+    requested: Option<&Thresholds>,
     strict: bool,
-) -> Vec<Unknown> {
-    let of = |figure: Figure, reason: String| Unknown {
+) -> Vec<Undetermined> {
+    let of = |figure: Figure, reason: String| Undetermined {
         point: comparison.point.clone(),
         figure: Some(figure),
         reason,
     };
-    let found = |figure: Figure| comparison.findings.iter().find(|f| f.figure == figure);
-    let undefined = asked
+    let found = |figure: Figure| {
+        comparison
+            .figure_changes
+            .iter()
+            .find(|f| f.figure == figure)
+    };
+    let undefined = requested
         .into_iter()
         .flat_map(Thresholds::iter)
         .filter(|(figure, _)| found(*figure).is_none())
-        .map(|(figure, _)| of(figure, Unclear::NotMeasured.to_string()));
-    let unclear = comparison.findings.iter().filter_map(|finding| {
-        let reason = match &finding.change {
-            Err(unclear) if strict || asked.is_some() => unclear.to_string(),
-            Ok(_) if strict && finding.verdict == Verdict::Inconclusive => match finding.withheld {
+        .map(|(figure, _)| of(figure, NotComparable::NotMeasured.to_string()));
+    let reason = comparison.figure_changes.iter().filter_map(|entry| {
+        let reason = match &entry.change {
+            Err(reason) if strict || requested.is_some() => reason.to_string(),
+            Ok(_) if strict && entry.verdict == Verdict::Inconclusive => match entry.withheld {
                 Some(withheld) => format!("inconclusive: {withheld}"),
                 None => "inconclusive: the interval is too wide".to_owned(),
             },
             _ => return None,
         };
-        Some(of(finding.figure, reason))
+        Some(of(entry.figure, reason))
     });
-    undefined.chain(unclear).collect()
+    undefined.chain(reason).collect()
 }

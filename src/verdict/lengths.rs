@@ -1,9 +1,9 @@
-//! How long prompts and answers were: sides whose requests differ in this did other work.
+//! Lengths of prompts and answers: sides that differ in them did different work.
 
 use crate::client::Completion;
 use crate::load::Window;
 
-/// Tokens of the requests of one side.
+/// Numbers of tokens of one side's requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lengths {
     pub mean: f64,
@@ -11,22 +11,22 @@ pub(super) struct Lengths {
     variance: f64,
 }
 
-/// A difference that chance brings about less than once in ten thousand comparisons (standard errors).
+/// Standard errors of a difference that occurs by chance in less than one of ten thousand comparisons.
 const SURE: f64 = 4.0;
 
-/// A smaller difference is not worth a word: the tokens of a chat template's date, say.
+/// Relative differences below this are ignored, such as those from a date in a chat template.
 const LEAST: f64 = 0.005;
 
-/// From this relative difference on it is other work: as much as a change of a figure that matters.
+/// Relative difference that makes it different work: as large as a change of a figure that matters.
 const OTHER_WORK: f64 = 0.03;
 
 impl Lengths {
-    /// By `tokens` of the successful requests of these runs; `None` where fewer than two tell.
+    /// The lengths by `tokens` of the successful requests of these runs; `None` with fewer than two values.
     pub fn of(runs: &[Vec<Window>], tokens: fn(&Completion) -> Option<u32>) -> Option<Lengths> {
         let windows = runs.iter().flatten();
         let lengths = windows
             .flat_map(Window::completed)
-            .filter_map(|(_, c)| tokens(c));
+            .filter_map(|answer| tokens(&answer.outcome));
         let (count, sum, squares) = lengths.fold((0.0, 0.0, 0.0), |(n, sum, squares), length| {
             let length = f64::from(length);
             (n + 1.0, sum + length, squares + length * length)
@@ -42,7 +42,7 @@ impl Lengths {
         })
     }
 
-    /// The relative difference to `before`, where it is no chance; `None` where there is none to tell of.
+    /// The relative difference to `before`; `None` if it is small or may be chance.
     pub fn difference(&self, before: &Lengths) -> Option<f64> {
         let difference = self.mean - before.mean;
         let relative = difference / before.mean;
@@ -51,7 +51,7 @@ impl Lengths {
     }
 }
 
-/// Whether a relative difference makes figures those of other work.
+/// Whether a relative difference means that the work was different.
 pub(super) fn is_other_work(difference: f64) -> bool {
     difference.abs() >= OTHER_WORK
 }

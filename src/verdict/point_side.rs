@@ -4,12 +4,12 @@ use super::failures::Failures;
 use crate::load::Window;
 use crate::results::RunRecord;
 
-/// One side of a point: its records, and what is taken from them more than once.
+/// One side of a point: its records, and data of them that is used more than once.
 pub(super) struct PointSide<'a> {
     /// The side's name.
     pub name: &'a str,
     pub records: &'a [RunRecord],
-    /// The windows of each run of all records; a point that failed has no run.
+    /// The windows of each run of all records; a failed point has no run.
     pub runs: Vec<Vec<Window>>,
     pub failures: Failures,
 }
@@ -25,7 +25,7 @@ impl<'a> PointSide<'a> {
         }
     }
 
-    /// Who counted the output tokens, as tables say it.
+    /// What counted the output tokens, as shown in tables.
     pub fn token_source(&self) -> String {
         let summaries = self
             .records

@@ -1,12 +1,10 @@
-//! Which of several sides is best in a figure, and which cannot be told from it.
+//! Ranking several sides by a figure.
 
-use super::change::between;
+use super::blocks::{LogEstimate, estimates};
+use super::change::{between, mean_log};
 use super::comparable::check;
-use super::family::adjusted;
-use super::series::{Estimate, Series};
-use super::{Change, Figure, Unclear, Verdict};
-use crate::config::Slo;
-use crate::load::Window;
+use super::multiple_testing::adjusted;
+use super::{Change, Figure, NotComparable, Verdict};
 use crate::results::RunRecord;
 
 /// A side in one figure.
@@ -14,32 +12,32 @@ use crate::results::RunRecord;
 pub struct Contender<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its measurement, at whatever load.
+    /// Its measurement, at any level.
     pub record: &'a RunRecord,
-    /// What the figure is divided by: 1, or the number of GPUs.
+    /// Divisor of the figure: 1, or the number of GPUs.
     pub divisor: f64,
 }
 
-/// How a contender stands to the best.
+/// A contender compared with the best.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     /// It is the best.
     Best,
-    /// It cannot be told from the best: the difference is not significant, or below the threshold.
+    /// The difference to the best is not significant, or below the threshold.
     Tied(Change),
     /// It is worse.
     Behind(Change),
-    /// It has no such figure.
-    Unclear(Unclear),
-    /// It did other work, as said.
-    Incomparable(String),
+    /// It does not have the figure.
+    NoFigure(NotComparable),
+    /// It did different work, for this reason.
+    OtherWork(String),
 }
 
-/// The contenders, the best first, each with its figure in its unit; those without one come last.
+/// The contenders from the best on, each with its figure in its unit; contenders without it come last.
 #[derive(Clone, Debug)]
 pub struct Ranking<'a>(pub Vec<(Contender<'a>, Option<f64>, Standing)>);
 
-/// Ranks contenders by a figure. Each is compared with the best as two sides are; the p-values of the
+/// Ranks contenders by a figure. Each is compared with the best like two sides; the p-values of the
 /// ranking are adjusted together, and differences below `threshold` (a share) are ties.
 pub fn rank<'a>(
     figure: Figure,
@@ -49,9 +47,9 @@ pub fn rank<'a>(
     let mut measured = Vec::new();
     let mut last = Vec::new();
     for contender in contenders {
-        match estimates(figure, &contender) {
+        match figures(figure, &contender) {
             Ok(estimates) => measured.push((contender, estimates)),
-            Err(unclear) => last.push((contender, None, Standing::Unclear(unclear))),
+            Err(reason) => last.push((contender, None, Standing::NoFigure(reason))),
         }
     }
     let sign = match figure.larger_is_better() {
@@ -72,7 +70,7 @@ pub fn rank<'a>(
             }
             Err(why) => {
                 let value = Some(mean_log(&estimates).exp());
-                last.push((contender, value, Standing::Incomparable(why.to_string())));
+                last.push((contender, value, Standing::OtherWork(why.to_string())));
             }
         }
     }
@@ -90,26 +88,14 @@ pub fn rank<'a>(
     Ranking(std::iter::once(best).chain(judged).chain(last).collect())
 }
 
-/// One for each run.
-fn estimates(figure: Figure, contender: &Contender<'_>) -> Result<Vec<Estimate>, Unclear> {
+/// The contender's figure from each of its runs.
+fn figures(figure: Figure, contender: &Contender<'_>) -> Result<Vec<LogEstimate>, NotComparable> {
     let record = contender.record;
-    let slo: Slo = serde_json::from_value(record.config["SLO"].clone()).unwrap_or_default();
-    let estimate = |windows: &Vec<Window>| {
-        let estimate = Series::of(figure, windows, &slo)?.estimate();
-        Ok(Estimate {
-            log_value: estimate.log_value - contender.divisor.ln(),
-            ..estimate
-        })
-    };
-    let runs = record.runs();
-    match runs.is_empty() {
-        true => Err(Unclear::NotMeasured),
-        false => runs.iter().map(estimate).collect(),
+    let mut runs = estimates(figure, &record.runs(), &record.slo())?;
+    for run in &mut runs {
+        run.log_value -= contender.divisor.ln();
     }
-}
-
-fn mean_log(runs: &[Estimate]) -> f64 {
-    runs.iter().map(|run| run.log_value).sum::<f64>() / runs.len() as f64
+    Ok(runs)
 }
 
 #[cfg(test)]
@@ -192,8 +178,8 @@ mod tests {
         let Ranking(ranked) = rank(Figure::TokS, contenders, 0.03);
         let names: Vec<&str> = ranked.iter().map(|(c, _, _)| c.name).collect();
         assert_eq!(names, ["one", "failed", "other"]);
-        assert_eq!(ranked[1].2, Standing::Unclear(Unclear::NotMeasured));
-        let Standing::Incomparable(why) = &ranked[2].2 else {
+        assert_eq!(ranked[1].2, Standing::NoFigure(NotComparable::NotMeasured));
+        let Standing::OtherWork(why) = &ranked[2].2 else {
             panic!("{ranked:?}")
         };
         assert!(why.contains("MAX_NEW_TOKENS"), "{why}");

@@ -1,22 +1,22 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::results::{PointKey, RunRecord};
 
-/// Benches of one `cargo bench` follow each other more closely.
+/// Time between benches that suggests different runs: one `cargo bench` measures them closer together.
 const FAR_APART: TimeDelta = TimeDelta::hours(6);
 
 /// One side of a comparison: for each point its run records, in the order of their runs.
 #[derive(Clone, Debug)]
 pub struct RunSet {
-    /// What it is called (`vllm-0.32.0`).
+    /// Its name (`vllm-0.32.0`).
     pub name: String,
     points: BTreeMap<PointKey, Vec<RunRecord>>,
 }
 
 impl RunSet {
-    /// The side called `name`, of these records; several of one point are several runs of it.
+    /// Creates the side `name` of these records; several of one point are several runs of it.
     pub fn new(name: impl Into<String>, records: impl IntoIterator<Item = RunRecord>) -> RunSet {
         let mut points: BTreeMap<PointKey, Vec<RunRecord>> = BTreeMap::new();
         for record in records {
@@ -38,8 +38,7 @@ impl RunSet {
         self.points.values().flatten()
     }
 
-    /// That its benches were measured hours or days apart, if they were: each was perhaps of another state
-    /// of the servers.
+    /// A warning if its benches were measured hours or days apart: the servers may have changed in between.
     pub fn time_gap(&self) -> Option<String> {
         let mut ends: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
         for record in self.records() {
@@ -51,7 +50,7 @@ impl RunSet {
         let at = |end: &DateTime<Utc>| end.format("%Y-%m-%d %H:%M UTC").to_string();
         (*last.1 - *first.1 > FAR_APART).then(|| {
             format!(
-                "{}: {} was last measured {}, {} {}: is the older one still of the same servers?",
+                "{}: {} was last measured {}, {} {}: does the older one still describe the same servers?",
                 self.name,
                 first.0,
                 at(first.1),
@@ -61,11 +60,14 @@ impl RunSet {
         })
     }
 
-    /// Software and version of its servers (`vLLM 0.32.0`); several between commas.
+    /// Software and version of its servers (`vLLM 0.32.0`); several separated by commas.
     pub fn server(&self) -> String {
-        let mut servers: Vec<String> = self.records().map(RunRecord::server).collect();
-        servers.sort_unstable();
-        servers.dedup();
-        servers.join(", ")
+        self.all(RunRecord::server)
+    }
+
+    /// The distinct values of a property of its records, separated by commas.
+    pub fn all(&self, property: impl Fn(&RunRecord) -> String) -> String {
+        let values: BTreeSet<String> = self.records().map(property).collect();
+        Vec::from_iter(values).join(", ")
     }
 }

@@ -3,19 +3,19 @@ use std::str::FromStr;
 
 use super::Figure;
 
-/// Which figures are compared, and from what relative change on each matters.
+/// The figures to compare, each with the smallest relative change that matters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds(BTreeMap<Figure, f64>);
 
 impl Default for Thresholds {
-    /// Every figure, from its default threshold on.
+    /// Every figure with its default threshold.
     fn default() -> Thresholds {
         Thresholds::of(Figure::ALL)
     }
 }
 
 impl Thresholds {
-    /// These figures, each from its default threshold on: 3 %, of the share that failed 1 percentage point.
+    /// These figures with their default thresholds: 3 %, for the share of failed requests 1 percentage point.
     pub fn of(figures: impl IntoIterator<Item = Figure>) -> Thresholds {
         let figures = figures.into_iter();
         Thresholds(
@@ -38,7 +38,7 @@ impl Thresholds {
     }
 }
 
-/// Text that names no thresholds.
+/// A text that is not a valid list of thresholds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{entry:?} {problem}; write figures with their thresholds like tok_s=3%,ttft_p99=10%")]
 pub struct ThresholdsError {
@@ -49,7 +49,7 @@ pub struct ThresholdsError {
 impl FromStr for Thresholds {
     type Err = ThresholdsError;
 
-    /// Reads `tok_s=3%,ttft_p99=10%`: these figures only.
+    /// Parses `tok_s=3%,ttft_p99=10%`: only these figures.
     fn from_str(text: &str) -> Result<Thresholds, ThresholdsError> {
         let entries = text.split(',').map(|entry| {
             let error = |problem: String| ThresholdsError {
@@ -61,13 +61,14 @@ impl FromStr for Thresholds {
                 .ok_or_else(|| error("has no threshold".to_owned()))?;
             let figure = Figure::named(name.trim()).ok_or_else(|| {
                 let names = Figure::ALL.map(Figure::id).join(", ");
-                error(format!("names no figure; there are {names}"))
+                error(format!("is not a valid figure, such as {names}"))
             })?;
             let percent = share.trim().strip_suffix('%');
             let percent = percent.and_then(|percent| percent.trim().parse::<f64>().ok());
             let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 1000.0);
-            let percent = percent
-                .ok_or_else(|| error("has no percentage above 0 and at most 1000".to_owned()))?;
+            let percent = percent.ok_or_else(|| {
+                error("has no valid percentage, above 0 and at most 1000".to_owned())
+            })?;
             Ok((figure, percent / 100.0))
         });
         entries.collect::<Result<_, _>>().map(Thresholds)
@@ -94,9 +95,9 @@ mod tests {
     fn what_is_wrong_with_a_threshold_is_said() {
         for (text, words) in [
             ("tok_s", "has no threshold"),
-            ("toks=3%", "names no figure; there are tok_s"),
-            ("tok_s=3", "has no percentage"),
-            ("tok_s=-3%", "has no percentage"),
+            ("toks=3%", "is not a valid figure, such as tok_s"),
+            ("tok_s=3", "has no valid percentage"),
+            ("tok_s=-3%", "has no valid percentage"),
             ("tok_s=3%,,", "has no threshold"),
         ] {
             let error = text.parse::<Thresholds>().expect_err(text).to_string();

@@ -1,8 +1,8 @@
-//! More than two sides: a version after the other.
+//! Trends over more than two sides, version by version.
 
 use pep440_rs::Version;
 
-use super::{Comparison, Incomparable, RunSet, Thresholds, compare_pairs};
+use super::{Comparison, IncomparableSides, RunSet, Thresholds, compare_pairs};
 
 /// Sides in order, each compared with the one before it, and the last with the first.
 #[derive(Clone, Debug)]
@@ -17,24 +17,24 @@ impl Trend {
     /// Compares the sides in their order; the p-values of all pairs are adjusted together.
     ///
     /// # Errors
-    /// [`Incomparable`] for the first two sides that cannot be compared, or where there are no two.
-    pub fn of(sides: &[RunSet], thresholds: &Thresholds) -> Result<Trend, Incomparable> {
+    /// [`IncomparableSides`] for the first two sides that cannot be compared, or with fewer than two sides.
+    pub fn of(sides: &[RunSet], thresholds: &Thresholds) -> Result<Trend, IncomparableSides> {
         let (Some(first), Some(last)) = (sides.first(), sides.last()) else {
             let side = "a trend".to_owned();
-            return Err(Incomparable::Empty { side });
+            return Err(IncomparableSides::Empty { side });
         };
         let steps = sides.windows(2).map(|pair| (&pair[0], &pair[1]));
         let mut steps = compare_pairs(steps.chain([(first, last)]), thresholds)?;
-        // The pair of the ends was compared last.
-        let whole = steps.pop().ok_or(Incomparable::Empty {
+        // The first and last side were compared last.
+        let whole = steps.pop().ok_or(IncomparableSides::Empty {
             side: first.name.clone(),
         })?;
         Ok(Trend { steps, whole })
     }
 }
 
-/// The sides in the order of their servers' versions ([PEP 440], which vLLM follows). Those whose version
-/// cannot be read keep their places.
+/// The sides in the order of their servers' versions ([PEP 440], which vLLM follows). Sides without a
+/// valid version keep their places.
 ///
 /// [PEP 440]: https://peps.python.org/pep-0440/#summary-of-permitted-suffixes-and-relative-ordering
 pub fn by_version(sides: Vec<RunSet>) -> Vec<RunSet> {
@@ -55,7 +55,7 @@ pub fn by_version(sides: Vec<RunSet>) -> Vec<RunSet> {
         .collect()
 }
 
-/// Version of the server of a side, where it is one.
+/// Version of a side's servers, if they have the same valid one.
 fn version(side: &RunSet) -> Option<Version> {
     let server = side.server();
     let (_, version) = server.split_once(' ')?;
@@ -107,7 +107,7 @@ mod tests {
         ];
         let thresholds = Thresholds::of([Figure::TokS]);
         let trend = Trend::of(&sides, &thresholds).expect("comparable");
-        let verdict = |comparison: &Comparison| comparison.points[0].findings[0].verdict;
+        let verdict = |comparison: &Comparison| comparison.points[0].figure_changes[0].verdict;
         let steps: Vec<Verdict> = trend.steps.iter().map(verdict).collect();
         assert_eq!(steps, [Verdict::Regressed, Verdict::Unchanged]);
         assert_eq!(verdict(&trend.whole), Verdict::Regressed);
@@ -116,9 +116,9 @@ mod tests {
             ("1", "3")
         );
         // Three p-values are one family: the largest of them is not adjusted at all.
-        let adjusted = |c: &Comparison| c.points[0].findings[0].adjusted_p.expect("judged");
+        let adjusted = |c: &Comparison| c.points[0].figure_changes[0].adjusted_p.expect("judged");
         let own = |c: &Comparison| {
-            let change = c.points[0].findings[0].change.clone();
+            let change = c.points[0].figure_changes[0].change.clone();
             change.expect("measured").p_value
         };
         assert!(adjusted(&trend.whole) > own(&trend.whole));

@@ -1,6 +1,8 @@
 //! What a run makes of servers that answer badly: each way to fail is counted by its cause, with the server's
 //! own words, and what contradicts itself is said.
 
+#[path = "../cargo_bench/mod.rs"]
+mod cargo_bench;
 mod compared;
 mod scripted;
 mod secrets;
@@ -48,6 +50,12 @@ impl Here {
     }
 
     fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = self.prepared(arguments);
+        command.output().expect("the command runs")
+    }
+
+    /// The command, about to run.
+    fn prepared(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_servemark"));
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("SERVEMARK_")) {
             command.env_remove(key);
@@ -60,7 +68,7 @@ impl Here {
             .env("OPENAI_API_KEY", API_KEY)
             .env("SERVEMARK_TOKENIZER_PATH", tokenizer)
             .env("SERVEMARK_REQUEST_TIMEOUT", "20");
-        command.output().expect("the command runs")
+        command
     }
 
     /// `servemark run` against a server, asking it for so many tokens; exit code, table and all that was said.

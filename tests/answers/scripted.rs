@@ -1,7 +1,7 @@
 //! A server on a real socket that answers as a script says, byte for byte.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -64,10 +64,14 @@ impl Answer {
     }
 }
 
+/// The model that it lists unless it is told another.
+const MODEL: &str = "scripted";
+
 /// The server; ends with the runtime that it owns.
 pub struct Scripted {
     url: String,
     posts: Arc<AtomicUsize>,
+    bodies: Arc<Mutex<Vec<String>>>,
     _runtime: Runtime,
 }
 
@@ -75,36 +79,50 @@ impl Scripted {
     /// Answers the requests of a load by `answers` in turn, again and again.
     pub fn start(answers: Vec<Answer>) -> Scripted {
         let count = answers.len();
-        Scripted::answering(move |request| answers[request % count].clone())
+        Scripted::answering(MODEL, move |request| answers[request % count].clone())
+    }
+
+    /// The same, of a model with this id in its `/v1/models`.
+    pub fn start_as(model: &'static str, answers: Vec<Answer>) -> Scripted {
+        let count = answers.len();
+        Scripted::answering(model, move |request| answers[request % count].clone())
     }
 
     /// The same for the first `served` requests; all others get `then`.
     pub fn start_and_then(answers: Vec<Answer>, served: usize, then: Answer) -> Scripted {
         let count = answers.len();
-        Scripted::answering(move |request| match request < served {
+        Scripted::answering(MODEL, move |request| match request < served {
             true => answers[request % count].clone(),
             false => then.clone(),
         })
     }
 
-    fn answering(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Scripted {
+    fn answering(
+        model: &'static str,
+        answer: impl Fn(usize) -> Answer + Send + Sync + 'static,
+    ) -> Scripted {
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime
             .block_on(TcpListener::bind("127.0.0.1:0"))
             .expect("a port");
         let address = listener.local_addr().expect("an address");
         let posts = Arc::new(AtomicUsize::new(0));
-        let script = Arc::new((answer, posts.clone()));
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let script = Arc::new((answer, posts.clone(), bodies.clone()));
         runtime.spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let script = script.clone();
                 // A client that leaves ends its connection, nothing else.
-                tokio::spawn(async move { serve(connection, &script.0, &script.1).await });
+                tokio::spawn(async move {
+                    let (answer, posts, bodies) = &*script;
+                    serve(connection, model, answer, (posts, bodies)).await
+                });
             }
         });
         Scripted {
             url: format!("http://{address}"),
             posts,
+            bodies,
             _runtime: runtime,
         }
     }
@@ -112,6 +130,11 @@ impl Scripted {
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The bodies of the requests of a load that it has read.
+    pub fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().expect("no panic inside").clone()
     }
 
     /// Requests of a load that it has read.
@@ -122,17 +145,22 @@ impl Scripted {
 
 async fn serve(
     mut connection: TcpStream,
+    model: &str,
     answer: &(impl Fn(usize) -> Answer + Sync),
-    posts: &AtomicUsize,
+    (posts, bodies): (&AtomicUsize, &Mutex<Vec<String>>),
 ) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
-    while let Some(line) = read_request(&mut connection).await? {
+    while let Some((line, body)) = read_request(&mut connection).await? {
         let answer = match line.split(' ').collect::<Vec<_>>()[..] {
             ["POST", path, _] if path.ends_with("completions") => {
+                bodies.lock().expect("no panic inside").push(body);
                 answer(posts.fetch_add(1, Ordering::SeqCst))
             }
             ["GET", "/health", _] => Answer::whole("200 OK", ""),
-            ["GET", "/v1/models", _] => Answer::json(r#"{"data":[{"id":"scripted"}]}"#),
+            ["GET", "/v1/models", _] => {
+                let list = serde_json::json!({"data": [{"id": model}]});
+                Answer::json(&list.to_string())
+            }
             _ => Answer::whole("404 Not Found", ""),
         };
         for piece in &answer.pieces {
@@ -147,8 +175,8 @@ async fn serve(
     Ok(())
 }
 
-/// Reads a request whole; its first line, or `None` at the connection's end.
-async fn read_request(connection: &mut TcpStream) -> std::io::Result<Option<String>> {
+/// Reads a request whole; its first line and its body, or `None` at the connection's end.
+async fn read_request(connection: &mut TcpStream) -> std::io::Result<Option<(String, String)>> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -159,7 +187,8 @@ async fn read_request(connection: &mut TcpStream) -> std::io::Result<Option<Stri
                 .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
                 .map_or(0, |(_, length)| length.parse().expect("a length"));
             if body.len() >= length {
-                return Ok(head.lines().next().map(str::to_owned));
+                let line = head.lines().next().map(str::to_owned);
+                return Ok(line.map(|line| (line, body.to_owned())));
             }
         }
         let mut more = [0; 4096];

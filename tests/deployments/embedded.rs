@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde_json::json;
-use servemark::deployment::layouts::{LAYOUTS, Layout};
+use servemark::embedded::{EmbeddedLayout, LAYOUTS};
 use servemark::engine::Preset;
 use servemark::results::RunRecord;
 use servemark::simulation::{self, VirtualLoad, VirtualSetup};
@@ -52,7 +52,7 @@ fn least_outstanding_gets_more_out_of_an_uneven_pair_than_round_robin() {
 }
 
 /// The layout in virtual time.
-fn virtual_run(layout: &Layout, concurrency: usize) -> RunRecord {
+fn virtual_run(layout: &EmbeddedLayout, concurrency: usize) -> RunRecord {
     let setup = VirtualSetup {
         replicas: layout.replicas,
         concurrency: NonZeroUsize::new(concurrency).expect("some"),

@@ -85,7 +85,7 @@ fn a_server_that_never_becomes_ready_is_given_up_and_stopped() {
     assert!(!ran.succeeded, "{}", ran.text);
     assert!(ran.text.contains("not ready after 1.0 s"), "{}", ran.text);
     assert!(
-        ran.text.contains("mute-0.log:\n  (it is empty)"),
+        ran.text.contains("mute-0.log:\n  (the log is empty)"),
         "{}",
         ran.text
     );
@@ -136,6 +136,85 @@ fn ctrl_c_stops_the_servers() {
             "{signal}: {ports:?}"
         );
     }
+}
+
+/// A bench under way that says what it does, line by line.
+fn speaking(
+    bench: &CargoBench,
+    times: [&str; 2],
+) -> (std::process::Child, impl Iterator<Item = String>) {
+    let mut child = bench
+        .command(bench.executable())
+        .args([
+            "--bench",
+            "--warm-up-time",
+            times[0],
+            "--measurement-time",
+            times[1],
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the bench runs");
+    let errors = child.stderr.take().expect("a pipe");
+    (child, BufReader::new(errors).lines().map_while(Result::ok))
+}
+
+#[test]
+fn a_signal_keeps_what_was_measured_of_one_deployment_and_boots_no_other() {
+    let bench = bench(json!([
+        {"name": "one", "command": engine("")},
+        {"name": "two", "command": engine("")},
+    ]));
+    let (mut child, mut lines) = speaking(&bench, ["0.1", "600"]);
+    let url = lines.find_map(|line| {
+        Some(
+            line.strip_prefix("endpoint  ")?
+                .split(' ')
+                .next()?
+                .to_owned(),
+        )
+    });
+    let url = url.expect("an endpoint");
+    assert!(lines.any(|line| line.contains("[1/2] ")));
+    let answered = engines::successes_at(&url);
+    eventually("it is measured", || {
+        engines::successes_at(&url) > answered + 200.0
+    });
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("a signal");
+    let rest = Vec::from_iter(lines).join("\n");
+    assert_eq!(child.wait().expect("an end").code(), Some(143), "{rest}");
+    assert!(!rest.contains("deployment two"), "{rest}");
+    let one = record(&bench, 4, "one");
+    assert_eq!(one["partial"], "SIGTERM ended the run", "{rest}");
+    assert!(ports(&one).into_iter().all(|port| !serves(port)), "{rest}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_signal_waits_for_no_server() {
+    let (_held, mark) = mark();
+    let argument = format!("600.{mark}");
+    let stubborn = format!("trap '' TERM; exec sleep {argument}");
+    let bench = bench(json!([
+        {"name": "stubborn", "command": ["sh", "-c", stubborn], "env": {"PORT": "{port}"}},
+    ]));
+    let (mut child, mut lines) = speaking(&bench, ["1", "1"]);
+    assert!(lines.any(|line| line.contains("waiting for 1 endpoint(s)")));
+    eventually("it runs", || runs(&argument));
+    let begun = Instant::now();
+    for (signal, said) in [(Signal::SIGTERM, "SIGTERM: ending"), (Signal::SIGINT, "")] {
+        kill(Pid::from_raw(child.id() as i32), signal).expect("a signal");
+        assert!(lines.any(|line| line.contains(said)), "{said}");
+    }
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    // The server would have had 15 s.
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(!runs(&argument), "it is killed");
 }
 
 #[cfg(target_os = "linux")]

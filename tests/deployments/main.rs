@@ -3,6 +3,8 @@
 #[path = "../cargo_bench/mod.rs"]
 mod cargo_bench;
 mod embedded;
+#[path = "../engines/mod.rs"]
+mod engines;
 mod lifecycle;
 mod measured;
 #[path = "../slowed/mod.rs"]

@@ -18,6 +18,8 @@ pub enum Answer {
     Say(String),
     /// Nobody answers it.
     Hang,
+    /// A response with this line for a body, again and again without end.
+    Endless(&'static str),
 }
 
 /// A response of this status with these header lines and body.
@@ -28,6 +30,9 @@ pub fn say(status: &str, headers: &[&str], body: &str) -> Answer {
         body.len()
     ))
 }
+
+/// How far the lines of an endless response are apart.
+const ENDLESS_PACE: std::time::Duration = std::time::Duration::from_millis(5);
 
 pub struct Gateway {
     _runtime: Runtime,
@@ -114,6 +119,14 @@ async fn serve(
             tokio::io::copy(&mut client, &mut tokio::io::sink()).await?;
         }
         Answer::Hang => std::future::pending::<()>().await,
+        Answer::Endless(line) => {
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            // Until the client closes it.
+            loop {
+                client.write_all(line.as_bytes()).await?;
+                tokio::time::sleep(ENDLESS_PACE).await;
+            }
+        }
     }
     Ok(())
 }

@@ -52,17 +52,17 @@ fn a_point_that_the_last_run_left_out_is_missing_and_not_an_older_runs() {
     );
     let gate = says(&results, 2, &["gate", "--baseline", "whole"]);
     assert!(
-        gate.contains("chat_throughput/25 c=2: new has not measured it"),
+        gate.contains("chat_throughput/25 c=2: new did not measure it"),
         "{gate}"
     );
     let compared = says(&results, 0, &["compare", "whole", "new"]);
     assert!(
-        compared.contains("chat_throughput/25 c=2: new has not measured it"),
+        compared.contains("chat_throughput/25 c=2: new did not measure it"),
         "{compared}"
     );
     let saved = says(&results, 0, &["baseline", "save", "part"]);
     assert!(
-        saved.contains("kept the latest run as part: 1 point(s)")
+        saved.contains("saved the latest run as part: 1 point(s)")
             && saved.contains("not in it: 1 point(s): chat_throughput/25 c=2"),
         "{saved}"
     );

@@ -98,7 +98,7 @@ fn a_name_that_cannot_be_a_baselines_is_refused_before_the_load() {
     for name in ["a/b", "new", "..", "a,b"] {
         let ran = without_server().run(&[&["--save-baseline", name], &SHORT[..]].concat());
         assert!(!ran.succeeded, "{}", ran.text);
-        let words = format!("{name:?} cannot be a baseline's name");
+        let words = format!("{name:?} is not a valid name of a baseline");
         assert!(ran.text.contains(&words), "{name}: {}", ran.text);
         assert!(!ran.text.contains("waiting for"), "{}", ran.text);
     }

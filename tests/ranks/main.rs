@@ -114,7 +114,7 @@ fn parts(directory: &Path, of: usize) -> Vec<RunRecord> {
 
 /// Holds what must be exact, whatever the machine did meanwhile.
 fn assert_one_load(merged: &RunRecord, parts: &[RunRecord], concurrency: usize) {
-    assert_eq!(merged.concurrency, concurrency);
+    assert_eq!(merged.level.to_string(), format!("c={concurrency}"));
     for window in &merged.windows {
         let rounds = window.iterations as usize;
         assert_eq!(window.requests, rounds * concurrency, "whole rounds");
@@ -356,7 +356,7 @@ fn pods_of_an_indexed_job_meet_in_the_directory_they_are_given() {
     let directory = record.parent().expect("a directory");
     let merged = record_in(directory);
     assert_eq!(merged.ranks.len(), 2);
-    assert_eq!(merged.concurrency, 2);
+    assert_eq!(merged.level.to_string(), "c=2");
     let failed = merged.summary.expect("figures").failed();
     assert_eq!(failed, 0);
 }

@@ -221,7 +221,7 @@ fn what_was_not_measured_is_said() {
     let requests: Vec<_> = requests.collect();
     one.windows.truncate(1);
     one.windows[0].requests = 1;
-    one.requests = requests.iter().collect();
+    one.requests = requests.into_iter().collect();
     one.server_timeline.clear();
     one.self_check = None;
     one.config["STREAM"] = json!(false);
@@ -247,8 +247,8 @@ fn what_was_not_measured_is_said() {
         "n/a: NUM_GPU is not set",
         "n/a: no SLO is set",
         "n/a: 1 of 5 windows",
-        "n/a: it was not watched",
-        "gave no such figure",
+        "n/a: it was not checked",
+        "did not have this figure",
     ] {
         assert!(html.contains(words), "{words}");
     }

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::settings::Config;
 use super::super::template::Blanks;
 use super::*;
 
@@ -7,7 +8,7 @@ const VLLM: &str =
     "vllm serve {model} --tensor-parallel-size {tp} --port {port} --served-model-name 'a b'";
 
 fn read(value: Value) -> Result<Vec<Deployment>, String> {
-    list(&value, true).map_err(|fault| fault.found)
+    list(&value).map_err(|fault| fault.found)
 }
 
 #[test]
@@ -24,7 +25,7 @@ fn a_launch_and_a_list_of_endpoints_are_read() {
     assert_eq!((layout.replicas(), layout.gpus()), (2, NonZeroU32::new(8)));
     assert_eq!(layout.balancing, Some(Balancing::LeastOutstanding));
     assert_eq!(layout.safe_check, Some(true));
-    let Servers::Launched(launch) = &layout.servers else {
+    let ServerSource::Launched(launch) = &layout.servers else {
         panic!("{layout:?}")
     };
     let blanks = Blanks {
@@ -126,9 +127,6 @@ fn what_is_wrong_with_a_deployment_is_said() {
             .expect_err("twice")
             .contains("the name \"a\" twice")
     );
-    let model = json!([{"name": "a", "command": "x {model} {port}"}]);
-    let found = list(&model, false).expect_err("no model").found;
-    assert!(found.contains("MODEL_PATH is not set"), "{found}");
 }
 
 #[test]

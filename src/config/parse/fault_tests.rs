@@ -9,7 +9,7 @@ fn fault(text: &str) -> String {
 }
 
 #[test]
-fn wrong_values_name_file_key_value_and_mend() {
+fn wrong_values_name_file_key_value_and_hint() {
     let cases = [
         ("MAX_NEW_TOKENS", "0"),
         ("MAX_NEW_TOKENS", "-5"),
@@ -194,4 +194,15 @@ fn no_secret_is_ever_shown() {
     assert!(message.contains("OPENAI_API_KEY"), "{message}");
     let message = parse_with("{}", &[("OPENAI_API_KEY", "Bearer s3cret")]).unwrap_err();
     assert!(!message.to_string().contains(SECRET), "{message}");
+}
+
+#[test]
+fn a_command_that_names_the_model_needs_a_model_path() {
+    let deployments = r#""DEPLOYMENTS": [{"name": "a", "command": "x {model} {port}"}]"#;
+    let message = fault(&format!("{{{deployments}}}"));
+    let words = "key DEPLOYMENTS: found in entry 1, a: {model}, but MODEL_PATH is not set";
+    assert!(message.contains(words), "{message}");
+    assert!(parse(&format!("{{{deployments}, \"MODEL_PATH\": \"m\"}}")).is_ok());
+    let message = fault(&format!("{{{deployments}, \"MODEL_PATH\": 7}}"));
+    assert!(!message.contains("DEPLOYMENTS"), "{message}");
 }

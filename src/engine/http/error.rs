@@ -1,4 +1,4 @@
-//! Errors in vLLM's JSON form.
+//! Errors in vLLM's JSON format.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -28,40 +28,37 @@ impl ApiError {
         }
     }
 
+    fn with_param(self, param: impl Into<Cow<'static, str>>) -> ApiError {
+        ApiError {
+            param: Some(param.into()),
+            ..self
+        }
+    }
+
     /// 400: a value that cannot be served.
     pub(super) fn bad_request(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, "BadRequestError", message)
     }
 
-    /// 400: a body that is not of the form expected, at `location` (as `body.messages`).
+    /// 400: a body of the wrong form at `location` (such as `body.messages`).
     pub(super) fn invalid_body(location: &str, problem: impl std::fmt::Display) -> ApiError {
         let message = format!("1 validation error:\n  {{'loc': '{location}', 'msg': '{problem}'}}");
         let error = ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", message);
-        ApiError {
-            param: Some(location.to_owned().into()),
-            ..error
-        }
+        error.with_param(location.to_owned())
     }
 
-    /// 400: a field that must be there is not.
+    /// 400: a required field is missing.
     pub(super) fn missing_field(location: &'static str) -> ApiError {
         let message = format!(
             "1 validation error:\n  {{'type': 'missing', 'loc': '{location}', 'msg': 'Field required'}}"
         );
-        let error = ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", message);
-        ApiError {
-            param: Some(location.into()),
-            ..error
-        }
+        ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", message).with_param(location)
     }
 
     /// 400 about one parameter whose value the message does not repeat.
     pub(super) fn bad_parameter(parameter: &'static str, message: &str) -> ApiError {
         let message = format!("{message} (parameter={parameter})");
-        ApiError {
-            param: Some(parameter.into()),
-            ..ApiError::bad_request(message)
-        }
+        ApiError::bad_request(message).with_param(parameter)
     }
 
     /// 400: one parameter's value cannot be served. vLLM repeats both in the message.
@@ -71,10 +68,7 @@ impl ApiError {
         message: impl std::fmt::Display,
     ) -> ApiError {
         let message = format!("{message} (parameter={parameter}, value={value})");
-        ApiError {
-            param: Some(parameter.into()),
-            ..ApiError::bad_request(message)
-        }
+        ApiError::bad_request(message).with_param(parameter)
     }
 
     /// 404: no such record.
@@ -85,39 +79,28 @@ impl ApiError {
     /// 404: a model that is not served.
     pub(super) fn unknown_model(name: &str, served: &str) -> ApiError {
         let message = format!("The model `{name}` does not exist. Valid aliases: {served}.");
-        let error = ApiError::new(StatusCode::NOT_FOUND, "NotFoundError", message);
-        ApiError {
-            param: Some("model".into()),
-            ..error
-        }
+        ApiError::not_found(message).with_param("model")
     }
 
     /// 429 with `Retry-After`.
     pub(super) fn too_many_requests(retry_after_s: u32) -> ApiError {
         let status = StatusCode::TOO_MANY_REQUESTS;
-        let error = ApiError::new(status, "Too Many Requests", "Injected fault: rate limited");
         ApiError {
             retry_after_s: Some(retry_after_s),
-            ..error
+            ..ApiError::new(status, "Too Many Requests", "Injected fault: rate limited")
         }
     }
 
     /// 500.
     pub(super) fn internal(message: impl Into<String>) -> ApiError {
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalServerError",
-            message,
-        )
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        ApiError::new(status, "InternalServerError", message)
     }
 
     /// 503.
     pub(super) fn unavailable(message: impl Into<String>) -> ApiError {
-        ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Service Unavailable",
-            message,
-        )
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        ApiError::new(status, "Service Unavailable", message)
     }
 }
 
@@ -140,13 +123,13 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The web framework's own form of an error, for paths and methods there are none of.
+/// The error of the web framework for an unknown path.
 pub(super) async fn no_route() -> Response {
     let body = Json(json!({ "detail": "Not Found" }));
     (StatusCode::NOT_FOUND, body).into_response()
 }
 
-/// The same for a method a path has not.
+/// The error of the web framework for an unsupported method.
 pub(super) async fn no_method() -> Response {
     let body = Json(json!({ "detail": "Method Not Allowed" }));
     (StatusCode::METHOD_NOT_ALLOWED, body).into_response()

@@ -9,44 +9,51 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::super::faults::ErrorStatus;
-use super::super::replica::{GenerationJob, Prompt, Replica, pause};
-use super::super::sse::Api;
-use super::connection::Connection;
+use super::super::replica::{GenerationJob, Replica, TokenizedPrompt, pause};
+use super::super::sse::GenerationApi;
+use super::connection::ClientConnection;
 use super::error::ApiError;
 use super::request::{GenerationRequest, StreamOptions, parse};
 use super::{stream, whole};
 
-/// Texts longer than this are tokenised on a thread of their own, bytes: on the
-/// HTTP thread they would hold up other requests' tokens.
+/// Longer texts (bytes) are tokenised on a thread of their own: on the HTTP thread they would
+/// delay other requests' tokens.
 const INLINE_TEXT_BYTES: usize = 1024;
 
-/// Seconds a client is asked to wait by an injected 429.
+/// `Retry-After` of an injected 429 (s).
 const RETRY_AFTER_S: u32 = 1;
 
 /// A chat completion.
 pub(super) async fn chat(
     State(replica): State<Arc<Replica>>,
-    connection: Connection,
+    connection: ClientConnection,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    generate(Api::Chat, replica, connection, headers, body).await
+    generate(GenerationApi::Chat, replica, connection, headers, body).await
 }
 
 /// A completion of a text or of token ids.
 pub(super) async fn completions(
     State(replica): State<Arc<Replica>>,
-    connection: Connection,
+    connection: ClientConnection,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    generate(Api::Completions, replica, connection, headers, body).await
+    generate(
+        GenerationApi::Completions,
+        replica,
+        connection,
+        headers,
+        body,
+    )
+    .await
 }
 
 async fn generate(
-    api: Api,
+    api: GenerationApi,
     replica: Arc<Replica>,
-    connection: Connection,
+    connection: ClientConnection,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
@@ -82,7 +89,7 @@ async fn generate(
     pause(slow_headers).await;
     if request.stream.unwrap_or(false) {
         let options = request.stream_options.unwrap_or(StreamOptions::NONE);
-        let content = stream::Content {
+        let content = stream::StreamContent {
             usage: options.include_usage(),
             continuous_usage: options.continuous_usage(),
             logprobs,
@@ -94,10 +101,10 @@ async fn generate(
 }
 
 async fn tokenise(
-    api: Api,
+    api: GenerationApi,
     replica: &Arc<Replica>,
     mut request: GenerationRequest,
-) -> Result<(GenerationRequest, Vec<Prompt>), ApiError> {
+) -> Result<(GenerationRequest, Vec<TokenizedPrompt>), ApiError> {
     if request.text_bytes() <= INLINE_TEXT_BYTES {
         let prompts = request.take_prompts(api, &replica.shared)?;
         return Ok((request, prompts));
@@ -111,8 +118,8 @@ async fn tokenise(
         .unwrap_or_else(|_| Err(ApiError::internal("The tokenizer failed on this prompt.")))
 }
 
-/// The response's id; a client may choose its tail by `X-Request-Id`, as with vLLM.
-fn request_id(api: Api, replica: &Replica, headers: &HeaderMap, ordinal: u64) -> String {
+/// The id of the response. As in vLLM, a client may set its last part by `X-Request-Id`.
+fn request_id(api: GenerationApi, replica: &Replica, headers: &HeaderMap, ordinal: u64) -> String {
     let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
     let tail = match given {
         Some(id) => id.to_owned(),

@@ -1,37 +1,37 @@
-//! Log probabilities in vLLM's two forms.
+//! Log probabilities in vLLM's two formats.
 //!
-//! There is no model, so the values are drawn by seed like the tokens themselves: the
-//! token drawn gets a probability, and the likeliest others halve what is left.
+//! There is no model, so the values are drawn by seed, like the tokens: the drawn token has a
+//! random probability, and each alternative half of the rest.
 
 use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::super::sse::Api;
+use super::super::sse::GenerationApi;
 use super::super::text::TokenStream;
 
 /// The `logprobs` object of a choice's `tokens`, with `top` alternatives for each.
 ///
-/// `text_offset` is how many characters of the choice come before them.
+/// `text_offset` is the number of characters of the choice before them.
 pub(super) fn json(
-    api: Api,
+    api: GenerationApi,
     stream: &TokenStream,
     tokens: Range<u32>,
     top: usize,
     text_offset: usize,
 ) -> Value {
     match api {
-        Api::Chat => {
+        GenerationApi::Chat => {
             let content: Vec<Value> = tokens.map(|index| chat_token(stream, index, top)).collect();
             json!({ "content": content })
         }
-        Api::Completions => completion_tokens(stream, tokens, top, text_offset),
+        GenerationApi::Completions => completion_tokens(stream, tokens, top, text_offset),
     }
 }
 
 fn chat_token(stream: &TokenStream, index: u32, top: usize) -> Value {
     let entry = |(piece, logprob): (&str, f64)| json!({"token": piece, "logprob": logprob, "bytes": piece.as_bytes()});
-    // The list begins with the token itself, as vLLM's does for a sampled token.
+    // The list starts with the token itself, like vLLM's for a sampled token.
     let likeliest: Vec<Value> = stream.candidates(index).take(top).map(entry).collect();
     let mut token = stream.candidates(index).next().map_or(Value::Null, entry);
     token["top_logprobs"] = likeliest.into();

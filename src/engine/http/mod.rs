@@ -42,7 +42,7 @@ pub(super) fn spawn(listener: TcpListener, replica: Arc<Replica>) -> io::Result<
 }
 
 fn router(replica: Arc<Replica>) -> Router {
-    // A preset's name is checked to be printable ASCII; so is all that is added to it.
+    // The label is printable ASCII: the name of a preset is checked, and the rest is formatted here.
     let label =
         HeaderValue::from_str(&replica.shared.label).unwrap_or(HeaderValue::from_static("unnamed"));
     let mark = move |mut response: Response| {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::super::VERSION;
 use super::super::replica::Replica;
 
 /// The one model served.
@@ -40,8 +41,8 @@ pub(super) async fn models(State(replica): State<Arc<Replica>>) -> Json<Value> {
 }
 
 /// The version whose protocol is simulated.
-pub(super) async fn version(State(replica): State<Arc<Replica>>) -> Json<Value> {
-    Json(json!({ "version": replica.shared.version }))
+pub(super) async fn version() -> Json<Value> {
+    Json(json!({ "version": VERSION }))
 }
 
 /// 200 with an empty body.

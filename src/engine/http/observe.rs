@@ -22,14 +22,14 @@ pub(super) async fn metrics(
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
 }
 
-/// What the times of the truth count from: the engine's epoch on the system's monotonic clock
-/// (`CLOCK_MONOTONIC`, ns), so that another process can compare them with its own; null where the
-/// system has no such clock.
+/// The origin of the times of the truth: the engine's epoch on the system's monotonic clock
+/// (`CLOCK_MONOTONIC`, ns), so that another process can compare them with its own times. Null if
+/// the system has no such clock.
 pub(super) async fn epoch(State(replica): State<Arc<Replica>>) -> Json<Value> {
     Json(json!({ "epoch_monotonic_ns": replica.shared.epoch_monotonic_ns }))
 }
 
-/// The truth about one request of any replica.
+/// The ground truth of one request of any replica.
 pub(super) async fn truth(
     State(replica): State<Arc<Replica>>,
     Path(request_id): Path<String>,

@@ -1,4 +1,4 @@
-//! What a request asks about: chat messages, texts or token ids.
+//! Prompts of a request: chat messages, texts or token ids.
 
 use serde::Deserialize;
 
@@ -37,7 +37,7 @@ struct Part {
 }
 
 impl Message {
-    /// How much text it holds, bytes.
+    /// Length of its text (bytes).
     pub(super) fn text_bytes(&self) -> usize {
         match &self.content {
             None => 0,
@@ -51,7 +51,7 @@ impl Message {
 }
 
 impl Prompts {
-    /// How much text there is, bytes; 0 for token ids.
+    /// Length of all texts (bytes); 0 for token ids.
     pub(super) fn text_bytes(&self) -> usize {
         match self {
             Prompts::Text(text) => text.len(),
@@ -88,7 +88,7 @@ impl Prompts {
     }
 }
 
-/// A conversation as token ids, laid out by the chat template.
+/// A conversation as token ids, rendered by the chat template.
 pub(super) fn tokenise_messages(
     messages: Vec<Message>,
     shared: &Shared,

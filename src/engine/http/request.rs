@@ -1,4 +1,4 @@
-//! Request bodies: their form, and what of them can be served.
+//! Request bodies: their fields and valid values.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::super::options::ContextOverflow;
 use super::super::output::OutputLimits;
-use super::super::replica::{Prompt, Shared};
-use super::super::sse::Api;
+use super::super::replica::{Shared, TokenizedPrompt};
+use super::super::sse::GenerationApi;
 use super::error::ApiError;
 use super::prompts::{self, Message, Prompts};
 
@@ -33,7 +33,7 @@ pub(super) struct GenerationRequest {
     max_completion_tokens: Option<i64>,
     min_tokens: Option<i64>,
     ignore_eos: Option<bool>,
-    stop: Option<Stop>,
+    stop: Option<StopStrings>,
     n: Option<i64>,
     pub(super) seed: Option<i64>,
     temperature: Option<f64>,
@@ -52,7 +52,7 @@ enum Logprobs {
     Count(i64),
 }
 
-/// What a stream carries besides text.
+/// The content of a stream in addition to text.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(super) struct StreamOptions {
     include_usage: Option<bool>,
@@ -60,18 +60,18 @@ pub(super) struct StreamOptions {
 }
 
 impl StreamOptions {
-    /// Where a request gives none.
+    /// The options of a request that gives none.
     pub(super) const NONE: StreamOptions = StreamOptions {
         include_usage: Some(false),
         continuous_usage_stats: None,
     };
 
-    /// A last event with the usage. On by default where options are given at all.
+    /// Whether a last event has the usage; the default is true if any options are given.
     pub(super) fn include_usage(&self) -> bool {
         self.include_usage.unwrap_or(true)
     }
 
-    /// Usage so far in every event.
+    /// Whether every event has the usage so far.
     pub(super) fn continuous_usage(&self) -> bool {
         self.include_usage() && self.continuous_usage_stats.unwrap_or(false)
     }
@@ -79,17 +79,17 @@ impl StreamOptions {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Stop {
+enum StopStrings {
     One(String),
     Many(Vec<String>),
 }
 
-/// Reads a JSON body.
+/// Parses a JSON body.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::invalid_body("body", error))
 }
 
-/// Refuses a model that is not served; none named is the one served.
+/// Refuses a model that is not served. Without a name, the served model is used.
 pub(super) fn check_model(shared: &Shared, model: Option<&str>) -> Result<(), ApiError> {
     match model {
         Some(name) if name != shared.model_name => {
@@ -131,7 +131,7 @@ impl GenerationRequest {
         Ok(())
     }
 
-    /// Choices asked for each prompt.
+    /// Number of choices for each prompt.
     pub(super) fn choices(&self) -> Result<usize, ApiError> {
         let n = self.n.unwrap_or(1);
         let problem = if n < 1 {
@@ -148,21 +148,25 @@ impl GenerationRequest {
         Err(ApiError::bad_request(problem))
     }
 
-    /// How many of the likeliest tokens each token's log probabilities name; `None` where
-    /// they are not asked for.
-    pub(super) fn logprobs(&self, api: Api, shared: &Shared) -> Result<Option<usize>, ApiError> {
+    /// Number of likeliest tokens in the log probabilities of each token; `None` if they are not
+    /// requested.
+    pub(super) fn logprobs(
+        &self,
+        api: GenerationApi,
+        shared: &Shared,
+    ) -> Result<Option<usize>, ApiError> {
         let on = !matches!(self.logprobs, None | Some(Logprobs::Switch(false)));
         let (parameter, count) = match (api, self.logprobs) {
-            (Api::Chat, _) if !on && self.top_logprobs.is_some_and(|top| top != 0) => {
+            (GenerationApi::Chat, _) if !on && self.top_logprobs.is_some_and(|top| top != 0) => {
                 return Err(ApiError::bad_parameter(
                     "top_logprobs",
                     "when using `top_logprobs`, `logprobs` must be set to true.",
                 ));
             }
             (_, _) if !on => return Ok(None),
-            (Api::Completions, Some(Logprobs::Count(count))) => ("logprobs", count),
-            (Api::Completions, _) => ("logprobs", 1),
-            (Api::Chat, _) => ("top_logprobs", self.top_logprobs.unwrap_or(0)),
+            (GenerationApi::Completions, Some(Logprobs::Count(count))) => ("logprobs", count),
+            (GenerationApi::Completions, _) => ("logprobs", 1),
+            (GenerationApi::Chat, _) => ("top_logprobs", self.top_logprobs.unwrap_or(0)),
         };
         let count = match count {
             -1 => shared.vocabulary.len() as i64,
@@ -181,25 +185,25 @@ impl GenerationRequest {
         Ok(Some(count as usize))
     }
 
-    /// Takes the prompts out, each as token ids with the limits of its output. Long texts
-    /// take milliseconds: call it where that is no harm.
+    /// Takes the prompts, each as token ids with the limits of its output. Long texts take
+    /// milliseconds, so do not call it on an HTTP thread.
     pub(super) fn take_prompts(
         &mut self,
-        api: Api,
+        api: GenerationApi,
         shared: &Shared,
-    ) -> Result<Vec<Prompt>, ApiError> {
+    ) -> Result<Vec<TokenizedPrompt>, ApiError> {
         let stop = match self.stop.take() {
             None => Vec::new(),
-            Some(Stop::One(stop)) => vec![stop],
-            Some(Stop::Many(stops)) => stops,
+            Some(StopStrings::One(stop)) => vec![stop],
+            Some(StopStrings::Many(stops)) => stops,
         };
         let prompts = match api {
-            Api::Chat => {
+            GenerationApi::Chat => {
                 let messages = self.messages.take();
                 let messages = messages.ok_or_else(|| ApiError::missing_field("body.messages"))?;
                 vec![prompts::tokenise_messages(messages, shared)?]
             }
-            Api::Completions => {
+            GenerationApi::Completions => {
                 let prompt = self.prompt.take().ok_or_else(missing_prompt)?;
                 prompt.tokenise(shared)?
             }
@@ -207,22 +211,22 @@ impl GenerationRequest {
         let prompt = |tokens: Vec<u32>| {
             let mut limits = self.limits(api, shared, tokens.len())?;
             limits.stop.clone_from(&stop);
-            Ok(Prompt {
+            Ok(TokenizedPrompt {
                 tokens: tokens.into(),
                 limits,
             })
         };
-        // One bound for both: so many sequences can come of a request, and be counted.
+        // Limits the sequences of a request, which are the product of both.
         let choices = prompts.len().saturating_mul(self.choices()?);
         if choices > MAX_CHOICES as usize {
             return Err(ApiError::bad_request(format!(
-                "at most {MAX_CHOICES} choices can come of one request, its prompts and n ask for {choices}."
+                "a request can have at most {MAX_CHOICES} choices, but its prompts and n give {choices}."
             )));
         }
         prompts.into_iter().map(prompt).collect()
     }
 
-    /// How much text prompt or messages hold, bytes; 0 for token ids.
+    /// Length of the text of prompt or messages (bytes); 0 for token ids.
     pub(super) fn text_bytes(&self) -> usize {
         let messages = self.messages.iter().flatten();
         let messages: usize = messages.map(Message::text_bytes).sum();
@@ -232,13 +236,13 @@ impl GenerationRequest {
     /// The output's limits, given the prompt's length, without its stop strings.
     fn limits(
         &self,
-        api: Api,
+        api: GenerationApi,
         shared: &Shared,
         prompt_tokens: usize,
     ) -> Result<OutputLimits, ApiError> {
         let context = shared.preset.scheduler.max_model_len;
         let (name, asked) = match (api, self.max_completion_tokens) {
-            (Api::Chat, Some(tokens)) => ("max_completion_tokens", Some(tokens)),
+            (GenerationApi::Chat, Some(tokens)) => ("max_completion_tokens", Some(tokens)),
             _ => ("max_tokens", self.max_tokens),
         };
         if let Some(tokens) = asked.filter(|tokens| *tokens > context as i64) {
@@ -254,11 +258,11 @@ impl GenerationRequest {
             return Err(ApiError::bad_value("input_tokens", prompt_tokens, message));
         };
         let default = match api {
-            Api::Chat => room as i64,
-            Api::Completions => i64::from(COMPLETIONS_MAX_TOKENS),
+            GenerationApi::Chat => room as i64,
+            GenerationApi::Completions => i64::from(COMPLETIONS_MAX_TOKENS),
         };
         let wanted = asked.unwrap_or(default);
-        // With a prompt that fills the context nothing is left to ask for.
+        // A prompt that fills the context leaves no room for output.
         let possible = wanted.min(room as i64);
         if possible < 1 {
             let message = format!("max_tokens must be at least 1, got {possible}.");
@@ -273,28 +277,23 @@ impl GenerationRequest {
             return Err(ApiError::bad_value("input_tokens", prompt_tokens, message));
         }
         let max_tokens = u32::try_from(possible).unwrap_or(u32::MAX);
-        let min_tokens = self.min_tokens.unwrap_or(0);
-        let min_tokens = match u32::try_from(min_tokens) {
-            Ok(tokens) if tokens <= max_tokens => tokens,
-            Ok(_) => {
-                let message = format!(
-                    "min_tokens must be less than or equal to max_tokens={max_tokens}, got {min_tokens}."
-                );
-                return Err(ApiError::bad_request(message));
-            }
-            Err(_) => {
-                let message =
-                    format!("min_tokens must be greater than or equal to 0, got {min_tokens}.");
-                return Err(ApiError::bad_request(message));
-            }
-        };
-        let ignore_eos = self.ignore_eos.unwrap_or(false);
         Ok(OutputLimits {
             max_tokens,
-            min_tokens,
-            ignore_eos,
+            min_tokens: self.min_tokens(max_tokens)?,
+            ignore_eos: self.ignore_eos.unwrap_or(false),
             stop: Vec::new(),
         })
+    }
+
+    fn min_tokens(&self, max_tokens: u32) -> Result<u32, ApiError> {
+        let asked = self.min_tokens.unwrap_or(0);
+        let problem = match u32::try_from(asked) {
+            Ok(tokens) if tokens <= max_tokens => return Ok(tokens),
+            Ok(_) => format!("less than or equal to max_tokens={max_tokens}"),
+            Err(_) => "greater than or equal to 0".to_owned(),
+        };
+        let message = format!("min_tokens must be {problem}, got {asked}.");
+        Err(ApiError::bad_request(message))
     }
 }
 

@@ -14,37 +14,37 @@ use serde_json::{Value, json};
 use super::super::faults::Midstream;
 use super::super::replica::{Generation, pause};
 use super::super::scheduler::TokenEvent;
-use super::super::sse::{Api, DONE, Events, Usage};
-use super::connection::Connection;
+use super::super::sse::{DONE, EventWriter, GenerationApi, TokenCounts};
+use super::connection::ClientConnection;
 use super::logprobs;
 use super::usage::{reported_usage, unix_seconds};
 
 /// Bytes that are neither UTF-8 nor an event.
 pub(super) const GARBAGE: &[u8] = b"\xff\xfe\x00\x9f\x92\x96\xc3(\x80\x81\r\x00\n\n";
 
-/// Most events that are written together where the client is slower than the engine.
+/// Largest number of events in one write, when the client is slower than the engine.
 const EVENTS_PER_WRITE: usize = 64;
 
-/// About the length of an event, to reserve room.
+/// Approximate length of an event, to reserve memory.
 const EVENT_BYTES: usize = 256;
 
-/// What a stream carries besides text.
+/// The content of a stream in addition to text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content {
-    /// A last event with the usage.
+pub(super) struct StreamContent {
+    /// Whether a last event has the usage.
     pub(super) usage: bool,
-    /// Usage so far in every event.
+    /// Whether every event has the usage so far.
     pub(super) continuous_usage: bool,
-    /// Log probabilities, with that many of the likeliest tokens.
+    /// Number of likeliest tokens in the log probabilities, if these are requested.
     pub(super) logprobs: Option<usize>,
 }
 
 /// A streamed answer.
 pub(super) fn respond(
-    api: Api,
+    api: GenerationApi,
     generation: Generation,
-    connection: Connection,
-    content: Content,
+    connection: ClientConnection,
+    content: StreamContent,
 ) -> Response {
     let drip = generation.faults.drip;
     let streaming = Streaming::new(api, generation, connection, content);
@@ -62,7 +62,7 @@ pub(super) fn respond(
     response
 }
 
-/// The same bytes one at a time, `gap` apart.
+/// The bytes one by one, with a pause of `gap` between them.
 fn byte_by_byte(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     gap: Duration,
@@ -81,20 +81,20 @@ fn byte_by_byte(
     })
 }
 
-/// An error as vLLM puts it in the place of an answer, once the status has been sent.
+/// An error in vLLM's format, which replaces the answer after the status has been sent.
 pub(super) fn injected_error() -> Value {
     json!({"object": "error", "message": "Injected fault: the engine died", "type": "InternalServerError", "code": 500})
 }
 
 /// The end of a body whose connection breaks.
 pub(super) async fn broken() -> io::Result<Bytes> {
-    // A pause in the body makes the server flush what it has so far, which a
-    // reset would otherwise discard.
+    // A pause in the body makes the server flush its buffer, which a reset would
+    // otherwise discard.
     tokio::task::yield_now().await;
     Err(io::Error::other("injected fault: connection broken"))
 }
 
-/// How much of a choice has been sent.
+/// The part of a choice that has been sent.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
     tokens: u32,
@@ -104,39 +104,39 @@ struct Sent {
 }
 
 struct Streaming {
-    api: Api,
+    api: GenerationApi,
     generation: Generation,
-    connection: Connection,
-    events: Events,
-    content: Content,
+    connection: ClientConnection,
+    events: EventWriter,
+    content: StreamContent,
     /// Tokens received but not yet written.
     pending: VecDeque<TokenEvent>,
-    /// By choice.
+    /// The sent part of each choice.
     sent: Box<[Sent]>,
     /// Tokens taken out of `pending`, over all choices.
     taken: u32,
-    /// The fault still to come, and after how many tokens.
+    /// The next fault, and the number of tokens before it.
     fault: Option<(u32, Midstream)>,
     ended: bool,
 }
 
 impl Streaming {
     fn new(
-        api: Api,
+        api: GenerationApi,
         generation: Generation,
-        connection: Connection,
-        content: Content,
+        connection: ClientConnection,
+        content: StreamContent,
     ) -> Streaming {
         let shared = generation.shared();
-        let events = Events::new(
+        let events = EventWriter::new(
             api,
             &generation.request_id,
             unix_seconds(),
             &shared.model_name,
             &shared.fingerprint,
         );
-        // An output of one token has its fault after that token, which is too late
-        // for a token to come: let it come before.
+        // The fault of an output with a single token comes before that token, as there
+        // is no later one.
         let last = generation.output_tokens() - 1;
         let fault = generation.faults.midstream;
         Streaming {
@@ -153,7 +153,7 @@ impl Streaming {
         }
     }
 
-    /// The next piece of the body: the events of the tokens that are there, or a fault.
+    /// The next chunk of the body: the events of the available tokens, or a fault.
     async fn next_chunk(&mut self) -> Option<io::Result<Bytes>> {
         let mut out = String::new();
         while out.is_empty() {
@@ -168,7 +168,7 @@ impl Streaming {
             while let Some(event) = self.pending.front().copied() {
                 match self.fault {
                     Some((after, fault)) if after == self.taken => {
-                        // What was written before the fault leaves before it.
+                        // Events before the fault are sent first.
                         if !out.is_empty() {
                             break;
                         }
@@ -196,7 +196,7 @@ impl Streaming {
         received
     }
 
-    /// Lets a fault happen; what the body yields for it, if anything.
+    /// Injects a fault. Returns what the body yields for it, if anything.
     async fn fail(&mut self, fault: Midstream) -> Option<Option<io::Result<Bytes>>> {
         match fault {
             Midstream::Stall(duration) => {
@@ -224,19 +224,19 @@ impl Streaming {
         }
     }
 
-    /// Ends the stream before its time.
+    /// Ends the stream early.
     fn finish(&mut self, reason: &str) -> Bytes {
         self.ended = true;
         self.events.finish(reason)
     }
 
-    /// Writes the event of one token, and what comes before the first and after the last.
+    /// Writes the event of one token, and the events before the first and after the last token.
     ///
-    /// Like vLLM's `stream_interval`: the first token has an event of its own, the others
-    /// are held back until there are `tokens_per_chunk` of them or the choice ends.
+    /// As with vLLM's `stream_interval`, the first token has an event of its own. The others are
+    /// buffered until there are `tokens_per_chunk` of them or the choice ends.
     fn format(&mut self, event: TokenEvent, out: &mut String) {
         let choice = self.generation.choice_of(&event);
-        if self.taken == 0 && self.api == Api::Chat {
+        if self.taken == 0 && self.api == GenerationApi::Chat {
             let usage = self.usage_so_far(0);
             (0..self.sent.len()).for_each(|choice| self.events.role(choice, usage, out));
         }
@@ -280,7 +280,7 @@ impl Streaming {
                     }
                 }
             }
-            // A stop string cuts the text.
+            // A stop string truncates the text.
             Some(limit) => {
                 let text = chosen.stream.text(tokens..until);
                 let text = &text[..text.len().min(limit - text_bytes)];
@@ -292,7 +292,7 @@ impl Streaming {
         sent.tokens = until;
     }
 
-    fn usage_so_far(&self, completion_tokens: u32) -> Option<Usage> {
+    fn usage_so_far(&self, completion_tokens: u32) -> Option<TokenCounts> {
         match self.content.continuous_usage {
             true => reported_usage(&self.generation, completion_tokens),
             false => None,

@@ -30,12 +30,12 @@ struct DetokenizeRequest {
     tokens: Vec<u32>,
 }
 
-/// Token ids of a prompt, or of messages laid out by the chat template.
+/// Token ids of a prompt, or of messages rendered by the chat template.
 pub(super) async fn tokenize(
     State(replica): State<Arc<Replica>>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    // Long texts take milliseconds, and other requests' tokens must not wait for them.
+    // Long texts take milliseconds, which must not delay other requests' tokens.
     let task = tokio::task::spawn_blocking(move || count(&replica.shared, &body));
     task.await
         .unwrap_or_else(|_| Err(ApiError::internal("The tokenizer failed on this text.")))

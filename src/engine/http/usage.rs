@@ -4,28 +4,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::faults::UsageFault;
 use super::super::replica::Generation;
-use super::super::sse::Usage;
+use super::super::sse::TokenCounts;
 
-/// The time for `created` fields.
+/// The present time for `created` fields.
 pub(super) fn unix_seconds() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }
 
-/// The usage to report: the true one, or what the drawn fault makes of it.
-pub(super) fn reported_usage(generation: &Generation, completion_tokens: u32) -> Option<Usage> {
-    let truth = Usage {
+/// The usage to report: the true one, changed by the drawn fault.
+pub(super) fn reported_usage(
+    generation: &Generation,
+    completion_tokens: u32,
+) -> Option<TokenCounts> {
+    let truth = TokenCounts {
         prompt_tokens: generation.prompt_tokens,
         completion_tokens,
     };
     match generation.faults.usage {
         UsageFault::None => Some(truth),
-        UsageFault::Wrong => Some(Usage {
+        UsageFault::Wrong => Some(TokenCounts {
             prompt_tokens: truth.prompt_tokens + 3,
             completion_tokens: completion_tokens + completion_tokens / 2 + 1,
         }),
         UsageFault::Missing => None,
-        UsageFault::Zero => Some(Usage {
+        UsageFault::Zero => Some(TokenCounts {
             completion_tokens: 0,
             ..truth
         }),

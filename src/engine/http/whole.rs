@@ -1,4 +1,4 @@
-//! Answers in one piece, when the last token is there.
+//! Complete answers, sent after the last token.
 
 use axum::Json;
 use axum::body::Body;
@@ -9,22 +9,22 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::super::faults::Midstream;
-use super::super::replica::{Choice, Generation, pause};
-use super::super::sse::Api;
-use super::connection::Connection;
+use super::super::replica::{Generation, PlannedChoice, pause};
+use super::super::sse::GenerationApi;
+use super::connection::ClientConnection;
 use super::error::ApiError;
 use super::logprobs;
 use super::stream::{GARBAGE, broken, injected_error};
 use super::usage::{reported_usage, unix_seconds};
 
-/// Most tokens taken from the engine at once.
+/// Largest number of tokens received from the engine at once.
 const TOKENS_AT_ONCE: usize = 1024;
 
-/// Waits for the last token and answers.
+/// Waits for the last token, then returns the response.
 pub(super) async fn respond(
-    api: Api,
+    api: GenerationApi,
     mut generation: Generation,
-    connection: Connection,
+    connection: ClientConnection,
     logprobs: Option<usize>,
 ) -> Result<Response, ApiError> {
     let mut events = Vec::new();
@@ -66,7 +66,7 @@ fn half_of(body: Value) -> String {
     text
 }
 
-/// A body whose connection breaks behind this text.
+/// A body whose connection breaks after this text.
 fn cut(text: String) -> Body {
     let text = std::future::ready(Ok(Bytes::from(text)));
     Body::from_stream(stream::once(text).chain(stream::once(broken())))
@@ -77,10 +77,10 @@ fn aborted(mut body: Value) -> Value {
     body
 }
 
-fn emptied(api: Api, mut body: Value) -> Value {
+fn emptied(api: GenerationApi, mut body: Value) -> Value {
     match api {
-        Api::Chat => body["choices"][0]["message"]["content"] = "".into(),
-        Api::Completions => body["choices"][0]["text"] = "".into(),
+        GenerationApi::Chat => body["choices"][0]["message"]["content"] = "".into(),
+        GenerationApi::Completions => body["choices"][0]["text"] = "".into(),
     }
     if let Some(tokens) = body.pointer_mut("/usage/completion_tokens") {
         *tokens = 0.into();
@@ -88,7 +88,7 @@ fn emptied(api: Api, mut body: Value) -> Value {
     body
 }
 
-fn body(api: Api, generation: &Generation, logprobs: Option<usize>) -> Value {
+fn body(api: GenerationApi, generation: &Generation, logprobs: Option<usize>) -> Value {
     let shared = generation.shared();
     let usage = reported_usage(generation, generation.output_tokens()).map(|usage| {
         json!({
@@ -100,8 +100,8 @@ fn body(api: Api, generation: &Generation, logprobs: Option<usize>) -> Value {
         })
     });
     let object = match api {
-        Api::Chat => "chat.completion",
-        Api::Completions => "text_completion",
+        GenerationApi::Chat => "chat.completion",
+        GenerationApi::Completions => "text_completion",
     };
     let choices: Vec<Value> = generation
         .choices
@@ -119,7 +119,7 @@ fn body(api: Api, generation: &Generation, logprobs: Option<usize>) -> Value {
         "system_fingerprint": shared.fingerprint,
         "usage": usage,
     });
-    if api == Api::Chat {
+    if api == GenerationApi::Chat {
         for field in ["prompt_logprobs", "prompt_token_ids", "prompt_text"] {
             body[field] = Value::Null;
         }
@@ -130,14 +130,19 @@ fn body(api: Api, generation: &Generation, logprobs: Option<usize>) -> Value {
     body
 }
 
-fn choice_json(api: Api, index: usize, choice: &Choice, logprobs: Option<usize>) -> Value {
+fn choice_json(
+    api: GenerationApi,
+    index: usize,
+    choice: &PlannedChoice,
+    logprobs: Option<usize>,
+) -> Value {
     let plan = &choice.plan;
     let tokens = 0..plan.tokens;
     let mut text = choice.stream.text(tokens.clone());
     text.truncate(plan.text_bytes.unwrap_or(text.len()));
     let logprobs = logprobs.map(|top| logprobs::json(api, &choice.stream, tokens, top, 0));
     match api {
-        Api::Chat => json!({
+        GenerationApi::Chat => json!({
             "index": index,
             "message": {
                 "role": "assistant",
@@ -154,7 +159,7 @@ fn choice_json(api: Api, index: usize, choice: &Choice, logprobs: Option<usize>)
             "token_ids": null,
             "routed_experts": null,
         }),
-        Api::Completions => json!({
+        GenerationApi::Completions => json!({
             "index": index,
             "text": text,
             "logprobs": logprobs,

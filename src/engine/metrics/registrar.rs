@@ -1,4 +1,4 @@
-//! Making metrics and registering them.
+//! Creates metrics and registers them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Re
 use super::super::output::FinishReason;
 use super::super::scheduler::SchedulerLimits;
 
-/// Makes metrics of one model and registers them.
+/// Creates metrics of one model and registers them.
 pub(super) struct Registrar<'a> {
     pub registry: &'a Registry,
     pub model_name: &'a str,
@@ -52,7 +52,7 @@ impl Registrar<'_> {
         self.keep(Histogram::with_opts(opts)?)
     }
 
-    /// What a fixed fact is: a gauge of 1 with the facts as labels.
+    /// A gauge of 1 with the configuration as labels, as is usual for constants.
     pub fn cache_config(&self, limits: &SchedulerLimits) -> Result<Gauge, prometheus::Error> {
         let caching = match limits.enable_prefix_caching {
             true => "True",

@@ -1,6 +1,13 @@
 //! A server's `/tokenize` (vLLM's protocol).
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use reqwest::{Client, header::HeaderMap};
@@ -10,7 +17,7 @@ use url::Url;
 
 use super::{SpecialTokens, TokenizeError};
 use crate::config::hide_query;
-use crate::endpoint::Http;
+use crate::endpoint::{FailureKind, Http};
 
 /// Longest wait for one count. Tokenizing takes milliseconds; a server that is busy loading may
 /// take longer.
@@ -23,14 +30,17 @@ pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// by one, few enough that none is busy with them.
 const AT_A_TIME: usize = 8;
 
-/// Asks a server to tokenize.
+/// Asks a server to tokenize, or another of its replicas when that one does not answer.
 ///
 /// Its calls block the calling thread until the server answers, at most 30 s. They panic on a
 /// thread that is driving async tasks, so call them from a plain or a `spawn_blocking` thread, and
 /// give a handle of a multi-threaded runtime, whose own threads then do the work.
 #[derive(Clone)]
 pub struct ServerTokenizer {
-    url: Url,
+    /// The `/tokenize` of each replica: at least one.
+    pub(super) urls: Vec<Url>,
+    /// Position of the one that is asked; it moves on when that one dies.
+    asked: Arc<AtomicUsize>,
     model: Option<String>,
     http: Http,
     limit: Duration,
@@ -41,7 +51,7 @@ impl fmt::Debug for ServerTokenizer {
     /// Leaves the headers out: they may carry a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTokenizer")
-            .field("url", &hide_query(&self.url).as_str())
+            .field("url", &self.shown_url().as_str())
             .field("model", &self.model)
             .finish_non_exhaustive()
     }
@@ -75,7 +85,8 @@ impl ServerTokenizer {
         runtime: Handle,
     ) -> Self {
         Self {
-            url,
+            urls: vec![url],
+            asked: Arc::default(),
             model,
             http: Http::new(client, headers),
             limit: TIMEOUT,
@@ -83,9 +94,16 @@ impl ServerTokenizer {
         }
     }
 
-    /// The URL that is asked, without the values of its query, which may be keys.
+    /// With the `/tokenize` of further replicas of the same model, which are asked in turn when the one asked
+    /// so far cannot be reached, does not answer in time, or fails (HTTP 5xx).
+    pub fn or_replicas(mut self, urls: impl IntoIterator<Item = Url>) -> Self {
+        self.urls.extend(urls);
+        self
+    }
+
+    /// The first URL, without the values of its query, which may be keys.
     pub fn shown_url(&self) -> Url {
-        hide_query(&self.url)
+        hide_query(&self.urls[0])
     }
 
     /// Waits for each answer no longer than this.
@@ -131,11 +149,7 @@ impl ServerTokenizer {
             prompt: text,
             add_special_tokens: special == SpecialTokens::Added,
         };
-        let body = self
-            .http
-            .post(self.url.clone(), &question, self.limit)
-            .await
-            .map_err(|failure| failure.what)?;
+        let body = self.ask_replicas(&question).await?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
             format!("its answer is not {{\"count\": …, \"tokens\": […]}} ({error})")
         })?;
@@ -147,5 +161,43 @@ impl ServerTokenizer {
             ));
         }
         Ok(answer)
+    }
+
+    /// The body of the first answer, beginning with the replica that answered last.
+    async fn ask_replicas(&self, question: &Question<'_>) -> Result<Vec<u8>, String> {
+        let (first, count) = (self.asked.load(Ordering::Relaxed), self.urls.len());
+        let mut reasons = Vec::new();
+        for at in (first..first + count).map(|at| at % count) {
+            let url = &self.urls[at];
+            let failure = match self.http.post(url.clone(), question, self.limit).await {
+                Ok(body) => {
+                    self.go_on_with(first, at);
+                    return Ok(body);
+                }
+                Err(failure) => failure,
+            };
+            let is_refusal = matches!(failure.kind, FailureKind::Status(..=499));
+            reasons.push(match count {
+                1 => failure.what,
+                _ => format!("{}: {}", hide_query(url), failure.what),
+            });
+            if is_refusal {
+                // Its replicas would refuse it, too.
+                break;
+            }
+        }
+        Err(reasons.join("; "))
+    }
+
+    /// Asks the replica that answered first from now on; says so on stderr where it is another one.
+    fn go_on_with(&self, before: usize, at: usize) {
+        let (asked, relaxed) = (&self.asked, Ordering::Relaxed);
+        if before != at && asked.compare_exchange(before, at, relaxed, relaxed).is_ok() {
+            eprintln!(
+                "note      {} does not answer: tokens are counted by {} from now on",
+                hide_query(&self.urls[before]),
+                hide_query(&self.urls[at])
+            );
+        }
     }
 }

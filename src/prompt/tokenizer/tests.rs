@@ -263,6 +263,33 @@ fn a_server_that_is_gone_is_an_error_with_the_cause() {
 }
 
 #[test]
+fn where_the_counting_replica_dies_another_counts() {
+    let [first, second] = [(); 2].map(|()| Server::start(TokenCounter::shipped().unwrap()));
+    // The one that lives drives the questions.
+    let mut tokenizer = second.tokenizer("good-key");
+    let other = Url::parse(&format!("http://{}/tokenize", first.address)).unwrap();
+    let asked = |server: &Server| server.requests.load(Ordering::Relaxed);
+    tokenizer.urls.insert(0, other);
+    let counter = TokenCounter::server(tokenizer).unwrap();
+    let count = || counter.count("Hello", SpecialTokens::None).unwrap();
+    let alive = count();
+    assert_eq!((asked(&first), asked(&second)), (1, 0));
+    drop(first);
+    assert_eq!((count(), count()), (alive, alive));
+    assert_eq!(asked(&second), 2);
+}
+
+#[test]
+fn a_refusal_is_not_asked_of_every_replica() {
+    let [first, second] = [(); 2].map(|()| Server::start(TokenCounter::shipped().unwrap()));
+    let replica = second.tokenizer("").urls;
+    let tokenizer = first.tokenizer("bad-secret").or_replicas(replica);
+    let counter = TokenCounter::server(tokenizer).unwrap();
+    counter.count("Hello", SpecialTokens::None).unwrap_err();
+    assert_eq!(second.requests.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn headers_do_not_show_in_debug_output() {
     let server = Server::start(TokenCounter::shipped().unwrap());
     let tokenizer = server.tokenizer("secret-key");

@@ -69,7 +69,7 @@ fn ranks_agree_on_what_rank_0_decides_and_leave_nothing_behind() {
 }
 
 #[test]
-fn notes_of_an_earlier_run_are_not_taken_for_this_ones() {
+fn messages_of_an_earlier_run_are_ignored() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     // A run of more ranks that died at its first point.
     let died = [0, 1, 2].map(|place| {
@@ -80,9 +80,9 @@ fn notes_of_an_earlier_run_are_not_taken_for_this_ones() {
         })
     });
     let _ = died.map(ended);
-    let notes = fs::read_dir(directory.path()).expect("readable").count();
+    let messages = fs::read_dir(directory.path()).expect("readable").count();
     assert_eq!(
-        notes, 4,
+        messages, 4,
         "two hellos, the invitation and the run's directory"
     );
     // Rank 0 finds their hellos before the new ranks have come.
@@ -108,10 +108,10 @@ fn a_rank_that_never_comes_is_named() {
         })
     });
     let [first, second, fourth] = came.map(ended);
-    assert!(first.contains("rank 2 of 4 did not come"), "{first}");
+    assert!(first.contains("rank 2 of 4 did not join"), "{first}");
     // Nobody is invited before all are there.
     for error in [second, fourth] {
-        assert!(error.contains("rank 0 of 4 did not come"), "{error}");
+        assert!(error.contains("rank 0 of 4 did not join"), "{error}");
     }
 }
 
@@ -186,7 +186,7 @@ fn a_rank_that_dies_is_missed_and_one_that_is_slow_is_not() {
     });
     ended(dies);
     let error = ended(first);
-    assert!(error.contains("rank 1 gave no sign of life"), "{error}");
+    assert!(error.contains("rank 1 sent no heartbeat"), "{error}");
     let told = ended(slow);
     assert_eq!(told, format!("rank 0 gave up: {error}"));
 }

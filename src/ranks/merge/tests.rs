@@ -57,12 +57,15 @@ fn measured() -> One {
     // Requests that end with the same step do so one after another, as real ones do.
     let (mut count, mut end_ns) = (0, 0);
     for window in &mut windows {
-        for request in &mut window.requests {
+        let moved = window.requests.iter().map(|mut request| {
             count += 1;
             request.end_ns += count;
-        }
+            request
+        });
+        let moved: Vec<RequestRecord> = moved.collect();
         window.start_ns = end_ns;
-        end_ns = window.requests.last().expect("a round").end_ns;
+        end_ns = moved.last().expect("a round").end_ns;
+        window.requests = moved.into();
         window.end_ns = end_ns;
     }
     let rest = windows.pop().expect("the last");
@@ -85,20 +88,20 @@ fn split(windows: &[&Window], of: usize) -> Vec<Part> {
                 began_ns: 0,
                 start_lag_ms: 0.0,
                 clock_behind_ms: 0.0,
-                gave_out_ns: None,
+                aborted_at_ns: None,
             },
             // All began to send at rank 0's second 100.
             clock_unix_ns: EPOCH_NS + rank as u64 * APART_NS,
-            requests: Vec::new(),
+            requests: Default::default(),
             self_check: None,
         })
         .collect();
     for (rank, part) in parts.iter_mut().enumerate() {
         let own = Shift::between(EPOCH_NS + BEGAN_NS, part.clock_unix_ns);
         part.rank.began_ns = own.apply(0);
-        let all = windows.iter().flat_map(|window| &window.requests);
+        let all = windows.iter().flat_map(|window| window.requests.iter());
         let mine = all.filter(|request| request.index as usize % of == rank);
-        part.requests = mine.map(|request| own.moved(request.clone())).collect();
+        part.requests = mine.map(|request| own.moved(request)).collect();
     }
     parts
 }
@@ -109,7 +112,7 @@ const BEGAN_NS: u64 = 100_000_000_000;
 fn through_a_file(part: &Part) -> Part {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("part.json");
-    let requests: crate::results::RequestColumns = part.requests.iter().collect();
+    let requests: crate::requests::RequestColumns = part.requests.iter().collect();
     let failures = crate::metrics::count_failures(part.requests.iter());
     let record = serde_json::json!({
         "schema_version": SCHEMA_VERSION, "servemark_version": "", "ended_unix_s": 0.0,
@@ -159,7 +162,7 @@ fn compare(path: &str, merged: &Value, one: &Value, tolerance: &dyn Fn(&str) -> 
 fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
     let one = measured();
     let parts: Vec<Part> = split(&one.all(), 4).iter().map(through_a_file).collect();
-    let merged = Together::of(parts, one.span());
+    let merged = MergedRun::of(parts, one.span());
     assert_eq!(merged.notes, [""; 0]);
     assert_eq!(merged.ranks.len(), 4);
     assert_eq!(merged.windows.len(), one.windows.len());
@@ -189,7 +192,7 @@ fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
 #[test]
 fn it_does_not_matter_who_sent_what() {
     let one = measured();
-    let merged = |of| figures(&Together::of(split(&one.all(), of), one.span()).windows);
+    let merged = |of| figures(&MergedRun::of(split(&one.all(), of), one.span()).windows);
     for of in [2, 3, 8] {
         assert_eq!(merged(of), merged(1), "{of} ranks");
     }
@@ -202,9 +205,9 @@ fn the_interval_begins_with_the_last_rank_and_ends_before_any_gives_out() {
     let late_ns = one.windows[4].end_ns - one.warm_up.end_ns;
     parts[1].rank.began_ns += late_ns;
     parts[1].rank.start_lag_ms = late_ns as f64 * 1e-6;
-    parts[0].rank.gave_out_ns = Some(BEGAN_NS + one.windows[8].end_ns);
+    parts[0].rank.aborted_at_ns = Some(BEGAN_NS + one.windows[8].end_ns);
     parts[0].rank.clock_behind_ms = -70.0;
-    let merged = Together::of(parts, one.span());
+    let merged = MergedRun::of(parts, one.span());
     let first = merged.windows.first().expect("windows");
     let last = merged.windows.last().expect("windows");
     assert_eq!(first.start_ns, BEGAN_NS + one.windows[5].start_ns);
@@ -239,12 +242,12 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
         start_ns: 0,
         end_ns: 3_000,
         iterations: 1,
-        requests: vec![completed(1_000, 2_000, 2_500, 1), request],
+        requests: vec![completed(1_000, 2_000, 2_500, 1), request].into(),
         carried_in: 0,
         carried_out: 0,
     };
     let part = through_a_file(&split(&[&window], 1)[0]);
-    let merged = Together::of(
+    let merged = MergedRun::of(
         vec![part],
         Span {
             warm_up: Duration::from_secs(1),
@@ -253,7 +256,10 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
             samples: 10,
         },
     );
-    let requests = merged.windows.iter().flat_map(|window| &window.requests);
+    let requests = merged
+        .windows
+        .iter()
+        .flat_map(|window| window.requests.iter());
     let failures = crate::metrics::count_failures(requests);
     assert_eq!(failures.len(), 1);
     assert_eq!(failures[0].first_message, "refused");

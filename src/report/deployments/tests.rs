@@ -3,6 +3,7 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 
 use super::*;
+use crate::config::Slo;
 use crate::engine::Preset;
 use crate::results::DeploymentRecord;
 use crate::simulation::{self, VirtualLoad, VirtualSetup};

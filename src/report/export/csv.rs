@@ -1,9 +1,15 @@
-use super::{Document, ExportError};
+use super::exporter::{Document, ExportError, Exporter, Write};
 use crate::report::{self, Row};
 use crate::results::RunRecord;
 
-/// What a bench writes at its end, with the same columns.
-pub(super) fn document(points: &[RunRecord]) -> Result<Document, ExportError> {
+/// The file that a bench writes at its end.
+pub(super) const EXPORTER: Exporter = Exporter {
+    id: "csv",
+    about: "performance_metrics.csv: all columns",
+    write: Write::Whole(document),
+};
+
+fn document(points: &[RunRecord]) -> Result<Document, ExportError> {
     let rows: Vec<Row> = points.iter().map(Row::of).collect();
     Ok(Document {
         name: "performance_metrics.csv".to_owned(),

@@ -9,16 +9,23 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Document, ExportError, point_name};
-use crate::client::{Completion, Outcome, RequestRecord};
+use super::exporter::{Document, ExportError, Exporter, Write, point_name};
+use crate::client::{CompletedRequest, Outcome, RequestRecord};
 use crate::load::Window;
-use crate::metrics::{self, latency};
+use crate::metrics::{self, SortedValues, latency};
 use crate::results::RunRecord;
 
 const S_PER_NS: f64 = 1e-9;
 const MS_PER_NS: f64 = 1e-6;
 
-pub(super) fn document(record: &RunRecord) -> Result<Document, ExportError> {
+/// The result file of `vllm bench serve`.
+pub(super) const EXPORTER: Exporter = Exporter {
+    id: "vllm",
+    about: "Results of `vllm bench serve`",
+    write: Write::PerPoint(document),
+};
+
+fn document(record: &RunRecord) -> Result<Document, ExportError> {
     let windows = record.measured_windows();
     let mut result = about(record);
     result.extend(totals(record, &windows));
@@ -49,6 +56,9 @@ fn about(record: &RunRecord) -> Map<String, Value> {
     if record.insecure() {
         label.push_str(" (INSECURE: certificates not verified)");
     }
+    if let Some(why) = &record.partial {
+        label.push_str(&format!(" (partial: {why})"));
+    }
     object(json!({
         "date": record.ended().format("%Y%m%d-%H%M%S").to_string(),
         "endpoint_type": backend,
@@ -60,21 +70,23 @@ fn about(record: &RunRecord) -> Map<String, Value> {
         // A closed loop has no rate of its own.
         "request_rate": "inf",
         "burstiness": 1.0,
-        "max_concurrency": record.concurrency,
+        "max_concurrency": record.level.concurrency(),
         // Keys of ours, as vLLM's --metadata adds some.
         "servemark_version": record.servemark_version,
         "simulated": record.simulated,
         "insecure": record.insecure(),
+        "partial": record.partial,
     }))
 }
 
 fn totals(record: &RunRecord, windows: &[Window]) -> Map<String, Value> {
     let summary = record.summary.as_ref();
-    let wall_ns: u64 = windows.iter().map(Window::wall_ns).sum();
-    let failed: usize = record.failures.iter().map(|failure| failure.count).sum();
+    let wall_ns = Window::total_wall_ns(windows) as f64;
+    let failed = record.failures.iter().map(|failure| failure.count);
+    let failed = failed.fold(0, usize::saturating_add);
     let output_tok_s = summary.and_then(|s| s.output_tok_s);
     object(json!({
-        "duration": wall_ns as f64 * S_PER_NS,
+        "duration": wall_ns * S_PER_NS,
         "completed": summary.map_or(0, |s| s.completed),
         "failed": failed,
         "total_input_tokens": summary.map_or(0, |s| s.tokens.input),
@@ -91,32 +103,30 @@ fn totals(record: &RunRecord, windows: &[Window]) -> Map<String, Value> {
 
 /// One entry for each request, failed ones with zeros.
 fn each_request(windows: &[Window]) -> Map<String, Value> {
-    let requests: Vec<&RequestRecord> = windows.iter().flat_map(|w| &w.requests).collect();
-    let column = |value: &dyn Fn(&RequestRecord, Option<&Completion>) -> Value| -> Value {
-        let cells = requests.iter().map(|request| {
-            let completion = match &request.outcome {
-                Outcome::Completed(completion) => Some(completion),
-                Outcome::Failed(_) | Outcome::Blocked(_) => None,
-            };
-            value(request, completion)
-        });
-        cells.collect()
-    };
-    let seconds = |ns: f64| ns * S_PER_NS;
+    let requests = || windows.iter().flat_map(|window| window.requests.iter());
+    let column = |value: fn(RequestRecord) -> Value| -> Value { requests().map(value).collect() };
     object(json!({
-        "input_lens": column(&|_, c| json!(c.map_or(0, |c| c.input_tokens().0))),
-        "output_lens": column(&|_, c| json!(c.and_then(Completion::output_tokens).map_or(0, |t| t.0))),
-        "ttfts": column(&|r, c| match c {
-            Some(completion) => json!(latency::ttft_ns(r, completion).map(seconds)),
+        "input_lens": column(|r| json!(r.completed().map_or(0, |r| r.outcome.input_tokens().0))),
+        "output_lens": column(|r| {
+            let counted = r.completed().and_then(|r| r.outcome.output_tokens());
+            json!(counted.map_or(0, |(tokens, _)| tokens))
+        }),
+        "ttfts": column(|r| match r.completed() {
+            Some(request) => json!(latency::ttft_ns(&request).map(seconds)),
             None => json!(0.0),
         }),
-        "itls": column(&|_, c| c.into_iter().flat_map(latency::itl_ns).map(seconds).collect()),
-        "latencies": column(&|r, c| json!(c.map_or(0.0, |_| seconds(latency::e2el_ns(r))))),
-        "start_times": column(&|r, _| json!(seconds(r.start_ns as f64))),
-        "queue_times": column(&|r, _| json!(seconds(queued_ns(r)))),
+        "itls": column(|r| match r.completed() {
+            Some(request) => latency::itl_ns(&request.outcome).map(seconds).collect(),
+            None => json!([]),
+        }),
+        "latencies": column(|r| {
+            json!(r.completed().map_or(0.0, |r| seconds(latency::e2el_ns(&r))))
+        }),
+        "start_times": column(|r| json!(seconds(r.start_ns as f64))),
+        "queue_times": column(|r| json!(seconds(queued_ns(&r)))),
         // Texts are not kept.
-        "generated_texts": column(&|_, _| json!("")),
-        "errors": column(&|r, _| json!(match &r.outcome {
+        "generated_texts": column(|_| json!("")),
+        "errors": column(|r| json!(match r.outcome {
             Outcome::Completed(_) => String::new(),
             Outcome::Failed(failure) => failure.cause.to_string(),
             Outcome::Blocked(block) => format!("safety check blocked the {}", block.stage),
@@ -124,35 +134,35 @@ fn each_request(windows: &[Window]) -> Map<String, Value> {
     }))
 }
 
+fn seconds(ns: f64) -> f64 {
+    ns * S_PER_NS
+}
+
 /// How long a request waited in the client after it could have been sent (ns).
-fn queued_ns(request: &RequestRecord) -> f64 {
+fn queued_ns<O>(request: &RequestRecord<O>) -> f64 {
     request.start_ns.saturating_sub(request.intended_ns) as f64
 }
 
 /// `mean_…_ms`, `median_…_ms`, `std_…_ms` and percentiles of each latency.
 fn latencies(windows: &[Window]) -> Map<String, Value> {
-    let completed: Vec<(&RequestRecord, &Completion)> =
-        windows.iter().flat_map(Window::completed).collect();
-    let each = |value: &dyn Fn(&RequestRecord, &Completion) -> Option<f64>| -> Vec<f64> {
-        let values = completed.iter().filter_map(|(r, c)| value(r, c));
-        values.collect()
+    let each = |value: fn(&CompletedRequest) -> Option<f64>| -> SortedValues {
+        let completed = windows.iter().flat_map(Window::completed);
+        let values = completed.filter_map(|request| value(&request));
+        values.map(|ns| ns * MS_PER_NS).collect()
     };
     let mut figures = Map::new();
-    for (name, values_ns) in [
-        ("ttft", each(&latency::ttft_ns)),
-        ("tpot", each(&latency::tpot_ns)),
+    for (name, values_ms) in [
+        ("ttft", each(latency::ttft_ns)),
+        ("tpot", each(latency::tpot_ns)),
+        ("itl", metrics::sorted_itl_ms(windows)),
+        ("e2el", each(|request| Some(latency::e2el_ns(request)))),
         (
-            "itl",
-            completed
-                .iter()
-                .flat_map(|(_, c)| latency::itl_ns(c))
-                .collect(),
+            "client_queue_time",
+            each(|request| Some(queued_ns(request))),
         ),
-        ("e2el", each(&|r, _| Some(latency::e2el_ns(r)))),
-        ("client_queue_time", each(&|r, _| Some(queued_ns(r)))),
     ] {
-        let distribution = metrics::Distribution::of(values_ns.iter().copied(), MS_PER_NS);
-        let std = metrics::population_std(&values_ns).map(|std| std * MS_PER_NS);
+        let distribution = metrics::Distribution::of_sorted(&values_ms);
+        let std = values_ms.population_std();
         for (figure, value) in [
             ("mean", distribution.map(|d| d.mean)),
             ("median", distribution.map(|d| d.p50)),

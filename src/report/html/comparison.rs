@@ -1,15 +1,17 @@
-//! The latest run against its baseline: what differs, and every figure's change.
+//! The latest run compared with its baseline: the differences, and the change of every figure.
 
 use maud::{Markup, html};
 
 use super::frame::{self, Body, plots, table};
 use super::links::Page;
 use super::view::View;
+use crate::report::number::count;
 use crate::report::plot::{ChangeRow, Plot, Table, changes};
 use crate::report::{change, sides};
-use crate::verdict::{Comparison, Figure, Finding, PointComparison, RunSet, Thresholds};
+use crate::results::RunRecord;
+use crate::verdict::{Comparison, Figure, FigureChange, PointComparison, RunSet, Thresholds};
 
-/// `None` where there is nothing to compare with.
+/// The page; `None` without a baseline.
 pub(super) fn body(view: &View<'_>) -> Option<Body> {
     let comparison = view.comparison.as_ref()?;
     let before = view.source.baseline.as_ref()?;
@@ -29,7 +31,7 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
     })
 }
 
-/// With the points in the order of the overview: short prompts first.
+/// The comparison with its points in the order of the overview: short prompts first.
 fn ordered(view: &View<'_>, comparison: &Comparison) -> Comparison {
     let mut ordered = comparison.clone();
     let place = |point: &PointComparison| view.points.iter().position(|p| *p.key == point.point);
@@ -37,14 +39,14 @@ fn ordered(view: &View<'_>, comparison: &Comparison) -> Comparison {
     ordered
 }
 
-/// What each side is.
+/// A table of the sides.
 pub(super) fn legend(sides: &[(&str, &RunSet)]) -> Markup {
     let row = |(role, side): &(&str, &RunSet)| {
-        let points = sides::count(side.points().len(), "point");
+        let points = count(side.points().len(), "point");
         let facts = [
             side.name.clone(),
             side.server(),
-            sides::models(side),
+            side.all(RunRecord::model),
             points,
             sides::measured(side),
         ];
@@ -58,7 +60,7 @@ pub(super) fn legend(sides: &[(&str, &RunSet)]) -> Markup {
 fn compared(comparison: &Comparison) -> Markup {
     let mut differences = sides::differences(comparison);
     if differences.is_empty() {
-        differences.push("nothing that the records know of".to_owned());
+        differences.push("nothing that the records contain".to_owned());
     }
     let warnings = sides::warnings(comparison);
     html! {
@@ -70,25 +72,25 @@ fn compared(comparison: &Comparison) -> Markup {
         h2 { "Changes by figure" }
         (plots(forests(comparison)))
         h2 { "Every figure" }
-        (table(&findings(comparison), "Every figure"))
+        (table(&figure_changes(comparison), "Every figure"))
     }
 }
 
-/// A plot for each figure that any point has on both sides.
+/// A plot for each figure that a point has on both sides.
 fn forests(comparison: &Comparison) -> Vec<Plot> {
     let plot = |figure: Figure| {
-        let found: Vec<(&PointComparison, &Finding)> = comparison
-            .findings()
-            .filter(|(_, finding)| finding.figure == figure && finding.change.is_ok())
+        let found: Vec<(&PointComparison, &FigureChange)> = comparison
+            .figure_changes()
+            .filter(|(_, entry)| entry.figure == figure && entry.change.is_ok())
             .collect();
         let threshold = found.first()?.1.threshold;
-        let rows = found.iter().filter_map(|(point, finding)| {
-            let change = finding.change.as_ref().ok()?;
+        let rows = found.iter().filter_map(|(point, entry)| {
+            let change = entry.change.as_ref().ok()?;
             Some(ChangeRow {
                 name: name(comparison, point),
                 relative: change.relative,
                 interval: change.interval,
-                verdict: finding.verdict,
+                verdict: entry.verdict,
             })
         });
         let title = format!("Change of {} at each point", figure.title());
@@ -102,7 +104,7 @@ fn forests(comparison: &Comparison) -> Vec<Plot> {
     Figure::ALL.into_iter().filter_map(plot).collect()
 }
 
-/// A point's name, without the bench's where there is but one.
+/// A point's name, without the bench if there is only one.
 fn name(comparison: &Comparison, point: &PointComparison) -> String {
     let key = &point.point;
     let one = comparison
@@ -110,12 +112,12 @@ fn name(comparison: &Comparison, point: &PointComparison) -> String {
         .iter()
         .all(|other| other.point.bench == key.bench);
     match one {
-        true => format!("{} c={}", key.prompt, key.concurrency),
+        true => key.name_in_bench(),
         false => key.to_string(),
     }
 }
 
-fn findings(comparison: &Comparison) -> Table {
+fn figure_changes(comparison: &Comparison) -> Table {
     let head = [
         "Point",
         "Figure",
@@ -125,8 +127,8 @@ fn findings(comparison: &Comparison) -> Table {
         "Change",
         "95 % interval",
     ];
-    let row = |(point, finding): (&PointComparison, &Finding)| {
-        let [before, after, relative] = change::cells(finding);
+    let row = |(point, entry): (&PointComparison, &FigureChange)| {
+        let [before, after, relative] = change::cells(entry);
         let doubt = if point.doubts.is_empty() {
             ""
         } else {
@@ -134,13 +136,13 @@ fn findings(comparison: &Comparison) -> Table {
         };
         vec![
             name(comparison, point),
-            finding.figure.title().to_owned(),
-            change::verdict(finding) + doubt,
+            entry.figure.title().to_owned(),
+            change::verdict(entry) + doubt,
             before,
             after,
             relative,
-            change::interval(finding),
+            change::interval(entry),
         ]
     };
-    Table::new(3, &head).with(comparison.findings().map(row))
+    Table::new(3, &head).with(comparison.figure_changes().map(row))
 }

@@ -1,4 +1,4 @@
-//! The folder of a report's pages: what servemark wrote into it, and nothing else, is overwritten or removed.
+//! The folder of a report's pages: only files that servemark wrote are overwritten or removed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,12 +7,12 @@ use std::path::{Component, Path, PathBuf};
 
 use super::frame::TITLE_END;
 use super::links::PAGES;
-use crate::results::write_atomically;
+use crate::results::write_atomically_unsynced;
 
-/// Below [`PAGES`]: the pages that reports wrote, one a line, relative to the folder.
+/// Below [`PAGES`]: the list of the written pages, one per line, relative to the folder.
 const WRITTEN: &str = ".written";
 
-/// How much of a page is read to know it: its title stands at the start.
+/// Number of bytes that are read to recognize a page by its title.
 const HEAD: u64 = 4096;
 
 /// A folder that a report is being written into.
@@ -20,15 +20,15 @@ pub(super) struct Folder<'a> {
     directory: &'a Path,
     /// Pages of earlier reports, relative to the folder.
     earlier: BTreeSet<PathBuf>,
-    /// Pages of this one.
+    /// Pages of this report.
     pages: BTreeSet<PathBuf>,
 }
 
 impl Folder<'_> {
-    /// Makes the folder ready for these pages, given relative to it.
+    /// Prepares the folder for these pages, given relative to it.
     ///
     /// # Errors
-    /// Where another file than a report's page is in the place of one, and the operating system's.
+    /// If a file that is not a page of a report is in the way, and I/O errors.
     pub fn open(directory: &Path, pages: BTreeSet<PathBuf>) -> io::Result<Folder<'_>> {
         let earlier = fs::read_to_string(directory.join(PAGES).join(WRITTEN)).unwrap_or_default();
         let earlier = earlier.lines().map(PathBuf::from).filter(|p| is_inside(p));
@@ -43,23 +43,23 @@ impl Folder<'_> {
                 return Err(io::Error::new(
                     io::ErrorKind::AlreadyExists,
                     format!(
-                        "{} is no page of a servemark report and stays; give another folder, or move it away",
+                        "{} is not a page of a servemark report and stays; give another folder, or move it away",
                         path.display()
                     ),
                 ));
             }
         }
-        // Before the pages, so that none is forgotten if this is broken off.
+        // Before the pages, so that the list is complete after an interruption.
         folder.list(folder.earlier.union(&folder.pages))?;
         Ok(folder)
     }
 
     /// Writes one of the pages.
     pub fn write(&self, page: &Path, document: &str) -> io::Result<()> {
-        write_atomically(&self.directory.join(page), document.as_bytes())
+        write_atomically_unsynced(&self.directory.join(page), document.as_bytes())
     }
 
-    /// Removes the pages of earlier reports that this one does not have.
+    /// Removes pages of earlier reports that this one does not have.
     pub fn close(self) -> io::Result<()> {
         for page in self.earlier.difference(&self.pages) {
             let path = self.directory.join(page);
@@ -72,12 +72,11 @@ impl Folder<'_> {
 
     fn list<'p>(&self, pages: impl Iterator<Item = &'p PathBuf>) -> io::Result<()> {
         let lines: String = pages.map(|page| format!("{}\n", page.display())).collect();
-        write_atomically(&self.directory.join(PAGES).join(WRITTEN), lines.as_bytes())
+        write_atomically_unsynced(&self.directory.join(PAGES).join(WRITTEN), lines.as_bytes())
     }
 }
 
-/// Whether a listed path lies below the directory of the pages: a list that somebody has changed must not
-/// lead elsewhere.
+/// Whether a listed path lies below the directory of the pages: a modified list must not affect other files.
 fn is_inside(path: &Path) -> bool {
     path.starts_with(PAGES) && path.components().all(|c| matches!(c, Component::Normal(_)))
 }

@@ -1,34 +1,34 @@
-//! What every page has: head, style sheet, navigation, and the parts that pages are made of.
+//! The common parts of pages: head, style sheet, navigation, plots and tables.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::links::{Form, Page};
+use super::links::{Packaging, Page};
 use crate::report::plot::{Drawing, Plot, Table};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Lets a browser load nothing at all: what a page needs is in it.
+/// Forbids the browser to load anything: pages are self-contained.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
-/// How the title of every page ends, by which a page is known as one of a report.
+/// Suffix of every page's title, which identifies pages of a report.
 pub(super) const TITLE_END: &str = " · servemark";
 
-/// A page without its frame.
+/// The content of a page.
 pub(super) struct Body {
     pub page: Page,
     pub title: String,
     pub content: Markup,
 }
 
-/// What all pages of a report say.
-pub(super) struct Frame {
-    pub form: Form,
-    /// Presets, where anything is simulated.
+/// The common content of a report's pages.
+pub(super) struct PageFrame {
+    pub packaging: Packaging,
+    /// Presets of simulated points.
     pub simulated: Vec<String>,
-    /// Whether the certificates of a point's servers were not verified.
+    /// Whether the certificates of any servers were not verified.
     pub insecure: bool,
-    /// Pages that can be reached from everywhere, with their names.
+    /// Pages in the navigation, with their names.
     pub menu: Vec<(Page, &'static str)>,
     /// Criterion's own page, relative to the report's directory.
     pub criterion: Option<String>,
@@ -36,8 +36,8 @@ pub(super) struct Frame {
     pub date: String,
 }
 
-impl Frame {
-    /// A whole document with one page, or with all of them.
+impl PageFrame {
+    /// A document with one page, or with all of them.
     pub fn document(&self, bodies: &[Body]) -> String {
         let title = bodies.first().map_or("servemark", |body| &body.title);
         let first = bodies
@@ -76,10 +76,10 @@ impl Frame {
                 ul {
                     @for (page, name) in &self.menu {
                         li {
-                            @if page == from && self.form == Form::Folder {
-                                a href=(self.form.link(from, page)) aria-current="page" { (name) }
+                            @if page == from && self.packaging == Packaging::Folder {
+                                a href=(self.packaging.link(from, page)) aria-current="page" { (name) }
                             } @else {
-                                a href=(self.form.link(from, page)) { (name) }
+                                a href=(self.packaging.link(from, page)) { (name) }
                             }
                         }
                     }
@@ -113,7 +113,7 @@ impl Frame {
     }
 }
 
-/// Plots beside each other where there is room.
+/// Plots beside each other, if there is room.
 pub(super) fn plots(plots: impl IntoIterator<Item = Plot>) -> Markup {
     html! { div.plots { @for plot in plots { (figure(&plot)) } } }
 }
@@ -142,7 +142,7 @@ fn figure(plot: &Plot) -> Markup {
     }
 }
 
-/// A table that scrolls by itself where it is too wide.
+/// A table that scrolls if it is too wide.
 pub(super) fn table(table: &Table, name: &str) -> Markup {
     let class = |at: usize| (at < table.words).then_some("w");
     html! {
@@ -164,7 +164,7 @@ pub(super) fn facts(facts: &[(&str, String)]) -> Markup {
     html! { dl { @for (name, fact) in facts { dt { (name) } dd { (fact) } } } }
 }
 
-/// Sentences as a list; nothing of none.
+/// Sentences as a list; empty without sentences.
 pub(super) fn list(sentences: &[String]) -> Markup {
     html! {
         @if !sentences.is_empty() { ul { @for sentence in sentences { li { (sentence) } } } }

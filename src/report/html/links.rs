@@ -1,4 +1,4 @@
-//! Where each page lies, and how another reaches it.
+//! Paths of the pages, and links between them.
 
 use std::path::PathBuf;
 
@@ -13,20 +13,20 @@ pub(super) enum Page {
     Point(PointKey),
 }
 
-/// How the pages are kept: which decides what a link to one is.
+/// How the pages are packaged, which determines the links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// A file each: `index.html`, the others below [`PAGES`].
+pub(super) enum Packaging {
+    /// A file for each page: `index.html`, the others below [`PAGES`].
     Folder,
-    /// One file with all of them.
+    /// One file with all pages.
     SingleFile,
 }
 
-/// Directory of all pages but the overview.
+/// Directory of all pages except the overview.
 pub(super) const PAGES: &str = "pages";
 
 impl Page {
-    /// Its file, relative to the report's directory: the parts of its path.
+    /// The components of its path, relative to the report's directory.
     fn parts(&self) -> Vec<String> {
         let below = |file: &str| vec![PAGES.to_owned(), file.to_owned()];
         match self {
@@ -37,38 +37,38 @@ impl Page {
                 PAGES.to_owned(),
                 file_name(&point.bench),
                 file_name(&point.prompt),
-                format!("c={}.html", point.concurrency),
+                format!("{}.html", point.level),
             ],
         }
     }
 
-    /// Its file, relative to the report's directory.
+    /// Its path, relative to the report's directory.
     pub fn path(&self) -> PathBuf {
         self.parts().into_iter().collect()
     }
 
-    /// Its id, where all pages are one file.
+    /// Its id in a single file.
     pub fn id(&self) -> String {
         match self {
             Page::Overview => "overview".to_owned(),
             Page::Comparison => "comparison".to_owned(),
             Page::Trend => "trend".to_owned(),
             Page::Point(point) => {
-                let level = point.concurrency;
+                let level = point.level;
                 let (bench, prompt) = (file_name(&point.bench), file_name(&point.prompt));
-                // Neither has a colon, so the ids of different points differ.
-                encoded(&format!("point/{bench}/{prompt}/c={level}")).replace('%', ":")
+                // File names have no colon, so the ids of different points differ.
+                encoded(&format!("point/{bench}/{prompt}/{level}")).replace('%', ":")
             }
         }
     }
 }
 
-impl Form {
+impl Packaging {
     /// The link from a page to another.
     pub fn link(self, from: &Page, to: &Page) -> String {
         match self {
-            Form::SingleFile => format!("#{}", to.id()),
-            Form::Folder => {
+            Packaging::SingleFile => format!("#{}", to.id()),
+            Packaging::Folder => {
                 let up = "../".repeat(from.parts().len() - 1);
                 let down: Vec<String> = to.parts().iter().map(|part| encoded(part)).collect();
                 up + &down.join("/")
@@ -77,7 +77,7 @@ impl Form {
     }
 }
 
-/// A name as part of a link: bytes that mean something there as `%` and two digits.
+/// Percent-encodes a name for a link.
 pub(super) fn encoded(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
@@ -98,9 +98,9 @@ mod tests {
         let point = Page::Point(PointKey {
             bench: "chat throughput".into(),
             prompt: "50%/\u{e4}".into(),
-            concurrency: 8,
+            level: "c=8".parse().unwrap(),
         });
-        let link = |from, to| Form::Folder.link(from, to);
+        let link = |from, to| Packaging::Folder.link(from, to);
         assert_eq!(
             link(&Page::Overview, &point),
             "pages/chat%20throughput/50%25_%C3%A4~0ebe8b09ecefc7b7/c=8.html"
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(link(&point, &Page::Overview), "../../../index.html");
         assert_eq!(link(&Page::Comparison, &Page::Trend), "../pages/trend.html");
         assert_eq!(
-            Form::SingleFile.link(&Page::Overview, &point),
+            Packaging::SingleFile.link(&Page::Overview, &point),
             format!("#{}", point.id())
         );
         assert!(!point.id().contains([' ', '%', '"']));

@@ -1,11 +1,9 @@
 //! The report as pages: an overview, a page for each point, a comparison and a trend.
 //!
-//! A page needs nothing but itself: its style, its plots and its data are in it, there is no script, and a
-//! policy in its head forbids the browser to load anything. So the folder works from a disk, in an archive
-//! and in an e-mail.
+//! Pages are self-contained: style, plots and data are inline, there is no script, and a policy forbids the
+//! browser to load anything. So the folder works from a disk, in an archive and in an e-mail.
 
 mod comparison;
-mod facts;
 mod folder;
 mod frame;
 mod links;
@@ -14,6 +12,7 @@ mod point;
 mod point_plots;
 mod point_times;
 mod prompt_plots;
+mod run_facts;
 mod source;
 mod trend;
 mod view;
@@ -26,25 +25,25 @@ use std::path::{Path, PathBuf};
 pub use source::ReportSource;
 
 use folder::Folder;
-use frame::{Body, Frame};
-use links::{Form, Page};
+use frame::{Body, PageFrame};
+use links::{Packaging, Page};
 use view::View;
 
 use crate::results::RunRecord;
 
-/// Writes the pages into `directory` and returns the overview's path. Pages that an earlier report wrote
-/// there, of points that are no longer, are removed; nothing else is.
+/// Writes the pages into `directory` and returns the overview's path. Pages of an earlier report without a
+/// point any more are removed; other files are not.
 ///
-/// `criterion` is Criterion's own page, relative to `directory`, if the report shall link to it.
+/// `criterion` is Criterion's own page, relative to `directory`, to link to.
 ///
 /// # Errors
-/// When a file cannot be written, or one is in the way that is no page of a report: then nothing is written.
+/// If a file cannot be written, or a file that is not a page of a report is in the way: then nothing is written.
 pub fn write_pages(
     source: &ReportSource,
     directory: &Path,
     criterion: Option<&str>,
 ) -> io::Result<PathBuf> {
-    let (frame, bodies) = render(source, Form::Folder, criterion);
+    let (frame, bodies) = render(source, Packaging::Folder, criterion);
     let pages = bodies.iter().map(|body| body.page.path());
     let folder = Folder::open(directory, pages.collect())?;
     for body in &bodies {
@@ -57,12 +56,16 @@ pub fn write_pages(
 
 /// All pages as one document.
 pub fn single_page(source: &ReportSource) -> String {
-    let (frame, bodies) = render(source, Form::SingleFile, None);
+    let (frame, bodies) = render(source, Packaging::SingleFile, None);
     frame.document(&bodies)
 }
 
-fn render(source: &ReportSource, form: Form, criterion: Option<&str>) -> (Frame, Vec<Body>) {
-    let view = View::of(source, form);
+fn render(
+    source: &ReportSource,
+    packaging: Packaging,
+    criterion: Option<&str>,
+) -> (PageFrame, Vec<Body>) {
+    let view = View::of(source, packaging);
     let mut menu = vec![(Page::Overview, "Overview")];
     if view.comparison.is_some() {
         menu.push((Page::Comparison, "Comparison"));
@@ -73,13 +76,13 @@ fn render(source: &ReportSource, form: Form, criterion: Option<&str>) -> (Frame,
     let records = || source.latest.records().chain(source.older.records());
     let presets: BTreeSet<String> = records().filter_map(|r| r.simulated.clone()).collect();
     let date = records().map(RunRecord::ended).max();
-    let frame = Frame {
-        form,
+    let frame = PageFrame {
+        packaging,
         simulated: presets.into_iter().collect(),
         insecure: records().any(RunRecord::insecure),
         menu,
         criterion: criterion.map(str::to_owned),
-        date: date.map_or("never".to_owned(), facts::date),
+        date: date.map_or("never".to_owned(), run_facts::date),
     };
     let mut bodies = vec![overview::body(&view)];
     bodies.extend(comparison::body(&view));

@@ -1,17 +1,18 @@
-//! The first page: what was measured, the best point, the verdicts, and each prompt's plots.
+//! The overview page: facts, the best points, verdicts, and plots for each prompt.
 
 use maud::{Markup, html};
 
-use super::facts::{self, NOT_AVAILABLE, configuration, is_client_bound};
 use super::frame::{self, Body, table};
 use super::links::Page;
 use super::prompt_plots::Levels;
+use super::run_facts::{self, configuration, is_client_bound};
 use super::view::{PointView, View};
 use crate::report::change;
 use crate::report::columns::Column;
-use crate::report::plot::{Table, grouped};
+use crate::report::number::{NOT_AVAILABLE, grouped, value};
+use crate::report::plot::Table;
 use crate::report::{columns, notes};
-use crate::verdict::{Comparison, Known, Unclear, Verdict};
+use crate::verdict::{Comparison, Estimate, NotComparable, Verdict};
 
 pub(super) fn body(view: &View<'_>) -> Body {
     let benches: Vec<&[PointView<'_>]> = view
@@ -40,12 +41,12 @@ pub(super) fn body(view: &View<'_>) -> Body {
     }
 }
 
-/// What a bench measured, and its best points.
+/// The facts of a bench, and its best points.
 fn measured(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     let all: Vec<&PointView<'_>> = points.iter().collect();
     html! {
         h2 { "What " (points[0].key.bench) " measured" }
-        (frame::facts(&facts::measured(&all)))
+        (frame::facts(&run_facts::measured(&all)))
         @if let Some(point) = points.last() {
             details {
                 summary { "Whole configuration" }
@@ -83,7 +84,7 @@ fn prompt(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
             "Each point in detail: "
             @for (at, point) in points.iter().enumerate() {
                 @if at > 0 { ", " }
-                (point_link(view, &Page::Overview, point, &format!("c={}", point.key.concurrency)))
+                (point_link(view, &Page::Overview, point, &point.key.level.to_string()))
             }
         }
         (frame::plots(levels.plots()))
@@ -98,10 +99,10 @@ pub(super) fn point_link(
     text: &str,
 ) -> Markup {
     let to = Page::Point(point.key.clone());
-    html! { a href=(view.form.link(from, &to)) { (text) } }
+    html! { a href=(view.packaging.link(from, &to)) { (text) } }
 }
 
-/// The figures that matter first.
+/// Cards with the main figures.
 fn cards(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     type Rate = fn(&PointView<'_>) -> Option<f64>;
     let best = |rate: Rate| {
@@ -113,13 +114,13 @@ fn cards(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     let tok_s = best(|point| point.row.summary()?.output_tok_s);
     let goodput = best(|point| point.row.summary()?.goodput);
     let ttft = best(|point| Some(-point.row.summary()?.ttft_ms?.p50));
-    let name = |point: &PointView<'_>| format!("{} c={}", point.key.prompt, point.key.concurrency);
     let card = |what: &str, figure: String, point: &PointView<'_>| {
         html! {
             div.card {
                 (what) b { (figure) }
-                "at " (point_link(view, &Page::Overview, point, &name(point)))
+                "at " (point_link(view, &Page::Overview, point, &point.key.name_in_bench()))
                 @if is_client_bound(point.record) { " " span.mark { "client-bound" } }
+                @if point.row.partial.is_some() { " " span.mark { "partial" } }
             }
         }
     };
@@ -132,16 +133,16 @@ fn cards(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
                 }
             }
             @if let Some((rate, point)) = goodput {
-                (card("Most goodput within the SLO", format!("{} req/s", change::value(rate)), point))
+                (card("Most goodput within the SLO", format!("{} req/s", value(rate)), point))
             }
             @if let Some((ttft, point)) = ttft {
-                (card("Shortest TTFT P50", format!("{} ms", change::value(-ttft)), point))
+                (card("Shortest TTFT P50", format!("{} ms", value(-ttft)), point))
             }
         }
     }
 }
 
-/// Every point with its figures, and the interval of tok/s.
+/// A table of the points with their figures, and the interval of tok/s.
 fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     let (original, latency) = (&columns::ORIGINAL, &columns::LATENCY);
     let figures: [(&str, &Column); 9] = [
@@ -155,13 +156,12 @@ fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
         ("E2EL P99 (ms)", &original[2]),
         ("Failed", &columns::CONTEXT[2]),
     ];
-    // A column of nothing but n/a says less than its absence; the notes below have the reasons.
+    // Columns of n/a are left out; the notes below give the reasons.
     let known = |(_, column): &(&str, &Column)| {
         let cells = points.iter().map(|point| column.cell(&point.row));
         cells.into_iter().any(|cell| cell != NOT_AVAILABLE)
     };
     let figures: Vec<(&str, &Column)> = figures.into_iter().filter(known).collect();
-    let name = |point: &PointView<'_>| format!("{} c={}", point.key.prompt, point.key.concurrency);
     html! {
         div.scroll tabindex="0" role="region" aria-label="All points" {
             table {
@@ -177,7 +177,7 @@ fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
                 tbody {
                     @for point in points {
                         tr {
-                            td.w { (point_link(view, &Page::Overview, point, &name(point))) }
+                            td.w { (point_link(view, &Page::Overview, point, &point.key.name_in_bench())) }
                             td.w { @for mark in marks(point) { span.mark { (mark) } " " } }
                             td { (original[4].cell(&point.row)) }
                             td { (interval(&point.tok_s)) }
@@ -193,10 +193,11 @@ fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     }
 }
 
-/// What a reader must know of a point before its figures.
+/// The marks of a point.
 pub(super) fn marks(point: &PointView<'_>) -> Vec<&'static str> {
     let marks = [
         (point.row.summary().is_none(), "failed"),
+        (point.row.partial.is_some(), "partial"),
         (point.is_older, "older run"),
         (is_client_bound(point.record), "client-bound"),
         (point.row.simulated.is_some(), "simulated"),
@@ -205,37 +206,37 @@ pub(super) fn marks(point: &PointView<'_>) -> Vec<&'static str> {
     is.map(|(_, mark)| mark).collect()
 }
 
-/// An interval, or in few words why there is none.
-pub(super) fn interval(known: &Result<Known, Unclear>) -> String {
-    match known {
-        Ok(Known {
+/// An interval, or briefly why there is none.
+pub(super) fn interval(estimate: &Result<Estimate, NotComparable>) -> String {
+    match estimate {
+        Ok(Estimate {
             interval: (low, high),
             ..
         }) => {
-            format!("{} … {}", change::value(*low), change::value(*high))
+            format!("{} … {}", value(*low), value(*high))
         }
-        Err(Unclear::TooFewWindows { windows, needed }) => {
+        Err(NotComparable::TooFewWindows { windows, needed }) => {
             format!("{NOT_AVAILABLE}: {windows} of {needed} windows")
         }
-        Err(unclear) => format!("{NOT_AVAILABLE}: {unclear}"),
+        Err(reason) => format!("{NOT_AVAILABLE}: {reason}"),
     }
 }
 
-/// The verdicts against the baseline in short.
+/// A summary of the verdicts against the baseline.
 fn verdicts(view: &View<'_>) -> Markup {
     let name = view.source.baseline.as_ref().map_or("", |side| &side.name);
     html! {
         h2 { "Against the baseline" }
         @match &view.comparison {
             None => p {
-                "No comparable baseline is kept. Keep this run, and the next one is held against it: "
+                "There is no comparable baseline. Save this run to compare the next one with it: "
                 code { "servemark baseline save" }
             },
             Some(Err(why)) => p { "This run cannot be compared with " (name) ": " (why) },
             Some(Ok(comparison)) => {
                 p {
                     "Against " b { (name) } ": " (change::counts(comparison)) ". "
-                    a href=(view.form.link(&Page::Overview, &Page::Comparison)) { "Comparison in full" }
+                    a href=(view.packaging.link(&Page::Overview, &Page::Comparison)) { "Comparison in full" }
                 }
                 (changed(comparison))
             }
@@ -243,20 +244,20 @@ fn verdicts(view: &View<'_>) -> Markup {
     }
 }
 
-/// Most changes that the overview shows.
+/// Most changes shown in the overview.
 const MOST_CHANGES: usize = 12;
 
-/// What regressed or improved.
+/// The figures that regressed or improved.
 fn changed(comparison: &Comparison) -> Markup {
     let is_change = |verdict| matches!(verdict, Verdict::Regressed | Verdict::Improved);
     let mut found: Vec<_> = comparison
-        .findings()
-        .filter(|(_, finding)| is_change(finding.verdict))
+        .figure_changes()
+        .filter(|(_, entry)| is_change(entry.verdict))
         .collect();
-    // Regressions first, which is what a reader looks for.
-    found.sort_by_key(|(_, finding)| finding.verdict != Verdict::Regressed);
+    // Regressions first: readers look for them.
+    found.sort_by_key(|(_, entry)| entry.verdict != Verdict::Regressed);
     let more = found.len().saturating_sub(MOST_CHANGES);
-    let rows = found.iter().take(MOST_CHANGES).map(|(point, finding)| {
+    let rows = found.iter().take(MOST_CHANGES).map(|(point, entry)| {
         let doubt = if point.doubts.is_empty() {
             ""
         } else {
@@ -264,9 +265,9 @@ fn changed(comparison: &Comparison) -> Markup {
         };
         vec![
             point.point.to_string(),
-            finding.figure.title().to_owned(),
-            format!("{}{doubt}", finding.verdict),
-            change::sentence(finding),
+            entry.figure.title().to_owned(),
+            format!("{}{doubt}", entry.verdict),
+            change::sentence(entry),
         ]
     });
     let rows = Table::new(3, &["Point", "Figure", "Verdict", "Change"]).with(rows);

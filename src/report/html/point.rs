@@ -2,23 +2,23 @@
 
 use maud::{Markup, html};
 
-use super::facts::{self, NOT_AVAILABLE, why_no_tokens};
 use super::frame::{self, Body, plots, table};
 use super::links::Page;
 use super::overview::{interval, marks, point_link};
 use super::point_plots;
 use super::point_times;
+use super::run_facts::{self, why_no_tokens};
 use super::view::{PointView, View};
 use super::workers;
-use crate::client::{Completion, RequestRecord};
+use crate::client::CompletedRequest;
 use crate::load::Window;
 use crate::metrics::latency;
 use crate::report::columns::{self, Column};
 use crate::report::notes;
+use crate::report::number::{NOT_AVAILABLE, count, fixed};
 use crate::report::plot::Table;
-use crate::report::sides::count;
 
-/// Requests of the table of slow ones.
+/// Number of requests in the table of the slowest.
 const SLOWEST: usize = 20;
 
 pub(super) fn bodies(view: &View<'_>) -> Vec<Body> {
@@ -32,7 +32,7 @@ fn body(view: &View<'_>, at: usize) -> Body {
     let content = html! {
         h1 { (point.key) @for mark in marks(point) { " " span.mark { (mark) } } }
         (neighbours(view, at, &page))
-        (frame::facts(&facts::measured(&[point])))
+        (frame::facts(&run_facts::measured(&[point])))
         (frame::list(&notes(std::slice::from_ref(&point.row))))
         @if let Some(check) = &point.record.self_check {
             @if !check.client_bound.is_empty() {
@@ -54,14 +54,14 @@ fn body(view: &View<'_>, at: usize) -> Body {
     }
 }
 
-/// Links to the points before and after.
+/// Links to the previous and next point.
 fn neighbours(view: &View<'_>, at: usize, page: &Page) -> Markup {
     let before = at.checked_sub(1).and_then(|at| view.points.get(at));
     let after = view.points.get(at + 1);
     html! {
         nav aria-label="Points" {
             ul {
-                li { a href=(view.form.link(page, &Page::Overview)) { "All points" } }
+                li { a href=(view.packaging.link(page, &Page::Overview)) { "All points" } }
                 @if let Some(point) = before { li { "← " (point_link(view, page, point, &point.key.to_string())) } }
                 @if let Some(point) = after { li { (point_link(view, page, point, &point.key.to_string())) " →" } }
             }
@@ -88,14 +88,14 @@ fn measured(point: &PointView<'_>) -> Markup {
     }
 }
 
-/// Rates with their intervals, and the reason where there is none.
+/// Rates with their intervals, or why there are none.
 fn throughput(point: &PointView<'_>) -> Table {
     let cell = |column: &Column, why: &str| match column.cell(&point.row) {
         value if value == NOT_AVAILABLE => format!("{NOT_AVAILABLE}: {why}"),
         value => value,
     };
     let original = &columns::ORIGINAL;
-    let uncounted = "nobody counted the output tokens";
+    let uncounted = "the output tokens were not counted";
     let rows = [
         (
             "Output tok/s",
@@ -143,7 +143,7 @@ fn latencies(point: &PointView<'_>) -> Table {
     Table::new(1, &["Latency (ms)", "Mean", "P50", "P90", "P99"]).with(rows)
 }
 
-/// How the figures came about.
+/// The conditions of the measurement.
 fn context(point: &PointView<'_>) -> Vec<(&'static str, String)> {
     let below = &columns::ORIGINAL[9];
     let context = &columns::CONTEXT;
@@ -160,7 +160,7 @@ fn context(point: &PointView<'_>) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The requests that took longest.
+/// The slowest requests.
 fn slowest(point: &PointView<'_>) -> Table {
     let head = [
         "Request",
@@ -173,21 +173,19 @@ fn slowest(point: &PointView<'_>) -> Table {
         "Output tokens",
         "Ended by",
     ];
-    let begin_ns = begin_ns(point);
     let windows = point.runs.iter().flatten();
-    let mut requests: Vec<_> = windows.flat_map(Window::completed).collect();
-    requests.sort_by(|a, b| latency::e2el_ns(b.0).total_cmp(&latency::e2el_ns(a.0)));
-    let ms =
-        |ns: Option<f64>| ns.map_or(NOT_AVAILABLE.to_owned(), |ns| format!("{:.2}", ns * 1e-6));
-    let row = |(request, completion): &(&RequestRecord, &Completion)| {
+    let requests = with_greatest_e2el(windows.flat_map(Window::completed));
+    let ms = |ns: Option<f64>| fixed(ns.map(|ns| ns * 1e-6), 2);
+    let row = |request: &CompletedRequest| {
+        let completion = &request.outcome;
         let output = completion.output_tokens();
         vec![
-            request_name(point, request),
+            point.request_name(request),
             request.endpoint.to_string(),
-            format!("{:.3}", seconds(begin_ns, request.sent_ns)),
+            format!("{:.3}", point.seconds(request.sent_ns)),
             ms(Some(latency::e2el_ns(request))),
-            ms(latency::ttft_ns(request, completion)),
-            ms(latency::tpot_ns(request, completion)),
+            ms(latency::ttft_ns(request)),
+            ms(latency::tpot_ns(request)),
             completion.input_tokens().0.to_string(),
             output.map_or(NOT_AVAILABLE.to_owned(), |(tokens, _)| tokens.to_string()),
             completion
@@ -196,24 +194,20 @@ fn slowest(point: &PointView<'_>) -> Table {
                 .unwrap_or_else(|| NOT_AVAILABLE.to_owned()),
         ]
     };
-    Table::new(1, &head).with(requests.iter().take(SLOWEST).map(row))
+    Table::new(1, &head).with(requests.iter().map(row))
 }
 
-/// What the server's log calls a request, or its index.
-pub(super) fn request_name(point: &PointView<'_>, request: &RequestRecord) -> String {
-    match &point.record.request_id_prefix {
-        Some(prefix) => format!("{prefix}{:x}", request.index),
-        None => format!("{:x}", request.index),
+/// The requests with the greatest E2EL, from the greatest on.
+fn with_greatest_e2el(requests: impl Iterator<Item = CompletedRequest>) -> Vec<CompletedRequest> {
+    let mut slowest: Vec<CompletedRequest> = Vec::new();
+    for request in requests {
+        let slower =
+            |other: &CompletedRequest| latency::e2el_ns(other) >= latency::e2el_ns(&request);
+        let place = slowest.partition_point(slower);
+        if place < SLOWEST {
+            slowest.truncate(SLOWEST - 1);
+            slowest.insert(place, request);
+        }
     }
-}
-
-/// When the first window begins (ns of the run's clock).
-pub(super) fn begin_ns(point: &PointView<'_>) -> u64 {
-    let windows = point.runs.first().and_then(|run| run.first());
-    windows.map_or(0, |window| window.start_ns)
-}
-
-/// Seconds from `begin_ns` on.
-pub(super) fn seconds(begin_ns: u64, at_ns: u64) -> f64 {
-    (at_ns as f64 - begin_ns as f64) * 1e-9
+    slowest
 }

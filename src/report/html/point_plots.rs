@@ -1,46 +1,35 @@
-//! Plots of a point's requests: how latencies are distributed, who served them, a sample one by one.
+//! Plots of a point's requests: distributions of latencies, endpoints, and a sample of single requests.
 
-use super::facts::why_no_tokens;
-use super::point::{begin_ns, request_name, seconds};
+use super::run_facts::why_no_tokens;
 use super::view::PointView;
-use crate::client::{Completion, RequestRecord};
+use crate::client::CompletedRequest;
 use crate::load::Window;
-use crate::metrics::{Distribution, latency};
-use crate::report::change::value;
+use crate::metrics::{Distribution, SortedValues, latency, sorted_itl_ms};
+use crate::report::number::or_na;
 use crate::report::plot::{Bar, Plot, Span, Table, bars, density, ecdf, waterfall};
 
 const MS_PER_NS: f64 = 1e-6;
 
-/// Requests of the sample.
+/// Number of requests in the sample.
 const SAMPLE: usize = 40;
 
-fn completed<'a>(
-    point: &'a PointView<'_>,
-) -> impl Iterator<Item = (&'a RequestRecord, &'a Completion)> {
+fn completed<'a>(point: &'a PointView<'_>) -> impl Iterator<Item = CompletedRequest> + use<'a> {
     point.runs.iter().flatten().flat_map(Window::completed)
 }
 
 /// Values in ms, sorted.
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.map(|ns| ns * MS_PER_NS).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values
+fn sorted(values: impl Iterator<Item = f64>) -> SortedValues {
+    values.map(|ns| ns * MS_PER_NS).collect()
 }
 
-/// Of each latency the share of values up to a time, and where they are dense.
+/// The cumulative distribution and the density of each latency.
 pub(super) fn distributions(point: &PointView<'_>) -> Vec<Plot> {
     let each = || completed(point);
     let latencies = [
-        (
-            "TTFT",
-            sorted(each().filter_map(|(r, c)| latency::ttft_ns(r, c))),
-        ),
-        ("ITL", sorted(each().flat_map(|(_, c)| latency::itl_ns(c)))),
-        (
-            "TPOT",
-            sorted(each().filter_map(|(r, c)| latency::tpot_ns(r, c))),
-        ),
-        ("E2EL", sorted(each().map(|(r, _)| latency::e2el_ns(r)))),
+        ("TTFT", sorted(each().filter_map(|r| latency::ttft_ns(&r)))),
+        ("ITL", sorted_itl_ms(point.runs.iter().flatten())),
+        ("TPOT", sorted(each().filter_map(|r| latency::tpot_ns(&r)))),
+        ("E2EL", sorted(each().map(|r| latency::e2el_ns(&r)))),
     ];
     let plots = latencies.into_iter().flat_map(|(name, values)| {
         let title = format!("{name}: share of values up to each time");
@@ -48,7 +37,7 @@ pub(super) fn distributions(point: &PointView<'_>) -> Vec<Plot> {
             true => vec![Plot::nothing(title, why_no_tokens(point.record))],
             false => vec![
                 ecdf(&title, name, &values),
-                density(&format!("{name}: where values are dense"), name, &values),
+                density(&format!("{name}: density of values"), name, &values),
             ],
         }
     });
@@ -71,7 +60,7 @@ pub(super) fn failures(point: &PointView<'_>) -> Plot {
         .map(|failure| bar((&failure.cause, failure.count)));
     let mut plot = bars(
         TITLE,
-        "They enter no other figure. The table has the first message of each cause.",
+        "Failed requests are not part of other figures. The table has the first message of each cause.",
         "requests",
         all.collect(),
     );
@@ -104,14 +93,14 @@ pub(super) fn endpoints(point: &PointView<'_>) -> Vec<Plot> {
     });
     let mut share = bars(
         "Requests of each endpoint",
-        "Failed requests included. Round robin gives every endpoint as many.",
+        "Including failed requests. Round robin gives every endpoint the same number.",
         "requests",
         shares.collect(),
     );
     let mut e2el = vec![Vec::new(); summary.endpoints.len()];
-    for (request, _) in completed(point) {
+    for request in completed(point) {
         if let Some(own) = e2el.get_mut(request.endpoint) {
-            own.push(latency::e2el_ns(request));
+            own.push(latency::e2el_ns(&request));
         }
     }
     let e2el: Vec<Option<Distribution>> = e2el
@@ -125,16 +114,13 @@ pub(super) fn endpoints(point: &PointView<'_>) -> Vec<Plot> {
     });
     let mut latencies = bars(
         "E2EL P50 of each endpoint",
-        "An endpoint whose bar is longer than the others' is slower, or has more to do.",
+        "An endpoint with a longer bar is slower, or has more requests at once.",
         "E2EL P50 (ms)",
         medians.collect(),
     );
     let rows = summary.endpoints.iter().zip(&e2el).enumerate();
     let rows = rows.map(|(at, (share, own))| {
-        let ms = |percentile: fn(&Distribution) -> f64| {
-            own.as_ref()
-                .map_or("n/a".to_owned(), |own| value(percentile(own)))
-        };
+        let ms = |percentile: fn(&Distribution) -> f64| or_na(own.as_ref().map(percentile));
         let counts = [share.requests, share.completed].map(|count| count.to_string());
         let latencies = [ms(|d| d.mean), ms(|d| d.p50), ms(|d| d.p90), ms(|d| d.p99)];
         [name(at)]
@@ -157,30 +143,35 @@ pub(super) fn endpoints(point: &PointView<'_>) -> Vec<Plot> {
     vec![share, latencies]
 }
 
-/// Requests that were sent one after another in the middle of the run.
+/// Consecutive requests from the middle of the run.
 pub(super) fn sample(point: &PointView<'_>) -> Plot {
-    let begin_ns = begin_ns(point);
     let run = point.runs.first().into_iter().flatten();
-    let mut requests: Vec<_> = run.flat_map(Window::completed).collect();
-    requests.sort_by_key(|(request, _)| request.start_ns);
-    let first = (requests.len() / 2).saturating_sub(SAMPLE / 2);
-    let spans = requests
-        .iter()
-        .skip(first)
-        .take(SAMPLE)
-        .map(|(request, completion)| Span {
-            name: request_name(point, request),
-            endpoint: request.endpoint.to_string(),
-            start: seconds(begin_ns, request.start_ns),
-            sent: seconds(begin_ns, request.sent_ns),
-            first: completion
-                .content_ns
-                .first()
-                .map(|at| seconds(begin_ns, at)),
-            end: seconds(begin_ns, completion.last_byte_ns),
-        });
+    // First only the times of all requests: they have many content events.
+    let starts = run.clone().flat_map(Window::completed);
+    let mut starts: Vec<u64> = starts.map(|request| request.start_ns).collect();
+    starts.sort_unstable();
+    let first = (starts.len() / 2).saturating_sub(SAMPLE / 2);
+    let shown = starts.get(first..(first + SAMPLE).min(starts.len()));
+    let shown = shown.unwrap_or_default();
+    let range = shown.first().copied().unwrap_or(1)..=shown.last().copied().unwrap_or(0);
+    let requests = run.flat_map(Window::completed);
+    let requests = requests.filter(|request| range.contains(&request.start_ns));
+    let mut requests: Vec<CompletedRequest> = requests.collect();
+    requests.sort_by_key(|request| request.start_ns);
+    let spans = requests.iter().take(SAMPLE).map(|request| Span {
+        name: point.request_name(request),
+        endpoint: request.endpoint.to_string(),
+        start: point.seconds(request.start_ns),
+        sent: point.seconds(request.sent_ns),
+        first: request
+            .outcome
+            .content_ns
+            .first()
+            .map(|at| point.seconds(at)),
+        end: point.seconds(request.outcome.last_byte_ns),
+    });
     let spans: Vec<Span> = spans.collect();
-    let title = match spans.len() < requests.len() {
+    let title = match spans.len() < starts.len() {
         true => format!("{} requests from the middle of the run", spans.len()),
         false => "Every request of the run".to_owned(),
     };

@@ -1,12 +1,11 @@
-//! How a point went over time, as the client saw it and as the servers did.
+//! Timelines of a point, from the client's and the servers' view.
 
-use super::point::{begin_ns, seconds};
 use super::view::PointView;
 use crate::endpoint::ServerSample;
 use crate::load::Window;
 use crate::report::plot::{Curve, CurveAt, Plot, Scale, over_time};
 
-/// The client's two timelines, then the servers' three.
+/// The client's two timelines and the servers' three.
 pub(super) fn timelines(point: &PointView<'_>) -> Vec<Plot> {
     vec![
         in_flight(point),
@@ -22,14 +21,14 @@ fn first_run<'a>(point: &'a PointView<'_>) -> &'a [Window] {
 }
 
 fn in_flight(point: &PointView<'_>) -> Plot {
-    let (begin, windows) = (begin_ns(point), first_run(point));
+    let (begin, windows) = (point.start_ns(), first_run(point));
     let end = windows.last().map_or(0, |window| window.end_ns);
     let mut steps: Vec<(u64, i64)> = windows
         .iter()
-        .flat_map(|window| &window.requests)
+        .flat_map(|window| window.requests.iter())
         .flat_map(|request| [(request.start_ns.max(begin), 1), (request.end_ns, -1)])
         .collect();
-    // One that ends makes room for the next at the same moment.
+    // A request that ends is replaced at the same time.
     steps.sort_unstable();
     let mut count = 0;
     let mut points: Vec<CurveAt> = Vec::with_capacity(steps.len());
@@ -37,7 +36,7 @@ fn in_flight(point: &PointView<'_>) -> Plot {
         count += moment.iter().map(|(_, change)| change).sum::<i64>();
         let at_ns = moment.first().map_or(begin, |(at, _)| *at);
         if at_ns <= end {
-            points.push(CurveAt::sure(seconds(begin, at_ns), count as f64));
+            points.push(CurveAt::sure(point.seconds(at_ns), count as f64));
         }
     }
     let curve = Curve {
@@ -46,9 +45,9 @@ fn in_flight(point: &PointView<'_>) -> Plot {
         ..Curve::new("in flight", 0)
     };
     over_time(
-        "Requests in flight, as the client saw them",
-        "Of the requests that ended in the measured windows: those that were still in flight at the end are not \
-         among them, so the curve sinks there.",
+        "Requests in flight, counted by the client",
+        "Only requests that ended in the measured windows: those still in flight at the end are missing, so the \
+         curve falls there.",
         "requests in flight",
         Scale::FromZero,
         vec![curve],
@@ -56,15 +55,14 @@ fn in_flight(point: &PointView<'_>) -> Plot {
 }
 
 fn tok_s(point: &PointView<'_>) -> Plot {
-    let begin = begin_ns(point);
     let mut points = Vec::new();
     for window in first_run(point) {
         let Some(tokens) = window.output_tokens() else {
             continue;
         };
         let rate = tokens / (window.wall_ns() as f64 * 1e-9);
-        points.push(CurveAt::sure(seconds(begin, window.start_ns), rate));
-        points.push(CurveAt::sure(seconds(begin, window.end_ns), rate));
+        points.push(CurveAt::sure(point.seconds(window.start_ns), rate));
+        points.push(CurveAt::sure(point.seconds(window.end_ns), rate));
     }
     let curve = Curve {
         points,
@@ -72,8 +70,8 @@ fn tok_s(point: &PointView<'_>) -> Plot {
     };
     over_time(
         "Output tokens per second of each window",
-        "Each level stretch is a window: a sample of Criterion's, and a block of the interval. A slope over the \
-         run says that the servers had not settled.",
+        "Each horizontal section is a window: a sample of Criterion, and a block of the interval. A slope over the \
+         run shows that the servers had not settled.",
         "output tok/s",
         Scale::FromZero,
         vec![curve],
@@ -85,8 +83,8 @@ fn requests_at_servers(point: &PointView<'_>) -> Plot {
     let waiting = curves(point, "waiting", |sample| sample.waiting);
     let both = running.into_iter().chain(waiting).enumerate();
     servers(
-        "Requests running and waiting, as the servers counted them",
-        "From each server's /metrics. Requests that wait are more than it works on at once: they lengthen the TTFT.",
+        "Requests running and waiting, counted by the servers",
+        "From each server's /metrics. Waiting requests exceed what the server processes at once: they increase the TTFT.",
         "requests",
         Scale::FromZero,
         both.map(|(series, curve)| Curve { series, ..curve })
@@ -97,7 +95,7 @@ fn requests_at_servers(point: &PointView<'_>) -> Plot {
 fn kv_cache(point: &PointView<'_>) -> Plot {
     servers(
         "KV cache in use",
-        "From each server's /metrics. Near 100 % requests wait for memory, or are thrown back.",
+        "From each server's /metrics. Near 100 % requests wait for memory, or are preempted.",
         "share of the KV cache",
         Scale::Percent,
         curves(point, "endpoint", |sample| sample.kv_cache_usage),
@@ -105,7 +103,7 @@ fn kv_cache(point: &PointView<'_>) -> Plot {
 }
 
 fn prefix_cache(point: &PointView<'_>) -> Plot {
-    let (begin, timeline) = (begin_ns(point), &point.record.server_timeline);
+    let timeline = &point.record.server_timeline;
     let share = |pair: &[ServerSample]| {
         let [before, after] = pair else { return None };
         let queries = after.prefix_cache_queries? - before.prefix_cache_queries?;
@@ -114,7 +112,7 @@ fn prefix_cache(point: &PointView<'_>) -> Plot {
         let at = after.at_ns;
         (0.0..=1.0)
             .contains(&share)
-            .then(|| CurveAt::sure(seconds(begin, at), share))
+            .then(|| CurveAt::sure(point.seconds(at), share))
     };
     let curves = timeline.iter().enumerate().map(|(at, samples)| Curve {
         points: samples.windows(2).filter_map(share).collect(),
@@ -122,26 +120,25 @@ fn prefix_cache(point: &PointView<'_>) -> Plot {
     });
     servers(
         "Prompt tokens found in the prefix cache",
-        "From each server's /metrics, of the tokens looked up since the reading before. What the cache answers the \
-         GPU need not compute.",
+        "From each server's /metrics, as a share of the tokens looked up since the previous sample. The GPU does not \
+         compute cached tokens.",
         "share of prompt tokens",
         Scale::Percent,
         curves.filter(|curve| !curve.points.is_empty()).collect(),
     )
 }
 
-/// A curve for each endpoint that gives the figure.
+/// A curve for each endpoint that has the figure.
 fn curves(
     point: &PointView<'_>,
     name: &str,
     figure: fn(&ServerSample) -> Option<f64>,
 ) -> Vec<Curve> {
-    let begin = begin_ns(point);
     let timeline = point.record.server_timeline.iter().enumerate();
     let curve = |(at, samples): (usize, &Vec<ServerSample>)| {
         let values = samples
             .iter()
-            .filter_map(|s| Some(CurveAt::sure(seconds(begin, s.at_ns).max(0.0), figure(s)?)));
+            .filter_map(|s| Some(CurveAt::sure(point.seconds(s.at_ns).max(0.0), figure(s)?)));
         let name = match name {
             "endpoint" => format!("endpoint {at}"),
             name => format!("{name}, endpoint {at}"),
@@ -161,7 +158,7 @@ fn servers(title: &str, caption: &str, unit: &str, scale: Scale, curves: Vec<Cur
     match curves.is_empty() {
         true => Plot::nothing(
             title,
-            "n/a: the servers' /metrics gave no such figure while the load ran, or nobody asked.",
+            "n/a: the servers' /metrics did not have this figure during the load, or were not sampled.",
         ),
         false => over_time(title, caption, unit, scale, curves),
     }

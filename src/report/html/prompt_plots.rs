@@ -1,23 +1,24 @@
-//! Plots of one prompt over its levels of concurrency.
+//! Plots of one prompt over its levels.
 
-use super::facts::why_no_tokens;
+use super::run_facts::why_no_tokens;
 use super::view::PointView;
 use crate::config::Slo;
+use crate::level::Level;
 use crate::metrics::{Distribution, Summary};
-use crate::report::plot::{Curve, CurveAt, ParetoCurve, Plot, against_concurrency, pareto};
-use crate::verdict::{Known, Unclear};
+use crate::report::plot::{Curve, CurveAt, ParetoCurve, Plot, against_level, pareto};
+use crate::verdict::{Estimate, NotComparable};
 
-/// The levels of a prompt, and those of the baseline.
+/// The points of a prompt, and those of the baseline.
 pub(super) struct Levels<'a> {
     pub points: &'a [PointView<'a>],
     pub before: Vec<&'a PointView<'a>>,
-    /// What the baseline is called.
+    /// Name of the baseline.
     pub baseline: String,
 }
 
 type Latency = fn(&Summary) -> Option<Distribution>;
 
-/// The latencies of a summary: name, what it is in words, where it stands.
+/// The latencies of a summary: short name, long name, and accessor.
 const LATENCIES: [(&str, &str, Latency); 3] = [
     ("TTFT", "Time to first token (TTFT)", |s| s.ttft_ms),
     ("TPOT", "Time per output token (TPOT)", |s| s.tpot_ms),
@@ -29,11 +30,11 @@ type Percentile = fn(&Distribution) -> f64;
 const PERCENTILES: [(&str, Percentile); 3] =
     [("P50", |d| d.p50), ("P90", |d| d.p90), ("P99", |d| d.p99)];
 
-/// Series of the baseline: no other curve has it.
+/// Series of the baseline, different from all other curves.
 const BASELINE: usize = 6;
 
 impl Levels<'_> {
-    /// Throughput, latencies, and both together.
+    /// Plots of throughput, latencies, and throughput against latency.
     pub fn plots(&self) -> Vec<Plot> {
         let mut plots = vec![self.throughput(), self.requests()];
         plots.extend(LATENCIES.map(|(name, words, latency)| self.latency(name, words, latency)));
@@ -41,64 +42,57 @@ impl Levels<'_> {
         plots
     }
 
-    fn levels(&self) -> Vec<usize> {
+    fn levels(&self) -> Vec<Level> {
         let points = self.points.iter().chain(self.before.iter().copied());
-        let mut levels: Vec<usize> = points.map(|point| point.key.concurrency).collect();
+        let mut levels: Vec<Level> = points.map(|point| point.key.level).collect();
         levels.sort_unstable();
         levels.dedup();
         levels
     }
 
+    /// GPUs behind the endpoints, if known.
+    fn gpus(&self) -> Option<f64> {
+        let mut gpus = self.points.iter().filter_map(|point| point.row.num_gpu);
+        gpus.next_back().map(f64::from)
+    }
+
     fn throughput(&self) -> Plot {
-        let gpus = self
-            .points
-            .iter()
-            .filter_map(|point| point.row.num_gpu)
-            .next_back();
-        let per = gpus.map(|gpus| ("output tok/s per GPU", f64::from(gpus)));
-        let per_gpu = match gpus {
+        let per_gpu = match self.gpus() {
             Some(_) => "The right axis is the same per GPU.",
             None => "Per GPU: n/a, as NUM_GPU is not set.",
         };
-        let curves = self.known(|point| (&point.tok_s, rate(point)));
-        let caption = format!("{INTERVALS} {per_gpu}");
-        against_concurrency(
+        against_level(
             "Output tokens per second against concurrency",
-            &caption,
+            &format!("{INTERVALS} {per_gpu}"),
             "output tok/s",
             &self.levels(),
-            curves,
-            per,
+            self.with_intervals(|point| (&point.tok_s, rate(point))),
+            self.gpus().map(|gpus| ("output tok/s per GPU", gpus)),
         )
     }
 
     fn requests(&self) -> Plot {
         let rps = |point: &PointView<'_>| point.row.summary().map(|s| s.rps);
-        let gpus = self
-            .points
-            .iter()
-            .filter_map(|point| point.row.num_gpu)
-            .next_back();
-        against_concurrency(
+        against_level(
             "Requests per second against concurrency",
             INTERVALS,
             "RPS (req/s)",
             &self.levels(),
-            self.known(|point| (&point.rps, rps(point))),
-            gpus.map(|gpus| ("RPS per GPU", f64::from(gpus))),
+            self.with_intervals(|point| (&point.rps, rps(point))),
+            self.gpus().map(|gpus| ("RPS per GPU", gpus)),
         )
     }
 
-    /// A figure with its interval, of the latest run and of the baseline.
-    fn known(
+    /// Curves of a figure with its intervals, for the latest run and the baseline.
+    fn with_intervals(
         &self,
-        figure: impl for<'p> Fn(&'p PointView<'_>) -> (&'p Result<Known, Unclear>, Option<f64>),
+        figure: impl for<'p> Fn(&'p PointView<'_>) -> (&'p Result<Estimate, NotComparable>, Option<f64>),
     ) -> Vec<Curve> {
         let at = |point: &PointView<'_>| {
-            let (known, value) = figure(point);
+            let (estimate, value) = figure(point);
             Some(CurveAt {
-                interval: known.as_ref().ok().map(|known| known.interval),
-                ..CurveAt::sure(point.key.concurrency as f64, value?)
+                interval: estimate.as_ref().ok().map(|estimate| estimate.interval),
+                ..CurveAt::sure(point.key.level.value(), value?)
             })
         };
         let latest = self.points.iter().filter_map(at).collect();
@@ -110,7 +104,7 @@ impl Levels<'_> {
         )
     }
 
-    /// Curves of this run, and one of the baseline if it has points.
+    /// Curves of this run, and one of the baseline, if it has points.
     fn curves(
         &self,
         latest: Vec<(String, Vec<CurveAt>)>,
@@ -139,7 +133,7 @@ impl Levels<'_> {
         let title = format!("{words} against concurrency");
         let at = |point: &PointView<'_>, percentile: Percentile| {
             let figure = latency(point.row.summary()?)?;
-            let level = point.key.concurrency as f64;
+            let level = point.key.level.value();
             Some(CurveAt::sure(level, percentile(&figure)))
         };
         let latest = PERCENTILES.map(|(name, percentile)| {
@@ -155,9 +149,9 @@ impl Levels<'_> {
         let curves = self.curves(latest.into(), before, &baseline);
         match (curves.is_empty(), self.points.first()) {
             (true, Some(point)) => Plot::nothing(title, why_no_tokens(point.record)),
-            _ => against_concurrency(
+            _ => against_level(
                 &title,
-                "Half of the requests waited no longer than the P50, all but one in a hundred no longer than the P99.",
+                "Half of the requests took at most the P50, 99 of 100 at most the P99.",
                 &format!("{name} (ms)"),
                 &self.levels(),
                 curves,
@@ -185,7 +179,7 @@ impl Levels<'_> {
                 let points = |points: &mut dyn Iterator<Item = &PointView<'_>>| {
                     let both = points.filter_map(|point| {
                         let p99 = latency(point.row.summary()?)?.p99;
-                        Some((point.key.concurrency, p99, rate(point)?))
+                        Some((point.key.level, p99, rate(point)?))
                     });
                     both.collect::<Vec<_>>()
                 };
@@ -217,7 +211,7 @@ impl Levels<'_> {
 }
 
 const INTERVALS: &str =
-    "Upright lines are 95 % intervals over the run's windows: another run may differ by more.";
+    "Vertical lines are 95 % intervals over the run's windows: another run may differ by more.";
 
 fn rate(point: &PointView<'_>) -> Option<f64> {
     point.row.summary()?.output_tok_s

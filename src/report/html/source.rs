@@ -1,4 +1,4 @@
-//! What the pages are of: the latest run, and the baselines beside it.
+//! The runs of a report: the latest run, and the baselines to compare it with.
 
 use std::path::PathBuf;
 
@@ -11,27 +11,27 @@ use crate::verdict::{RunSet, Thresholds, by_version, compare};
 #[derive(Debug)]
 pub struct ReportSource {
     pub(super) latest: RunSet,
-    /// Records of points that the last run of their bench has not measured.
+    /// Older records of points that the last run of their bench did not measure.
     pub(super) older: RunSet,
-    /// What the latest run is held against.
+    /// The baseline that the latest run is compared with.
     pub(super) baseline: Option<RunSet>,
-    /// All comparable sides in the order of their versions, the latest run among them.
+    /// All comparable sides in the order of their versions, including the latest run.
     pub(super) versions: Vec<RunSet>,
-    /// What could not be read or taken in, and why.
+    /// Records that were left out, with the reasons.
     pub(super) notes: Vec<String>,
 }
 
-/// Most sides of a trend: those that ended last.
+/// Most sides of a trend: the ones that ended last.
 const MOST_VERSIONS: usize = 8;
 
 impl ReportSource {
-    /// Reads the latest run (or another of the name `latest`), and the baselines that it can be compared
-    /// with. It is held against `baseline`, or else against the one that ended last.
+    /// Reads the latest run (or another run, named by `latest`), and the baselines that it can be compared with.
+    /// It is compared with `baseline`, by default with the one that ended last.
     ///
-    /// A record that cannot be read is left out, and the report says so.
+    /// A record that cannot be read is left out, with a note in the report.
     ///
     /// # Errors
-    /// [`BaselineError::Missing`] for `latest`, or a `baseline` that was asked for.
+    /// [`BaselineError::Missing`] for `latest`, or a requested `baseline`.
     pub fn read(
         results: &Baselines,
         latest: &BaselineName,
@@ -41,9 +41,9 @@ impl ReportSource {
         let (latest, older) = results.with_older(latest)?;
         let (latest, mut older) = (side(&latest, &mut notes), side(&older, &mut notes));
         older.name = "older run".to_owned();
-        let asked = baseline.map(|name| results.find(name)).transpose()?;
+        let requested = baseline.map(|name| results.find(name)).transpose()?;
         let mut others: Vec<RunSet> = results
-            .all()
+            .all()?
             .iter()
             .filter(|other| other.name.as_str() != latest.name && !other.name.is_latest())
             .map(|other| side(other, &mut notes))
@@ -51,8 +51,8 @@ impl ReportSource {
             .collect();
         others.sort_by(|a, b| ended(b).total_cmp(&ended(a)));
         others.truncate(MOST_VERSIONS - 1);
-        let baseline = match asked {
-            Some(asked) => Some(side(&asked, &mut notes)),
+        let baseline = match requested {
+            Some(requested) => Some(side(&requested, &mut notes)),
             None => others.first().cloned(),
         };
         notes.dedup();

@@ -7,34 +7,23 @@ use maud::html;
 use super::comparison::legend;
 use super::frame::{Body, plots, table};
 use super::links::Page;
-use super::view::View;
+use super::view::{TREND_FIGURES as FIGURES, View, trend_thresholds};
+use crate::level::Level;
+use crate::report::number::count;
 use crate::report::plot::{Curve, CurveAt, Plot, Table, over_names};
 use crate::report::trend::{head, rows_by_bench};
 use crate::report::{change, sides};
 use crate::results::{PointKey, RunRecord};
-use crate::verdict::{Figure, RunSet, Thresholds, known};
+use crate::verdict::{Figure, RunSet, estimate};
 
-/// Figures of the trend: those that people follow over versions.
-const FIGURES: [Figure; 5] = [
-    Figure::TokS,
-    Figure::TtftP50,
-    Figure::TpotMean,
-    Figure::E2elP50,
-    Figure::E2elP99,
-];
-
-pub(super) fn thresholds() -> Thresholds {
-    Thresholds::of(FIGURES)
-}
-
-/// `None` where there are no three versions: two have the comparison.
+/// The page; `None` with fewer than three versions: two have the comparison.
 pub(super) fn body(view: &View<'_>) -> Option<Body> {
     let trend = view.trend.as_ref()?;
     let versions = &view.source.versions;
     let letters: Vec<String> = (0..versions.len()).map(sides::letter).collect();
     let legend_rows: Vec<(&str, &RunSet)> =
         letters.iter().map(String::as_str).zip(versions).collect();
-    let title = format!("Trend over {}", sides::count(versions.len(), "version"));
+    let title = format!("Trend over {}", count(versions.len(), "version"));
     let all = all_figures(versions);
     let content = html! {
         h1 { (title) }
@@ -47,12 +36,12 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
         @match trend {
             Err(why) => p { "The versions cannot be compared one after another: " (why) },
             Ok(trend) => {
-                @for (bench, rows) in rows_by_bench(trend, versions, &thresholds()) {
+                @for (bench, rows) in rows_by_bench(trend, versions, &trend_thresholds()) {
                     h3 { (bench) }
                     (table(&Table { head: head(versions), rows, words: 2 }, &format!("Changes of {bench}")))
                 }
                 p { "Each change is against the version before: ▼ regressed, ▲ improved, = unchanged, ? inconclusive; changes below "
-                    (change::thresholds(&thresholds())) " do not matter." }
+                    (change::thresholds(&trend_thresholds())) " do not matter." }
             }
         }
     };
@@ -63,7 +52,7 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
     })
 }
 
-/// Benches and prompts that any version has, short prompts first.
+/// The benches and prompts of all versions, short prompts first.
 fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
     let records = versions.iter().flat_map(RunSet::records);
     let mut prompts: Vec<(&String, usize, &String)> = records
@@ -78,7 +67,7 @@ fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
     names
 }
 
-/// The figure as the record's summary has it.
+/// The figure from the record's summary.
 fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
     let summary = record.summary.as_ref()?;
     match figure {
@@ -112,7 +101,7 @@ fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), Figures> {
             let Some(record) = records.last() else {
                 continue;
             };
-            let figure = |figure| match known(figure, &runs, &record.slo()) {
+            let figure = |figure| match estimate(figure, &runs, &record.slo()) {
                 Ok(known) => Some(CurveAt {
                     interval: Some(known.interval),
                     ..CurveAt::sure(at as f64, known.value)
@@ -133,11 +122,11 @@ fn plot(
     (bench, prompt): (&str, &str),
     figure: usize,
 ) -> Plot {
-    let mut curves: BTreeMap<usize, Curve> = BTreeMap::new();
+    let mut curves: BTreeMap<Level, Curve> = BTreeMap::new();
     let of = |(key, _): &&(&PointKey, usize)| key.bench == bench && key.prompt == prompt;
     for place @ (key, _) in all.keys().filter(of) {
-        let named = || Curve::new(format!("c={}", key.concurrency), 0);
-        let curve = curves.entry(key.concurrency).or_insert_with(named);
+        let named = || Curve::new(key.level.to_string(), 0);
+        let curve = curves.entry(key.level).or_insert_with(named);
         curve.points.extend(all[place][figure]);
     }
     let curves = curves
@@ -156,8 +145,8 @@ fn plot(
     over_names(
         &format!("Trend of {}", figure.title()),
         &format!(
-            "{better} is better. Upright lines are 95 % intervals over each run's windows: another run may differ by \
-             more. A marker without one has too few windows or values for it."
+            "{better} is better. Vertical lines are 95 % intervals over each run's windows: another run may differ by \
+             more. A marker without a line has too few windows or values."
         ),
         figure.title(),
         &names,

@@ -1,9 +1,9 @@
-//! The same work on many items, on all cores.
+//! Parallel map over items, on all cores.
 
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 
-/// What `work` makes of each item, in the order of the items.
+/// Applies `work` to each item in parallel; the results are in the order of the items.
 pub(super) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let share = items.len().div_ceil(cores).max(1);

@@ -1,19 +1,22 @@
-//! What an axis shows: its range, and where which label stands.
+//! Axes: range, and positions of labels.
 
 use std::ops::Range;
+
+use crate::level::Level;
+use crate::report::number::grouped;
 
 /// An axis of a plot.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
-    /// What it measures, with the unit.
+    /// Its quantity, with the unit.
     pub label: String,
-    /// From where to where.
+    /// Its range.
     pub range: Range<f64>,
-    /// Labels, where they stand.
+    /// Positions and texts of labels.
     pub ticks: Vec<(f64, String)>,
 }
 
-/// About how many labels an axis has.
+/// Approximate number of labels of an axis.
 const TICKS: f64 = 5.0;
 
 impl Axis {
@@ -54,10 +57,10 @@ impl Axis {
         }
     }
 
-    /// Numbers of requests in flight, each doubling as far from the next: a label for each level that
-    /// there is, unless it stands too near to another.
-    pub fn levels(label: impl Into<String>, levels: &[usize]) -> Axis {
-        let places: Vec<f64> = levels.iter().map(|level| place(*level)).collect();
+    /// Levels, with equal distances for equal ratios of their values: a label for each level, unless it
+    /// stands too near to another.
+    pub fn levels(label: impl Into<String>, levels: &[Level]) -> Axis {
+        let places: Vec<f64> = levels.iter().map(|level| place(level.value())).collect();
         let (low, high) = extent(places.iter().copied()).unwrap_or((0.0, 1.0));
         let room = 0.06 * (high - low).max(1.0);
         let mut axis = Axis {
@@ -69,7 +72,7 @@ impl Axis {
         let mut last = f64::NEG_INFINITY;
         for (at, level) in places.into_iter().zip(levels) {
             if at - last > apart {
-                axis.ticks.push((at, level.to_string()));
+                axis.ticks.push((at, level.value().to_string()));
                 last = at;
             }
         }
@@ -90,16 +93,16 @@ impl Axis {
         }
     }
 
-    /// The same from its end to its begin: names of rows stand from the top downwards.
+    /// The axis reversed: names of rows run from the top downwards.
     pub fn downwards(mut self) -> Axis {
         self.range = self.range.end..self.range.start;
         self
     }
 }
 
-/// Where a number of requests in flight stands on an axis of [`Axis::levels`].
-pub(super) fn place(level: usize) -> f64 {
-    (level.max(1) as f64).log2()
+/// Position of a level's value on an axis of [`Axis::levels`].
+pub(super) fn place(value: f64) -> f64 {
+    value.log2()
 }
 
 /// Least and greatest of the finite values.
@@ -111,7 +114,7 @@ pub(super) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)
     })
 }
 
-/// A step of at least `least` that people count in: 1, 2, 2.5 or 5 times a power of ten.
+/// A round step of at least `least`: 1, 2, 2.5 or 5 times a power of ten.
 fn nice_step(least: f64) -> f64 {
     let power = 10.0_f64.powf(least.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
@@ -119,7 +122,7 @@ fn nice_step(least: f64) -> f64 {
     step.unwrap_or(10.0) * power
 }
 
-/// Decimals that tell multiples of a step apart.
+/// Decimals that distinguish multiples of a step.
 fn decimals(step: f64) -> usize {
     (0..6)
         .find(|digits| {
@@ -127,22 +130,6 @@ fn decimals(step: f64) -> usize {
             (scaled - scaled.round()).abs() < 1e-6
         })
         .unwrap_or(6)
-}
-
-/// A number with its thousands apart: `12,500`.
-pub(crate) fn grouped(value: f64, decimals: usize) -> String {
-    let text = format!("{:.decimals$}", value.abs());
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    let zero = text.chars().all(|c| c == '0' || c == '.');
-    let sign = if value < 0.0 && !zero { "−" } else { "" };
-    format!("{sign}{grouped}{rest}")
 }
 
 #[cfg(test)]
@@ -169,15 +156,17 @@ mod tests {
             labels(&Axis::percent("", 0.01)),
             ["0.0 %", "0.2 %", "0.4 %", "0.6 %", "0.8 %", "1.0 %"]
         );
-        assert_eq!(labels(&Axis::levels("", &[1, 8, 32])), ["1", "8", "32"]);
-        let many: Vec<usize> = (1..=100).collect();
+        let few = ["c=1", "c=8", "c=32"].map(|level| level.parse().unwrap());
+        assert_eq!(labels(&Axis::levels("", &few)), ["1", "8", "32"]);
+        let many = (1..=100).map(|c| format!("c={c}").parse().unwrap());
+        let many: Vec<Level> = many.collect();
         assert!(Axis::levels("", &many).ticks.len() < 20);
     }
 
     #[test]
     fn no_value_and_one_value_have_an_axis() {
         assert_eq!(Axis::from_zero("", []).range, 0.0..1.0);
-        assert!(Axis::levels("", &[8]).range.start < 3.0);
+        assert!(Axis::levels("", &["c=8".parse().unwrap()]).range.start < 3.0);
         assert_eq!(Axis::linear("", 3.0, 3.0).range, 3.0..4.0);
     }
 }

@@ -1,25 +1,25 @@
-//! Bars that lie: a row for each name.
+//! Horizontal bars: a row for each name.
 
-use super::axis::{Axis, grouped};
+use super::axis::Axis;
 use super::canvas::{Frame, draw};
-use super::ink::Ink;
-use super::{Drawing, Plot, Table};
-use crate::report::change::value;
+use super::colors::ColorRole;
+use super::{Plot, Table};
+use crate::report::number::{grouped, value};
 
-/// A bar, and beside it what is known of the same row.
+/// A bar of a row.
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Bar {
     pub name: String,
     pub length: f64,
 }
 
-/// Most bars that are drawn; the table has all.
+/// Most bars that are drawn; the table has all of them.
 const MOST: usize = 24;
 
 /// A bar for each name, from the top downwards.
 pub(in crate::report) fn bars(title: &str, caption: &str, unit: &str, all: Vec<Bar>) -> Plot {
     if all.is_empty() {
-        return Plot::nothing(title, "There is none.");
+        return Plot::nothing(title, "There are no values.");
     }
     let rows = &all[..all.len().min(MOST)];
     let names = rows.iter().map(|bar| bar.name.clone());
@@ -30,14 +30,18 @@ pub(in crate::report) fn bars(title: &str, caption: &str, unit: &str, all: Vec<B
             Axis::names("", names).downwards(),
         )
     };
-    let said = rows
+    let texts = rows
         .iter()
         .map(|bar| format!("{}: {}", bar.name, value(bar.length)));
-    let alt = format!("{title} ({unit}). {}.", Vec::from_iter(said).join("; "));
+    let alt = format!("{title} ({unit}). {}.", Vec::from_iter(texts).join("; "));
     let drawn = draw(&frame, &alt, |panel| {
         for (at, bar) in rows.iter().enumerate() {
             let at = at as f64;
-            panel.bar((0.0, at - 0.32), (bar.length, at + 0.32), Ink::Fill(0))?;
+            panel.bar(
+                (0.0, at - 0.32),
+                (bar.length, at + 0.32),
+                ColorRole::Fill(0),
+            )?;
         }
         Ok(())
     });
@@ -49,12 +53,7 @@ pub(in crate::report) fn bars(title: &str, caption: &str, unit: &str, all: Vec<B
         0 => String::new(),
         more => format!(" {more} more are in the table."),
     };
-    Plot {
-        title: title.to_owned(),
-        caption: format!("{caption}{more}"),
-        drawing: Drawing::from(drawn),
-        legend: Vec::new(),
-        table: Table::new(1, &["Name", unit])
-            .with(all.iter().map(|bar| vec![bar.name.clone(), cell(bar)])),
-    }
+    let table = Table::new(1, &["Name", unit])
+        .with(all.iter().map(|bar| vec![bar.name.clone(), cell(bar)]));
+    Plot::new(title, format!("{caption}{more}"), drawn, table)
 }

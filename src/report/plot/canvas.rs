@@ -1,4 +1,4 @@
-//! The sheet that plots are drawn on: axes, marks, and the finished SVG.
+//! Drawing plots: axes, marks, and the finished SVG.
 
 use std::io;
 use std::ops::Range;
@@ -15,41 +15,41 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoFont, ShapeStyle};
 
 use super::axis::Axis;
-use super::ink::{Ink, classes};
+use super::colors::{ColorRole, classes};
 
 type Sheet<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Why something could not be drawn.
+/// An error of the drawing library.
 pub(super) type DrawError = DrawingAreaErrorKind<io::Error>;
 
-/// Units of a drawing across. Half of them are pixels at the size at which letters are 13 pixels high, so
-/// that curves are smooth where a screen shows them larger.
+/// Width of a drawing in units: half a pixel each if letters are 13 pixels high, so that enlarged curves stay
+/// smooth.
 const WIDTH: u32 = 960;
 
-/// Units that a line of text is high.
+/// Height of a line of text (units).
 const LINE: i32 = 34;
 
-/// Units that a letter is wide, about.
+/// Approximate width of a letter (units).
 const LETTER: usize = 17;
 
-/// Units that a letter is wide at most, on a narrow screen, too.
+/// Greatest width of a letter, including narrow screens (units).
 const WIDE_LETTER: usize = 19;
 
-/// Longest name on an axis, in letters; the data table has the whole name.
+/// Longest name on an axis (letters); the data table has the whole name.
 const LONGEST_NAME: usize = 24;
 
-/// A plot's outer parts.
+/// The axes of a plot.
 pub(super) struct Frame {
     pub x: Axis,
     pub y: Axis,
-    /// Labels at the right: the same in another unit.
+    /// A right axis: the same values in another unit.
     pub right: Option<Axis>,
-    /// Units that the drawing is high.
+    /// Height of the drawing (units).
     pub height: u32,
 }
 
 impl Frame {
-    /// Of the usual height.
+    /// A frame of the default height.
     pub fn new(x: Axis, y: Axis) -> Frame {
         Frame {
             x,
@@ -60,13 +60,13 @@ impl Frame {
     }
 }
 
-/// What is within the axes.
+/// The area within the axes.
 pub(super) struct Panel<'a, 'b> {
     sheet: &'b Sheet<'a>,
     coordinates: Cartesian2d<RangedCoordf64, RangedCoordf64>,
 }
 
-/// Draws a plot; `alt` says in words what it shows.
+/// Draws a plot; `alt` describes it in words.
 pub(super) fn draw(
     frame: &Frame,
     alt: &str,
@@ -97,7 +97,7 @@ pub(super) fn key(
     ))
 }
 
-/// Draws on a sheet, between these pixels; `ranges` are from left to right and from the bottom upwards.
+/// Draws on a sheet within these pixels; `ranges` run from left to right and from bottom to top.
 fn draw_on(
     size: (u32, u32),
     ranges: (Range<f64>, Range<f64>),
@@ -117,14 +117,14 @@ fn draw_on(
     Ok(svg)
 }
 
-/// What is in an `svg` element, and its end, with classes for colours.
+/// The inner part and the end of an `svg` element, with classes for colors.
 fn inner(svg: &str) -> String {
     let start = svg.find('>').map_or(0, |at| at + 1);
     let inner = classes(&svg[start..]);
     inner.replace(">\n", ">").replace("\n<", "<")
 }
 
-/// The plot made to scale with its page, and its meaning in words.
+/// The plot as scalable SVG, with its description.
 fn finished(svg: &str, height: u32, alt: &str) -> String {
     let alt = maud::html! { (alt) }.into_string();
     format!(
@@ -134,7 +134,7 @@ fn finished(svg: &str, height: u32, alt: &str) -> String {
 }
 
 impl Frame {
-    /// Where the panel lies on the sheet.
+    /// The position of the panel on the sheet.
     fn inner(&self) -> (Range<i32>, Range<i32>) {
         let letters = |axis: &Axis| {
             let names = axis.ticks.iter().map(|(_, name)| name.chars().count());
@@ -159,48 +159,86 @@ fn shortened(name: &str) -> String {
     }
 }
 
-fn style(ink: Ink, filled: bool, width: u32) -> ShapeStyle {
+fn style(role: ColorRole, filled: bool, width: u32) -> ShapeStyle {
     ShapeStyle {
-        color: ink.stand_in().to_rgba(),
+        color: role.placeholder().to_rgba(),
         filled,
         stroke_width: width,
     }
 }
 
+/// Limits a value to what can be drawn near a range: a damaged record may contain any value.
+fn near(value: f64, range: Range<f64>) -> f64 {
+    const WIDTHS: f64 = 100.0;
+    let beyond = WIDTHS * (range.end - range.start).abs();
+    value
+        .max(range.start.min(range.end) - beyond)
+        .min(range.start.max(range.end) + beyond)
+}
+
 impl Panel<'_, '_> {
     fn at(&self, point: (f64, f64)) -> (i32, i32) {
-        self.coordinates.translate(&point)
+        let (x, y) = (
+            self.coordinates.get_x_range(),
+            self.coordinates.get_y_range(),
+        );
+        self.coordinates
+            .translate(&(near(point.0, x), near(point.1, y)))
     }
 
     fn axes(&self, frame: &Frame, x: &Range<i32>, y: &Range<i32>) -> Result<(), DrawError> {
         for (at, label) in &frame.x.ticks {
             let (px, _) = self.at((*at, frame.y.range.start));
-            self.stroke(&[(px, y.end), (px, y.end + 8)], Ink::Axis)?;
-            self.write(label, (px, y.end + 12), HPos::Center, VPos::Top, Ink::Text)?;
+            self.stroke(&[(px, y.end), (px, y.end + 8)], ColorRole::Axis)?;
+            self.write(
+                label,
+                (px, y.end + 12),
+                HPos::Center,
+                VPos::Top,
+                ColorRole::Text,
+            )?;
         }
         for (at, label) in &frame.y.ticks {
             let (_, py) = self.at((frame.x.range.start, *at));
-            self.stroke(&[(x.start, py), (x.end, py)], Ink::Grid)?;
+            self.stroke(&[(x.start, py), (x.end, py)], ColorRole::Grid)?;
             let label = shortened(label);
             self.write(
                 &label,
                 (x.start - 12, py),
                 HPos::Right,
                 VPos::Center,
-                Ink::Text,
+                ColorRole::Text,
             )?;
         }
-        self.stroke(&[(x.start, y.end), (x.end, y.end)], Ink::Axis)?;
+        self.stroke(&[(x.start, y.end), (x.end, y.end)], ColorRole::Axis)?;
         let below = (x.end, y.end + 12 + LINE);
-        self.write(&frame.x.label, below, HPos::Right, VPos::Top, Ink::Text)?;
-        self.write(&frame.y.label, (4, 4), HPos::Left, VPos::Top, Ink::Text)?;
+        self.write(
+            &frame.x.label,
+            below,
+            HPos::Right,
+            VPos::Top,
+            ColorRole::Text,
+        )?;
+        self.write(
+            &frame.y.label,
+            (4, 4),
+            HPos::Left,
+            VPos::Top,
+            ColorRole::Text,
+        )?;
         if let Some(right) = &frame.right {
             for (at, label) in &right.ticks {
                 let (_, py) = self.at((frame.x.range.end, *at));
-                self.write(label, (x.end + 12, py), HPos::Left, VPos::Center, Ink::Text)?;
+                self.write(
+                    label,
+                    (x.end + 12, py),
+                    HPos::Left,
+                    VPos::Center,
+                    ColorRole::Text,
+                )?;
             }
             let at = (WIDTH as i32 - 4, 4);
-            self.write(&right.label, at, HPos::Right, VPos::Top, Ink::Text)?;
+            self.write(&right.label, at, HPos::Right, VPos::Top, ColorRole::Text)?;
         }
         Ok(())
     }
@@ -211,81 +249,81 @@ impl Panel<'_, '_> {
         at: (i32, i32),
         h: HPos,
         v: VPos,
-        ink: Ink,
+        role: ColorRole,
     ) -> Result<(), DrawError> {
         let style = ("sans-serif", 26)
             .into_font()
-            .color(&ink.stand_in())
+            .color(&role.placeholder())
             .pos(Pos::new(h, v));
         self.sheet.draw(&Text::new(text.to_owned(), at, style))
     }
 
-    fn stroke(&self, points: &[(i32, i32)], ink: Ink) -> Result<(), DrawError> {
+    fn stroke(&self, points: &[(i32, i32)], role: ColorRole) -> Result<(), DrawError> {
         self.sheet
-            .draw(&PathElement::new(points.to_vec(), style(ink, false, 2)))
+            .draw(&PathElement::new(points.to_vec(), style(role, false, 2)))
     }
 
-    /// A line through points; one that is not finite breaks it.
-    pub fn line(&self, points: &[(f64, f64)], ink: Ink) -> Result<(), DrawError> {
+    /// A line through points, interrupted at values that are not finite.
+    pub fn line(&self, points: &[(f64, f64)], role: ColorRole) -> Result<(), DrawError> {
         for piece in points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
             let mut pixels: Vec<(i32, i32)> = piece.iter().map(|point| self.at(*point)).collect();
             pixels.dedup();
             if pixels.len() > 1 {
-                self.stroke(&pixels, ink)?;
+                self.stroke(&pixels, role)?;
             }
         }
         Ok(())
     }
 
     /// A filled shape.
-    pub fn area(&self, points: &[(f64, f64)], ink: Ink) -> Result<(), DrawError> {
+    pub fn area(&self, points: &[(f64, f64)], role: ColorRole) -> Result<(), DrawError> {
         let mut pixels: Vec<(i32, i32)> = points.iter().map(|point| self.at(*point)).collect();
         pixels.dedup();
-        self.sheet.draw(&Polygon::new(pixels, style(ink, true, 0)))
+        self.sheet.draw(&Polygon::new(pixels, style(role, true, 0)))
     }
 
     /// A filled box between two corners, at least one unit wide.
-    pub fn bar(&self, from: (f64, f64), to: (f64, f64), ink: Ink) -> Result<(), DrawError> {
+    pub fn bar(&self, from: (f64, f64), to: (f64, f64), role: ColorRole) -> Result<(), DrawError> {
         let (a, b) = (self.at(from), self.at(to));
         let corners = [
             (a.0.min(b.0), a.1.min(b.1)),
             (a.0.max(b.0).max(a.0.min(b.0) + 1), a.1.max(b.1)),
         ];
         self.sheet
-            .draw(&Rectangle::new(corners, style(ink, true, 0)))
+            .draw(&Rectangle::new(corners, style(role, true, 0)))
     }
 
-    /// The interval of a value: a line with a foot at each end, upright or lying.
+    /// The interval of a value: a vertical or horizontal line with a cap at each end.
     pub fn interval(&self, ends: [(f64, f64); 2], series: usize) -> Result<(), DrawError> {
-        const FOOT: i32 = 8;
+        const CAP: i32 = 8;
         let [a, b] = ends.map(|end| self.at(end));
-        self.stroke(&[a, b], Ink::Solid(series))?;
-        let upright = a.0 == b.0;
+        self.stroke(&[a, b], ColorRole::Solid(series))?;
+        let vertical = a.0 == b.0;
         for (x, y) in [a, b] {
-            let foot = match upright {
-                true => [(x - FOOT, y), (x + FOOT, y)],
-                false => [(x, y - FOOT), (x, y + FOOT)],
+            let cap = match vertical {
+                true => [(x - CAP, y), (x + CAP, y)],
+                false => [(x, y - CAP), (x, y + CAP)],
             };
-            self.stroke(&foot, Ink::Solid(series))?;
+            self.stroke(&cap, ColorRole::Solid(series))?;
         }
         Ok(())
     }
 
-    /// A marker of a series, which has a shape of its own; a hollow one lets the ground be seen.
+    /// A marker in the shape of its series, filled or hollow.
     pub fn marker(&self, at: (f64, f64), series: usize, hollow: bool) -> Result<(), DrawError> {
         const R: i32 = 9;
         let (x, y) = self.at(at);
         let outline: Vec<(i32, i32)> = match series % 4 {
             0 => {
-                let draw = |ink, filled, radius| {
+                let draw = |role, filled, radius| {
                     self.sheet
-                        .draw(&Circle::new((x, y), radius, style(ink, filled, 3)))
+                        .draw(&Circle::new((x, y), radius, style(role, filled, 3)))
                 };
                 if !hollow {
-                    return draw(Ink::Fill(series), true, R);
+                    return draw(ColorRole::Fill(series), true, R);
                 }
-                draw(Ink::Paper, true, R)?;
-                return draw(Ink::Solid(series), false, R);
+                draw(ColorRole::Paper, true, R)?;
+                return draw(ColorRole::Solid(series), false, R);
             }
             1 => vec![
                 (x - R, y - R),
@@ -305,22 +343,22 @@ impl Panel<'_, '_> {
                 (x - R - 4, y),
             ],
         };
-        let ink = if hollow {
-            Ink::Paper
+        let role = if hollow {
+            ColorRole::Paper
         } else {
-            Ink::Fill(series)
+            ColorRole::Fill(series)
         };
         self.sheet
-            .draw(&Polygon::new(outline.clone(), style(ink, true, 0)))?;
+            .draw(&Polygon::new(outline.clone(), style(role, true, 0)))?;
         if hollow {
             let first = outline[0];
             let closed: Vec<_> = outline.into_iter().chain([first]).collect();
-            self.stroke(&closed, Ink::Solid(series))?;
+            self.stroke(&closed, ColorRole::Solid(series))?;
         }
         Ok(())
     }
 
-    /// Words beside a mark, above it and to its right.
+    /// A label above a mark and to its right, or left if there is no room.
     pub fn label(&self, at: (f64, f64), text: &str) -> Result<(), DrawError> {
         let (x, y) = self.at(at);
         let fits = x + 14 + (text.chars().count() * WIDE_LETTER) as i32 <= WIDTH as i32;
@@ -328,7 +366,7 @@ impl Panel<'_, '_> {
             true => (x + 14, HPos::Left),
             false => (x - 14, HPos::Right),
         };
-        self.write(text, (x, y - 12), h, VPos::Bottom, Ink::Label)
+        self.write(text, (x, y - 12), h, VPos::Bottom, ColorRole::Label)
     }
 
     /// Range of the x axis.
@@ -342,7 +380,25 @@ impl Panel<'_, '_> {
     }
 }
 
-/// Says in a sentence what went wrong.
+/// Describes a drawing error.
 pub(super) fn explain(error: &DrawError) -> String {
     format!("It could not be drawn: {error}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_far_beyond_the_axes_is_drawn_all_the_same() {
+        let [x, y] = ["x", "y"].map(|label| Axis::linear(label, 0.0, 1.0));
+        let far = [f64::MAX, f64::MIN, f64::INFINITY, f64::NAN];
+        let drawn = draw(&Frame::new(x, y), "nothing", |panel| {
+            far.iter().try_for_each(|at| {
+                panel.bar((0.5, *at), (*at, 0.5), ColorRole::Axis)?;
+                panel.interval([(*at, 0.5), (0.5, *at)], 0)
+            })
+        });
+        assert!(drawn.is_ok(), "{drawn:?}");
+    }
 }

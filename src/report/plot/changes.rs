@@ -2,8 +2,8 @@
 
 use super::axis::{Axis, extent};
 use super::canvas::{Frame, draw};
-use super::ink::Ink;
-use super::{Drawing, Key, Plot, Table};
+use super::colors::ColorRole;
+use super::{Key, Plot, Table};
 use crate::report::change::{percent, threshold as shown};
 use crate::verdict::Verdict;
 
@@ -18,7 +18,7 @@ pub(in crate::report) struct ChangeRow {
     pub verdict: Verdict,
 }
 
-/// Colour and marker of a verdict.
+/// Color and marker of a verdict.
 fn series(verdict: Verdict) -> usize {
     match verdict {
         Verdict::Regressed => 1,
@@ -28,10 +28,10 @@ fn series(verdict: Verdict) -> usize {
     }
 }
 
-/// Most rows of a plot; the table has all.
+/// Most rows of a plot; the table has all of them.
 const MOST: usize = 40;
 
-/// Changes beyond this (as a share) lie at the plot's edge.
+/// Changes beyond this (as a share) are drawn at the edge.
 const FARTHEST: f64 = 3.0;
 
 pub(in crate::report) fn changes(
@@ -42,12 +42,10 @@ pub(in crate::report) fn changes(
 ) -> Plot {
     let rows = &all[..all.len().min(MOST)];
     let ends = rows.iter().flat_map(|row| [row.interval.0, row.interval.1]);
-    let Some((low, high)) = extent(ends.chain([-1.5 * threshold, 1.5 * threshold])) else {
+    let range = extent(ends.chain([-1.5 * threshold, 1.5 * threshold]));
+    let Some((low, high)) = range.filter(|_| !rows.is_empty()) else {
         return Plot::nothing(title, "No point has it on both sides.");
     };
-    if rows.is_empty() {
-        return Plot::nothing(title, "No point has it on both sides.");
-    }
     let (low, high) = (1.05 * low.max(-1.0), 1.05 * high.min(FARTHEST));
     let mut x = Axis::linear("change", low, high);
     for (at, label) in &mut x.ticks {
@@ -58,14 +56,14 @@ pub(in crate::report) fn changes(
         height: 150 + 44 * rows.len() as u32,
         ..Frame::new(x, Axis::names("", names).downwards())
     };
-    let said = rows
+    let texts = rows
         .iter()
         .map(|row| format!("{}: {} {}", row.name, percent(row.relative), row.verdict));
-    let alt = format!("{title}. {}.", Vec::from_iter(said).join("; "));
+    let alt = format!("{title}. {}.", Vec::from_iter(texts).join("; "));
     let drawn = draw(&frame, &alt, |panel| {
         let (top, bottom) = (panel.y_range().start, panel.y_range().end);
-        panel.bar((-threshold, top), (threshold, bottom), Ink::Within)?;
-        panel.line(&[(0.0, top), (0.0, bottom)], Ink::Axis)?;
+        panel.bar((-threshold, top), (threshold, bottom), ColorRole::Within)?;
+        panel.line(&[(0.0, top), (0.0, bottom)], ColorRole::Axis)?;
         for (at, row) in rows.iter().enumerate() {
             let (at, series) = (at as f64, series(row.verdict));
             let within = |change: f64| change.clamp(low, high);
@@ -76,17 +74,12 @@ pub(in crate::report) fn changes(
         Ok(())
     });
     let better = if larger_is_better { "right" } else { "left" };
-    Plot {
-        title: title.to_owned(),
-        caption: format!(
-            "A marker is the change, the line its 95 % interval; further {better} is better. Within the band of \
-             ±{} a change does not matter.",
-            shown(threshold)
-        ),
-        drawing: Drawing::from(drawn),
-        legend: legend(rows),
-        table: table(&all),
-    }
+    let caption = format!(
+        "A marker is the change, the line its 95 % interval; further {better} is better. Within the band of ±{} a \
+         change does not matter.",
+        shown(threshold)
+    );
+    Plot::new(title, caption, drawn, table(&all)).with_legend(legend(rows))
 }
 
 fn legend(rows: &[ChangeRow]) -> Vec<Key> {

@@ -1,11 +1,12 @@
-//! Curves: against concurrency, over time, from version to version.
+//! Curves: against the level, over time, from version to version.
 
-use super::axis::{Axis, grouped, place};
+use super::axis::{Axis, extent, place};
 use super::canvas::{DrawError, Frame, Panel, draw};
-use super::ink::Ink;
+use super::colors::ColorRole;
 use super::sampling::thinned;
-use super::{Drawing, Key, Plot, Table};
-use crate::report::change::value;
+use super::{Key, Plot, Table};
+use crate::level::Level;
+use crate::report::number::{NOT_AVAILABLE, grouped, value};
 
 /// Most points of a curve that are drawn.
 const MOST_POINTS: usize = 400;
@@ -17,11 +18,11 @@ const MOST_ROWS: usize = 120;
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Curve {
     pub name: String,
-    /// Decides colour, dash and marker.
+    /// Determines color, dash and marker.
     pub series: usize,
-    /// Whether its markers are hollow: another version's.
+    /// Whether its markers are hollow, for another version.
     pub hollow: bool,
-    /// Whether a value holds until the next one, as a count does.
+    /// Whether a value holds until the next one, like a count.
     pub stepped: bool,
     pub points: Vec<CurveAt>,
 }
@@ -29,14 +30,14 @@ pub(in crate::report) struct Curve {
 /// A point of a curve.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::report) struct CurveAt {
-    /// Requests in flight, seconds, or the place of a name.
+    /// Value of a level, seconds, or the place of a name.
     pub x: f64,
     pub y: f64,
     /// 95 % interval of `y`.
     pub interval: Option<(f64, f64)>,
 }
 
-/// Where the y axis begins.
+/// The y axis.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::report) enum Scale {
     FromZero,
@@ -57,7 +58,7 @@ impl Curve {
 
     fn key(&self, markers: bool) -> Key {
         Key::new(&*self.name, |panel| {
-            panel.line(&[(0.02, 0.5), (0.98, 0.5)], Ink::Line(self.series))?;
+            panel.line(&[(0.02, 0.5), (0.98, 0.5)], ColorRole::Line(self.series))?;
             match markers {
                 true => panel.marker((0.5, 0.5), self.series, self.hollow),
                 false => Ok(()),
@@ -73,7 +74,7 @@ impl Curve {
         if self.stepped {
             points = stairs(&points);
         }
-        panel.line(&points, Ink::Line(self.series))?;
+        panel.line(&points, ColorRole::Line(self.series))?;
         for point in self.points.iter().filter(|p| p.y.is_finite() && markers) {
             if let Some((low, high)) = point.interval {
                 panel.interval([(point.x, low), (point.x, high)], self.series)?;
@@ -85,14 +86,14 @@ impl Curve {
 }
 
 impl CurveAt {
-    /// Without an interval.
+    /// A point without an interval.
     pub fn sure(x: f64, y: f64) -> CurveAt {
         let interval = None;
         CurveAt { x, y, interval }
     }
 }
 
-/// Each value held until the next.
+/// The corners of a step function through the points.
 fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut stairs = Vec::with_capacity(2 * points.len());
     for (at, point) in points.iter().enumerate() {
@@ -115,39 +116,23 @@ fn is_empty(curves: &[Curve]) -> bool {
     curves.iter().all(|curve| curve.points.is_empty())
 }
 
-/// What the curves show, in words.
-fn alt(title: &str, unit: &str, names: &[String], curves: &[Curve]) -> String {
-    let said = curves.iter().map(|curve| {
-        let values = curve.points.iter().filter(|p| p.y.is_finite());
-        let values: Vec<String> = match names.is_empty() {
-            true => Vec::new(),
-            false => values
-                .map(|p| {
-                    let name = names.get(p.x as usize).map_or("", |name| name);
-                    format!("{} at {name}", value(p.y))
-                })
-                .collect(),
-        };
-        match values.is_empty() {
-            true => {
-                let (low, high) = super::axis::extent(curve.points.iter().map(|p| p.y))
-                    .unwrap_or((f64::NAN, f64::NAN));
-                format!("{}: {} to {}", curve.name, value(low), value(high))
-            }
-            false => format!("{}: {}", curve.name, values.join(", ")),
-        }
+/// The curves described in words; `place` follows each value.
+fn alt(title: &str, unit: &str, curves: &[Curve], place: impl Fn(&CurveAt) -> String) -> String {
+    let texts = curves.iter().map(|curve| {
+        let points = curve.points.iter().filter(|p| p.y.is_finite());
+        let values = points.map(|p| value(p.y) + &place(p));
+        format!("{}: {}", curve.name, Vec::from_iter(values).join(", "))
     });
-    let said: Vec<String> = said.collect();
-    format!("{title} ({unit}). {}.", said.join("; "))
+    format!("{title} ({unit}). {}.", Vec::from_iter(texts).join("; "))
 }
 
-/// Values against the number of requests in flight, whose levels are `levels`. With `per` the right axis
-/// has the values divided by it: its label, and the divisor.
-pub(in crate::report) fn against_concurrency(
+/// Values against the levels `levels`. With `per`, a label and a
+/// divisor, the right axis shows the divided values.
+pub(in crate::report) fn against_level(
     title: &str,
     caption: &str,
     unit: &str,
-    levels: &[usize],
+    levels: &[Level],
     curves: Vec<Curve>,
     per: Option<(&str, f64)>,
 ) -> Plot {
@@ -170,40 +155,23 @@ pub(in crate::report) fn against_concurrency(
         right,
         ..Frame::new(Axis::levels("requests in flight", levels), y)
     };
-    let drawn = curves.iter().map(|curve| {
-        let placed = |p: &CurveAt| CurveAt {
-            x: place(p.x as usize),
-            ..*p
-        };
-        Curve {
-            points: curve.points.iter().map(placed).collect(),
-            ..curve.clone()
-        }
+    let placed = |p: &CurveAt| CurveAt {
+        x: place(p.x),
+        ..*p
+    };
+    let drawn = curves.iter().map(|curve| Curve {
+        points: curve.points.iter().map(placed).collect(),
+        ..curve.clone()
     });
     let drawn: Vec<Curve> = drawn.collect();
-    let levels_said = curves.iter().map(|curve| {
-        let values = curve
-            .points
-            .iter()
-            .map(|p| format!("{} at {}", value(p.y), p.x));
-        format!("{}: {}", curve.name, Vec::from_iter(values).join(", "))
-    });
-    let alt = format!(
-        "{title} ({unit}). {}.",
-        Vec::from_iter(levels_said).join("; ")
-    );
+    let alt = alt(title, unit, &curves, |p| format!(" at {}", p.x));
     let svg = draw(&frame, &alt, |panel| {
-        // The first curve is what the plot is about: it lies on the others.
+        // The first curve is the main one: it is drawn on top.
         let mut curves = drawn.iter().rev();
         curves.try_for_each(|curve| curve.draw(panel, true))
     });
-    Plot {
-        title: title.to_owned(),
-        caption: caption.to_owned(),
-        drawing: Drawing::from(svg),
-        legend: curves.iter().map(|curve| curve.key(true)).collect(),
-        table: table("Requests in flight", unit, &curves, per, |x| x.to_string()),
-    }
+    let table = table("Requests in flight", unit, &curves, per, |x| x.to_string());
+    Plot::new(title, caption, svg, table).with_legend(curves.iter().map(|curve| curve.key(true)))
 }
 
 /// Values from name to name, such as versions.
@@ -219,17 +187,13 @@ pub(in crate::report) fn over_names(
     }
     let y = Axis::from_zero(unit, tops(&curves));
     let frame = Frame::new(Axis::names("version", names.iter().cloned()), y);
-    let svg = draw(&frame, &alt(title, unit, names, &curves), |panel| {
+    let name = |x: f64| names.get(x as usize).cloned().unwrap_or_default();
+    let alt = alt(title, unit, &curves, |p| format!(" at {}", name(p.x)));
+    let svg = draw(&frame, &alt, |panel| {
         curves.iter().try_for_each(|curve| curve.draw(panel, true))
     });
-    let name = |x: f64| names.get(x as usize).cloned().unwrap_or_default();
-    Plot {
-        title: title.to_owned(),
-        caption: caption.to_owned(),
-        drawing: Drawing::from(svg),
-        legend: curves.iter().map(|curve| curve.key(true)).collect(),
-        table: table("Version", unit, &curves, None, name),
-    }
+    let table = table("Version", unit, &curves, None, name);
+    Plot::new(title, caption, svg, table).with_legend(curves.iter().map(|curve| curve.key(true)))
 }
 
 /// Values over the seconds of a run.
@@ -241,7 +205,7 @@ pub(in crate::report) fn over_time(
     curves: Vec<Curve>,
 ) -> Plot {
     let times = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.x));
-    let Some((_, end)) = super::axis::extent(times()) else {
+    let Some((_, end)) = extent(times()) else {
         return Plot::nothing(title, "Nothing was recorded over time.");
     };
     let mut y = Axis::from_zero(unit, tops(&curves));
@@ -253,31 +217,29 @@ pub(in crate::report) fn over_time(
         height: 430,
         ..Frame::new(Axis::linear("seconds of the run", 0.0, end), y)
     };
-    let svg = draw(&frame, &alt(title, unit, &[], &curves), |panel| {
+    let ranges = curves.iter().map(|curve| {
+        let range = extent(curve.points.iter().map(|p| p.y));
+        let (low, high) = range.unwrap_or((f64::NAN, f64::NAN));
+        format!("{}: {} to {}", curve.name, value(low), value(high))
+    });
+    let alt = format!("{title} ({unit}). {}.", Vec::from_iter(ranges).join("; "));
+    let svg = draw(&frame, &alt, |panel| {
         curves.iter().try_for_each(|curve| curve.draw(panel, false))
     });
-    let thin = |curve: &Curve| {
+    let thin = curves.iter().map(|curve| {
         let points: Vec<(f64, f64)> = curve.points.iter().map(|p| (p.x, p.y)).collect();
-        let points = thinned(&points, MOST_ROWS);
+        let points = thinned(&points, MOST_ROWS).into_iter();
         Curve {
-            points: points
-                .into_iter()
-                .map(|(x, y)| CurveAt::sure(x, y))
-                .collect(),
+            points: points.map(|(x, y)| CurveAt::sure(x, y)).collect(),
             ..curve.clone()
         }
-    };
-    let thin: Vec<Curve> = curves.iter().map(thin).collect();
-    Plot {
-        title: title.to_owned(),
-        caption: caption.to_owned(),
-        drawing: Drawing::from(svg),
-        legend: curves.iter().map(|curve| curve.key(false)).collect(),
-        table: table("Second", unit, &thin, None, |x| format!("{x:.2}")),
-    }
+    });
+    let thin: Vec<Curve> = thin.collect();
+    let table = table("Second", unit, &thin, None, |x| format!("{x:.2}"));
+    Plot::new(title, caption, svg, table).with_legend(curves.iter().map(|curve| curve.key(false)))
 }
 
-/// The curves' points, one a row.
+/// A table of the curves' points.
 fn table(
     x: &str,
     unit: &str,
@@ -300,9 +262,13 @@ fn table(
             let mut row = vec![curve.name.clone(), name(point.x), cell(point.y)];
             row.extend(per.map(|(_, divisor)| cell(point.y / divisor)));
             if intervals {
-                row.push(point.interval.map_or("n/a".to_owned(), |(low, high)| {
-                    format!("{} … {}", cell(low), cell(high))
-                }));
+                row.push(
+                    point
+                        .interval
+                        .map_or(NOT_AVAILABLE.to_owned(), |(low, high)| {
+                            format!("{} … {}", cell(low), cell(high))
+                        }),
+                );
             }
             row
         })
@@ -313,7 +279,7 @@ fn table(
 /// A figure of a table.
 fn cell(figure: f64) -> String {
     match figure {
-        f if !f.is_finite() => "n/a".to_owned(),
+        f if !f.is_finite() => NOT_AVAILABLE.to_owned(),
         f if f.abs() >= 1_000.0 => grouped(f, 0),
         f => value(f),
     }

@@ -1,17 +1,17 @@
-//! How values are distributed: the share up to each, and how dense they lie.
+//! Distributions of values: cumulative shares and densities.
 
 use super::axis::Axis;
 use super::canvas::{DrawError, Frame, Panel, draw};
-use super::ink::Ink;
+use super::colors::ColorRole;
 use super::sampling::steps;
-use super::{Drawing, Plot, Table};
-use crate::metrics::percentile;
-use crate::report::change::value;
+use super::{Plot, Table};
+use crate::metrics::SortedValues;
+use crate::report::number::value;
 
-/// Steps of a distribution that are drawn.
-const STEPS: usize = 400;
+/// Number of steps of a distribution that are drawn.
+const STEPS: u64 = 400;
 
-/// Places at which a density is drawn.
+/// Number of positions of a density that are drawn.
 const PLACES: usize = 160;
 
 /// Percentiles of the data table.
@@ -22,10 +22,10 @@ const PERCENTILES: [f64; 11] = [
 /// Percentiles that are marked in the plots.
 const MARKED: [f64; 3] = [50.0, 90.0, 99.0];
 
-/// The share of the values up to each, of sorted values (ms). `what` is what they are.
-pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &[f64]) -> Plot {
+/// The cumulative distribution of sorted values (ms); `what` names them.
+pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &SortedValues) -> Plot {
     let Some(end) = visible_end(sorted) else {
-        return Plot::nothing(title, format!("There is no {what}."));
+        return Plot::nothing(title, format!("There are no values of {what}."));
     };
     let share = Axis::percent("share of values up to it", 1.0);
     let frame = Frame::new(
@@ -41,26 +41,21 @@ pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &[f64]) -> Plot {
             at = (x, share);
         }
         line.push((end, at.1));
-        panel.line(&line, Ink::Solid(0))
+        panel.line(&line, ColorRole::Solid(0))
     });
-    Plot {
-        title: title.to_owned(),
-        caption: format!(
-            "The height of the curve at a time is the share of the {} values that took no longer; upright lines \
-             are the P50, P90 and P99.{}",
-            sorted.len(),
-            beyond(sorted, end)
-        ),
-        drawing: Drawing::from(drawn),
-        legend: Vec::new(),
-        table: percentiles(what, sorted),
-    }
+    let caption = format!(
+        "The height of the curve at a time is the share of the {} values up to it; vertical lines are the P50, \
+             P90 and P99.{}",
+        sorted.len(),
+        beyond(sorted, end)
+    );
+    Plot::new(title, caption, drawn, percentiles(what, sorted))
 }
 
-/// How dense sorted values (ms) lie.
-pub(in crate::report) fn density(title: &str, what: &str, sorted: &[f64]) -> Plot {
+/// The density of sorted values (ms); `what` names them.
+pub(in crate::report) fn density(title: &str, what: &str, sorted: &SortedValues) -> Plot {
     let Some(end) = visible_end(sorted) else {
-        return Plot::nothing(title, format!("There is no {what}."));
+        return Plot::nothing(title, format!("There are no values of {what}."));
     };
     let start = start(sorted);
     let curve = smoothed(sorted, start, end);
@@ -77,38 +72,36 @@ pub(in crate::report) fn density(title: &str, what: &str, sorted: &[f64]) -> Plo
             .into_iter()
             .chain(curve.iter().copied())
             .chain([(end, 0.0)]);
-        panel.area(&Vec::from_iter(shape), Ink::Area(0))?;
-        panel.line(&curve, Ink::Solid(0))?;
+        panel.area(&Vec::from_iter(shape), ColorRole::Area(0))?;
+        panel.line(&curve, ColorRole::Solid(0))?;
         marks(panel, sorted)
     });
-    Plot {
-        title: title.to_owned(),
-        caption: format!(
-            "Where the curve is high, many of the {} values lie; several humps are several kinds of requests. \
-             Upright lines are the P50, P90 and P99.{}",
-            sorted.len(),
-            beyond(sorted, end)
-        ),
-        drawing: Drawing::from(drawn),
-        legend: Vec::new(),
-        table: percentiles(what, sorted),
-    }
+    let caption = format!(
+        "Many of the {} values lie where the curve is high; several peaks indicate several kinds of requests. \
+             Vertical lines are the P50, P90 and P99.{}",
+        sorted.len(),
+        beyond(sorted, end)
+    );
+    Plot::new(title, caption, drawn, percentiles(what, sorted))
 }
 
-/// Where the plot begins: at zero, unless the values lie far from it in a small range.
-fn start(sorted: &[f64]) -> f64 {
-    let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
+/// Start of the plot: zero, unless the values lie far from it in a small range.
+fn start(sorted: &SortedValues) -> f64 {
+    let (least, most) = (
+        sorted.least().unwrap_or(0.0),
+        sorted.greatest().unwrap_or(0.0),
+    );
     match most - least < 0.5 * least {
         true => (least - 0.1 * (most - least).max(0.02 * least)).max(0.0),
         false => 0.0,
     }
 }
 
-/// Where the plot ends: at the greatest value, unless that lies so far out that nothing else could be
-/// told apart. `None` where there is no value.
-fn visible_end(sorted: &[f64]) -> Option<f64> {
-    let most = *sorted.last()?;
-    let end = most.min(3.0 * percentile(sorted, 99.0).max(1e-6));
+/// End of the plot: the greatest value, unless it lies so far out that the others could not be distinguished.
+/// `None` without values.
+fn visible_end(sorted: &SortedValues) -> Option<f64> {
+    let most = sorted.greatest()?;
+    let end = most.min(3.0 * sorted.percentile(99.0).max(1e-6));
     Some(if end > start(sorted) {
         end
     } else {
@@ -116,40 +109,38 @@ fn visible_end(sorted: &[f64]) -> Option<f64> {
     })
 }
 
-/// How many values lie beyond the plot's end.
-fn beyond(sorted: &[f64], end: f64) -> String {
-    let count = sorted.len() - sorted.partition_point(|value| *value <= end);
-    match (count, sorted.last()) {
+/// A note on the values beyond the plot's end.
+fn beyond(sorted: &SortedValues, end: f64) -> String {
+    let count = sorted.len() - sorted.count_up_to(end);
+    match (count, sorted.greatest()) {
         (0, _) | (_, None) => String::new(),
         (count, Some(most)) => format!(
             " Not shown: {count} values beyond, up to {} ms.",
-            value(*most)
+            value(most)
         ),
     }
 }
 
-fn marks(panel: &Panel<'_, '_>, sorted: &[f64]) -> Result<(), DrawError> {
+fn marks(panel: &Panel<'_, '_>, sorted: &SortedValues) -> Result<(), DrawError> {
     let (x, y) = (panel.x_range(), panel.y_range());
-    let places = MARKED.map(|p| (p, percentile(sorted, p)));
+    let places = MARKED.map(|p| (p, sorted.percentile(p)));
     for (_, at) in places.into_iter().filter(|(_, at)| x.contains(at)) {
-        panel.line(&[(at, y.start), (at, y.end)], Ink::Limit)?;
+        panel.line(&[(at, y.start), (at, y.end)], ColorRole::Limit)?;
     }
     Ok(())
 }
 
 /// A kernel density estimate with Silverman's bandwidth, from values sorted into fine bins.
-fn smoothed(sorted: &[f64], start: f64, end: f64) -> Vec<(f64, f64)> {
+fn smoothed(sorted: &SortedValues, start: f64, end: f64) -> Vec<(f64, f64)> {
     const BINS: usize = 640;
     let width = (end - start) / BINS as f64;
     let mut bins = vec![0.0; BINS];
-    for value in sorted.iter().filter(|value| **value <= end) {
+    for (value, count) in sorted.counts().take_while(|(value, _)| *value <= end) {
         let bin = ((value - start) / width) as usize;
-        bins[bin.min(BINS - 1)] += 1.0 / sorted.len() as f64;
+        bins[bin.min(BINS - 1)] += count as f64 / sorted.len() as f64;
     }
-    let quartiles = percentile(sorted, 75.0) - percentile(sorted, 25.0);
-    let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
-    let squares: f64 = sorted.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = (squares / sorted.len() as f64).sqrt();
+    let quartiles = sorted.percentile(75.0) - sorted.percentile(25.0);
+    let deviation = sorted.population_std().unwrap_or(0.0);
     let spread = match quartiles > 0.0 {
         true => deviation.min(quartiles / 1.34),
         false => deviation,
@@ -173,22 +164,22 @@ fn smoothed(sorted: &[f64], start: f64, end: f64) -> Vec<(f64, f64)> {
     (0..PLACES).map(at).collect()
 }
 
-fn alt(title: &str, sorted: &[f64]) -> String {
-    let [p50, p90, p99] = MARKED.map(|p| value(percentile(sorted, p)));
+fn alt(title: &str, sorted: &SortedValues) -> String {
+    let [p50, p90, p99] = MARKED.map(|p| value(sorted.percentile(p)));
     format!(
         "{title}, of {} values: P50 {p50} ms, P90 {p90} ms, P99 {p99} ms.",
         sorted.len()
     )
 }
 
-fn percentiles(what: &str, sorted: &[f64]) -> Table {
+fn percentiles(what: &str, sorted: &SortedValues) -> Table {
     let row = |p: f64| {
         let name = match p {
             0.0 => "least".to_owned(),
             100.0 => "greatest".to_owned(),
             p => format!("P{p}"),
         };
-        vec![name, value(percentile(sorted, p))]
+        vec![name, value(sorted.percentile(p))]
     };
     Table::new(1, &["Percentile", &format!("{what} (ms)")]).with(PERCENTILES.map(row))
 }

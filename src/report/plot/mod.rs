@@ -1,33 +1,32 @@
-//! Plots as SVG within a page: each with its title, its reading, and its data as a table.
+//! Plots as inline SVG, each with a title, a caption, and its data as a table.
 //!
-//! Drawn by plotters in stand-in colours, which become classes of the style sheet: so a plot follows its
-//! page into the dark and onto paper. What is drawn may be thinned out; figures never are.
+//! plotters draws them in placeholder colors, which become classes of the style sheet, so that plots adapt to
+//! dark mode and print. Drawn curves may be thinned out; figures are computed from all values.
 
 mod axis;
 mod bars;
 mod canvas;
 mod changes;
+mod colors;
 mod curves;
 mod distribution;
-mod ink;
 mod pareto;
 mod sampling;
 mod waterfall;
 
-pub(super) use axis::grouped;
 pub(super) use bars::{Bar, bars};
 pub(super) use changes::{ChangeRow, changes};
-pub(super) use curves::{Curve, CurveAt, Scale, against_concurrency, over_names, over_time};
+pub(super) use curves::{Curve, CurveAt, Scale, against_level, over_names, over_time};
 pub(super) use distribution::{density, ecdf};
 pub(super) use pareto::{ParetoCurve, pareto};
 pub(super) use waterfall::{Span, waterfall};
 
 use canvas::{DrawError, Panel, explain, key};
 
-/// A plot, ready to be put into a page.
+/// A plot of a page.
 #[derive(Debug)]
 pub(super) struct Plot {
-    /// What it shows.
+    /// Its title.
     pub title: String,
     /// How to read it.
     pub caption: String,
@@ -53,7 +52,7 @@ pub(super) struct Key {
     pub name: String,
 }
 
-/// Rows under a head; the first `words` columns are words, the others figures.
+/// Rows under a head; the first `words` columns are text, the others figures.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub head: Vec<String>,
@@ -70,7 +69,7 @@ impl Table {
         }
     }
 
-    /// With these rows.
+    /// Adds rows.
     pub fn with(mut self, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
         self.rows.extend(rows);
         self
@@ -78,7 +77,33 @@ impl Table {
 }
 
 impl Plot {
-    /// A sentence in the place of a picture.
+    /// A plot without a legend.
+    fn new(
+        title: &str,
+        caption: impl Into<String>,
+        drawn: Result<String, DrawError>,
+        table: Table,
+    ) -> Plot {
+        Plot {
+            title: title.to_owned(),
+            caption: caption.into(),
+            drawing: match drawn {
+                Ok(svg) => Drawing::Svg(svg),
+                Err(error) => Drawing::Nothing(explain(&error)),
+            },
+            legend: Vec::new(),
+            table,
+        }
+    }
+
+    fn with_legend(self, legend: impl IntoIterator<Item = Key>) -> Plot {
+        Plot {
+            legend: legend.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// A sentence in place of a picture.
     pub fn nothing(title: impl Into<String>, why: impl Into<String>) -> Plot {
         Plot {
             title: title.into(),
@@ -86,15 +111,6 @@ impl Plot {
             drawing: Drawing::Nothing(why.into()),
             legend: Vec::new(),
             table: Table::default(),
-        }
-    }
-}
-
-impl From<Result<String, DrawError>> for Drawing {
-    fn from(drawn: Result<String, DrawError>) -> Drawing {
-        match drawn {
-            Ok(svg) => Drawing::Svg(svg),
-            Err(error) => Drawing::Nothing(explain(&error)),
         }
     }
 }
@@ -134,7 +150,8 @@ mod tests {
             ],
             ..Curve::new("<new>", 0)
         };
-        let plot = against_concurrency("tok/s & more", "", "tok/s", &[1, 8], vec![curve], None);
+        let levels = ["c=1", "c=8"].map(|level| level.parse().unwrap());
+        let plot = against_level("tok/s & more", "", "tok/s", &levels, vec![curve], None);
         let svg = svg(&plot);
         assert!(
             svg.starts_with("<svg class=\"plot\" viewBox=\"0 0 960 "),
@@ -159,11 +176,13 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_said() {
+        use crate::metrics::SortedValues;
+
         let plots = [
-            against_concurrency("", "", "", &[], Vec::new(), None),
+            against_level("", "", "", &[], Vec::new(), None),
             over_time("", "", "", Scale::FromZero, Vec::new()),
-            ecdf("", "TTFT", &[]),
-            density("", "TTFT", &[]),
+            ecdf("", "TTFT", &SortedValues::default()),
+            density("", "TTFT", &SortedValues::default()),
             bars("", "", "", Vec::new()),
             waterfall("", Vec::new()),
             changes("", 0.03, true, Vec::new()),
@@ -173,6 +192,7 @@ mod tests {
             assert!(matches!(plot.drawing, Drawing::Nothing(_)), "{plot:?}");
         }
         for values in [vec![3.0], vec![3.0; 5], vec![0.0, 0.0]] {
+            let values = values.into_iter().collect();
             svg(&ecdf("", "TTFT", &values));
             svg(&density("", "TTFT", &values));
         }

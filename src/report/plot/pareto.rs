@@ -1,10 +1,11 @@
-//! Throughput against latency, and which points no other beats in both.
+//! Throughput against latency, with the Pareto frontier.
 
 use super::axis::Axis;
 use super::canvas::{Frame, draw};
-use super::ink::Ink;
-use super::{Drawing, Key, Plot, Table};
-use crate::report::change::value;
+use super::colors::ColorRole;
+use super::{Key, Plot, Table};
+use crate::level::Level;
+use crate::report::number::value;
 
 /// The points of a version.
 #[derive(Clone, Debug)]
@@ -12,19 +13,19 @@ pub(in crate::report) struct ParetoCurve {
     pub name: String,
     pub series: usize,
     pub hollow: bool,
-    /// Requests in flight, latency (ms), throughput.
-    pub points: Vec<(usize, f64, f64)>,
+    /// Level, latency (ms), throughput.
+    pub points: Vec<(Level, f64, f64)>,
 }
 
 impl ParetoCurve {
-    /// Whether no other point has at most its latency and at least its throughput.
-    fn is_best(&self, (level, latency, rate): &(usize, f64, f64)) -> bool {
+    /// Whether no other point is better in one figure and at least as good in the other.
+    fn is_best(&self, (level, latency, rate): &(Level, f64, f64)) -> bool {
         !self.points.iter().any(|(other, l, r)| {
             other != level && l <= latency && r >= rate && (l < latency || r > rate)
         })
     }
 
-    /// The points that no other beats, from the fastest on.
+    /// The points on the frontier, from the fastest on.
     fn frontier(&self) -> Vec<(f64, f64)> {
         let best = self.points.iter().filter(|point| self.is_best(point));
         let mut best: Vec<(f64, f64)> = best.map(|(_, latency, rate)| (*latency, *rate)).collect();
@@ -33,7 +34,7 @@ impl ParetoCurve {
     }
 }
 
-/// `limit` is the objective for the latency (ms), if there is one.
+/// Draws the curves; `limit` is the objective for the latency (ms), if there is one.
 pub(in crate::report) fn pareto(
     title: &str,
     latency: &str,
@@ -50,21 +51,21 @@ pub(in crate::report) fn pareto(
         Axis::from_zero(format!("{latency} (ms)"), x),
         Axis::from_zero(unit, points().map(|point| point.2)),
     );
-    let said = points().map(|(level, l, r)| format!("c={level}: {} ms, {}", value(*l), value(*r)));
-    let alt = format!("{title}. {}.", Vec::from_iter(said).join("; "));
+    let texts = points().map(|(level, l, r)| format!("{level}: {} ms, {}", value(*l), value(*r)));
+    let alt = format!("{title}. {}.", Vec::from_iter(texts).join("; "));
     let drawn = draw(&frame, &alt, |panel| {
         let top = panel.y_range().end;
         if let Some(limit) = limit {
-            panel.bar((0.0, top), (limit, 0.0), Ink::Within)?;
-            panel.line(&[(limit, 0.0), (limit, top)], Ink::Limit)?;
+            panel.bar((0.0, top), (limit, 0.0), ColorRole::Within)?;
+            panel.line(&[(limit, 0.0), (limit, top)], ColorRole::Limit)?;
         }
         for curve in &curves {
-            panel.line(&curve.frontier(), Ink::Line(curve.series))?;
+            panel.line(&curve.frontier(), ColorRole::Line(curve.series))?;
             for point @ (level, latency, rate) in &curve.points {
                 let at = (*latency, *rate);
                 panel.marker(at, curve.series, curve.hollow || !curve.is_best(point))?;
                 if !curve.hollow {
-                    panel.label(at, &format!("c={level}"))?;
+                    panel.label(at, &level.to_string())?;
                 }
             }
         }
@@ -74,14 +75,14 @@ pub(in crate::report) fn pareto(
         .iter()
         .map(|curve| {
             Key::new(&*curve.name, |panel| {
-                panel.line(&[(0.02, 0.5), (0.98, 0.5)], Ink::Line(curve.series))?;
+                panel.line(&[(0.02, 0.5), (0.98, 0.5)], ColorRole::Line(curve.series))?;
                 panel.marker((0.5, 0.5), curve.series, curve.hollow)
             })
         })
         .collect();
     legend.extend(limit.map(|limit| {
         Key::new(format!("within the SLO of {} ms", value(limit)), |panel| {
-            panel.bar((0.1, 0.1), (0.9, 0.9), Ink::Within)
+            panel.bar((0.1, 0.1), (0.9, 0.9), ColorRole::Within)
         })
     }));
     let rows = curves.iter().flat_map(|curve| {
@@ -90,7 +91,7 @@ pub(in crate::report) fn pareto(
             let (latency, rate) = (value(*latency), value(*rate));
             vec![
                 curve.name.clone(),
-                level.to_string(),
+                level.value().to_string(),
                 latency,
                 rate,
                 best.to_owned(),
@@ -104,15 +105,9 @@ pub(in crate::report) fn pareto(
         unit,
         "On the frontier",
     ];
-    Plot {
-        title: title.to_owned(),
-        caption: "Up and to the left is better. The line joins the points that no other beats in both figures; \
-                  hollow markers off the line are beaten."
-            .to_owned(),
-        drawing: Drawing::from(drawn),
-        legend,
-        table: Table::new(1, &head).with(rows),
-    }
+    let caption = "Up and to the left is better. The line joins the points of the frontier; for hollow markers off \
+                   the line another point is better in one figure and at least as good in the other.";
+    Plot::new(title, caption, drawn, Table::new(1, &head).with(rows)).with_legend(legend)
 }
 
 #[cfg(test)]
@@ -126,10 +121,10 @@ mod tests {
             series: 0,
             hollow: false,
             points: vec![
-                (1, 10.0, 100.0),
-                (8, 30.0, 90.0),
-                (16, 30.0, 400.0),
-                (32, 50.0, 400.0),
+                ("c=1".parse().unwrap(), 10.0, 100.0),
+                ("c=8".parse().unwrap(), 30.0, 90.0),
+                ("c=16".parse().unwrap(), 30.0, 400.0),
+                ("c=32".parse().unwrap(), 50.0, 400.0),
             ],
         };
         assert_eq!(curve.frontier(), [(10.0, 100.0), (30.0, 400.0)]);

@@ -1,14 +1,15 @@
-//! Fewer points for a plot; figures are always taken from all values.
+//! Fewer points for a plot; figures are always computed from all values.
 
-/// Points of a curve, at most about `most`: of each stretch the first, the least, the greatest and the
-/// last, so that no peak is lost.
+use crate::metrics::SortedValues;
+
+/// About `most` points of a curve: the first, least, greatest and last of each section, so that peaks are kept.
 pub(super) fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most.max(4) {
         return points.to_vec();
     }
-    let stretch = points.len().div_ceil((most / 4).max(1));
+    let section = points.len().div_ceil((most / 4).max(1));
     let mut kept = Vec::with_capacity(most);
-    for points in points.chunks(stretch) {
+    for points in points.chunks(section) {
         let by_height = |a: &usize, b: &usize| points[*a].1.total_cmp(&points[*b].1);
         let places = 0..points.len();
         let mut places = [
@@ -28,21 +29,20 @@ pub(super) fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     kept
 }
 
-/// Steps of the distribution of sorted values: value and share of values up to it. At most `most`; the
-/// least and the greatest are always among them.
-pub(super) fn steps(sorted: &[f64], most: usize) -> Vec<(f64, f64)> {
-    let last = match sorted.len() {
-        0 => return Vec::new(),
-        len => len - 1,
+/// At most `most` steps of the distribution of sorted values: a value, and the share of values up to it. The
+/// least and the greatest value are included.
+pub(super) fn steps(sorted: &SortedValues, most: u64) -> Vec<(f64, f64)> {
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return Vec::new();
     };
     let count = most.clamp(2, sorted.len().max(2));
     let mut steps: Vec<(f64, f64)> = (0..count)
         .map(|step| {
-            let at = (step as f64 / (count - 1) as f64 * last as f64).round() as usize;
-            (sorted[at], (at + 1) as f64 / sorted.len() as f64)
+            let rank = (step as f64 / (count - 1) as f64 * last as f64).round() as u64;
+            (sorted.at(rank), (rank + 1) as f64 / sorted.len() as f64)
         })
         .collect();
-    // Of equal values the last says how many there are up to them.
+    // Of equal values the last has the share up to them.
     steps.dedup_by(|next, kept| {
         let same = next.0 == kept.0;
         if same {
@@ -74,13 +74,14 @@ mod tests {
 
     #[test]
     fn the_steps_of_a_distribution_end_at_its_extremes() {
-        let sorted: Vec<f64> = (0..10_000).map(f64::from).collect();
+        let sorted: SortedValues = (0..10_000).map(f64::from).collect();
         let steps_of_all = steps(&sorted, 400);
         assert_eq!(steps_of_all.len(), 400);
         assert_eq!(steps_of_all[0], (0.0, 1e-4));
         assert_eq!(steps_of_all[399], (9_999.0, 1.0));
-        assert_eq!(steps(&[7.0], 400), [(7.0, 1.0)]);
-        assert_eq!(steps(&[7.0, 7.0, 9.0], 400), [(7.0, 2.0 / 3.0), (9.0, 1.0)]);
-        assert!(steps(&[], 400).is_empty());
+        let steps_of = |values: &[f64]| steps(&values.iter().copied().collect(), 400);
+        assert_eq!(steps_of(&[7.0]), [(7.0, 1.0)]);
+        assert_eq!(steps_of(&[7.0, 7.0, 9.0]), [(7.0, 2.0 / 3.0), (9.0, 1.0)]);
+        assert!(steps_of(&[]).is_empty());
     }
 }

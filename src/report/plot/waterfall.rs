@@ -1,24 +1,24 @@
-//! Requests one below the other, each with its stages in time.
+//! Requests below each other, each with its stages over time.
 
 use super::axis::{Axis, extent};
 use super::canvas::{Frame, draw};
-use super::ink::Ink;
-use super::{Drawing, Key, Plot, Table};
+use super::colors::ColorRole;
+use super::{Key, Plot, Table};
 
 /// A request's stages (seconds of the run).
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Span {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: String,
-    /// Which endpoint served it.
+    /// Its endpoint.
     pub endpoint: String,
-    /// The user's wait began.
+    /// Start of the user's wait.
     pub start: f64,
-    /// The request was sent.
+    /// When the request was sent.
     pub sent: f64,
-    /// The first token came; `None` where the response was not streamed.
+    /// Arrival of the first token; `None` if the response was not streamed.
     pub first: Option<f64>,
-    /// The last byte came.
+    /// Arrival of the last byte.
     pub end: f64,
 }
 
@@ -59,7 +59,7 @@ pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
             ];
             for (stage, (from, to)) in stages.into_iter().enumerate() {
                 if to > from {
-                    panel.bar((from, top), (to, bottom), Ink::Fill(SERIES[stage]))?;
+                    panel.bar((from, top), (to, bottom), ColorRole::Fill(SERIES[stage]))?;
                 }
             }
         }
@@ -69,19 +69,13 @@ pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
     let legend = STAGES.iter().enumerate().skip(usize::from(!before));
     let legend = legend.map(|(stage, name)| {
         Key::new(*name, |panel| {
-            panel.bar((0.1, 0.2), (0.9, 0.8), Ink::Fill(SERIES[stage]))
+            panel.bar((0.1, 0.2), (0.9, 0.8), ColorRole::Fill(SERIES[stage]))
         })
     });
-    Plot {
-        title: title.to_owned(),
-        caption: "Each line is a request: its first part ends with its first token, its second with its last. \
-                  What the server spent on waiting and what on the prompt is not known of a single request, so the \
-                  first part has both."
-            .to_owned(),
-        drawing: Drawing::from(drawn),
-        legend: legend.collect(),
-        table: table(&spans),
-    }
+    let caption = "Each line is a request: its first part ends with the first token, its second with the last. \
+                   The queue and prefill times of single requests are not known separately, so the first part has \
+                   both.";
+    Plot::new(title, caption, drawn, table(&spans)).with_legend(legend)
 }
 
 /// Series of each stage.

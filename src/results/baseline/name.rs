@@ -5,45 +5,45 @@ use std::str::FromStr;
 use crate::endpoint::Identity;
 use crate::results::file_name::{LONGEST_NAME, UNSAFE_IN_FILES};
 
-/// Name of a baseline, fit for Criterion's `--baseline` and for a file; or of the latest run.
+/// Name of a baseline, valid for Criterion's `--baseline` and as a file name; or of the latest run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BaselineName(String);
 
-/// What Criterion and servemark call the latest run.
+/// Name of the latest run, for Criterion and servemark.
 const LATEST: &str = "new";
 
 /// Names that Criterion uses itself.
 const RESERVED: [&str; 4] = [LATEST, "base", "change", "report"];
 
-/// A text that names no baseline.
+/// A text that is not a valid name of a baseline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} cannot be a baseline's name: {problem}")]
+#[error("{name:?} is not a valid name of a baseline: {problem}")]
 pub struct NameError {
     name: String,
     problem: String,
 }
 
-/// Why servers give no name for a baseline.
+/// The servers' versions give no name for a baseline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoName {
-    /// None says its version.
-    #[error("the servers do not say their version: give a name")]
+    /// A server reports no version.
+    #[error("the servers report no version: give a name")]
     Unknown,
-    /// They say different ones.
-    #[error("the run is of several server versions ({0}): give a name")]
+    /// They report different versions.
+    #[error("the run has several server versions ({0}): give a name")]
     Several(String),
 }
 
 impl BaselineName {
-    /// The latest run, `new`: it is no baseline, as the next run overwrites it, but can be read like one.
+    /// The latest run, `new`: the next run overwrites it, but it can be read like a baseline.
     pub fn latest() -> BaselineName {
         BaselineName(LATEST.to_owned())
     }
 
-    /// Reads the name of a baseline, or `new`.
+    /// Parses the name of a baseline, or `new`.
     ///
     /// # Errors
-    /// [`NameError`], saying what a name must be.
+    /// [`NameError`], which says why the name is not valid.
     pub fn or_latest(text: &str) -> Result<BaselineName, NameError> {
         match text {
             LATEST => Ok(BaselineName::latest()),
@@ -51,10 +51,10 @@ impl BaselineName {
         }
     }
 
-    /// A name after the servers' version: `vllm-0.32.0`.
+    /// A name from the servers' version: `vllm-0.32.0`.
     ///
     /// # Errors
-    /// [`NoName`] where they do not say it, or differ.
+    /// [`NoName`] if a server reports no version, or they differ.
     pub fn of_servers<'a>(
         servers: impl IntoIterator<Item = &'a Identity>,
     ) -> Result<BaselineName, NoName> {
@@ -62,7 +62,7 @@ impl BaselineName {
         let versions: Option<BTreeSet<&str>> = versions.collect();
         let versions = Vec::from_iter(versions.ok_or(NoName::Unknown)?);
         match versions.as_slice() {
-            // Software without a version would be the name of every run.
+            // Without a version every run would have the same name.
             [version] if version.contains(' ') => named_after(version).ok_or(NoName::Unknown),
             [] | [_] => Err(NoName::Unknown),
             several => Err(NoName::Several(several.join(", "))),
@@ -74,7 +74,7 @@ impl BaselineName {
         &self.0
     }
 
-    /// Whether it is the latest run.
+    /// Whether it names the latest run.
     pub fn is_latest(&self) -> bool {
         self.0 == LATEST
     }
@@ -106,13 +106,13 @@ impl FromStr for BaselineName {
         } else if name.len() > LONGEST_NAME {
             format!("it has more than {LONGEST_NAME} bytes")
         } else if name.starts_with(['.', '-']) {
-            "it begins with a dot or a dash".to_owned()
+            "it starts with a dot or a dash".to_owned()
         } else if name.trim() != name {
-            "it begins or ends with a space".to_owned()
+            "it starts or ends with a space".to_owned()
         } else if let Some(c) = unsafe_character {
-            format!("{c:?} cannot be part of it, as it names a file")
+            format!("{c:?} is not valid in a file name")
         } else if name.ends_with(".json") || name.contains(".rank-") {
-            "records of other kinds have such names".to_owned()
+            "such names are reserved for other records".to_owned()
         } else {
             return Ok(BaselineName(name.to_owned()));
         };
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_the_reason() {
+    fn invalid_names_are_rejected_with_the_reason() {
         for (name, words) in [
             ("", "empty"),
             ("a/b", "'/'"),
             ("a\\b", "'\\\\'"),
-            ("../up", "begins with a dot"),
-            (".hidden", "begins with a dot"),
+            ("../up", "starts with a dot"),
+            (".hidden", "starts with a dot"),
             ("-b", "a dash"),
             ("a,b", "','"),
             ("a\nb", "'\\n'"),
@@ -162,8 +162,8 @@ mod tests {
             ("base", "Criterion uses"),
             ("change", "Criterion uses"),
             ("report", "Criterion uses"),
-            ("v1.rank-2-of-4", "other kinds"),
-            ("v1.json", "other kinds"),
+            ("v1.rank-2-of-4", "reserved for other records"),
+            ("v1.json", "reserved for other records"),
             (&"x".repeat(65), "64 bytes"),
         ] {
             let error = name

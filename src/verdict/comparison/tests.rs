@@ -22,13 +22,15 @@ fn recorded(setup: &VirtualSetup) -> RunRecord {
     simulation::record(setup, "chat_throughput", &[run(setup)])
 }
 
-fn compared(before: RunRecord, after: RunRecord) -> Result<Comparison, Incomparable> {
+fn compared(before: RunRecord, after: RunRecord) -> Result<Comparison, IncomparableSides> {
     let sides = (RunSet::new("old", [before]), RunSet::new("new", [after]));
     compare(&sides.0, &sides.1, &Thresholds::default())
 }
 
 fn verdict(comparison: &Comparison, figure: Figure) -> Verdict {
-    let found = comparison.findings().find(|(_, f)| f.figure == figure);
+    let found = comparison
+        .figure_changes()
+        .find(|(_, f)| f.figure == figure);
     found.expect("compared").1.verdict
 }
 
@@ -50,7 +52,11 @@ fn a_slower_server_is_seen_and_an_equal_one_is_not() {
 fn a_percentile_of_few_requests_is_inconclusive_and_goodput_needs_objectives() {
     let equal = compared(recorded(&setup(1, "0%")), recorded(&setup(3, "0%"))).expect("alike");
     assert_eq!(verdict(&equal, Figure::E2elP99), Verdict::Inconclusive);
-    assert!(equal.findings().all(|(_, f)| f.figure != Figure::Goodput));
+    assert!(
+        equal
+            .figure_changes()
+            .all(|(_, f)| f.figure != Figure::Goodput)
+    );
     let mut with_slo = recorded(&setup(1, "0%"));
     with_slo.config["SLO"] = serde_json::json!({"ttft": 1000.0});
     let mut other = recorded(&setup(3, "0%"));
@@ -77,7 +83,7 @@ fn different_things_are_refused_with_the_reason() {
     assert!(model.contains("the model is simulated/sim-small before and other after"));
     let tokens = change(|r| r.config["MAX_NEW_TOKENS"] = 64.into());
     assert!(tokens.contains("chat_throughput/100 c=8: MAX_NEW_TOKENS is 32 before and 64 after"));
-    let point = change(|r| r.concurrency = 9);
+    let point = change(|r| r.level = "c=9".parse().unwrap());
     assert!(
         point.contains("old and new have no point in common"),
         "{point}"
@@ -120,6 +126,19 @@ fn what_differs_is_listed_and_a_bound_client_makes_it_doubtful() {
 }
 
 #[test]
+fn a_partial_side_makes_it_doubtful_and_the_gate_cannot_tell() {
+    let before = recorded(&setup(1, "0%"));
+    let mut after = recorded(&setup(2, "0%"));
+    after.partial = Some("SIGTERM ended the run".to_owned());
+    let [before, after] =
+        [("old", before), ("new", after)].map(|(name, record)| RunSet::new(name, [record]));
+    let gate = super::super::Gate::new(&before, &after, None, false).expect("alike");
+    let doubt = "new: partial: SIGTERM ended the run";
+    assert_eq!(gate.comparison.points[0].doubts, [doubt]);
+    assert_eq!(gate.outcome().exit_code(), 2);
+}
+
+#[test]
 fn sides_measured_in_turns_are_compared_pair_by_pair() {
     let noise: Noise = "step=0.02,drift=0.05:1".parse().expect("valid");
     let side = |slowdown: &str, steps: u64| {
@@ -154,8 +173,8 @@ fn sides_measured_in_turns_are_compared_pair_by_pair() {
     let apart = compared(side("0%", 1), alone).expect("alike");
     assert!(!apart.points[0].interleaved);
     let width = |comparison: &Comparison| {
-        let (_, finding) = comparison.findings().next().expect("tok/s");
-        let (low, high) = finding.change.as_ref().expect("measured").interval;
+        let (_, entry) = comparison.figure_changes().next().expect("tok/s");
+        let (low, high) = entry.change.as_ref().expect("measured").interval;
         high - low
     };
     assert!(width(&in_turns) < width(&apart));
@@ -179,9 +198,12 @@ fn several_runs_of_a_point_are_runs_of_one_side() {
 fn changed(setup: &VirtualSetup, change: impl Fn(usize, &mut RequestRecord)) -> RunRecord {
     let mut windows = run(setup);
     for window in &mut windows {
-        for (at, request) in window.requests.iter_mut().enumerate() {
-            change(at, request);
-        }
+        let requests = window.requests.iter().enumerate();
+        let changed = requests.map(|(at, mut request)| {
+            change(at, &mut request);
+            request
+        });
+        window.requests = changed.collect();
     }
     simulation::record(setup, "chat_throughput", &[windows])
 }
@@ -201,7 +223,10 @@ fn more_failures_are_a_regression_of_their_own_and_nothing_else_is_called_improv
     assert_eq!(verdict(&comparison, Figure::Failed), Verdict::Regressed);
     assert_eq!(comparison.count(Verdict::Improved), 0);
     let point = &comparison.points[0];
-    let tpot = point.findings.iter().find(|f| f.figure == Figure::TpotMean);
+    let tpot = point
+        .figure_changes
+        .iter()
+        .find(|f| f.figure == Figure::TpotMean);
     assert_eq!(tpot.expect("compared").withheld, Some(Withheld::MoreFailed));
     assert_eq!(point.failed, [0.0, 0.25]);
     let warnings = point.warnings.join("\n");
@@ -217,7 +242,7 @@ fn more_failures_are_a_regression_of_their_own_and_nothing_else_is_called_improv
     assert_eq!(verdict(&fewer, Figure::Failed), Verdict::Improved);
     let equal = compared(recorded(&setup(1, "0%")), recorded(&setup(3, "0%"))).expect("alike");
     assert_eq!(verdict(&equal, Figure::Failed), Verdict::Unchanged);
-    let (_, untested) = equal.findings().last().expect("failed");
+    let (_, untested) = equal.figure_changes().last().expect("failed");
     assert_eq!(
         (untested.figure, untested.adjusted_p),
         (Figure::Failed, None)
@@ -244,11 +269,14 @@ fn sides_whose_answers_have_other_lengths_did_other_work() {
     assert_eq!((&*found.before, &*found.after), ("32.0", "24.0"));
     let point = &comparison.points[0];
     assert!(
-        point.has_other_lengths && point.doubts[0].contains("other work"),
+        point.has_other_lengths && point.doubts[0].contains("different work"),
         "{:?}",
         point.doubts
     );
-    let e2el = point.findings.iter().find(|f| f.figure == Figure::E2elP50);
+    let e2el = point
+        .figure_changes
+        .iter()
+        .find(|f| f.figure == Figure::E2elP50);
     assert_eq!(
         e2el.expect("compared").withheld,
         Some(Withheld::OtherLengths)

@@ -1,0 +1,261 @@
+//! What all points of a run have in common.
+
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use once_cell::unsync::OnceCell;
+
+use super::criterion::{BenchArgs, Mode};
+use super::deployed::Deployed;
+use super::point_info::PointInfo;
+use super::workload::NamedPrompt;
+use crate::config::{Api, Config, Metric};
+use crate::fixture::{Fixture, FixtureError};
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::ranks::{Meeting, MeetingError};
+use crate::results::{DeploymentRecord, ResultsLock};
+
+/// A run of a bench: what it measures, and what with.
+pub struct RunContext {
+    /// Name of the bench.
+    pub name: String,
+    /// The same in all records of the run.
+    pub run_id: String,
+    pub prompts: Vec<NamedPrompt>,
+    pub config: Config,
+    pub args: BenchArgs,
+    /// The metrics that are measured.
+    pub metrics: Vec<Metric>,
+    /// The other ranks, where several share the load.
+    pub meeting: Option<Meeting>,
+    /// Set by a signal that ends the run early.
+    pub interrupt: Interrupt,
+    /// The deployment that it measures, where several are measured one after another.
+    pub deployed: Option<Deployed>,
+    /// The names of all deployments of the bench, where it has several.
+    pub deployments: Vec<String>,
+    /// The servers where they are not a deployment's: booted at the first use.
+    pub booted: OnceCell<Fixture>,
+    /// The right to write records, where the process writes any.
+    pub lock: Option<Rc<ResultsLock>>,
+}
+
+/// The run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Aborted {
+    /// Nothing could be booted.
+    #[error(transparent)]
+    Fixture(#[from] Box<FixtureError>),
+    /// The ranks have lost each other.
+    #[error(transparent)]
+    Ranks(#[from] MeetingError),
+    /// A signal came before anything was measured.
+    #[error("{0}; nothing was measured")]
+    Interrupted(#[from] Interrupted),
+}
+
+impl RunContext {
+    /// A run with an id of its own, that of a bench whose servers are not deployments.
+    pub fn new(
+        name: String,
+        prompts: Vec<NamedPrompt>,
+        config: Config,
+        args: BenchArgs,
+        metrics: Vec<Metric>,
+        lock: Option<ResultsLock>,
+    ) -> RunContext {
+        RunContext {
+            name,
+            run_id: new_run_id(),
+            prompts,
+            config,
+            args,
+            metrics,
+            meeting: None,
+            interrupt: Interrupt::default(),
+            deployed: None,
+            deployments: Vec::new(),
+            booted: OnceCell::new(),
+            lock: lock.map(Rc::new),
+        }
+    }
+
+    /// The same run on one of several deployments.
+    pub fn on_deployment(&self, config: Config, deployed: Deployed) -> RunContext {
+        RunContext {
+            name: self.name.clone(),
+            run_id: self.run_id.clone(),
+            prompts: self.prompts.clone(),
+            config,
+            args: self.args.clone(),
+            metrics: self.metrics.clone(),
+            meeting: None,
+            interrupt: self.interrupt.clone(),
+            deployed: Some(deployed),
+            deployments: Vec::new(),
+            booted: OnceCell::new(),
+            lock: self.lock.clone(),
+        }
+    }
+
+    /// The servers that the points are measured on, booted if they are not yet. Of several ranks one prints what
+    /// was found.
+    pub fn fixture(&self) -> Result<&Fixture, Box<FixtureError>> {
+        match self.deployed.as_ref().and_then(Deployed::fixture) {
+            Some(fixture) => Ok(fixture),
+            None => self.booted.get_or_try_init(|| {
+                let (api, interrupt) = (self.api(), &self.interrupt);
+                let fixture = Fixture::boot(&self.config, api, self.leads(), interrupt)?;
+                Ok(fixture)
+            }),
+        }
+    }
+
+    /// The API that the load uses: all prompts of a run are of one workload.
+    pub fn api(&self) -> Api {
+        let first = self.prompts.first();
+        first.map_or(Api::ChatCompletions, |prompt| prompt.kind.api())
+    }
+
+    /// Whether this process reports: the only one, or rank 0.
+    pub fn leads(&self) -> bool {
+        let meeting = self.meeting.as_ref();
+        meeting.is_none_or(|meeting| meeting.ranks().leads())
+    }
+
+    /// Whether records are written at all: listing and testing write none.
+    pub fn writes_records(&self) -> bool {
+        self.args.mode() == Mode::Bench && self.args.drives_load()
+    }
+
+    /// The bench's name, and that of the deployment where there are several.
+    pub fn title(&self) -> String {
+        match self.deployment_record() {
+            Some(deployment) => format!("{} · {}", self.name, deployment.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The deployment that it measures, where there are several.
+    pub fn deployment_record(&self) -> Option<&DeploymentRecord> {
+        self.deployed.as_ref().map(|deployed| &deployed.record)
+    }
+
+    /// The name of the latest run's records.
+    pub fn record_name(&self) -> &str {
+        self.deployment_record()
+            .map_or("new", |deployment| &deployment.name)
+    }
+
+    /// The names of a point's records: the latest, and the baseline where it is saved as one.
+    pub fn record_names(&self) -> Vec<String> {
+        let latest = self.record_name().to_owned();
+        std::iter::once(latest).chain(self.saved_name()).collect()
+    }
+
+    /// The names of the run's records while it is the last one: `new`, its deployment's name, or those of the
+    /// sides of an A/B run.
+    pub fn latest_names(&self) -> Vec<String> {
+        match &self.config.ab {
+            Some(sides) => sides.iter().map(|side| side.name.clone()).collect(),
+            None => vec![self.record_name().to_owned()],
+        }
+    }
+
+    /// Every name under which the run writes records.
+    pub fn names_written(&self) -> Vec<String> {
+        let mut names = self.latest_names();
+        names.extend(self.saved_name());
+        names
+    }
+
+    /// The baseline that the run is saved as, if it is. Sides of an A/B run have their own names.
+    pub fn saved_name(&self) -> Option<String> {
+        let name = self.args.save_baseline();
+        let name = name.filter(|_| self.config.ab.is_none())?;
+        Some(match self.deployment_record() {
+            Some(deployment) => format!("{name}-{}", deployment.name),
+            None => name.to_owned(),
+        })
+    }
+
+    /// The points of a prompt, selected or not.
+    pub fn points_of(&self, prompt: usize) -> impl Iterator<Item = PointInfo<'_>> {
+        let levels = &self.config.concurrent_levels;
+        let point = move |(at, level): (usize, &NonZeroUsize)| PointInfo {
+            bench: &self.name,
+            title: self.title(),
+            prompt: &self.prompts[prompt].key,
+            level: (*level).into(),
+            ordinal: (prompt * levels.len() + at) as u32,
+            api: self.prompts[prompt].kind.api(),
+            mode: self.args.mode(),
+            config: &self.config,
+            run_id: &self.run_id,
+            deployment: self.deployment_record(),
+            record_names: self.record_names(),
+            agreed_request_id_prefix: self
+                .meeting
+                .as_ref()
+                .map(|meeting| &*meeting.decided().request_id_prefix),
+        };
+        levels.iter().enumerate().map(point)
+    }
+
+    /// The points of which the command line selects a metric.
+    pub fn selected(&self) -> impl Iterator<Item = PointInfo<'_>> {
+        let points = (0..self.prompts.len()).flat_map(|prompt| self.points_of(prompt));
+        points.filter(|point| !self.selected_metrics(point).is_empty())
+    }
+
+    /// The metrics of a point that the command line selects.
+    pub fn selected_metrics(&self, point: &PointInfo<'_>) -> Vec<Metric> {
+        let metrics = self.metrics.iter().copied();
+        let selected = metrics.filter(|metric| point.is_selected(&self.args, *metric));
+        selected.collect()
+    }
+
+    /// The number of points of which the command line selects a metric.
+    pub fn count_points(&self) -> u32 {
+        u32::try_from(self.selected().count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the command line selects nothing of the bench.
+    pub fn selects_nothing(&self) -> bool {
+        self.selected().next().is_none()
+    }
+
+    /// Prints that the filter matches nothing. It may be meant for another bench of the same `cargo bench`, so
+    /// it is no failure.
+    pub fn warn_nothing_matches(&self) {
+        if let Some(filter) = self.args.filter().filter(|_| self.leads()) {
+            let bench = &self.name;
+            eprintln!("note: no benchmark of {bench} matches {filter:?}; --list names them");
+        }
+    }
+}
+
+/// A new run's id: 16 hexadecimal digits.
+pub fn new_run_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// The metrics that the configuration defines; prints a note about each that it does not.
+pub fn defined_metrics(config: &Config) -> Vec<Metric> {
+    let undefined = |metric: &Metric| match metric {
+        Metric::Ttft | Metric::Tpot if !config.stream => {
+            Some("responses are not streamed (STREAM: false)")
+        }
+        Metric::Tpot if config.max_new_tokens.get() < 2 => {
+            Some("one token has no time between tokens (MAX_NEW_TOKENS: 1)")
+        }
+        _ => None,
+    };
+    for metric in &config.metrics {
+        if let Some(reason) = undefined(metric) {
+            eprintln!("note: no benchmark of {}: {reason}", metric.id());
+        }
+    }
+    let defined = |m: &&Metric| undefined(m).is_none();
+    config.metrics.iter().filter(defined).copied().collect()
+}

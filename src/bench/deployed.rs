@@ -1,0 +1,63 @@
+//! A deployment that is measured, and its servers while they run.
+
+use crate::config::{Api, Config, Deployment};
+use crate::embedded::EmbeddedLayout;
+use crate::fixture::{Fixture, FixtureError};
+use crate::interrupt::Interrupt;
+use crate::results::{self, DeploymentRecord};
+
+/// One of several deployments.
+pub struct Deployed {
+    pub record: DeploymentRecord,
+    source: Source,
+    fixture: Option<Fixture>,
+}
+
+/// Where a deployment's servers come from.
+pub enum Source {
+    /// `DEPLOYMENTS` describes them.
+    Configured(Deployment),
+    /// They are embedded engines.
+    Embedded(EmbeddedLayout),
+}
+
+impl Deployed {
+    /// A deployment that is not booted yet.
+    pub fn new(record: DeploymentRecord, source: Source) -> Deployed {
+        Deployed {
+            record,
+            source,
+            fixture: None,
+        }
+    }
+
+    /// Its servers; `None` before it is booted.
+    pub fn fixture(&self) -> Option<&Fixture> {
+        self.fixture.as_ref()
+    }
+
+    /// Stops what was booted.
+    pub fn stop(&mut self) {
+        self.fixture = None;
+    }
+
+    /// Starts its servers and waits until they are ready.
+    ///
+    /// # Errors
+    /// Why it could not be booted; what was started has been stopped.
+    pub fn boot(
+        &mut self,
+        config: &Config,
+        api: Api,
+        interrupt: &Interrupt,
+    ) -> Result<(), FixtureError> {
+        let logs = results::directory().join("logs");
+        self.fixture = Some(match &self.source {
+            Source::Configured(deployment) => {
+                Fixture::of_deployment(config, api, deployment, &logs, interrupt)?
+            }
+            Source::Embedded(layout) => Fixture::of_layout(config, api, layout, interrupt)?,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! A point whose load several ranks share: each drives its part, rank 0 merges and reports.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::distributed_part::{Assignment, Driven, drive};
+use super::interruptible_load::serving;
+use crate::bench::context::{Aborted, new_run_id};
+use crate::bench::criterion::Mode;
+use crate::bench::outcome::{self, Measured, Origin, Results};
+use crate::bench::point::Point;
+use crate::bench::progress::{Meter, Progress};
+use crate::bench::workload::NamedPrompt;
+use crate::config::{Config, LoadShape};
+use crate::fixture::Fixture;
+use crate::load::Window;
+use crate::ranks::{Decided, Meeting, MeetingError, MergedRun, Part, Ranks, Share, Span, Start};
+use crate::results::{self, RunRecord, file_name};
+
+/// The configuration does not suit a load that ranks share.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotShare {
+    /// Waves.
+    #[error(
+        "LOAD_SHAPE is \"wave\", but this is rank {rank} of {size}: the requests of a wave wait for each other, which those of different processes cannot. Set LOAD_SHAPE to \"steady\", or run one process"
+    )]
+    Wave {
+        /// This process's rank.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+    },
+    /// No endpoint.
+    #[error(
+        "MODEL_ENDPOINTS is empty, but this is rank {rank} of {size}: each rank would boot an engine of its own. Start one with `servemark engine` and put its address into MODEL_ENDPOINTS"
+    )]
+    Embedded {
+        /// This process's rank.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+    },
+    /// Runs of another kind.
+    #[error(
+        "{key} is set, but this is rank {rank} of {size}: ranks share the load of one run. Unset it; for several runs, start the ranks several times"
+    )]
+    Alone {
+        /// What is set.
+        key: &'static str,
+        /// This process's rank.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+    },
+    /// The ranks did not find each other.
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
+}
+
+/// Names the directory in which ranks meet.
+const RANKS_DIR: &str = "SERVEMARK_RANKS_DIR";
+
+/// Meets the other ranks; from then on `config` has the seed that all of them use.
+pub fn meet(
+    ranks: Ranks,
+    bench: &str,
+    prompts: &[NamedPrompt],
+    config: &mut Config,
+) -> Result<Meeting, CannotShare> {
+    let (rank, size) = (ranks.rank(), ranks.size());
+    if config.load_shape == LoadShape::Wave {
+        return Err(CannotShare::Wave { rank, size });
+    }
+    let alone = [
+        ("SERVEMARK_AB", config.ab.is_some()),
+        ("RUNS", config.runs.get() > 1),
+        ("PRECISION", config.precision.is_some()),
+    ];
+    if let Some((key, _)) = alone.into_iter().find(|(_, set)| *set) {
+        return Err(CannotShare::Alone { key, rank, size });
+    }
+    if config.model_endpoints.is_empty() {
+        return Err(CannotShare::Embedded { rank, size });
+    }
+    let directory = match std::env::var_os(RANKS_DIR).filter(|directory| !directory.is_empty()) {
+        Some(directory) => PathBuf::from(directory),
+        None => results::directory().join(file_name(bench)).join("ranks"),
+    };
+    if ranks.leads() {
+        eprintln!(
+            "ranks     {size}, started by {}; they meet in {} within {:.0} s (READY_TIMEOUT)",
+            ranks.scheduler(),
+            directory.display(),
+            config.ready_timeout.as_secs_f64()
+        );
+    }
+    let decided = Decided {
+        seed: config.seed.unwrap_or_else(rand::random),
+        request_id_prefix: format!("servemark-{:08x}-", rand::random::<u32>()),
+        run_id: new_run_id(),
+    };
+    let plan = plan(bench, prompts, config);
+    let meeting = Meeting::join(ranks, &directory, config.ready_timeout, plan, decided)?;
+    config.seed = Some(meeting.decided().seed);
+    Ok(meeting)
+}
+
+/// What must be the same in all ranks.
+fn plan(bench: &str, prompts: &[NamedPrompt], config: &Config) -> Value {
+    let mut plan = config.shared_settings();
+    let keys: Vec<&str> = prompts.iter().map(|prompt| &*prompt.key).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    plan.insert("benchmark".into(), bench.into());
+    plan.insert("prompts".into(), keys.into());
+    plan.insert("arguments".into(), arguments.into());
+    plan.insert(
+        "version of servemark".into(),
+        env!("CARGO_PKG_VERSION").into(),
+    );
+    Value::Object(plan)
+}
+
+/// What the ranks have agreed on for a point.
+enum Agreed {
+    /// It does not start, for this reason.
+    NotStarted(String),
+    /// It starts, but there are more ranks than requests in flight: this one has no part.
+    Idle,
+    /// It starts.
+    Started(Box<Assignment>),
+}
+
+/// As rank 0: drives its part, merges all parts, and keeps the result. Returns the windows.
+pub fn lead(
+    point: &Point<'_>,
+    meeting: &Meeting,
+    progress: &mut Progress,
+    results: &mut Results,
+) -> Result<Vec<Window>, Aborted> {
+    let (fixture, info) = (point.context.fixture()?, &point.info);
+    progress.announce(info, &fixture.describe());
+    let assignment = match agree(point, meeting, fixture)? {
+        Agreed::Started(assignment) => *assignment,
+        Agreed::NotStarted(message) => {
+            results.add_unmeasured(info, fixture, "not started", message);
+            return Ok(Vec::new());
+        }
+        // Not rank 0, which has a part of every load.
+        Agreed::Idle => return Ok(Vec::new()),
+    };
+    let measured = drive(point, meeting, fixture, assignment, &progress.meter())
+        .and_then(|(own, driven)| Ok((driven, gather(point, meeting, own)?)));
+    let (driven, parts) = measured.inspect_err(|error| {
+        results.add_unmeasured(info, fixture, "part missing", error.to_string());
+    })?;
+    progress.point_done();
+    Ok(keep(point, fixture, results, driven, parts))
+}
+
+/// Merges the parts into what one process would have measured, and keeps it. Returns the windows if there are
+/// enough for Criterion.
+fn keep(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    results: &mut Results,
+    driven: Driven,
+    parts: Vec<Part>,
+) -> Vec<Window> {
+    let (sampling, name) = (point.context.args.sampling(), point.info.name());
+    let merged = MergedRun::of(
+        parts,
+        Span {
+            warm_up: sampling.warm_up,
+            stop_unix_ns: driven.stop_unix_ns,
+            concurrency: point.concurrency().get(),
+            samples: sampling.windows,
+        },
+    );
+    for note in &merged.notes {
+        results.note(&name, note);
+    }
+    let success = Window::has_success;
+    if merged.windows.iter().any(success) && !merged.windows.iter().all(success) {
+        results.ended_early(&name);
+    }
+    let is_short = merged.windows.len() < sampling.windows;
+    if is_short || merged.ranks.iter().any(|rank| rank.aborted_at_ns.is_some()) {
+        results.fail();
+    }
+    let (endpoints, windows) = (&fixture.endpoints, merged.windows);
+    let measured = Measured {
+        prompt_tokens: driven.prompt_tokens,
+        asked: point
+            .template(fixture, endpoints)
+            .asked(driven.prompt_tokens),
+        windows: &windows,
+        endpoints,
+        servers: driven.servers,
+        self_check: merged.self_check,
+        outages: outcome::outages(&windows, endpoints, None),
+        origin: Origin::Distributed {
+            ranks: merged.ranks,
+            clock_unix_ns: merged.clock_unix_ns,
+        },
+        partial: None,
+    };
+    results.add(&point.info, fixture, measured);
+    match is_short {
+        // Criterion would take repeated windows for new ones.
+        true => Vec::new(),
+        false => windows,
+    }
+}
+
+/// As another rank: drives its part and leaves it to rank 0.
+pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
+    let fixture = point.context.fixture()?;
+    let done = match agree(point, meeting, fixture)? {
+        Agreed::NotStarted(why) => format!("not started: {why}"),
+        Agreed::Idle => "more ranks than requests in flight, nothing to do".to_owned(),
+        Agreed::Started(assignment) => {
+            let (part, _) = drive(point, meeting, fixture, *assignment, &Meter::NONE)?;
+            let Part { rank, requests, .. } = &part;
+            format!(
+                "{} of {} in flight, {} requests, began {:.1} ms after the common instant",
+                rank.concurrency,
+                point.concurrency(),
+                requests.len(),
+                rank.start_lag_ms
+            )
+        }
+    };
+    let (rank, size) = (meeting.ranks().rank(), meeting.ranks().size());
+    // In one piece, as the ranks may share a terminal.
+    let line = format!("rank {rank} of {size}: {}: {done}\n", point.info.name());
+    eprint!("{line}");
+    Ok(())
+}
+
+/// Prepares this rank's part and agrees with the others on when it starts.
+fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agreed, MeetingError> {
+    let share = Share::of(meeting.ranks(), point.concurrency());
+    let prepared = share.map(|share| {
+        let source = point.source(fixture)?;
+        let tokens = source.tokens();
+        let target = serving(point, fixture, &fixture.endpoints, source, &share)?;
+        Ok((share, tokens, target))
+    });
+    let prepared: Result<_, String> = prepared.transpose();
+    let problem = prepared.as_ref().err().map(String::as_str);
+    let start = meeting.start(u64::from(point.info.ordinal), problem)?;
+    Ok(match (start, prepared) {
+        (Start::Not(reason), _) | (Start::At(_), Err(reason)) => Agreed::NotStarted(reason),
+        (Start::At(_), Ok(None)) => Agreed::Idle,
+        (Start::At(at_unix_ns), Ok(Some((share, prompt_tokens, target)))) => {
+            Agreed::Started(Box::new(Assignment {
+                share,
+                prompt_tokens,
+                target,
+                at_unix_ns,
+            }))
+        }
+    })
+}
+
+/// Rank 0's own part, and those of the other ranks as they come. In a measurement their records are kept beside the
+/// point's. After one is missing, what is there already is still kept.
+fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, MeetingError> {
+    let ordinal = u64::from(point.info.ordinal);
+    let keep = (point.info.mode == Mode::Bench).then(|| point.info.record_path("new"));
+    keep.iter().for_each(|record| forget_parts(record));
+    let keep_part = |rank| keep_part(meeting, ordinal, rank, keep.as_deref());
+    keep_part(0)?;
+    let mut parts = vec![own];
+    let mut missing = None;
+    for rank in 1..Share::count(meeting.ranks(), point.concurrency()) {
+        let came = match &missing {
+            None => meeting.wait_for_part(ordinal, rank),
+            Some(_) if meeting.part(ordinal, rank).exists() => Ok(()),
+            Some(_) => continue,
+        };
+        let part = came.and_then(|()| keep_part(rank));
+        match part.map(|record| Part::of(&record)) {
+            Ok(part) => parts.extend(part),
+            Err(error) => missing = missing.or(Some(error)),
+        }
+    }
+    for part in &mut parts[1..] {
+        let ahead_ms = meeting.clock_ahead_ms(part.rank.rank);
+        if ahead_ms > 0.0 {
+            part.rank.clock_behind_ms = -ahead_ms;
+        }
+    }
+    missing.map_or(Ok(parts), Err)
+}
+
+/// Reads a rank's record and puts it beside the point's, if that is kept.
+fn keep_part(
+    meeting: &Meeting,
+    ordinal: u64,
+    rank: usize,
+    beside: Option<&Path>,
+) -> Result<RunRecord, MeetingError> {
+    let path = meeting.part(ordinal, rank);
+    let record = RunRecord::read(&path)?;
+    if let Some(beside) = beside {
+        let name = format!("{KEPT_PART}{rank}-of-{}.json", meeting.ranks().size());
+        results::write_atomically(&beside.with_file_name(name), &std::fs::read(&path)?)?;
+    }
+    Ok(record)
+}
+
+/// Takes away the parts that an earlier run has kept beside a record; it may have had more ranks.
+fn forget_parts(record: &Path) {
+    let kept = record
+        .parent()
+        .and_then(|directory| std::fs::read_dir(directory).ok());
+    for file in kept.into_iter().flatten().flatten() {
+        if file.file_name().to_string_lossy().starts_with(KEPT_PART) {
+            // One that stays is overwritten, or is older than the record, as its time says.
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+}
+
+/// Start of the names of the kept records of parts: `new.rank-2-of-4.json`.
+const KEPT_PART: &str = "new.rank-";

@@ -1,0 +1,269 @@
+//! One rank's part of a point: driven from the common instant until all ranks have measured enough.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::interruptible_load::{FAILURES_IN_A_ROW, patience, start};
+use super::missing_tokens::count_missing_tokens_of;
+use super::observation::{Observation, Observed};
+use crate::bench::outcome::{self, ServerStats};
+use crate::bench::point::Point;
+use crate::bench::progress::Meter;
+use crate::client::{Clock, Outcome};
+use crate::fixture::Fixture;
+use crate::load::{Load, Window};
+use crate::metrics::{count_blocked, count_failures};
+use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
+use crate::report::{PointResult, Row};
+use crate::requests::Requests;
+use crate::results::RankPart;
+use crate::target::BalancedEndpoints;
+
+/// What a rank has to do of a point.
+pub struct Assignment {
+    pub share: Share,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    pub target: BalancedEndpoints,
+    /// When the load starts (ns since 1970).
+    pub at_unix_ns: u64,
+}
+
+/// What rank 0 must know of a point beside the parts.
+pub struct Driven {
+    pub prompt_tokens: usize,
+    /// What the servers reported meanwhile; only rank 0 reads it.
+    pub servers: ServerStats,
+    /// An instant before which no rank has stopped sending (ns since 1970).
+    pub stop_unix_ns: u64,
+}
+
+/// What was recorded while a part was measured.
+struct MeasuredShare {
+    observed: Observed,
+    /// Which of the requests ended meanwhile.
+    requests: Range<usize>,
+    stop_unix_ns: Result<u64, MeetingError>,
+}
+
+/// Drives this rank's part and leaves its record for rank 0. Only rank 0's own part is shown meanwhile.
+pub fn drive(
+    point: &Point<'_>,
+    meeting: &Meeting,
+    fixture: &Fixture,
+    assignment: Assignment,
+    meter: &Meter,
+) -> Result<(Part, Driven), MeetingError> {
+    let Assignment {
+        share,
+        prompt_tokens,
+        target,
+        at_unix_ns,
+    } = assignment;
+    let (ranks, clock) = (meeting.ranks(), fixture.clock);
+    let clock_unix_ns = clock.unix_ns();
+    wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
+    let began_ns = clock.now_ns();
+    let load = start(point, fixture, target, &share);
+    meter.follow(load.gauge());
+    meter.show("rank 0");
+    let mut load = SharedLoad::new(load, clock, share.concurrency.get(), patience(point));
+    let measured = measure_share(point, meeting, fixture, &mut load, began_ns);
+    meter.hide();
+    let mut requests = load.requests;
+    wait_for_others(point, meeting, fixture);
+    count_missing_tokens_of(&mut requests, fixture);
+    let lag_ns = i128::from(clock_unix_ns + began_ns) - i128::from(at_unix_ns);
+    let Range { start, end } = measured.requests;
+    let sampled = requests.iter().skip(start).take(end - start);
+    let self_check = measured.observed.client.check_requests(sampled);
+    let mut part = Part {
+        rank: RankPart {
+            rank: ranks.rank(),
+            of: ranks.size(),
+            concurrency: share.concurrency.get(),
+            began_ns,
+            start_lag_ms: lag_ns as f64 * 1e-6,
+            clock_behind_ms: meeting.clock_ahead_ms(0),
+            aborted_at_ns: load.aborted_at_ns,
+        },
+        clock_unix_ns,
+        self_check: Some(self_check),
+        requests,
+    };
+    // Where the others are lost, what was sent is still kept.
+    leave(point, meeting, fixture, (&share, prompt_tokens), &mut part)?;
+    let driven = Driven {
+        prompt_tokens,
+        servers: measured.observed.servers,
+        stop_unix_ns: measured.stop_unix_ns?,
+    };
+    Ok((part, driven))
+}
+
+/// Lets the load run until *every* rank has measured for its time and has seen its rounds, so that none of them
+/// measures while another has not begun or sends no more; then drains it.
+fn measure_share(
+    point: &Point<'_>,
+    meeting: &Meeting,
+    fixture: &Fixture,
+    load: &mut SharedLoad,
+    began_ns: u64,
+) -> MeasuredShare {
+    let sampling = point.context.args.sampling();
+    let from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
+    load.until(from_ns);
+    let observation = Observation::begin(fixture, meeting.ranks().leads());
+    let first = load.requests.len();
+    load.until(from_ns + sampling.measurement.as_nanos() as u64);
+    // One round more than there are samples, as the first completion only ends the warm-up.
+    load.until_ended(first + (sampling.windows + 1) * load.concurrency);
+    let sharers = Share::count(meeting.ranks(), point.concurrency());
+    let ordinal = u64::from(point.info.ordinal);
+    let stop_unix_ns = meeting.enough(ordinal, sharers, || load.collect());
+    let requests = first..load.requests.len();
+    let observed = observation.end(fixture, || ());
+    load.drain();
+    MeasuredShare {
+        observed,
+        requests,
+        stop_unix_ns,
+    }
+}
+
+/// Says that this rank sends nothing more, and waits for the others where it is about to ask a server.
+fn wait_for_others(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) {
+    let sharers = Share::count(meeting.ranks(), point.concurrency());
+    let sharers = match fixture.counter.asks_a_server() {
+        true => sharers,
+        false => 0,
+    };
+    // A rank that is lost sends nothing more either; whoever needs its part reports that it is lost.
+    let _ = meeting.drained(u64::from(point.info.ordinal), sharers);
+}
+
+/// Writes the record of a part where rank 0 looks for it.
+fn leave(
+    point: &Point<'_>,
+    meeting: &Meeting,
+    fixture: &Fixture,
+    (share, prompt_tokens): (&Share, usize),
+    part: &mut Part,
+) -> Result<(), MeetingError> {
+    let (info, endpoints) = (&point.info, &fixture.endpoints);
+    let row = Row {
+        level: share.concurrency.into(),
+        self_check: part.self_check.clone(),
+        result: PointResult::Failed {
+            failures: count_failures(part.requests.iter()),
+            blocked: count_blocked(part.requests.iter()),
+        },
+        ..outcome::row(info, endpoints, prompt_tokens, info.bench.to_owned())
+    };
+    let whole = [Window {
+        start_ns: part.rank.began_ns,
+        end_ns: part.requests.iter().map(|r| r.end_ns).max().unwrap_or(0),
+        iterations: (part.requests.len() / part.rank.concurrency) as u64,
+        requests: part.requests.clone(),
+        carried_in: 0,
+        carried_out: 0,
+    }];
+    let servers = ServerStats::default();
+    let mut record = outcome::record(info, fixture, &row, endpoints, &[&whole], &servers);
+    record.clock_unix_ns = part.clock_unix_ns;
+    record.part = Some(part.rank.clone());
+    let path = meeting.part(u64::from(info.ordinal), part.rank.rank);
+    Ok(record.write(&path)?)
+}
+
+/// Waits until the run's clock says `at_ns`, but no longer than a start ever lies ahead: where this
+/// machine's clock is far behind rank 0's, the rank starts at once, which its lag then shows.
+fn wait_until(fixture: &Fixture, at_ns: u64) {
+    let ahead = Duration::from_nanos(at_ns.saturating_sub(fixture.clock.now_ns()));
+    let sleep = async { tokio::time::sleep(ahead.min(START_AHEAD)).await };
+    fixture.runtime.block_on(sleep);
+}
+
+/// A rank's load: its requests are cut into windows only together with those of the other ranks.
+struct SharedLoad {
+    /// Until it is drained.
+    load: Option<Load>,
+    requests: Requests,
+    clock: Clock,
+    concurrency: usize,
+    failed_in_a_row: usize,
+    /// When a request last succeeded.
+    succeeded: Instant,
+    /// The longest time without any success.
+    patience: Duration,
+    /// When it gave up, if it did.
+    aborted_at_ns: Option<u64>,
+}
+
+impl SharedLoad {
+    fn new(load: Load, clock: Clock, concurrency: usize, patience: Duration) -> SharedLoad {
+        SharedLoad {
+            load: Some(load),
+            requests: Requests::default(),
+            clock,
+            concurrency,
+            failed_in_a_row: 0,
+            succeeded: Instant::now(),
+            patience,
+            aborted_at_ns: None,
+        }
+    }
+
+    /// Takes what has ended; gives up when nothing succeeds any more.
+    fn collect(&mut self) {
+        let Some(load) = &mut self.load else {
+            return;
+        };
+        for request in load.ended() {
+            match request.outcome {
+                Outcome::Completed(_) => {
+                    self.failed_in_a_row = 0;
+                    self.succeeded = Instant::now();
+                }
+                Outcome::Failed(_) | Outcome::Blocked(_) => self.failed_in_a_row += 1,
+            }
+            self.requests.push(request);
+        }
+        let hopeless = self.failed_in_a_row >= FAILURES_IN_A_ROW.max(self.concurrency)
+            || (self.failed_in_a_row > 0 && self.succeeded.elapsed() >= self.patience);
+        if hopeless {
+            self.aborted_at_ns = Some(self.clock.now_ns());
+            self.drain();
+        }
+    }
+
+    /// Lets the load run until the clock says `at_ns`.
+    fn until(&mut self, at_ns: u64) {
+        loop {
+            self.collect();
+            let left = Duration::from_nanos(at_ns.saturating_sub(self.clock.now_ns()));
+            if left.is_zero() || self.load.is_none() {
+                return;
+            }
+            std::thread::sleep(left.min(POLL));
+        }
+    }
+
+    /// Lets the load run until so many requests have ended since it began.
+    fn until_ended(&mut self, requests: usize) {
+        loop {
+            self.collect();
+            if self.requests.len() >= requests || self.load.is_none() {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Sends no more and waits for what is in flight.
+    fn drain(&mut self) {
+        if let Some(load) = self.load.take() {
+            self.requests.extend(load.drain());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Two deployments measured in turns, so that what happens to the machine happens to both.
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::interruptible_load::InterruptibleLoad;
+use super::missing_tokens::count_missing_tokens;
+use super::observation::Observation;
+use crate::bench::outcome::{self, Measured, Origin, Results};
+use crate::bench::point::Point;
+use crate::bench::progress::Progress;
+use crate::fixture::{Fixture, Side};
+use crate::load::Window;
+
+/// Measures a point on both deployments of an A/B run in turns, and keeps the result of each.
+pub fn run(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    sides: &[Side; 2],
+    run: u32,
+    progress: &mut Progress,
+    results: &mut Results,
+) {
+    let (context, name) = (point.context, point.info.name());
+    let [before, after] = sides.each_ref().map(|side| &side.name);
+    let what = format!("run {} · {before} and {after} in turns", run + 1);
+    progress.announce(&point.info, &what);
+    let drawn = fixture.seed ^ (u64::from(point.info.ordinal) << 8) ^ u64::from(run);
+    let mut order = StdRng::seed_from_u64(drawn);
+    let source = match point.source(fixture) {
+        Ok(source) => source,
+        Err(message) => return results.cannot_run_again(&name, &message),
+    };
+    let prompt_tokens = source.tokens();
+    let meter = progress.meter();
+    meter.show("measuring");
+    let observation = Observation::begin(fixture, true);
+    let start = |side: usize, _| {
+        let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
+        InterruptibleLoad::start(point, fixture, endpoints, source, &meter)
+    };
+    let sampling = context.args.sampling();
+    let both = sampling.in_turns(&mut order, start);
+    meter.hide();
+    let mut both = match both {
+        Ok(both) => both,
+        Err(message) => return results.cannot_run_again(&name, &message),
+    };
+    let partial = context.interrupt.why_partial();
+    if partial.is_some() {
+        drop_cut(&mut both);
+    }
+    let observed = observation.end(fixture, || ());
+    let self_check = observed.client.check(&both.concat());
+    count_missing_tokens(both.iter_mut().flatten(), fixture);
+    progress.point_done();
+    let failed = both
+        .each_ref()
+        .map(|windows| results.warn_if_failed(&name, windows));
+    let pairs = both[0].len().min(both[1].len());
+    if failed == [false, false] {
+        // A window without its pair tells nothing, unless it tells of failures.
+        both.iter_mut().for_each(|windows| windows.truncate(pairs));
+    }
+    let partial = partial.filter(|_| pairs < sampling.windows);
+    if let (Some(why), 0) = (&partial, pairs) {
+        results.not_measured(&name, why);
+    }
+    for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
+        let measured = Measured {
+            prompt_tokens,
+            asked: point
+                .template(fixture, &side.endpoints)
+                .asked(prompt_tokens),
+            endpoints: &side.endpoints,
+            windows: &windows,
+            servers: observed.servers.of(side.place.clone()),
+            self_check: Some(self_check.clone()),
+            outages: outcome::outages(&windows, &side.endpoints, None),
+            origin: Origin::InTurns { side: &side.name },
+            partial: partial.clone(),
+        };
+        results.add(&point.info, fixture, measured);
+    }
+}
+
+/// Drops the window that a signal has cut short, the last of a side.
+fn drop_cut(both: &mut [Vec<Window>; 2]) {
+    let whole = both.iter().flatten().map(|window| window.iterations).max();
+    for windows in both {
+        windows.pop_if(|last| Some(last.iterations) < whole);
+    }
+}

@@ -1,0 +1,183 @@
+//! A load under way that a signal, or the end of its point's time, ends early.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use super::super::point::Point;
+use super::super::progress::Meter;
+use crate::client::Client;
+use crate::endpoint::{Balance, Endpoints};
+use crate::fixture::Fixture;
+use crate::interrupt::Interrupt;
+use crate::load::{Load, Rounds, Window};
+use crate::metrics::Unanswered;
+use crate::prompt::PromptSource;
+use crate::ranks::Share;
+use crate::safety::SafetyCheck;
+use crate::target::{BalancedEndpoints, KeepTexts, PromptQueue, UnansweredLog};
+
+/// A window without any success is extended until this many requests have failed in a row.
+pub const FAILURES_IN_A_ROW: usize = 20;
+
+/// Texts per point whose tokens are counted again, to compare with the server's count.
+const TEXTS_COUNTED_AGAIN: u32 = 16;
+
+/// A load whose windows have a success, if the servers give any. Its windows end with the round under way when the
+/// run is interrupted, a little later without it, or when the point's time is over.
+pub struct InterruptibleLoad<'a> {
+    load: Load,
+    unanswered: UnansweredLog,
+    /// The longest time without any success.
+    patience: Duration,
+    interrupt: &'a Interrupt,
+    /// Whether its last window was cut short.
+    is_cut: bool,
+    meter: &'a Meter,
+}
+
+impl<'a> InterruptibleLoad<'a> {
+    /// Starts the load of a point.
+    ///
+    /// # Errors
+    /// Why it cannot be started.
+    pub fn start(
+        point: &Point<'a>,
+        fixture: &Fixture,
+        endpoints: &Endpoints,
+        source: Arc<PromptSource>,
+        meter: &'a Meter,
+    ) -> Result<InterruptibleLoad<'a>, String> {
+        let share = Share::whole(point.concurrency());
+        let target = serving(point, fixture, endpoints, source, &share)?;
+        let unanswered = target.unanswered.clone();
+        let load = start(point, fixture, target, &share);
+        meter.follow(load.gauge());
+        Ok(InterruptibleLoad {
+            load,
+            unanswered,
+            patience: patience(point),
+            interrupt: &point.context.interrupt,
+            is_cut: false,
+            meter,
+        })
+    }
+
+    /// Ends the load at `at`, whatever is in flight then.
+    pub fn end_at(&mut self, at: Instant) {
+        self.load.end_at(at);
+    }
+
+    /// Whether its last window was cut short.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether its time was over before it had ended.
+    pub fn is_over_time(&self) -> bool {
+        self.load.is_cut()
+    }
+
+    /// Ends the load; the requests that it leaves without an answer.
+    pub fn abandon(self) -> Vec<Unanswered> {
+        self.load.abandon();
+        self.unanswered.take()
+    }
+
+    fn round(&mut self) -> Window {
+        let grace_is_over = self.interrupt.grace_is_over();
+        self.load.window_until(1, grace_is_over)
+    }
+
+    /// The next `iterations` rounds, or fewer where the load is over.
+    fn rounds(&mut self, iterations: u64) -> Window {
+        let mut window = self.round();
+        while window.iterations < iterations && !self.is_over() {
+            let round = self.round();
+            if round.requests.is_empty() {
+                break;
+            }
+            window.extend(round);
+        }
+        window
+    }
+}
+
+impl Rounds for InterruptibleLoad<'_> {
+    /// A window with at least one success, or what there is after many failures.
+    fn window(&mut self, iterations: u64) -> Window {
+        let begin = Instant::now();
+        let mut window = self.rounds(iterations);
+        while !window.has_success()
+            && !window.requests.is_empty()
+            && window.requests.len() < FAILURES_IN_A_ROW
+            && begin.elapsed() < self.patience
+            && !self.is_over()
+        {
+            window.extend(self.rounds(iterations));
+        }
+        self.is_cut = self.is_over() && window.iterations < iterations;
+        self.meter.window_done();
+        window
+    }
+
+    fn is_over(&self) -> bool {
+        self.interrupt.came() || self.load.is_cut()
+    }
+}
+
+/// Without a success within this time there is nothing to measure.
+pub fn patience(point: &Point<'_>) -> Duration {
+    2 * point.context.config.request_timeout
+}
+
+/// Prepares the target of a share of the point's load, with prompts that no load before has sent.
+///
+/// # Errors
+/// What cannot be prepared.
+pub fn serving(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    endpoints: &Endpoints,
+    source: Arc<PromptSource>,
+    share: &Share,
+) -> Result<BalancedEndpoints, String> {
+    let (config, info) = (&point.context.config, &point.info);
+    let template = point.template(fixture, endpoints);
+    // Deep enough that a whole round can start at once, twice.
+    let depth = 2 * share.concurrency.get() + 16;
+    let indices = share.of_numbers(point.prompt.supply.numbers(info.ordinal));
+    let safety = config
+        .safety
+        .as_ref()
+        .map(|safety| SafetyCheck::new(safety, fixture.seed));
+    Ok(BalancedEndpoints {
+        client: Client::new(fixture.connections.clone(), config, fixture.clock),
+        prompts: PromptQueue::start(source, template, indices, depth).map_err(|e| e.to_string())?,
+        request_id_prefix: info.request_id_prefix(fixture),
+        unanswered: UnansweredLog::default(),
+        urls: endpoints.iter().map(|e| e.url.api(info.api)).collect(),
+        balance: Balance::new(config.balancing, share.before, endpoints.count()),
+        safety: safety.transpose().map_err(|error| error.to_string())?,
+        keep_texts: match config.safety.is_some() {
+            true => KeepTexts::All,
+            false => KeepTexts::First(AtomicU32::new(TEXTS_COUNTED_AGAIN)),
+        },
+    })
+}
+
+/// Starts a share of the point's load.
+pub fn start(
+    point: &Point<'_>,
+    fixture: &Fixture,
+    target: BalancedEndpoints,
+    share: &Share,
+) -> Load {
+    Load::start(
+        fixture.runtime.handle().clone(),
+        Arc::new(target),
+        point.context.config.load_shape,
+        share.concurrency,
+        fixture.clock,
+    )
+}

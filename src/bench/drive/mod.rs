@@ -1,0 +1,19 @@
+//! Drives a point's load: one file for each way of doing it.
+
+mod budget;
+pub mod direct;
+pub mod distributed;
+mod distributed_part;
+pub mod in_turns;
+mod interruptible_load;
+mod load_result;
+mod missing_tokens;
+mod observation;
+mod precision;
+
+pub use budget::Budget;
+pub use interruptible_load::InterruptibleLoad;
+pub use load_result::LoadResult;
+pub use missing_tokens::count_missing_tokens;
+pub use observation::{Observation, Observed};
+pub use precision::PrecisionReached;

@@ -1,0 +1,36 @@
+use super::server_stats::ServerStats;
+use crate::endpoint::Endpoints;
+use crate::load::{SelfCheck, Window};
+use crate::metrics::{Asked, Outage};
+use crate::results::RankPart;
+
+/// The result of one run of a point's load.
+pub struct Measured<'a> {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// What each request asked for.
+    pub asked: Asked,
+    /// The servers under load.
+    pub endpoints: &'a Endpoints,
+    pub windows: &'a [Window],
+    pub servers: ServerStats,
+    pub self_check: Option<SelfCheck>,
+    /// When an endpoint served nothing.
+    pub outages: Vec<Outage>,
+    pub origin: Origin<'a>,
+    /// Why it is only a part of what was planned, if it is.
+    pub partial: Option<String>,
+}
+
+/// The way in which a load was driven.
+pub enum Origin<'a> {
+    /// By this process alone.
+    Direct,
+    /// By several processes: the ranks, and the clock of the windows at zero (ns since 1970).
+    Distributed {
+        ranks: Vec<RankPart>,
+        clock_unix_ns: u64,
+    },
+    /// In turns with another side: this side's name.
+    InTurns { side: &'a str },
+}

@@ -1,0 +1,51 @@
+//! Whether the disk has space for what a run will keep.
+
+use indicatif::DecimalBytes;
+
+use super::context::RunContext;
+use crate::results::directory;
+
+/// Of a request: its times, counts and words in a record, without those of its tokens (bytes).
+const PER_REQUEST: u64 = 64;
+
+/// Of a content event: a short number and a comma (bytes).
+const PER_EVENT: u64 = 2;
+
+/// Of a point: the rest of its record, its row and its page (bytes).
+const PER_POINT: u64 = 128 << 10;
+
+/// Says what is too little on the disk for the records that these runs will write.
+pub(super) fn problem(runs: &[RunContext]) -> Option<String> {
+    let needed = runs.iter().map(least_bytes).fold(0, u64::saturating_add);
+    // Where the system does not say, the run finds out.
+    let available = fs4::available_space(directory()).ok()?;
+    (available < needed).then(|| {
+        format!(
+            "the records of this run take {} at least, and {} has {} left: make space, or keep this run elsewhere (CRITERION_HOME=DIRECTORY)",
+            DecimalBytes(needed),
+            directory().display(),
+            DecimalBytes(available)
+        )
+    })
+}
+
+/// What the records of a run's points take at least: a window has a round of requests or more.
+fn least_bytes(context: &RunContext) -> u64 {
+    if context.lock.is_none() {
+        return 0;
+    }
+    let config = &context.config;
+    let events = match config.stream {
+        true => config.max_new_tokens.get() as u64,
+        false => 0,
+    };
+    let request = events.saturating_mul(PER_EVENT).saturating_add(PER_REQUEST);
+    let windows = context.args.sampling().windows as u64;
+    let points = context.selected().map(|point| {
+        let requests =
+            windows.saturating_mul(point.level.concurrency().map_or(1, |c| c.get() as u64));
+        requests.saturating_mul(request).saturating_add(PER_POINT)
+    });
+    let names = context.names_written().len() as u64;
+    points.fold(0, u64::saturating_add).saturating_mul(names)
+}

@@ -1,0 +1,126 @@
+//! In which form figures leave a command, and where to.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::report::export::{Document, EXPORTERS, Exporter};
+use crate::results::{RunRecord, check_writable, check_writable_directory, write_atomically};
+
+/// What --format and --output do, for the help of commands.
+pub const FORMATS: &str = "\
+json and vllm have a document for each point. With --output DIR each is a file of its own there; with
+--output FILE.json or FILE.jsonl, or on stdout, each is a line.";
+
+#[derive(clap::Args)]
+pub struct Output {
+    /// Format of the figures
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Form::Table)]
+    pub format: Form,
+    /// Where to write them [default: stdout]
+    #[arg(long, value_name = "FILE|DIR")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// The table of a terminal.
+    Table,
+    /// A format for programs.
+    Export(&'static Exporter),
+}
+
+impl ValueEnum for Form {
+    fn value_variants<'a>() -> &'a [Form] {
+        static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
+            let exports = EXPORTERS.into_iter().map(Form::Export);
+            [Form::Table].into_iter().chain(exports).collect()
+        });
+        &FORMS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (id, about) = match self {
+            Form::Table => (
+                "table",
+                "The table of a terminal: at most 120 columns, with notes",
+            ),
+            Form::Export(exporter) => (exporter.id, exporter.about),
+        };
+        Some(PossibleValue::new(id).help(about))
+    }
+}
+
+impl Output {
+    /// Whether the figures are written as the table of a terminal.
+    pub fn is_table(&self) -> bool {
+        matches!(self.format, Form::Table)
+    }
+
+    /// Finds out whether the figures could be written, before anything is measured.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.output else {
+            return Ok(());
+        };
+        let writable = match self.has_file_per_point(path) {
+            true => check_writable_directory(path),
+            false => check_writable(path),
+        };
+        writable.context("--output cannot be written")
+    }
+
+    /// Whether `path` is a directory for a file of each point.
+    fn has_file_per_point(&self, path: &Path) -> bool {
+        matches!(self.format, Form::Export(exporter) if exporter.is_per_point()) && !is_json(path)
+    }
+
+    /// Writes the points; `table` is their table. Says on stderr which files there are.
+    pub fn write(&self, points: &[RunRecord], table: &str) -> anyhow::Result<()> {
+        let Form::Export(exporter) = self.format else {
+            return match &self.output {
+                None => {
+                    anstream::print!("{}", crate::report::painted(table));
+                    Ok(())
+                }
+                Some(path) => file(path, table),
+            };
+        };
+        let documents = exporter.export(points)?;
+        let texts = documents.iter().map(|document| document.text.as_str());
+        match &self.output {
+            None => {
+                print!("{}", texts.collect::<String>());
+                Ok(())
+            }
+            Some(path) if self.has_file_per_point(path) => files(path, &documents),
+            Some(path) => file(path, &texts.collect::<String>()),
+        }
+    }
+}
+
+fn is_json(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("json" | "jsonl"))
+}
+
+/// One file for each document; those of one name are numbered.
+fn files(directory: &Path, documents: &[Document]) -> anyhow::Result<()> {
+    for (at, Document { name, text }) in documents.iter().enumerate() {
+        let before = documents[..at].iter().filter(|other| other.name == *name);
+        let path = match before.count() {
+            0 => directory.join(name),
+            number => directory.join(format!("{}-{}", number + 1, name)),
+        };
+        file(&path, text)?;
+    }
+    Ok(())
+}
+
+fn file(path: &Path, text: &str) -> anyhow::Result<()> {
+    write_atomically(path, text.as_bytes()).context("the figures cannot be written")?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}

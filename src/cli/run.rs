@@ -1,0 +1,195 @@
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::output::{FORMATS, Output};
+use super::servers::ServerOptions;
+use crate::config::{Config, Flag, LoadShape, keys};
+use crate::load::Sampling;
+use crate::{Ran, Run, RunError, Workload};
+
+const EXAMPLES: &str = "\
+Examples:
+  servemark run
+      a quick look at the embedded simulated engine; none of its figures is a GPU's
+  servemark run --endpoint http://a:8000 --endpoint http://b:8000 --concurrency 1,8,64
+  servemark run --prompt 25,1k --max-tokens 256 --duration 30
+      two questions of the input file, longer answers, about 30 s per point
+  servemark run --random-tokens 2000 --shape wave --slo ttft=200,tpot=50
+      2000 random tokens through /v1/completions, in waves; goodput within these limits (ms)
+  servemark run --format vllm --output results/
+      results of `vllm bench serve`, one file for each point
+
+Over TLS: CA_FILE names a PEM file of further certificates to trust, such as a private CA's or a self-signed one.
+INSECURE=true verifies none, and every output says so (SERVEMARK_CA_FILE, SERVEMARK_INSECURE).
+Keys of parameters.json and SERVEMARK_<KEY> apply as for the benches; an option overrides its key.
+The records are those of a benchmark called run: `servemark compare OLD new` works on them.
+Exit codes: 0 all points measured, 1 a point failed, 2 nothing could run, 130, 143 or 129 if Ctrl-C, SIGTERM or
+SIGHUP ended the run. The signal ends the point under way, which is marked \"partial\"; all that was measured is still
+shown and saved. A second signal ends the process at once.";
+
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{FORMATS}\n\n{EXAMPLES}"))]
+pub struct Arguments {
+    #[command(flatten)]
+    servers: ServerOptions,
+    /// Numbers of requests kept in flight, one after another [default: CONCURRENT_LEVELS, 1,8,32]
+    #[arg(long, value_name = "N,…")]
+    concurrency: Option<String>,
+    /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the question of 100 tokens]
+    #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
+    prompt: Option<String>,
+    /// Send prompts of this many random tokens to /v1/completions: for pretrained models
+    #[arg(long, value_name = "N")]
+    random_tokens: Option<NonZeroUsize>,
+    /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
+    /// When a finished request is replaced [default: LOAD_SHAPE]
+    #[arg(long, value_name = "SHAPE", value_enum)]
+    shape: Option<LoadShape>,
+    /// Approximate measuring time of each point (s)
+    #[arg(long, value_name = "SECONDS", default_value_t = Sampling::DEFAULT.measurement.as_secs_f64(), value_parser = seconds)]
+    duration: f64,
+    /// How long the load runs before the measurement (s)
+    #[arg(long, value_name = "SECONDS", default_value_t = Sampling::DEFAULT.warm_up.as_secs_f64(), value_parser = seconds)]
+    warm_up: f64,
+    /// Number of windows in the duration; the intervals of `compare` come from them
+    #[arg(long, value_name = "N", default_value_t = WINDOWS)]
+    windows: NonZeroU32,
+    /// Repeats the prompts of a run that printed this seed [default: SEED, else drawn]
+    #[arg(long, value_name = "N")]
+    seed: Option<String>,
+    /// Limits that a request must meet to count for goodput (ms): ttft, tpot, itl, e2el [default: SLO]
+    #[arg(long, value_name = "LATENCY=MS,…", value_parser = slo)]
+    slo: Option<String>,
+    /// GPUs behind all endpoints, for figures per GPU [default: NUM_GPU]
+    #[arg(long, value_name = "N")]
+    num_gpu: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+const WINDOWS: NonZeroU32 = NonZeroU32::new(Sampling::DEFAULT.windows as u32).unwrap();
+
+/// Parses a time like Criterion's options: seconds above 0.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() => Ok(seconds),
+        _ => Err("must be above 0".to_owned()),
+    }
+}
+
+/// Converts `ttft=200,tpot=50` to the object that is the value of SLO.
+fn slo(text: &str) -> Result<String, String> {
+    let limit = |entry: &str| -> Result<(String, serde_json::Value), String> {
+        let (name, limit) = entry
+            .split_once('=')
+            .ok_or_else(|| format!("{entry:?} is not LATENCY=MS, such as ttft=200"))?;
+        let limit: f64 = limit
+            .trim()
+            .parse()
+            .map_err(|_| format!("{limit:?} is not a number of ms"))?;
+        Ok((name.trim().to_owned(), limit.into()))
+    };
+    let limits = text.split(',').map(limit);
+    let limits: serde_json::Map<_, _> = limits.collect::<Result<_, _>>()?;
+    Ok(serde_json::Value::Object(limits).to_string())
+}
+
+impl Arguments {
+    /// The keys that the options set.
+    fn flags(&self) -> Vec<Flag> {
+        let shape = self.shape.map(|shape| shape.id().to_owned());
+        let options = [
+            (
+                &keys::CONCURRENT_LEVELS,
+                "--concurrency",
+                "1,8,64",
+                &self.concurrency,
+            ),
+            (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
+            (
+                &keys::MAX_NEW_TOKENS,
+                "--max-tokens",
+                "256",
+                &self.max_tokens,
+            ),
+            (&keys::LOAD_SHAPE, "--shape", "wave", &shape),
+            (&keys::SEED, "--seed", "42", &self.seed),
+            (&keys::SLO, "--slo", "ttft=200,tpot=50", &self.slo),
+            (&keys::NUM_GPU, "--num-gpu", "8", &self.num_gpu),
+        ];
+        let own = options
+            .into_iter()
+            .filter_map(|(key, option, example, value)| {
+                Flag::given(key, option, example, value.clone())
+            });
+        self.servers.flags().into_iter().chain(own).collect()
+    }
+
+    fn workload(&self) -> Workload {
+        match self.random_tokens {
+            Some(tokens) => Workload::random_tokens_of(tokens),
+            None => Workload::chat(),
+        }
+    }
+
+    fn sampling(&self) -> Sampling {
+        Sampling {
+            warm_up: Duration::from_secs_f64(self.warm_up),
+            measurement: Duration::from_secs_f64(self.duration),
+            windows: self.windows.get() as usize,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load_with(&arguments.flags())?;
+    if let Err(error) = arguments.output.check() {
+        eprintln!(
+            "warning: {}; the figures are only shown",
+            super::error::explain(&error)
+        );
+    }
+    let run = Run::new(arguments.workload(), config).sampling(arguments.sampling());
+    let ran = match run.measure() {
+        Err(RunError::Interrupted { why, exit_code }) => {
+            eprintln!("{why}; nothing was measured");
+            return Ok(ExitCode::from(exit_code));
+        }
+        ran => ran?,
+    };
+    // Stdout holds only what a program reads; messages go to stderr.
+    eprintln!();
+    let output = &arguments.output;
+    if output.output.is_some() && !output.is_table() {
+        anstream::print!("{}", crate::report::painted(&ran.figures));
+    }
+    let written = output.write(&ran.records, &ran.figures);
+    if written.is_err() && output.output.is_some() && output.is_table() {
+        // The figures are shown where they cannot be written.
+        anstream::print!("{}", crate::report::painted(&ran.figures));
+    }
+    print_files(&ran);
+    written?;
+    Ok(match (ran.interrupted(), ran.complete) {
+        (Some(code), _) => ExitCode::from(code),
+        (None, true) => ExitCode::SUCCESS,
+        (None, false) => ExitCode::from(1),
+    })
+}
+
+fn print_files(ran: &Ran) {
+    eprintln!();
+    for problem in &ran.unwritten {
+        eprintln!("error: {problem}");
+    }
+    if let Some(csv) = &ran.csv {
+        eprintln!("Table as CSV:  {}", csv.display());
+    }
+    if !ran.records.is_empty() {
+        eprintln!("Keep this run: servemark baseline save NAME");
+    }
+}

@@ -1,0 +1,111 @@
+//! The values of keys that choose one of several.
+
+use clap::ValueEnum;
+
+/// When a closed loop of C requests starts its next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub enum LoadShape {
+    /// C requests always in flight: a finished one is replaced at once
+    Steady,
+    /// C requests at once, and the next C when all have finished
+    Wave,
+}
+
+impl LoadShape {
+    /// Every shape.
+    pub const ALL: [LoadShape; 2] = [LoadShape::Steady, LoadShape::Wave];
+
+    /// Its value of `LOAD_SHAPE`.
+    pub fn id(self) -> &'static str {
+        match self {
+            LoadShape::Steady => "steady",
+            LoadShape::Wave => "wave",
+        }
+    }
+}
+
+/// Which endpoint gets the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Balancing {
+    /// Each in turn, with equal counts.
+    RoundRobin,
+    /// The endpoint with the fewest requests in flight: a slow one gets fewer.
+    LeastOutstanding,
+}
+
+impl Balancing {
+    /// Every policy.
+    pub const ALL: [Balancing; 2] = [Balancing::RoundRobin, Balancing::LeastOutstanding];
+
+    /// Its value of `BALANCING`.
+    pub fn id(self) -> &'static str {
+        match self {
+            Balancing::RoundRobin => "round_robin",
+            Balancing::LeastOutstanding => "least_outstanding",
+        }
+    }
+}
+
+/// The part of a prompt that the server may find in its prefix cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PrefixCache {
+    /// None: each prompt starts differently.
+    Bust,
+    /// All: every request has the same prompt.
+    Allow,
+    /// This share of each prompt's tokens, 0 to 1, is the same in all prompts.
+    Shared(f64),
+}
+
+/// Whether answers are forced to the full `MAX_NEW_TOKENS` (`ignore_eos` and `min_tokens`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FixedOutput {
+    /// If the server is vLLM, which supports these fields; other servers may refuse them.
+    Auto,
+    /// Always.
+    On,
+    /// Never: the model decides where its answer ends.
+    Off,
+}
+
+/// A figure that Criterion measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Output tokens per second over all requests.
+    OutputTokS,
+    /// Requests completed per second.
+    Rps,
+    /// Time to first token.
+    Ttft,
+    /// Time per output token after the first.
+    Tpot,
+    /// End-to-end latency.
+    E2el,
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Metric; 5] = [
+        Metric::OutputTokS,
+        Metric::Rps,
+        Metric::Ttft,
+        Metric::Tpot,
+        Metric::E2el,
+    ];
+
+    /// Its name in `METRICS` and in benchmark ids.
+    pub fn id(self) -> &'static str {
+        match self {
+            Metric::OutputTokS => "output_tok_s",
+            Metric::Rps => "rps",
+            Metric::Ttft => "ttft",
+            Metric::Tpot => "tpot",
+            Metric::E2el => "e2el",
+        }
+    }
+
+    /// Whether it is a rate (tok/s, req/s), not a latency (ms).
+    pub fn is_rate(self) -> bool {
+        matches!(self, Metric::OutputTokS | Metric::Rps)
+    }
+}

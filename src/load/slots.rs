@@ -1,0 +1,51 @@
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::tally::Tally;
+use crate::client::{Outcome, RequestRecord};
+
+/// Content events of the requests in flight, one slot for each place of the concurrency, and what has
+/// come of the requests so far.
+pub(super) struct Slots {
+    /// Close together: all are read at each request's end, and a store waits for no other thread.
+    slots: Box<[AtomicU32]>,
+    pub tally: Tally,
+}
+
+impl Slots {
+    pub fn new(concurrency: NonZeroUsize) -> Arc<Slots> {
+        Arc::new(Slots {
+            slots: (0..concurrency.get()).map(|_| AtomicU32::new(0)).collect(),
+            tally: Tally::default(),
+        })
+    }
+
+    pub fn concurrency(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Counts a request that begins; returns the counter of its events.
+    pub fn begin(&self, slot: usize) -> &AtomicU32 {
+        self.tally.begin();
+        &self.slots[slot]
+    }
+
+    /// Counts a request that has ended, and frees its slot; the content events that it had received.
+    pub fn end(&self, slot: usize, record: &RequestRecord) -> u32 {
+        let events = self.slots[slot].swap(0, Ordering::Relaxed);
+        let counted = match &record.outcome {
+            Outcome::Completed(completion) => completion.usage_output,
+            Outcome::Failed(_) | Outcome::Blocked(_) => None,
+        };
+        self.tally
+            .end(&record.outcome, u64::from(counted.unwrap_or(events)));
+        events
+    }
+
+    /// The events that the requests in flight have received.
+    pub fn in_flight_events(&self) -> u64 {
+        let events = self.slots.iter().map(|slot| slot.load(Ordering::Relaxed));
+        events.map(u64::from).sum()
+    }
+}

@@ -1,0 +1,245 @@
+//! Changes of baselines that are broken off at each of their steps.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use std::io;
+
+use super::stop::{Injected, with};
+use super::*;
+use crate::engine::Preset;
+use crate::simulation::{VirtualLoad, VirtualSetup, record};
+
+/// Every baseline as it is listed, with the content of its files.
+type View = BTreeMap<BaselineName, (Vec<PointKey>, BTreeMap<PathBuf, Vec<u8>>)>;
+
+type Action = fn(&Baselines) -> Result<(), BaselineError>;
+
+const ACTIONS: [(&str, Action); 6] = [
+    ("save", |b| b.save(&name("v2"), false).map(drop)),
+    ("save --force", |b| b.save(&name("v1"), true).map(drop)),
+    ("rename", |b| b.rename(&name("v1"), &name("v3"))),
+    ("import", |b| {
+        b.import(&exported(b), Some(&name("v4")), false).map(drop)
+    }),
+    ("import --force", |b| {
+        b.import(&exported(b), Some(&name("v1")), true).map(drop)
+    }),
+    ("delete", |b| b.delete(&name("v1")).map(drop)),
+];
+
+fn name(text: &str) -> BaselineName {
+    text.parse().expect("a name")
+}
+
+fn exported(baselines: &Baselines) -> PathBuf {
+    baselines.criterion.join("new.tar.gz")
+}
+
+/// The text of a record of one request at a time more, or fewer.
+fn recorded(concurrency: usize) -> Vec<u8> {
+    let setup = VirtualSetup {
+        concurrency: NonZeroUsize::new(concurrency).expect("some"),
+        ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))
+    };
+    let mut load = VirtualLoad::start(setup.clone()).expect("sound");
+    let run = vec![load.window(1)];
+    serde_json::to_vec(&record(&setup, "b", &[run])).expect("JSON")
+}
+
+/// The latest run of two points, its export, and a `v1` of two others.
+fn template() -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (name, levels, metric) in [("new", [2, 4], "rps"), ("v1", [4, 6], "ttft")] {
+        for level in levels {
+            files.push((
+                format!("servemark/b/100/c={level}/{name}.json"),
+                recorded(level),
+            ));
+            let path = format!("b_100_{metric}/c={level}/{name}/sample.json");
+            files.push((path, format!("\"{name} {level}\"").into_bytes()));
+        }
+    }
+    let (_directory, baselines) = laid_out(&files);
+    let latest = baselines.find(&BaselineName::latest()).expect("a run");
+    latest
+        .export(&name("v9"), &exported(&baselines))
+        .expect("exported");
+    let archive = fs::read(exported(&baselines)).expect("written");
+    files.push(("new.tar.gz".to_owned(), archive));
+    files
+}
+
+fn laid_out(files: &[(String, Vec<u8>)]) -> (tempfile::TempDir, Baselines) {
+    // Hundreds of changes would wait for a disk.
+    let memory = Path::new("/dev/shm");
+    let directory = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    let directory = directory.expect("a directory");
+    for (path, bytes) in files {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, bytes).expect("written");
+    }
+    let baselines = Baselines::beneath(directory.path());
+    (directory, baselines)
+}
+
+fn view(baselines: &Baselines) -> View {
+    let all = baselines.all().expect("nothing is in the way").into_iter();
+    let files = |baseline: &Baseline| {
+        let paths = baseline.files_as(&baseline.name).into_iter();
+        let content = |path: PathBuf| {
+            let bytes = fs::read(&path).expect("readable");
+            (
+                path.strip_prefix(&baselines.criterion)
+                    .expect("below")
+                    .to_owned(),
+                bytes,
+            )
+        };
+        paths.map(|(path, _)| content(path)).collect()
+    };
+    all.map(|baseline| {
+        (
+            baseline.name.clone(),
+            (baseline.points.clone(), files(&baseline)),
+        )
+    })
+    .collect()
+}
+
+/// What is there beside files: names that begin with a dot, and empty directories.
+fn left_overs(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in entries(directory) {
+        let hidden = path
+            .file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        if hidden && !path.ends_with(".lock") {
+            found.push(path);
+        } else if path.is_dir() {
+            match entries(&path).next() {
+                None => found.push(path),
+                Some(_) => found.extend(left_overs(&path)),
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_killed_change_leaves_the_old_state_or_the_new_one() {
+    let template = template();
+    for (what, action) in ACTIONS {
+        let (_directory, baselines) = laid_out(&template);
+        let old = view(&baselines);
+        action(&baselines).expect("done");
+        let new = view(&baselines);
+        assert_ne!(old, new, "{what}");
+        let (mut olds, mut news) = (0, 0);
+        for last in 0.. {
+            let (directory, baselines) = laid_out(&template);
+            let (done, _) = with(Injected::Killed(last), || action(&baselines));
+            // The process that finds it is killed, too, soon after.
+            let _ = with(Injected::Killed(1), || baselines.all().map(drop));
+            let found = view(&baselines);
+            assert!(
+                found == old || found == new,
+                "{what}, killed before step {last}: {found:#?}"
+            );
+            olds += usize::from(found == old);
+            news += usize::from(found == new);
+            baselines.clear_left_overs();
+            assert_eq!(view(&baselines), found, "{what}, step {last}");
+            let left = left_overs(directory.path());
+            assert!(
+                left.is_empty(),
+                "{what}, killed before step {last}: {left:?}"
+            );
+            if done.is_some() {
+                assert_eq!(found, new, "{what}");
+                break;
+            }
+        }
+        // Before the change stands, after that, and undisturbed.
+        assert!(olds >= 1 && news >= 3, "{what}: {olds}, {news}");
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_state_and_deleting_needs_no_space() {
+    let template = template();
+    for (what, action) in ACTIONS {
+        let (_directory, baselines) = laid_out(&template);
+        let old = view(&baselines);
+        action(&baselines).expect("done");
+        let new = view(&baselines);
+        for first in 0.. {
+            let (directory, baselines) = laid_out(&template);
+            let (result, steps) = with(Injected::DiskFull(first), || action(&baselines));
+            let result = result.expect("it was not killed");
+            let expected = match &result {
+                Ok(()) => &new,
+                Err(BaselineError::File { error, .. }) => {
+                    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+                    assert_ne!(what, "delete");
+                    &old
+                }
+                Err(other) => panic!("{what}, full from step {first} on: {other}"),
+            };
+            assert_eq!(
+                &view(&baselines),
+                expected,
+                "{what}, full from step {first} on"
+            );
+            let left = left_overs(directory.path());
+            assert!(
+                left.is_empty(),
+                "{what}, full from step {first} on: {left:?}"
+            );
+            if result.is_ok() || first > steps {
+                assert!(result.is_ok(), "{what}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn half_a_change_that_cannot_be_finished_is_not_read() {
+    let (_directory, baselines) = laid_out(&template());
+    // Far enough that files have been moved.
+    let (done, steps) = with(Injected::DiskFull(usize::MAX), || {
+        baselines.save(&name("v1"), true).map(drop)
+    });
+    done.expect("not killed").expect("done");
+    let (_directory, baselines) = laid_out(&template());
+    let (done, _) = with(Injected::Killed(steps - 1), || {
+        baselines.save(&name("v1"), true).map(drop)
+    });
+    assert!(done.is_none());
+    let (decided, _) = pending(&baselines);
+    fs::write(decided.join("obsolete.json"), "[").expect("written");
+    for error in [
+        baselines.all().map(drop).expect_err("not readable"),
+        baselines
+            .find(&name("v1"))
+            .map(drop)
+            .expect_err("not readable"),
+    ] {
+        let text = error.to_string();
+        assert!(matches!(error, BaselineError::Unfinished { .. }), "{text}");
+        assert!(text.contains("obsolete.json"), "{text}");
+    }
+}
+
+fn pending(baselines: &Baselines) -> (PathBuf, String) {
+    let hidden = entries(&baselines.criterion.join(RECORDS)).filter_map(|path| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        name.starts_with(".decided-").then_some((path, name))
+    });
+    hidden.last().expect("a change was decided")
+}

@@ -1,0 +1,29 @@
+/// Why a figure cannot be compared.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NotComparable {
+    /// A side does not have it, for example without streaming or without `SLO`.
+    #[error("not measured on both sides")]
+    NotMeasured,
+    /// Too few windows to estimate the variance within the run.
+    #[error("{windows} windows, {needed} are needed: measure longer (--sample-size)")]
+    TooFewWindows {
+        /// Number of windows.
+        windows: usize,
+        /// Number of windows that are needed.
+        needed: usize,
+    },
+    /// Too few values beyond the percentile.
+    #[error("{values} values, {needed} are needed: measure longer (--measurement-time)")]
+    TooFewValues {
+        /// Number of values.
+        values: usize,
+        /// Number of values that are needed.
+        needed: usize,
+    },
+    /// A relative change from or to zero is undefined.
+    #[error("zero on one side")]
+    Zero,
+    /// Goodput with different objectives is not the same figure.
+    #[error("the sides have different SLOs")]
+    OtherSlo,
+}
