@@ -5,12 +5,13 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use tokio::runtime::Runtime;
 
-use crate::client::{Connections, FailureCause, HttpClientError, http_client};
-use crate::config::{Api, Config, EndpointUrl};
+use crate::client::{Connections, ExpectedAnswer, FailureCause, HttpClientError, http_client};
+use crate::config::{Config, EndpointUrl};
+use crate::dialect::{ChatCompletions, Completions, Dialect};
 use crate::embedded::Engines;
 use crate::endpoint::{Http, Probe, QUESTION, Trial, probe, ready};
 use crate::fixture::FixtureError;
-use crate::metrics::{Asked, Contradiction, contradictions, latency};
+use crate::metrics::{Contradiction, contradictions, latency};
 use crate::prompt::{
     Loaded, PROBE_LIMIT, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError,
     TokenizerLookup, TokenizerSource,
@@ -257,10 +258,10 @@ impl Checker<'_> {
 
     /// One short request through chat completions, or completions for a model that does not chat.
     fn request(&self, url: &EndpointUrl, model: &str) -> Result<Answered, String> {
-        match self.send(url, Api::ChatCompletions, model) {
+        match self.send(url, &ChatCompletions, model) {
             // vLLM answers 400 for a model without a chat template.
             Err((FailureCause::Http(400 | 404 | 405), chat)) => self
-                .send(url, Api::Completions, model)
+                .send(url, &Completions, model)
                 .map_err(|(_, message)| format!("chat: {chat}; completions: {message}")),
             other => other.map_err(|(_, message)| message),
         }
@@ -269,14 +270,14 @@ impl Checker<'_> {
     fn send(
         &self,
         url: &EndpointUrl,
-        api: Api,
+        dialect: &'static dyn Dialect,
         model: &str,
     ) -> Result<Answered, (FailureCause, String)> {
         let config = Config {
             stream: true,
             ..self.config.clone()
         };
-        let trial = Trial::new(self.connections.clone(), &config, api);
+        let trial = Trial::new(self.connections.clone(), &config, dialect);
         let asked = trial.exchange(url, model, config.request_timeout);
         let exchange = self.runtime.block_on(asked);
         let completion = exchange.result.map_err(|failure| {
@@ -285,10 +286,7 @@ impl Checker<'_> {
                 format!("{}: {}", failure.cause, failure.message),
             )
         })?;
-        let api = match api {
-            Api::ChatCompletions => "chat",
-            Api::Completions => "completions",
-        };
+        let api = dialect.id();
         let ttft = latency::ttft_after(exchange.sent_ns, &completion)
             .map_or("no text".to_owned(), |ns| {
                 format!("TTFT {:.0} ms", ns / 1e6)
@@ -297,11 +295,12 @@ impl Checker<'_> {
             Some(tokens) => format!("{api}: {tokens} tokens, {ttft}, usage sent"),
             None => format!("{api}: {ttft}, NO usage: tokens will be counted by tokenizer"),
         };
-        let asked = Asked {
+        let expected = ExpectedAnswer {
             streamed: true,
-            ..Asked::default()
+            ..ExpectedAnswer::default()
         };
-        Ok((shown, contradictions(std::iter::once(completion), &asked)))
+        let contradictions = contradictions(std::iter::once(completion), &expected);
+        Ok((shown, contradictions))
     }
 }
 

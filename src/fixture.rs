@@ -12,11 +12,12 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::client::{Clock, Connections, HttpClientError, REQUEST_ID, http_client};
-use crate::config::{Api, Config, Deployment, EndpointUrl};
+use crate::config::{Config, Deployment, EndpointUrl};
 use crate::deployment::{DeploymentError, Running};
+use crate::dialect::Dialect;
 use crate::embedded::{EmbeddedLayout, Engines};
 use crate::endpoint::{
-    Asking, EndpointError, Endpoints, Http, MetricsInterval, Scraper, ServerMetrics, Trial,
+    EndpointError, Endpoints, Http, MetricsInterval, Prober, Scraper, ServerMetrics, Trial,
 };
 use crate::file_limit::raise_file_limit;
 use crate::interrupt::Interrupt;
@@ -79,7 +80,7 @@ impl Fixture {
     /// Why it could not be booted; what was started has been stopped.
     pub(crate) fn of_deployment(
         config: &Config,
-        api: Api,
+        dialect: &'static dyn Dialect,
         deployment: &Deployment,
         logs: &Path,
         interrupt: &Interrupt,
@@ -98,7 +99,7 @@ impl Fixture {
             None => Servers::Listed,
         };
         let urls = deployment.endpoints().to_vec();
-        Fixture::with((config, api, true), servers, urls, interrupt)
+        Fixture::with((config, dialect, true), servers, urls, interrupt)
     }
 
     /// The fixture of a built-in layout, whose engines are embedded.
@@ -107,14 +108,14 @@ impl Fixture {
     /// Why it could not be booted.
     pub(crate) fn of_layout(
         config: &Config,
-        api: Api,
+        dialect: &'static dyn Dialect,
         layout: &EmbeddedLayout,
         interrupt: &Interrupt,
     ) -> Result<Fixture, FixtureError> {
         let engines = Engines::boot_layout(layout, config.seed.unwrap_or_default())?;
         let urls = engines.urls()?;
         Fixture::with(
-            (config, api, true),
+            (config, dialect, true),
             Servers::Embedded(engines),
             urls,
             interrupt,
@@ -131,14 +132,14 @@ impl Fixture {
 
     /// The fixture of a run: its endpoints, or the embedded engine where none is configured.
     ///
-    /// The load will go to `api`. With `verbose` it prints on stderr what was found. Booting ends at a signal. Must be
+    /// The load will speak `dialect`. With `verbose` it prints on stderr what was found. Booting ends at a signal. Must be
     /// dropped outside of any runtime.
     ///
     /// # Errors
     /// Why it could not be booted; nothing of it is left.
     pub(crate) fn boot(
         config: &Config,
-        api: Api,
+        dialect: &'static dyn Dialect,
         verbose: bool,
         interrupt: &Interrupt,
     ) -> Result<Fixture, FixtureError> {
@@ -154,13 +155,13 @@ impl Fixture {
             }
             false => (Servers::Listed, urls),
         };
-        Fixture::with((&config, api, verbose), servers, urls, interrupt)
+        Fixture::with((&config, dialect, verbose), servers, urls, interrupt)
     }
 
     /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
     /// those of servers that were launched, which know their own.
     fn with(
-        (config, api, verbose): (&Config, Api, bool),
+        (config, dialect, verbose): (&Config, &'static dyn Dialect, bool),
         mut servers: Servers,
         urls: Vec<EndpointUrl>,
         interrupt: &Interrupt,
@@ -181,7 +182,7 @@ impl Fixture {
             eprintln!("warning: {error}");
         }
         let questions = Http::new(http.clone(), config.request_headers());
-        let trial = Trial::new(connections.clone(), config, api);
+        let trial = Trial::new(connections.clone(), config, dialect);
         let is_embedded = matches!(servers, Servers::Embedded(_));
         if !is_embedded && verbose {
             let limit = config.ready_timeout.as_secs_f64();
@@ -192,7 +193,7 @@ impl Fixture {
             eprintln!("waiting for {count} endpoint(s), at most {limit:.0} s (READY_TIMEOUT)");
         }
         // MODEL_PATH names the model of the user's servers; the embedded engine serves its own.
-        let asking = Asking {
+        let prober = Prober {
             http: &questions,
             trial: &trial,
             urls: &urls,
@@ -201,10 +202,10 @@ impl Fixture {
         let limit = config.ready_timeout;
         let endpoints = match &mut servers {
             Servers::Launched(running) => {
-                let ready = ready_launched(asking, limit, running);
+                let ready = ready_launched(prober, limit, running);
                 runtime.block_on(interrupt.or(ready))??
             }
-            _ => runtime.block_on(interrupt.or(ready(asking, limit)))??,
+            _ => runtime.block_on(interrupt.or(ready(prober, limit)))??,
         };
         let spinner = Spinner::start("looking for the tokenizer");
         let loaded = match is_embedded {
@@ -255,7 +256,7 @@ impl Fixture {
         }
         for endpoint in &self.endpoints {
             eprintln!("endpoint  {}", endpoint.identity);
-            if let Some(note) = endpoint.unanswered() {
+            if let Some(note) = endpoint.note() {
                 eprintln!("note      {note}");
             }
         }

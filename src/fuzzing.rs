@@ -11,7 +11,10 @@ use crate::config::{Config, ConfigSource, PrefixCache};
 use crate::endpoint::ServerMetrics;
 use crate::endpoint::server_metrics::delta;
 use crate::engine::Preset;
-use crate::prompt::{PromptSource, Questions, QuestionsOrigin, SpecialTokens, TokenCounter};
+use crate::prompt::{
+    ChatQuestion, PromptKind, Questions, QuestionsOrigin, SourceOptions, SpecialTokens,
+    TokenCounter,
+};
 use crate::report::export::EXPORTERS;
 use crate::report::{self, Row};
 use crate::results::{Baselines, RunRecord};
@@ -64,16 +67,19 @@ pub fn questions(bytes: &[u8]) {
         return;
     };
     for question in questions.all() {
-        for policy in [PrefixCache::Bust, PrefixCache::Shared(0.5)] {
-            let Ok(source) = PromptSource::chat(&question.text, policy, 7, counter) else {
+        for prefix_cache in [PrefixCache::Bust, PrefixCache::Shared(0.5)] {
+            let options = SourceOptions {
+                prefix_cache,
+                seed: 7,
+                counter,
+            };
+            let Ok(source) = ChatQuestion(question.text.clone()).source(&options) else {
                 continue;
             };
-            if let Ok(prompt) = source.prompt(1) {
-                let counted = counter.count(&prompt.text, SpecialTokens::None).ok();
-                assert_eq!(
-                    (prompt.tokens, counted),
-                    (source.tokens(), Some(prompt.tokens))
-                );
+            if let Ok(request) = source.request(1) {
+                let tokens = request.prompt_tokens;
+                let counted = counter.count(&request.prompt, SpecialTokens::None).ok();
+                assert_eq!((tokens, counted), (source.tokens(), Some(tokens)));
             }
         }
     }

@@ -25,6 +25,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod deployment;
+pub mod dialect;
 pub mod embedded;
 pub mod endpoint;
 #[cfg(feature = "engine")]
@@ -63,5 +64,6 @@ pub mod tls;
 mod varint;
 pub mod verdict;
 
-pub use bench::{Bench, Ran, Run, RunError, Workload, WorkloadError};
+pub use bench::{Bench, Ran, Run, RunError};
 pub use level::{InvalidLevel, Level};
+pub use prompt::{Workload, WorkloadError};

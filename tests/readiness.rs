@@ -12,10 +12,11 @@ use axum::response::{IntoResponse, Json};
 use axum::routing::{get, post};
 use serde_json::json;
 use servemark::client::Connections;
-use servemark::config::{Api, Config, ConfigSource, EndpointUrl};
+use servemark::config::{Config, ConfigSource, EndpointUrl};
+use servemark::dialect::ChatCompletions;
 use servemark::endpoint::{
-    Asking, EndpointError, Endpoints, FailureKind, Http, Readiness, ReadyState, ServerMetrics,
-    Shown, Trial, connect, ready,
+    EndpointError, Endpoints, FailureKind, Http, Prober, Readiness, ReadyProof, ReadyState,
+    ServerMetrics, Trial, connect, ready,
 };
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -46,12 +47,12 @@ impl Asker {
         let env = |name: &str| key.filter(|_| name == "OPENAI_API_KEY").map(str::to_owned);
         let config = Config::from_parts(ConfigSource::BuiltIn, "{}", &env).unwrap();
         let http = Http::new(reqwest::Client::new(), config.request_headers());
-        let trial = Trial::new(Connections::new().unwrap(), &config, Api::ChatCompletions);
+        let trial = Trial::new(Connections::new().unwrap(), &config, &ChatCompletions);
         Asker(http, trial)
     }
 
-    fn of<'a>(&'a self, urls: &'a [EndpointUrl], model_path: Option<&'a str>) -> Asking<'a> {
-        Asking {
+    fn of<'a>(&'a self, urls: &'a [EndpointUrl], model_path: Option<&'a str>) -> Prober<'a> {
+        Prober {
             http: &self.0,
             trial: &self.1,
             urls,
@@ -162,7 +163,7 @@ async fn a_server_without_a_health_page_is_ready_when_it_answers_a_request() {
     let url = serve(load_path().route("/v1/models", get(models))).await;
     let asker = Asker::with_key(None);
     let shown = ready::wait(asker.of(&[url], None), PATIENCE, |_| {}).await;
-    assert!(matches!(&shown.unwrap()[..], [Shown::Answered { model, .. }] if model == "m"));
+    assert!(matches!(&shown.unwrap()[..], [ReadyProof::Answered { model, .. }] if model == "m"));
 }
 
 #[tokio::test]
@@ -477,7 +478,7 @@ async fn a_server_that_lists_no_models_needs_a_model_path() {
     let endpoints = connected(urls, Some("m")).await.unwrap();
     assert_eq!(endpoints.model(), "m");
     let pages: Vec<_> = endpoints.as_slice()[0]
-        .unasked
+        .unavailable_pages
         .iter()
         .map(|(page, _)| *page)
         .collect();

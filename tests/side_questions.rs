@@ -126,7 +126,7 @@ fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_
         ),
         (
             say("200 OK", &[], "<html>Sign in</html>"),
-            "/v1/models (its /v1/models is no list of models",
+            "/v1/models (its /v1/models is not a list of models",
         ),
         (
             say("200 OK", &["content-encoding: gzip"], "\u{1f}\u{8b}"),
@@ -232,9 +232,9 @@ fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
     let engine = engines::engine(|_| {});
     let pattern = r#"{"data":[{"id":"openai/*"}]}"#;
     for (body, said) in [
-        (pattern, r#"lists "openai/*", not the model asked for"#),
-        (r#"{"data":[]}"#, "lists none, not the model asked for"),
-        (r#"{"data":null}"#, "lists none, not the model asked for"),
+        (pattern, r#"lists "openai/*", not the requested model"#),
+        (r#"{"data":[]}"#, "lists none, not the requested model"),
+        (r#"{"data":null}"#, "lists none, not the requested model"),
         (
             r#"{"data":[{"object":"model"},{"id":null},{"id":7},"x"]}"#,
             "lists none",
@@ -243,8 +243,8 @@ fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
             r#"{"data":[{"id":"other-lora","max_model_len":-1}]}"#,
             r#"lists "other-lora""#,
         ),
-        (r#"{"object":"list"}"#, "no list of models"),
-        ("[]", "no list of models"),
+        (r#"{"object":"list"}"#, "not a list of models"),
+        ("[]", "not a list of models"),
     ] {
         let models = say("200 OK", &[], body);
         let gateway = Gateway::before(&engine, move |path| match path {

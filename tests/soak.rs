@@ -20,7 +20,8 @@ use engine_process::EngineProcess;
 use engines::prompt_tokens_at;
 use requests::Requests;
 use servemark::client::{Client, Clock, Connections, PayloadTemplate};
-use servemark::config::{Api, Config, LoadShape};
+use servemark::config::{Config, LoadShape};
+use servemark::dialect::Completions;
 use servemark::file_limit::raise_file_limit;
 use servemark::fixture::load_runtime;
 use servemark::load::Load;
@@ -83,9 +84,14 @@ fn memory_and_descriptors_do_not_grow_and_no_request_is_lost() {
     let runtime = load_runtime().expect("threads");
     let clock = Clock::start();
     let before = descriptors("self");
-    let client = Client::new(Connections::new().expect("connections"), &config, clock);
+    let client = Client::new(
+        Connections::new().expect("connections"),
+        &config,
+        &Completions,
+        clock,
+    );
     let url = Url::parse(&engine.url).and_then(|url| url.join("v1/completions"));
-    let payload = PayloadTemplate::new(&config, Api::Completions, MODEL, true);
+    let payload = PayloadTemplate::new(&config, &Completions, MODEL, true);
     let target = Requests::new(client, url.expect("an address"), payload.body("x"));
     let mut load = Load::start(
         runtime.handle().clone(),

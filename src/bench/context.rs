@@ -8,10 +8,11 @@ use once_cell::unsync::OnceCell;
 use super::criterion::{BenchArgs, Mode};
 use super::deployed::Deployed;
 use super::point_info::PointInfo;
-use super::workload::NamedPrompt;
-use crate::config::{Api, Config, Metric};
+use crate::config::{Config, Metric};
+use crate::dialect::{ChatCompletions, Dialect};
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::{Interrupt, Interrupted};
+use crate::prompt::NamedPrompt;
 use crate::ranks::{Meeting, MeetingError};
 use crate::results::{DeploymentRecord, ResultsLock};
 
@@ -104,17 +105,17 @@ impl RunContext {
         match self.deployed.as_ref().and_then(Deployed::fixture) {
             Some(fixture) => Ok(fixture),
             None => self.booted.get_or_try_init(|| {
-                let (api, interrupt) = (self.api(), &self.interrupt);
-                let fixture = Fixture::boot(&self.config, api, self.leads(), interrupt)?;
+                let (dialect, interrupt) = (self.dialect(), &self.interrupt);
+                let fixture = Fixture::boot(&self.config, dialect, self.leads(), interrupt)?;
                 Ok(fixture)
             }),
         }
     }
 
-    /// The API that the load uses: all prompts of a run are of one workload.
-    pub fn api(&self) -> Api {
+    /// The dialect of the load: all prompts of a run are of one workload.
+    pub fn dialect(&self) -> &'static dyn Dialect {
         let first = self.prompts.first();
-        first.map_or(Api::ChatCompletions, |prompt| prompt.kind.api())
+        first.map_or(&ChatCompletions, |prompt| prompt.kind.dialect())
     }
 
     /// Whether this process reports: the only one, or rank 0.
@@ -188,7 +189,7 @@ impl RunContext {
             prompt: &self.prompts[prompt].key,
             level: (*level).into(),
             ordinal: (prompt * levels.len() + at) as u32,
-            api: self.prompts[prompt].kind.api(),
+            dialect: self.prompts[prompt].kind.dialect(),
             mode: self.args.mode(),
             config: &self.config,
             run_id: &self.run_id,

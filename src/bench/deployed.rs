@@ -1,6 +1,7 @@
 //! A deployment that is measured, and its servers while they run.
 
-use crate::config::{Api, Config, Deployment};
+use crate::config::{Config, Deployment};
+use crate::dialect::Dialect;
 use crate::embedded::EmbeddedLayout;
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::Interrupt;
@@ -48,15 +49,15 @@ impl Deployed {
     pub fn boot(
         &mut self,
         config: &Config,
-        api: Api,
+        dialect: &'static dyn Dialect,
         interrupt: &Interrupt,
     ) -> Result<(), FixtureError> {
         let logs = results::directory().join("logs");
         self.fixture = Some(match &self.source {
             Source::Configured(deployment) => {
-                Fixture::of_deployment(config, api, deployment, &logs, interrupt)?
+                Fixture::of_deployment(config, dialect, deployment, &logs, interrupt)?
             }
-            Source::Embedded(layout) => Fixture::of_layout(config, api, layout, interrupt)?,
+            Source::Embedded(layout) => Fixture::of_layout(config, dialect, layout, interrupt)?,
         });
         Ok(())
     }

@@ -10,12 +10,12 @@ use super::exit_code::{CANNOT_RUN, POINT_FAILED};
 use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
-use super::workload::Workload;
 use super::{preflight, session, space, start};
 use crate::config::{Config, Deployment, Slo};
 use crate::embedded::{EmbeddedLayout, LAYOUTS};
 use crate::fixture::Fixture;
 use crate::interrupt::{Interrupt, Interrupted};
+use crate::prompt::Workload;
 use crate::report;
 use crate::results::{DeploymentRecord, RecordError};
 use crate::verdict::{self, RunSet, Thresholds};
@@ -182,9 +182,9 @@ fn measure_one(
 ) -> Result<(), Box<dyn Error>> {
     if run.args.drives_load() {
         eprintln!("\ndeployment {}", run.record_name());
-        let api = run.api();
+        let dialect = run.dialect();
         if let Some(deployed) = &mut run.deployed {
-            let booted = deployed.boot(&run.config, api, &run.interrupt);
+            let booted = deployed.boot(&run.config, dialect, &run.interrupt);
             // What failed meanwhile failed because of the signal.
             run.interrupt.check()?;
             booted?;

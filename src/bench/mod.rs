@@ -24,17 +24,15 @@ mod run;
 mod session;
 mod space;
 mod start;
-mod supply;
-mod workload;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use crate::config::Config;
+use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
 pub use run::{Ran, Run, RunError};
-pub use workload::{Workload, WorkloadError};
 
 use context::{RunContext, defined_metrics};
 use criterion::BenchArgs;

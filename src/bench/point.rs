@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::context::RunContext;
 use super::point_info::PointInfo;
-use super::workload::NamedPrompt;
 use crate::Level;
 use crate::client::PayloadTemplate;
 use crate::config::FixedOutput;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
-use crate::prompt::PromptSource;
+use crate::prompt::{NamedPrompt, PromptSource, SourceOptions};
 use crate::terminal::Spinner;
 
 /// A prompt at a level, in its run. Its load runs once, whatever metrics are measured.
@@ -39,13 +38,21 @@ impl<'a> Point<'a> {
         }
     }
 
-    /// The series of the point's prompts. The first point that needs one makes those of all points.
+    /// The requests of the point. The first point that needs them prepares those of all points.
     ///
     /// # Errors
-    /// Why there are no prompts.
-    pub fn source(&self, fixture: &Fixture) -> Result<Arc<PromptSource>, String> {
+    /// Why there are no requests.
+    pub fn source(&self, fixture: &Fixture) -> Result<Arc<dyn PromptSource>, String> {
         prepare_prompts(self.context, fixture);
-        self.prompt.source(fixture, &self.context.config)
+        self.prepared(fixture)
+    }
+
+    fn prepared(&self, fixture: &Fixture) -> Result<Arc<dyn PromptSource>, String> {
+        self.prompt.source(&SourceOptions {
+            prefix_cache: self.context.config.prefix_cache,
+            seed: fixture.seed,
+            counter: &fixture.counter,
+        })
     }
 
     /// What the point's requests have in common.
@@ -56,7 +63,7 @@ impl<'a> Point<'a> {
             FixedOutput::Off => false,
             FixedOutput::Auto => fixture.all_vllm(),
         };
-        PayloadTemplate::new(config, self.info.api, endpoints.model(), fixed_output)
+        PayloadTemplate::new(config, self.info.dialect, endpoints.model(), fixed_output)
     }
 }
 
@@ -64,15 +71,13 @@ impl<'a> Point<'a> {
 /// that this takes where a server counts tokens.
 fn prepare_prompts(context: &RunContext, fixture: &Fixture) {
     let points = context.selected().map(|info| Point::new(context, info));
-    let mut due = points
-        .filter(|point| !point.prompt.supply.is_ready())
-        .peekable();
+    let mut due = points.filter(|point| !point.prompt.is_ready()).peekable();
     let asks = due.peek().is_some() && fixture.counter.asks_a_server();
     let _spinner = asks.then(|| {
         Spinner::start("preparing prompts: the server's /tokenize counts a few hundred short texts")
     });
     for point in due {
         // What is wrong with a prompt is reported at its points.
-        let _ = point.prompt.source(fixture, &context.config);
+        let _ = point.prepared(fixture);
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::criterion::{BenchArgs, Mode};
 use crate::Level;
-use crate::config::{Api, Config, Metric};
+use crate::config::{Config, Metric};
+use crate::dialect::Dialect;
 use crate::fixture::Fixture;
 use crate::results::{CriterionGroup, DeploymentRecord, PointKey, criterion_directory};
 
@@ -20,7 +21,7 @@ pub struct PointInfo<'a> {
     pub level: Level,
     /// Position among all points of the run, selected or not: prompts are a function of it.
     pub ordinal: u32,
-    pub api: Api,
+    pub dialect: &'static dyn Dialect,
     pub mode: Mode,
     pub config: &'a Config,
     pub run_id: &'a str,

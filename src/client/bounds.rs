@@ -1,14 +1,15 @@
-//! How much of one response is taken: a server may send and count whatever it likes.
+//! Limits on the size of one response, as a server may send and count anything.
 
-use super::PayloadTemplate;
-use crate::config::{Api, Config};
+use super::payload::PayloadTemplate;
+use crate::config::Config;
+use crate::dialect::Completions;
 
-/// The most that one response may be. Far beyond what an answer needs, so that only what is none exceeds it.
+/// Limits of one response, far beyond what any answer needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Content events for which room is made beforehand.
+    /// Content events to allocate for.
     pub expected_events: usize,
-    /// Most content events, and most output tokens that are believed to be in it.
+    /// Most content events, and largest credible count of output tokens.
     pub tokens: u32,
     /// Most bytes of generated text.
     pub text: usize,
@@ -20,31 +21,35 @@ pub(super) struct Bounds {
 const LONGEST_ANSWER: u32 = 1 << 20;
 
 impl Bounds {
-    /// Of the requests that this configuration has sent.
+    /// The limits of answers to requests of this configuration.
     pub fn of(config: &Config) -> Bounds {
-        // One place knows which fields of a request limit its answer.
-        let request = PayloadTemplate::new(config, Api::Completions, "", false);
-        Bounds::for_tokens(request.asked(0).most_output.unwrap_or(LONGEST_ANSWER))
+        let request = PayloadTemplate::new(config, &Completions, "", false);
+        Bounds::for_tokens(
+            request
+                .expected_answer(0)
+                .max_output_tokens
+                .unwrap_or(LONGEST_ANSWER),
+        )
     }
 
-    /// Of requests for at most `asked` output tokens.
-    pub fn for_tokens(asked: u32) -> Bounds {
-        /// Servers that do not keep to max_tokens are measured, and contradicted.
-        const TIMES_ASKED: u32 = 64;
+    /// The limits of answers to requests for at most `requested` output tokens.
+    pub fn for_tokens(requested: u32) -> Bounds {
+        /// Servers that ignore max_tokens are measured, and their answers reported as contradictions.
+        const TIMES_REQUESTED: u32 = 64;
         const LEAST_TOKENS: u32 = 4_096;
         const LEAST_BYTES: usize = 1 << 20;
         const TEXT_OF_TOKEN: usize = 16;
-        /// With twenty log probabilities beside each token that was asked for.
+        /// With twenty log probabilities for each requested token.
         const JSON_OF_TOKEN: usize = 64;
-        /// More room grows with the events.
+        /// Beyond it the allocation grows with the events.
         const MOST_EXPECTED: usize = 1 << 16;
-        let tokens = asked
+        let tokens = requested
             .min(LONGEST_ANSWER)
-            .saturating_mul(TIMES_ASKED)
+            .saturating_mul(TIMES_REQUESTED)
             .saturating_add(LEAST_TOKENS);
         Bounds {
             // One content event per token, and room for a few more.
-            expected_events: (asked as usize + 4).min(MOST_EXPECTED),
+            expected_events: (requested as usize + 4).min(MOST_EXPECTED),
             tokens,
             text: LEAST_BYTES + TEXT_OF_TOKEN * tokens as usize,
             whole: LEAST_BYTES + JSON_OF_TOKEN * tokens as usize,
@@ -63,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_follow_what_the_request_asks_for() {
+    fn bounds_follow_the_requested_tokens() {
         assert_eq!(tokens(r#"{"MAX_NEW_TOKENS": 8}"#), 8 * 64 + 4_096);
         let own = r#"{"MAX_NEW_TOKENS": 8, "EXTRA_BODY": {"max_tokens": 100}}"#;
         assert_eq!(tokens(own), 100 * 64 + 4_096);
@@ -72,7 +77,7 @@ mod tests {
         let most = Bounds::for_tokens(u32::MAX);
         assert!(
             most.expected_events <= 1 << 16,
-            "no room is made for what may never come"
+            "no allocation for events that may never arrive"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Connections to the servers: opened where none is free, and kept for the next request.
+//! Connections to the servers: opened when all are in use, and kept for the next request.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -15,7 +15,8 @@ use tower_service::Service;
 use ureq_proto::http::Uri;
 use ureq_proto::http::uri::{Authority, Scheme};
 
-use super::{Failure, FailureCause, HttpClientError, innermost};
+use super::failure::{Failure, FailureCause};
+use super::http_client::{HttpClientError, innermost};
 use crate::tls::{self, Tls};
 
 /// TCP, or TLS on it.
@@ -32,7 +33,7 @@ pub struct Connections {
 type Origin = (Option<Scheme>, Option<Authority>);
 
 impl Connections {
-    /// None yet, trusting what the platform trusts.
+    /// Creates an empty pool that trusts the platform's certificates.
     ///
     /// # Errors
     /// When the TLS backend cannot be set up.
@@ -40,7 +41,7 @@ impl Connections {
         Ok(Connections::over(&Tls::platform()?))
     }
 
-    /// None yet, trusting what `tls` says.
+    /// Creates an empty pool that uses `tls`.
     pub fn over(tls: &Tls) -> Connections {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
@@ -56,9 +57,9 @@ impl Connections {
         }
     }
 
-    /// One to the server of `uri` on which no request is under way.
+    /// A connection to the server of `uri` that is not in use.
     pub(super) async fn take(&self, uri: &Uri) -> Result<Connection, Failure> {
-        // A task that has read much is told to pause, which would look like nothing to read.
+        // Tokio makes a task pause after many reads, which would look like an idle connection.
         let kept = tokio::task::unconstrained(async { self.kept(uri) });
         if let Some(connection) = kept.await {
             return Ok(connection);
@@ -68,12 +69,10 @@ impl Connections {
             poll_fn(|cx| connector.poll_ready(cx)).await?;
             connector.call(uri.clone()).await
         };
-        opened.await.map(TokioIo::new).map_err(|error| Failure {
-            cause: FailureCause::Connect,
-            message: match tls::fault(&*error) {
-                Some(fault) => fault.to_string(),
-                None => innermost(&*error),
-            },
+        opened.await.map(TokioIo::new).map_err(|error| {
+            let fault = tls::fault(&*error).map(|fault| fault.to_string());
+            let message = fault.unwrap_or_else(|| innermost(&*error));
+            Failure::new(FailureCause::Connect, message)
         })
     }
 
@@ -83,7 +82,7 @@ impl Connections {
         idle.entry(origin(uri)).or_default().push(connection);
     }
 
-    /// The one that was used last: it is the least likely to have been closed for idleness.
+    /// The open connection that was used last: it is the least likely to have been closed for idleness.
     fn kept(&self, uri: &Uri) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle.get_mut(&origin(uri))?;
@@ -91,7 +90,7 @@ impl Connections {
         if is_open(&mut last) {
             return Some(last);
         }
-        // The others have idled longer.
+        // The others have been idle longer.
         kept.retain_mut(is_open);
         kept.pop()
     }
@@ -107,7 +106,7 @@ fn origin(uri: &Uri) -> Origin {
     (uri.scheme().cloned(), uri.authority().cloned())
 }
 
-/// Whether the server has neither closed the connection nor said anything unasked.
+/// Whether the server has neither closed the connection nor sent anything unrequested.
 fn is_open(connection: &mut Connection) -> bool {
     let mut byte = [0];
     let mut cx = Context::from_waker(Waker::noop());
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_that_the_server_has_closed_are_replaced_however_many() {
+    async fn any_number_of_closed_connections_is_replaced() {
         // More than a task of tokio's may read without a pause.
         const MANY: usize = 300;
         let (listener, uri) = server().await;
@@ -164,8 +163,11 @@ mod tests {
         }
         let mut fresh = connections.take(&uri).await.expect("a connection");
         let open = tokio::task::unconstrained(async { is_open(&mut fresh) });
-        assert!(open.await, "it is a new one");
-        assert!(connections.kept(&uri).is_none(), "none of them is kept");
+        assert!(open.await, "it is a new connection");
+        assert!(
+            connections.kept(&uri).is_none(),
+            "no closed connection is kept"
+        );
     }
 
     #[tokio::test]
@@ -173,7 +175,7 @@ mod tests {
         let (listener, uri) = server().await;
         drop(listener);
         let connections = Connections::new().expect("TLS");
-        let failure = connections.take(&uri).await.expect_err("nobody listens");
+        let failure = connections.take(&uri).await.expect_err("no listener");
         assert_eq!(failure.cause, FailureCause::Connect);
         assert!(failure.message.contains("refused"), "{}", failure.message);
     }

@@ -1,8 +1,9 @@
 //! Whether a response that has ended is an answer: success is judged, not assumed.
 
-use super::{Failure, FailureCause};
+use super::failure::{Failure, FailureCause};
+use crate::dialect::one_line;
 
-/// Reasons for which models end an answer, as servers call them: OpenAI's and vLLM's, then those of TGI,
+/// `finish_reason`s of whole answers: OpenAI's and vLLM's, then those of TGI,
 /// SGLang, Anthropic, Cohere, Mistral and llama.cpp.
 const WHOLE: [&str; 24] = [
     "stop",
@@ -31,7 +32,7 @@ const WHOLE: [&str; 24] = [
     "completed",
 ];
 
-/// Parts of the reasons of a request that the server did not carry on.
+/// Parts of the `finish_reason`s of requests that the server stopped.
 const ABORTED: [&str; 9] = [
     "abort",
     "cancel",
@@ -44,7 +45,7 @@ const ABORTED: [&str; 9] = [
     "shutdown",
 ];
 
-/// Parts of the reasons of a request that the server could not carry on.
+/// Parts of the `finish_reason`s of requests that failed in the server.
 const FAILED: [&str; 8] = [
     "error",
     "fail",
@@ -56,54 +57,52 @@ const FAILED: [&str; 8] = [
     "oom",
 ];
 
-/// What is known of a response at its end.
+/// The end of a response.
 pub(super) struct Ended<'a> {
     /// `finish_reason`, if the server gave one.
     pub reason: Option<&'a str>,
-    /// Whether generated text came.
+    /// Whether there is generated text.
     pub has_text: bool,
     /// Tokens generated, as the server counted them.
     pub usage_output: Option<u32>,
-    /// Content events that came; 0 for a whole answer.
+    /// Number of content events; 0 for an answer that is not streamed.
     pub events: usize,
 }
 
 impl Ended<'_> {
-    /// Nothing for an answer, else why it is none.
+    /// Fails if the response is not a whole answer.
     pub fn judge(&self) -> Result<(), Failure> {
-        let came = match self.events {
+        let after = match self.events {
             0 => String::new(),
             events => format!(" after {events} content events"),
         };
         if let Some(reason) = self.reason
             && let Some(cause) = fault(reason)
         {
-            let reason = super::one_line(reason);
-            let message = format!("finish_reason {reason:?}{came}");
-            return Err(Failure { cause, message });
+            let reason = one_line(reason);
+            return Err(Failure::new(
+                cause,
+                format!("finish_reason {reason:?}{after}"),
+            ));
         }
         let finish = match self.reason {
             Some(reason) => format!("finish_reason {reason:?}"),
             None => "no finish_reason".to_owned(),
         };
-        // A server that hides the reasoning counts its tokens all the same.
+        // A server that hides the reasoning still counts its tokens.
         if !self.has_text && self.usage_output.unwrap_or(0) == 0 {
-            return Err(Failure {
-                cause: FailureCause::EmptyAnswer,
-                message: format!("the response has no token and no text ({finish})"),
-            });
+            let message = format!("the response has no token and no text ({finish})");
+            return Err(Failure::new(FailureCause::EmptyAnswer, message));
         }
         if self.reason.is_none() {
-            return Err(Failure {
-                cause: FailureCause::NoFinishReason,
-                message: format!("the response ended{came} without a finish_reason"),
-            });
+            let message = format!("the response ended{after} without a finish_reason");
+            return Err(Failure::new(FailureCause::NoFinishReason, message));
         }
         Ok(())
     }
 }
 
-/// Of which failure a reason tells; `None` for one that ends a whole answer.
+/// The cause of failure in a reason; `None` for the reasons of whole answers.
 fn fault(reason: &str) -> Option<FailureCause> {
     let reason = reason.trim().to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));

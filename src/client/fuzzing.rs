@@ -1,4 +1,4 @@
-//! Responses from memory in the place of a server's.
+//! Responses from memory in place of a server's.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,9 +11,14 @@ use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 use super::bounds::Bounds;
-use super::http1::{Exchange, Headers, Request};
+use super::clock::Clock;
+use super::exchange::exchange;
+use super::failure::Failure;
+use super::http1::{Headers, Request, Transaction};
+use super::prepared::Prepared;
 use super::response::Reader;
-use super::{Clock, EventName, Failure, Prepared, SseDecoder, SseError, exchange};
+use super::sse::{EventName, SseDecoder, SseError};
+use crate::dialect::ChatCompletions;
 
 thread_local! {
     static RUNTIME: RefCell<io::Result<Runtime>> =
@@ -27,7 +32,7 @@ thread_local! {
 pub fn event_stream(bytes: &[u8]) {
     let piece = piece(bytes);
     assert_eq!(events(bytes, piece), events(bytes, bytes.len().max(1)));
-    let mut reader = Reader::new(true, Bounds::for_tokens(8), &prepared());
+    let mut reader = Reader::new(&ChatCompletions, true, Bounds::for_tokens(8), &prepared());
     let count = AtomicU32::new(0);
     for (at_ns, piece) in (0..).zip(bytes.chunks(piece)) {
         match reader.take(piece, at_ns, &count) {
@@ -39,7 +44,7 @@ pub fn event_stream(bytes: &[u8]) {
     reader.finish().map_err(check).ok();
 }
 
-/// Size of the pieces: with its length a fuzzer varies them, and a corpus file stays what a server sends.
+/// Size of the pieces: it depends on the length, so a fuzzer varies it and a corpus file is plain server output.
 fn piece(bytes: &[u8]) -> usize {
     1 + bytes.len() % 13
 }
@@ -73,7 +78,8 @@ pub fn http_exchange(bytes: &[u8]) {
             assert_eq!(body(bytes, piece).await, body(bytes, usize::MAX).await);
             for stream in [true, false] {
                 let prepared = prepared();
-                let mut reader = Reader::new(stream, Bounds::for_tokens(8), &prepared);
+                let mut reader =
+                    Reader::new(&ChatCompletions, stream, Bounds::for_tokens(8), &prepared);
                 let Some(request) = request(prepared) else {
                     return;
                 };
@@ -85,8 +91,7 @@ pub fn http_exchange(bytes: &[u8]) {
                     &mut connection,
                     clock,
                     &mut reader,
-                    &count,
-                    &heard_ns,
+                    (&count, &heard_ns),
                 );
                 let (outcome, _) = exchanged.await;
                 outcome.and_then(|()| reader.finish()).map_err(check).ok();
@@ -97,15 +102,15 @@ pub fn http_exchange(bytes: &[u8]) {
 
 /// Status and body of the response, if it has come whole.
 async fn body(bytes: &[u8], piece: usize) -> Option<(u16, Vec<u8>)> {
-    let mut exchange = Exchange::new(request(prepared())?);
+    let mut transaction = Transaction::new(request(prepared())?);
     let mut body = Vec::new();
     let mut connection = Connection { bytes, piece };
-    let run = exchange.run(&mut connection, Clock::start(), |_, part, _| {
+    let run = transaction.run(&mut connection, Clock::start(), |_, part, _| {
         body.extend_from_slice(part);
         Ok(std::ops::ControlFlow::Continue(()))
     });
     run.await.ok()?;
-    Some((exchange.head()?.status.as_u16(), body))
+    Some((transaction.head()?.status.as_u16(), body))
 }
 
 fn request(prepared: Prepared) -> Option<Request> {
@@ -123,7 +128,7 @@ fn prepared() -> Prepared {
 }
 
 fn check(failure: Failure) {
-    let shown = failure.fit_to_be_shown().message;
+    let shown = failure.safe_to_show().message;
     assert!(!shown.contains(char::is_control), "{shown:?}");
     assert!(shown.chars().count() <= 1_001, "{shown}");
 }

@@ -1,10 +1,12 @@
 //! HTTP/1.1 of one request on one connection.
 //!
-//! `ureq-proto` speaks the protocol; it neither reads nor keeps bytes. So an arrival is timed at the read itself,
-//! before anything of it is decoded, and the streams of a thread share one buffer: between two reads a stream
-//! holds only what it could not decode yet, most often nothing.
+//! `ureq-proto` implements the protocol without I/O or buffers. So an arrival is timed at the read itself,
+//! before any decoding, and the streams of a thread share one buffer: between two reads a stream
+//! holds only bytes that it could not decode yet, usually none.
 
-use std::cell::RefCell;
+mod buffers;
+mod request;
+
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
@@ -12,178 +14,60 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, buf::Chain};
-use reqwest::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, LOCATION,
-    TRANSFER_ENCODING,
-};
+use reqwest::header::{CONTENT_ENCODING, HeaderName, LOCATION};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ureq_proto::BodyMode;
-use ureq_proto::client::state::{RecvBody, RecvResponse, SendBody};
-use ureq_proto::client::{
-    Await100Result, Call, RecvBodyResult, RecvResponseResult, SendRequestResult,
-};
-use ureq_proto::http::{self, StatusCode, Uri};
+use ureq_proto::client::state::{RecvBody, RecvResponse};
+use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult};
+use ureq_proto::http::{self, StatusCode};
 
-use super::{Clock, Failure, FailureCause, Prepared, REQUEST_ID};
+use super::clock::Clock;
+use super::failure::{Failure, FailureCause};
+use crate::dialect::one_line;
 
-/// Most that is read at once, and so the longest head of a request or response.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(super) use request::{Headers, Request};
 
-thread_local! {
-    /// Where this thread's connections are read into and decoded to; nobody waits with it in use.
-    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
-        read: vec![0; BUFFER_BYTES].into(),
-        decoded: vec![0; BUFFER_BYTES].into(),
-    });
-}
+use buffers::{BUFFER_BYTES, with_buffers};
 
-struct Buffers {
-    read: Box<[u8]>,
-    decoded: Box<[u8]>,
-}
-
-/// What the requests of a client carry.
-#[derive(Clone)]
-pub(super) struct Headers {
-    /// Those that say how the connection is used, which the protocol must know of.
-    framing: HeaderMap,
-    /// All others, as they are written. `ureq-proto` would show them to a logger, keys and all.
-    lines: Bytes,
-}
-
-impl Headers {
-    pub fn new(headers: &HeaderMap) -> Headers {
-        const FRAMING: [HeaderName; 5] =
-            [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING];
-        let mut framing = HeaderMap::new();
-        let mut lines = Vec::new();
-        for (name, value) in headers {
-            if FRAMING.contains(name) {
-                framing.append(name, value.clone());
-            } else {
-                let name = name.as_str().as_bytes();
-                lines.extend([name, b": ", value.as_bytes(), b"\r\n"].concat());
-            }
-        }
-        Headers {
-            framing,
-            lines: lines.into(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Headers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Headers").finish_non_exhaustive()
-    }
-}
-
-/// A request as it will be sent.
-pub(super) struct Request {
-    uri: Uri,
-    bytes: Chain<Bytes, Bytes>,
-    call: Call<RecvResponse>,
-}
-
-impl Request {
-    /// A `POST` with `headers`.
-    ///
-    /// # Errors
-    /// For an address or headers that HTTP/1.1 cannot carry.
-    pub fn new(prepared: Prepared, headers: &Headers) -> Result<Request, Failure> {
-        encode(prepared, headers).map_err(|error| Failure {
-            cause: FailureCause::Connect,
-            message: format!("the request cannot be sent: {error}"),
-        })
-    }
-
-    /// Where it goes.
-    pub fn uri(&self) -> &Uri {
-        &self.uri
-    }
-}
-
-/// Writes the head, and declares the body as sent: it goes out as it is.
-fn encode(prepared: Prepared, headers: &Headers) -> Result<Request, Box<dyn std::error::Error>> {
-    let uri: Uri = prepared.url.as_str().parse()?;
-    let mut request = http::Request::post(uri.clone()).body(())?;
-    let framing = request.headers_mut();
-    framing.clone_from(&headers.framing);
-    framing.insert(CONTENT_LENGTH, prepared.body.len().into());
-    if let Some(id) = prepared.request_id {
-        framing.insert(REQUEST_ID, id.try_into()?);
-    }
-    let mut call = Call::new(request)?.proceed();
-    let head = BUFFERS.with_borrow_mut(|Buffers { decoded, .. }| {
-        let length = call.write(decoded)?;
-        // The blank line that ends the head comes after the lines of our own.
-        let (first, blank) = decoded[..length].split_at(length.saturating_sub(2));
-        Ok::<_, ureq_proto::Error>([first, &headers.lines, blank].concat())
-    })?;
-    let unfinished = "its head is too long";
-    let call = match call.proceed()?.ok_or(unfinished)? {
-        SendRequestResult::RecvResponse(call) => call,
-        SendRequestResult::SendBody(call) => sent(call, prepared.body.len())?,
-        // Nobody has to wait for the server's leave.
-        SendRequestResult::Await100(call) => match call.proceed()? {
-            Await100Result::SendBody(call) => sent(call, prepared.body.len())?,
-            Await100Result::RecvResponse(call) => call,
-        },
-    };
-    Ok(Request {
-        uri,
-        bytes: Bytes::from(head).chain(prepared.body),
-        call,
-    })
-}
-
-fn sent(
-    mut call: Call<SendBody>,
-    length: usize,
-) -> Result<Call<RecvResponse>, Box<dyn std::error::Error>> {
-    call.consume_direct_write(length)?;
-    Ok(call.proceed().ok_or("its body is not whole")?)
-}
-
-/// A request under way, and its response as far as it has come.
-pub(super) struct Exchange {
-    /// What is left to write; `None` once all is on its way.
+/// A request in flight, and the part of its response that has arrived.
+pub(super) struct Transaction {
+    /// The bytes that are not sent yet; `None` once all are sent.
     unsent: Option<Chain<Bytes, Bytes>>,
-    /// Why the rest of the request cannot be written. The server may have answered before it closed.
-    unsendable: Option<io::Error>,
-    /// Bytes of the response that were read but need more of it to be decoded.
+    /// The error of writing the request. The server may have answered before it closed.
+    write_error: Option<io::Error>,
+    /// Bytes that were read but cannot be decoded without more.
     rest: Vec<u8>,
-    /// The response's, once it is read.
+    /// The head of the response, once it is read.
     head: Option<Head>,
-    /// Whether what was taken of the body is all that matters of it.
+    /// Whether `take` needs no more of the body.
     is_over: bool,
     stage: Stage,
 }
 
-/// What matters of a response's head.
+/// The used parts of a response's head.
 #[derive(Debug)]
 pub(super) struct Head {
     pub status: StatusCode,
-    /// Where a redirect leads, as the server wrote it.
+    /// The `Location` of a redirect.
     pub location: Option<String>,
 }
 
-/// How far a response is read.
+/// The next part of a response to read.
 enum Stage {
     Head(Call<RecvResponse>),
     Body(StatusCode, Call<RecvBody>),
     Ended {
         reusable: bool,
     },
-    /// Not to be read any further.
+    /// Failed; nothing more is read.
     Broken,
 }
 
-impl Exchange {
-    pub fn new(request: Request) -> Exchange {
-        Exchange {
+impl Transaction {
+    pub fn new(request: Request) -> Transaction {
+        Transaction {
             unsent: Some(request.bytes),
-            unsendable: None,
+            write_error: None,
             rest: Vec::new(),
             head: None,
             is_over: false,
@@ -191,11 +75,11 @@ impl Exchange {
         }
     }
 
-    /// Sends the request and reads the response to its end, or until `take` breaks off; a further call reads
-    /// on. `take` is given each read's part of the body, and when it was read (ns).
+    /// Sends the request and reads the response to its end, or until `take` breaks; another call continues.
+    /// `take` is called with each read's part of the body, and the time of the read (ns).
     ///
     /// # Errors
-    /// Those of `take`, and a connection that ends or speaks otherwise than it should.
+    /// Errors of `take`, a connection that ends early, and a response that is not HTTP/1.1.
     pub async fn run(
         &mut self,
         connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -213,19 +97,19 @@ impl Exchange {
         .await
     }
 
-    /// The response's head, if it has come, however the rest ended.
+    /// The head of the response, if it has arrived.
     pub fn head(&self) -> Option<&Head> {
         self.head.as_ref()
     }
 
-    /// Whether another request can follow on the connection.
+    /// Whether the connection can be used for another request.
     pub fn is_reusable(&self) -> bool {
         let can_follow = matches!(self.stage, Stage::Ended { reusable: true });
         can_follow && self.unsent.is_none() && self.rest.is_empty()
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, connection: &mut (impl AsyncWrite + Unpin)) {
-        let (Some(unsent), None) = (&mut self.unsent, &self.unsendable) else {
+        let (Some(unsent), None) = (&mut self.unsent, &self.write_error) else {
             return;
         };
         let mut connection = Pin::new(connection);
@@ -247,7 +131,7 @@ impl Exchange {
         };
         match sent {
             Poll::Ready(Ok(())) => self.unsent = None,
-            Poll::Ready(Err(error)) => self.unsendable = Some(error),
+            Poll::Ready(Err(error)) => self.write_error = Some(error),
             Poll::Pending => {}
         }
     }
@@ -259,7 +143,7 @@ impl Exchange {
         clock: Clock,
         take: &mut impl FnMut(StatusCode, &[u8], u64) -> Taken,
     ) -> Poll<Result<(), Failure>> {
-        BUFFERS.with_borrow_mut(|Buffers { read, decoded }| {
+        with_buffers(|read, decoded| {
             loop {
                 let kept = self.rest.len();
                 read[..kept].copy_from_slice(&self.rest);
@@ -283,7 +167,7 @@ impl Exchange {
         })
     }
 
-    /// Decodes what can be decoded of `bytes` and keeps the rest.
+    /// Decodes as much of `bytes` as possible and keeps the rest.
     fn decode(
         &mut self,
         mut bytes: &[u8],
@@ -323,7 +207,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Goes on to the body, if there is one.
+    /// Continues with the body, if there is one.
     fn end_head(&mut self, response: &http::Response<()>) -> Result<(), Failure> {
         let Stage::Head(call) = std::mem::replace(&mut self.stage, Stage::Broken) else {
             return Ok(());
@@ -348,12 +232,12 @@ impl Exchange {
             },
             // A redirect is not followed: it would time two requests as one, and could carry the key elsewhere.
             Some(RecvResponseResult::Redirect(_)) => Stage::Ended { reusable: false },
-            None => return Err(malformed("a head that says nothing of its body")),
+            None => return Err(malformed("a head without the length of its body")),
         };
         Ok(())
     }
 
-    /// Ends a response whose body has come whole.
+    /// Ends a response whose body is complete.
     fn end_body(&mut self) {
         if let Stage::Body(_, call) = std::mem::replace(&mut self.stage, Stage::Broken) {
             let reusable = match call.proceed() {
@@ -364,9 +248,9 @@ impl Exchange {
         }
     }
 
-    /// The connection was closed, or broke with `error`.
+    /// Handles a connection that was closed, or broke with `error`.
     fn close(&mut self, error: Option<io::Error>) -> Result<(), Failure> {
-        // TLS calls it an error where the server closes without a goodbye.
+        // With TLS, closing without `close_notify` is an error.
         let closed = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
         let before = match std::mem::replace(&mut self.stage, Stage::Broken) {
             Stage::Body(_, call)
@@ -380,41 +264,33 @@ impl Exchange {
             Stage::Body(..) => "before the response's end",
             _ => "before a response",
         };
-        // Where the request could not be written, that came first.
-        let message = match self.unsendable.take().or(error) {
+        // A write error came first.
+        let message = match self.write_error.take().or(error) {
             Some(error) => format!("the connection broke {before}: {error}"),
             None => format!("the server closed the connection {before}"),
         };
-        Err(Failure {
-            cause: FailureCause::StreamCut,
-            message,
-        })
+        Err(Failure::new(FailureCause::StreamCut, message))
     }
 }
 
-/// Whether a content coding leaves the content as it is.
+/// Whether a content coding does not change the content.
 fn is_plain(coding: &str) -> bool {
     coding.is_empty() || coding.eq_ignore_ascii_case("identity")
 }
 
-/// What came of a part of the body: whether more of it is wanted.
+/// Whether the reader of a body needs more of it.
 pub(super) type Taken = Result<ControlFlow<()>, Failure>;
 
 fn compressed(coding: &str) -> Failure {
-    Failure {
-        cause: FailureCause::Compressed,
-        message: format!(
-            "the response is compressed (Content-Encoding: {}), which bundles tokens and was not asked for: turn compression off in the server or the proxy before it",
-            super::one_line(coding)
-        ),
-    }
+    let message = format!(
+        "the response is compressed (Content-Encoding: {}), which bundles tokens and was not requested: turn compression off in the server or the proxy before it",
+        one_line(coding)
+    );
+    Failure::new(FailureCause::Compressed, message)
 }
 
 fn malformed(error: impl std::fmt::Display) -> Failure {
-    Failure {
-        cause: FailureCause::Malformed,
-        message: format!("not HTTP/1.1: {error}"),
-    }
+    Failure::new(FailureCause::Malformed, format!("not HTTP/1.1: {error}"))
 }
 
 #[cfg(test)]

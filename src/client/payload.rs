@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::config::{Api, Config};
-use crate::metrics::Asked;
+use super::expected_answer::ExpectedAnswer;
+use crate::config::Config;
+use crate::dialect::Dialect;
 
-/// Everything of a request body but its prompt.
+/// A request body without its prompt.
 #[derive(Clone, Debug)]
 pub struct PayloadTemplate {
-    api: Api,
+    dialect: &'static dyn Dialect,
     fields: Map<String, Value>,
 }
 
@@ -18,7 +19,12 @@ impl PayloadTemplate {
     ///
     /// `fix_output_length` adds vLLM's `ignore_eos` and `min_tokens`, so that every answer has exactly
     /// `MAX_NEW_TOKENS` tokens. `EXTRA_BODY` is applied last and so wins; its `null`s leave fields out.
-    pub fn new(config: &Config, api: Api, model: &str, fix_output_length: bool) -> PayloadTemplate {
+    pub fn new(
+        config: &Config,
+        dialect: &'static dyn Dialect,
+        model: &str,
+        fix_output_length: bool,
+    ) -> PayloadTemplate {
         let max_tokens = config.max_new_tokens.get();
         let Value::Object(mut fields) = json!({
             "model": model,
@@ -42,33 +48,27 @@ impl PayloadTemplate {
                 value => fields.insert(name.clone(), value.clone()),
             };
         }
-        PayloadTemplate { api, fields }
+        PayloadTemplate { dialect, fields }
     }
 
-    /// What each request asks for, its prompt of `prompt_tokens` tokens.
-    pub fn asked(&self, prompt_tokens: usize) -> Asked {
+    /// What the answer to each request must be, for a prompt of `prompt_tokens` tokens.
+    pub fn expected_answer(&self, prompt_tokens: usize) -> ExpectedAnswer {
         let number = |name: &str| u32::try_from(self.fields.get(name)?.as_u64()?).ok();
-        let most_output = number("max_completion_tokens").or_else(|| number("max_tokens"));
+        let max_output_tokens = number("max_completion_tokens").or_else(|| number("max_tokens"));
         let ignores_eos = self.fields.get("ignore_eos") == Some(&Value::Bool(true));
-        Asked {
+        ExpectedAnswer {
             streamed: self.fields.get("stream") == Some(&Value::Bool(true)),
-            most_output,
-            exact_output: ignores_eos && most_output == number("min_tokens"),
+            max_output_tokens,
+            is_exact: ignores_eos && max_output_tokens == number("min_tokens"),
             prompt_tokens: u32::try_from(prompt_tokens).ok(),
-            has_template: self.api == Api::ChatCompletions,
+            has_chat_template: self.dialect.has_chat_template(),
         }
     }
 
     /// The body for one prompt.
     pub fn body(&self, prompt: &str) -> Bytes {
         let mut fields = self.fields.clone();
-        match self.api {
-            Api::ChatCompletions => fields.insert(
-                "messages".into(),
-                json!([{"role": "user", "content": prompt}]),
-            ),
-            Api::Completions => fields.insert("prompt".into(), prompt.into()),
-        };
+        self.dialect.set_prompt(&mut fields, prompt);
         Value::Object(fields).to_string().into()
     }
 }
@@ -77,23 +77,20 @@ impl PayloadTemplate {
 mod tests {
     use super::*;
     use crate::config::ConfigSource;
+    use crate::dialect::{ChatCompletions, Completions};
 
     fn config(json: &str) -> Config {
         Config::from_parts(ConfigSource::BuiltIn, json, &|_| None).unwrap()
     }
 
-    fn body(config: &Config, api: Api, fixed: bool) -> Value {
-        let template = PayloadTemplate::new(config, api, "tiny", fixed);
+    fn body(config: &Config, dialect: &'static dyn Dialect, fixed: bool) -> Value {
+        let template = PayloadTemplate::new(config, dialect, "tiny", fixed);
         serde_json::from_slice(&template.body("Hi \"you\"")).unwrap()
     }
 
     #[test]
     fn chat_streams_with_usage_by_default() {
-        let body = body(
-            &config(r#"{"MAX_NEW_TOKENS": 9}"#),
-            Api::ChatCompletions,
-            true,
-        );
+        let body = body(&config(r#"{"MAX_NEW_TOKENS": 9}"#), &ChatCompletions, true);
         assert_eq!(body["messages"][0]["content"], "Hi \"you\"");
         assert_eq!(body["stream"], true);
         assert_eq!(body["stream_options"]["include_usage"], true);
@@ -106,33 +103,36 @@ mod tests {
 
     #[test]
     fn the_original_behaviour_sends_no_stream_fields() {
-        let body = body(&config(r#"{"STREAM": false}"#), Api::Completions, false);
+        let body = body(&config(r#"{"STREAM": false}"#), &Completions, false);
         assert_eq!(body["prompt"], "Hi \"you\"");
         assert_eq!(body["stream"], false);
         assert!(body.get("stream_options").is_none() && body.get("ignore_eos").is_none());
     }
 
     #[test]
-    fn what_is_asked_for_is_what_the_body_says() {
-        let asked = |json: &str, fixed| {
-            let template = PayloadTemplate::new(&config(json), Api::Completions, "tiny", fixed);
-            template.asked(7)
+    fn the_expected_answer_follows_the_body() {
+        let expected = |json: &str, fixed| {
+            let template = PayloadTemplate::new(&config(json), &Completions, "tiny", fixed);
+            template.expected_answer(7)
         };
-        let fixed = asked(r#"{"MAX_NEW_TOKENS": 9}"#, true);
-        assert_eq!((fixed.most_output, fixed.exact_output), (Some(9), true));
-        assert_eq!((fixed.prompt_tokens, fixed.has_template), (Some(7), false));
-        assert!(!asked("{}", false).exact_output);
-        let own = asked(
+        let fixed = expected(r#"{"MAX_NEW_TOKENS": 9}"#, true);
+        assert_eq!((fixed.max_output_tokens, fixed.is_exact), (Some(9), true));
+        assert_eq!(
+            (fixed.prompt_tokens, fixed.has_chat_template),
+            (Some(7), false)
+        );
+        assert!(!expected("{}", false).is_exact);
+        let own = expected(
             r#"{"EXTRA_BODY": {"max_tokens": 4, "min_tokens": 2}}"#,
             true,
         );
-        assert_eq!((own.most_output, own.exact_output), (Some(4), false));
+        assert_eq!((own.max_output_tokens, own.is_exact), (Some(4), false));
     }
 
     #[test]
     fn extra_body_wins() {
         let config = config(r#"{"EXTRA_BODY": {"temperature": 0, "top_k": 5}}"#);
-        let body = body(&config, Api::ChatCompletions, false);
+        let body = body(&config, &ChatCompletions, false);
         assert_eq!(
             (&body["temperature"], &body["top_k"]),
             (&json!(0), &json!(5))
@@ -145,7 +145,7 @@ mod tests {
             r#"{"EXTRA_BODY": {"temperature": null, "stream_options": null, "min_tokens": null,
                 "max_tokens": null, "max_completion_tokens": 9, "logit_bias": {"5": null}, "unknown": null}}"#,
         );
-        let body = body(&config, Api::ChatCompletions, true);
+        let body = body(&config, &ChatCompletions, true);
         for left_out in [
             "temperature",
             "stream_options",

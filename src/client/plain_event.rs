@@ -1,27 +1,27 @@
-//! The usual event of a stream, read without parsing it whole.
+//! The usual event of a stream, read without parsing all of it.
 
 use std::borrow::Cow;
 
-use super::chunk::{Delta, Usage};
+use crate::dialect::{Delta, Usage};
 
-/// What stands around the text in a stream's plain content events.
+/// The bytes around the text in a stream's plain content events.
 ///
-/// Within one response nothing but the text changes from one such event to the next. So the bytes
-/// before and after the text are learnt from an event that was parsed whole, and an event with the
-/// same bytes around a JSON string says that string and nothing else. Any other event (role, last,
-/// usage, error, another server's form) does not match and is parsed whole.
+/// Within one response only the text changes from one such event to the next. So the bytes
+/// before and after the text are learnt from an event that was fully parsed, and an event with the
+/// same bytes around a JSON string holds only that string. Any other event (role, last,
+/// usage, error, another server's form) does not match and is fully parsed.
 #[derive(Debug, Default)]
 pub(super) struct PlainEvent {
     /// Up to and including the quote before the text; empty until learnt.
     before: Vec<u8>,
     /// From the quote behind the text on.
     after: Vec<u8>,
-    /// Whether the text is reasoning, not the answer's.
+    /// Whether the text is reasoning and not part of the answer.
     is_reasoning: bool,
 }
 
 impl PlainEvent {
-    /// Learns from an event that gave `delta`, if that was one text alone.
+    /// Learns from an event that was parsed to `delta`, if that is only one text.
     pub fn learn(&mut self, data: &[u8], delta: &Delta<'_>) {
         let (text, is_reasoning) = match (&delta.reasoning, &delta.answer) {
             (text, other) if other.is_empty() => (text, true),
@@ -31,14 +31,14 @@ impl PlainEvent {
         let Cow::Borrowed(text) = *text else {
             return;
         };
-        let tells_more = delta.finish_reason.is_some() || delta.error.is_some();
-        let plain = !tells_more && delta.usage == Usage::default();
-        // The text is a part of `data`: where it lies is where it points to.
-        let begin = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
-        if !plain || text.is_empty() || begin >= data.len() {
+        let has_more = delta.finish_reason.is_some() || delta.error.is_some();
+        let plain = !has_more && delta.usage == Usage::default();
+        // The text is a slice of `data`.
+        let start = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
+        if !plain || text.is_empty() || start >= data.len() {
             return;
         }
-        let (before, rest) = data.split_at(begin);
+        let (before, rest) = data.split_at(start);
         let after = &rest[text.len()..];
         if before.ends_with(b"\"") && after.starts_with(b"\"") {
             self.before.clear();
@@ -54,7 +54,7 @@ impl PlainEvent {
         self.is_reasoning
     }
 
-    /// The text of an event that is plain, not yet known to be UTF-8; `None` where it has to be parsed whole.
+    /// The text of a plain event, not checked for UTF-8; `None` if the event must be fully parsed.
     pub fn text<'a>(&self, data: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         if self.before.is_empty() {
             return None;
@@ -65,7 +65,7 @@ impl PlainEvent {
         if !text.iter().any(is_special) {
             return Some(Cow::Borrowed(text));
         }
-        // With its quotes it is a JSON string, or the event is of another form after all.
+        // With its quotes it must be a JSON string, else the event is not plain.
         let end = self.before.len() + text.len() + 1;
         serde_json::from_slice(&data[self.before.len() - 1..end])
             .ok()
@@ -75,15 +75,16 @@ impl PlainEvent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chunk;
     use super::*;
+    use crate::dialect::{ChatCompletions, Dialect};
+
+    fn decode(event: &str) -> Delta<'_> {
+        ChatCompletions.decode(event.as_bytes()).expect("JSON")
+    }
 
     fn learnt(event: &str) -> PlainEvent {
         let mut plain = PlainEvent::default();
-        plain.learn(
-            event.as_bytes(),
-            &chunk::parse(event.as_bytes()).expect("JSON"),
-        );
+        plain.learn(event.as_bytes(), &decode(event));
         plain
     }
 
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_the_same_form_says_its_text_as_a_whole_parse_would() {
+    fn an_event_of_the_same_form_has_the_text_that_a_full_parse_returns() {
         let plain = learnt(&event("a"));
         for text in [
             "b",
@@ -106,7 +107,7 @@ mod tests {
             "",
         ] {
             let event = event(text);
-            let whole = chunk::parse(event.as_bytes()).expect("JSON");
+            let whole = decode(&event);
             let text = plain.text(event.as_bytes()).expect("plain");
             assert_eq!(*text, *whole.answer.as_bytes());
         }
@@ -117,22 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_is_learnt_as_reasoning_until_the_answer_begins() {
+    fn reasoning_is_learnt_as_reasoning_until_the_answer_starts() {
         let reasoning = event("a").replace("content", "reasoning_content");
         let mut plain = learnt(&reasoning);
         assert!(plain.is_reasoning());
         let answer = event("b");
         assert_eq!(plain.text(answer.as_bytes()), None);
-        plain.learn(
-            answer.as_bytes(),
-            &chunk::parse(answer.as_bytes()).expect("JSON"),
-        );
+        plain.learn(answer.as_bytes(), &decode(&answer));
         assert!(!plain.is_reasoning());
         assert_eq!(plain.text(reasoning.as_bytes()), None);
     }
 
     #[test]
-    fn any_other_event_is_left_to_the_whole_parse() {
+    fn any_other_event_is_left_to_the_full_parse() {
         let plain = learnt(&event("a"));
         for other in [
             event("a").replace("null", "\"length\""),
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_learnt_from_an_event_that_says_more_than_text() {
+    fn nothing_is_learnt_from_an_event_with_more_than_text() {
         for event in [
             event(""),
             event(r"a\nb"),

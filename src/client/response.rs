@@ -4,13 +4,16 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bounds::Bounds;
-use super::chunk::{self, Delta};
+use super::failure::{Failure, FailureCause};
 use super::finish::Ended;
-use super::http1::{Head, Taken};
-use super::lenient::error_in_body;
+use super::http1::Taken;
 use super::plain_event::PlainEvent;
-use super::sse::{EventName, SseDecoder, SseError};
-use super::{Completion, Failure, FailureCause, Prepared, Timestamps};
+use super::prepared::Prepared;
+use super::record::Completion;
+use super::refusal::keep_start;
+use super::sse::{BOM, EventName, SseDecoder, SseError};
+use super::timestamps::Timestamps;
+use crate::dialect::{Delta, Dialect, error_in_body, excerpt};
 
 /// The state of one response while it arrives.
 pub(super) struct Reader {
@@ -23,81 +26,40 @@ pub(super) struct Reader {
 enum Body {
     Stream {
         decoder: SseDecoder,
-        /// The start of what came before any event, most often nothing: it tells what came in place of a stream.
+        /// The start of the body until the first event, usually empty: it shows what the body is if not a stream.
         eventless: Vec<u8>,
     },
     Whole(Vec<u8>),
 }
 
-/// What the response has told so far.
+/// The answer so far.
 struct Answer {
-    /// Whether an event has come.
+    dialect: &'static dyn Dialect,
+    /// Whether an event has arrived.
     has_event: bool,
-    /// Whether the stream's end mark has come.
+    /// Whether the stream's end mark has arrived.
     is_done: bool,
     has_reasoning: bool,
-    /// UTF-8 is looked for once, at the end.
+    /// Checked for UTF-8 once, at the end.
     text: Vec<u8>,
     plain: PlainEvent,
     completion: Completion,
 }
 
-/// Most that is kept of a body which is no answer: the reason stands at its start.
-const MOST_OF_REFUSAL: usize = 64 * 1024;
-
-const REFUSED_KEY: &str = "the server refuses the key: set OPENAI_API_KEY (or Authorization in MODEL_HEADERS) to one it accepts";
-
-/// The body of a response that is not 2xx.
-#[derive(Default)]
-pub(super) struct Refusal(Vec<u8>);
-
-impl Refusal {
-    /// Takes bytes of the body.
-    pub fn take(&mut self, bytes: &[u8]) -> Taken {
-        keep_start(&mut self.0, bytes);
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// What it says; nothing of the body of a refused key, as that may repeat the key.
-    pub fn failure(&self, head: &Head) -> Failure {
-        let location = head
-            .location
-            .as_ref()
-            .filter(|location| !location.trim().is_empty());
-        let message = match location {
-            _ if matches!(head.status.as_u16(), 401 | 403) => REFUSED_KEY.to_owned(),
-            Some(location) if head.status.is_redirection() => format!(
-                "redirected to {}: give that address in MODEL_ENDPOINTS, as redirects are not followed",
-                without_query(location)
-            ),
-            _ => error_in_body(&self.0),
-        };
-        Failure {
-            cause: FailureCause::Http(head.status.as_u16()),
-            message,
-        }
-    }
-}
-
-/// A redirect's address; its query may hold a key.
-fn without_query(location: &str) -> String {
-    let end = location.find(['?', '#']).unwrap_or(location.len());
-    super::one_line(&location[..end])
-}
-
-fn keep_start(kept: &mut Vec<u8>, bytes: &[u8]) {
-    let room = MOST_OF_REFUSAL - kept.len();
-    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-}
-
 impl From<SseError> for Failure {
     fn from(error: SseError) -> Failure {
-        failure(FailureCause::Malformed, error)
+        Failure::new(FailureCause::Malformed, error)
     }
 }
 
 impl Reader {
-    pub fn new(stream: bool, bounds: Bounds, prepared: &Prepared) -> Reader {
+    /// A reader of the answer to `prepared`, as an event stream or whole.
+    pub fn new(
+        dialect: &'static dyn Dialect,
+        stream: bool,
+        bounds: Bounds,
+        prepared: &Prepared,
+    ) -> Reader {
         Reader {
             bounds,
             body: match stream {
@@ -109,6 +71,7 @@ impl Reader {
             },
             keep_text: prepared.keep_text,
             answer: Answer {
+                dialect,
                 has_event: false,
                 is_done: false,
                 has_reasoning: false,
@@ -139,7 +102,7 @@ impl Reader {
         self.answer.is_done
     }
 
-    /// Takes bytes that arrived at `arrived_ns`; breaks off at the stream's end mark.
+    /// Reads bytes that arrived at `arrived_ns`; breaks at the stream's end mark.
     pub fn take(&mut self, bytes: &[u8], arrived_ns: u64, events: &AtomicU32) -> Taken {
         let answer = &mut self.answer;
         answer.completion.last_byte_ns = arrived_ns;
@@ -155,8 +118,10 @@ impl Reader {
                 if !answer.has_event {
                     keep_start(eventless, bytes);
                 }
-                // The end mark is one, although its event may not have ended.
-                answer.is_done |= decoder.pending().is_some_and(is_end_mark);
+                // The end mark counts even before the end of its event.
+                answer.is_done |= decoder
+                    .pending()
+                    .is_some_and(|data| answer.dialect.is_end(data));
                 let count = answer.completion.content_ns.len() as u32;
                 events.store(count, Ordering::Relaxed);
                 if count > self.bounds.tokens {
@@ -179,7 +144,7 @@ impl Reader {
         })
     }
 
-    /// Ends the response, and judges whether it is an answer.
+    /// The completion, if the response is a whole answer.
     pub fn finish(mut self) -> Result<Completion, Failure> {
         let answer = &mut self.answer;
         match &mut self.body {
@@ -187,12 +152,12 @@ impl Reader {
             Body::Stream { decoder, eventless } => {
                 let at_ns = answer.completion.last_byte_ns;
                 match decoder.finish(|name, data| answer.event(name, data, at_ns)) {
-                    // An event that was cut is none.
+                    // An event that was cut is ignored.
                     Err(failure) if failure.cause == FailureCause::Malformed => {}
                     other => other?,
                 }
                 if !answer.has_event && !eventless.trim_ascii().is_empty() {
-                    return Err(no_stream(eventless));
+                    return Err(no_stream(answer.dialect, eventless));
                 }
                 answer.require_end()?;
             }
@@ -214,39 +179,39 @@ impl Answer {
             if !piece.is_empty() {
                 self.text.extend_from_slice(&piece);
                 let is_reasoning = self.plain.is_reasoning();
-                self.content_at(arrived_ns, is_reasoning, !is_reasoning);
+                self.record_content(arrived_ns, is_reasoning, !is_reasoning);
             }
             return Ok(());
         }
-        if is_end_mark(data) {
+        if self.dialect.is_end(data) {
             self.is_done = true;
             return Ok(());
         }
         if name == EventName::Error {
-            return Err(failure(FailureCause::ServerError, error_in_body(data)));
+            return Err(Failure::new(FailureCause::ServerError, error_in_body(data)));
         }
-        let delta = match chunk::parse(data) {
+        let delta = match self.dialect.decode(data) {
             Ok(delta) => delta,
-            // A heartbeat in words, say.
+            // Such as a heartbeat in plain text.
             Err(_) if name == EventName::Other => return Ok(()),
             Err(error) => {
-                let message = format!("an event of no JSON ({error}): {}", super::excerpt(data));
-                return Err(failure(FailureCause::Malformed, message));
+                let message = format!("an event that is not JSON ({error}): {}", excerpt(data));
+                return Err(Failure::new(FailureCause::Malformed, message));
             }
         };
         if delta.has_text() {
-            self.content_at(
+            self.record_content(
                 arrived_ns,
                 !delta.reasoning.is_empty(),
                 !delta.answer.is_empty(),
             );
         }
         self.plain.learn(data, &delta);
-        self.note(delta, FailureCause::ServerError)
+        self.add(delta, FailureCause::ServerError)
     }
 
-    /// Takes note of a content event.
-    fn content_at(&mut self, arrived_ns: u64, is_reasoning: bool, is_answer: bool) {
+    /// Records a content event.
+    fn record_content(&mut self, arrived_ns: u64, is_reasoning: bool, is_answer: bool) {
         let completion = &mut self.completion;
         completion.content_ns.push(arrived_ns);
         self.has_reasoning |= is_reasoning;
@@ -255,15 +220,15 @@ impl Answer {
         }
     }
 
-    /// Keeps what an event, or a whole answer, tells. An error in it is a failure of cause `of_error`.
-    fn note(&mut self, delta: Delta<'_>, of_error: FailureCause) -> Result<(), Failure> {
-        if let Some(words) = delta.error {
-            return Err(failure(of_error, words));
+    /// Adds an event, or a whole answer. An error in it is a failure with this cause.
+    fn add(&mut self, delta: Delta<'_>, cause_of_error: FailureCause) -> Result<(), Failure> {
+        if let Some(message) = delta.error {
+            return Err(Failure::new(cause_of_error, message));
         }
         self.text.extend_from_slice(delta.reasoning.as_bytes());
         self.text.extend_from_slice(delta.answer.as_bytes());
         let completion = &mut self.completion;
-        // What a later event leaves out stays.
+        // A later event may leave a count out.
         completion.usage_input = delta.usage.prompt_tokens.or(completion.usage_input);
         completion.usage_output = delta.usage.completion_tokens.or(completion.usage_output);
         if let Some(reason) = delta.finish_reason {
@@ -272,35 +237,35 @@ impl Answer {
         Ok(())
     }
 
-    /// Reads an answer that came whole.
+    /// Reads an answer that is not streamed.
     fn read_whole(&mut self, whole: &[u8]) -> Result<(), Failure> {
-        let whole = whole.strip_prefix(super::sse::BOM).unwrap_or(whole);
+        let whole = whole.strip_prefix(BOM).unwrap_or(whole);
         if whole.trim_ascii().is_empty() {
             return Ok(());
         }
-        match chunk::parse(whole) {
-            Ok(delta) => self.note(delta, FailureCause::ErrorAnswer),
-            Err(_) if starts_as_stream(whole) => Err(failure(
+        match self.dialect.decode(whole) {
+            Ok(delta) => self.add(delta, FailureCause::ErrorAnswer),
+            Err(_) if starts_as_stream(whole) => Err(Failure::new(
                 FailureCause::OtherForm,
                 format!(
-                    "an event stream where one JSON answer was asked for: {}",
-                    super::excerpt(whole)
+                    "an event stream where one JSON answer was requested: {}",
+                    excerpt(whole)
                 ),
             )),
-            Err(error) => Err(failure(
+            Err(error) => Err(Failure::new(
                 FailureCause::Malformed,
-                format!("no JSON answer ({error}): {}", super::excerpt(whole)),
+                format!("not a JSON answer ({error}): {}", excerpt(whole)),
             )),
         }
     }
 
-    /// A stream that reached neither its end mark nor a finish reason was cut: some servers close right after
+    /// Fails if the stream was cut: it has neither an end mark nor a finish reason. Some servers close right after
     /// the finish reason.
     fn require_end(&self) -> Result<(), Failure> {
         let events = self.completion.content_ns.len();
         match self.is_done || self.completion.finish_reason.is_some() || !self.has_event {
             true => Ok(()),
-            false => Err(failure(
+            false => Err(Failure::new(
                 FailureCause::StreamCut,
                 format!(
                     "the stream ended after {events} content events, without a finish reason or [DONE]"
@@ -322,22 +287,18 @@ impl Answer {
             let misses_text = ended.has_text && *count == 0;
             misses_text || *count > bounds.tokens
         });
-        // Kept as long as the run lasts: give back the room that was not needed.
+        // Kept for the whole run, so without spare capacity.
         completion.content_ns.shrink_to_fit();
-        // Without the server's count, the text is what is left to count.
+        // Without the server's count, the tokenizer counts the text.
         if keep_text || completion.usage_output.is_none() {
             completion.text = Some(match String::from_utf8(self.text) {
                 Ok(text) => text,
-                // A character cut between two tokens; its bytes become U+FFFD.
+                // A character was cut between two tokens; its bytes become U+FFFD.
                 Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
             });
         }
         Ok(completion)
     }
-}
-
-fn is_end_mark(data: &[u8]) -> bool {
-    data.trim_ascii() == b"[DONE]"
 }
 
 fn starts_as_stream(body: &[u8]) -> bool {
@@ -349,35 +310,29 @@ fn starts_as_stream(body: &[u8]) -> bool {
         .is_some_and(|line| fields.iter().any(|field| line.starts_with(field)))
 }
 
-/// What came in place of an event stream, in the server's words.
-fn no_stream(body: &[u8]) -> Failure {
-    match chunk::parse(body) {
+/// The failure of a body that is not an event stream, with the server's message.
+fn no_stream(dialect: &dyn Dialect, body: &[u8]) -> Failure {
+    match dialect.decode(body) {
         Ok(Delta {
-            error: Some(words), ..
-        }) => failure(FailureCause::ErrorAnswer, words),
-        Ok(delta) if delta.has_choices => failure(
+            error: Some(message),
+            ..
+        }) => Failure::new(FailureCause::ErrorAnswer, message),
+        Ok(delta) if delta.has_choices => Failure::new(
             FailureCause::OtherForm,
-            "one JSON answer where a stream was asked for: the server, or a proxy before it, does not stream; STREAM: false measures it without TTFT",
+            "one JSON answer where a stream was requested: the server, or a proxy before it, does not stream; STREAM: false measures it without TTFT",
         ),
-        _ => failure(
+        _ => Failure::new(
             FailureCause::Malformed,
-            format!("not an event stream: {}", super::excerpt(body)),
+            format!("not an event stream: {}", excerpt(body)),
         ),
     }
 }
 
 fn too_large(how: String) -> Failure {
-    failure(
+    Failure::new(
         FailureCause::TooLarge,
-        format!("{how}, far beyond what was asked for: the rest was not read"),
+        format!("{how}, far more than requested: the rest was not read"),
     )
-}
-
-fn failure(cause: FailureCause, message: impl std::fmt::Display) -> Failure {
-    Failure {
-        cause,
-        message: message.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
-/// An event larger than this cannot be a chunk of a chat: the stream is taken for garbage (bytes).
+/// Largest event (bytes): a larger one cannot be part of an answer.
 const MAX_EVENT: usize = 1 << 20;
 
 /// A byte order mark.
@@ -11,16 +11,16 @@ pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Splits a byte stream into events as the WHATWG *server-sent events* format says.
 ///
 /// Lines end with `\n`, `\r\n` or `\r`; `data` fields of one event are joined with `\n`; a blank line ends an
-/// event; an event without data is none; comments, unknown fields and a byte order mark at the start are
-/// ignored. A whole event within one chunk of bytes is handed out as a slice of that chunk, without a copy.
+/// event; events without data, comments, unknown fields and a byte order mark at the start are
+/// ignored. An event within one chunk of bytes is a slice of that chunk, without a copy.
 #[derive(Debug, Default)]
 pub struct SseDecoder {
-    /// The start of a line whose end has not arrived yet.
+    /// The start of an unfinished line.
     partial: Vec<u8>,
-    /// `data` of the event under way.
+    /// `data` of the unfinished event.
     data: Vec<u8>,
     has_data: bool,
-    /// `event` of the event under way.
+    /// `event` of the unfinished event.
     name: EventName,
     /// Whether a line has been read: a byte order mark can stand only before the first.
     has_line: bool,
@@ -28,22 +28,22 @@ pub struct SseDecoder {
     skips_newline: bool,
 }
 
-/// What the `event` field calls an event.
+/// The kind of an event by its `event` field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EventName {
-    /// It has none, or `message`.
+    /// No name, or `message`.
     #[default]
     Message,
-    /// `error`, or another word for it.
+    /// `error` or a synonym.
     Error,
-    /// Any other: `ping`, say.
+    /// Any other name, such as `ping`.
     Other,
 }
 
-/// The bytes are no event stream.
+/// The bytes are not an event stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
-    /// A line that is no text: the name of a field that the format does not know would be.
+    /// A line that is not text, as the name of any field would be.
     #[error("not an event stream: a line reads {0:?}")]
     NoText(String),
     /// No end of line, or of the event, within the limit.
@@ -52,7 +52,7 @@ pub enum SseError {
 }
 
 impl SseDecoder {
-    /// Takes the next bytes and hands each event that they complete to `on_event`, name and data.
+    /// Reads the next bytes and calls `on_event` with name and data of each event that they complete.
     ///
     /// # Errors
     /// [`SseError`] when the bytes cannot be an event stream, or whatever `on_event` returns.
@@ -72,10 +72,10 @@ impl SseDecoder {
                 rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             }
             if self.partial.is_empty() {
-                // The usual event is one `data` line and a blank one: hand the line out as it lies.
+                // The usual event is one `data` line and a blank one, and needs no copy.
                 if self.is_between_events()
                     && rest.first() == Some(&b'\n')
-                    && let Some(Field::Data(data)) = field(self.past_mark(line))?
+                    && let Some(Field::Data(data)) = field(self.without_bom(line))?
                 {
                     if !data.is_empty() {
                         on_event(EventName::Message, data)?;
@@ -100,8 +100,8 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Hands out the event under way at the stream's end. The format would drop an event without its blank
-    /// line; some servers leave out the last one.
+    /// Ends the stream, and calls `on_event` with an unfinished event. The format would drop an event without its
+    /// blank line; some servers omit the last one.
     ///
     /// # Errors
     /// As [`SseDecoder::feed`].
@@ -116,7 +116,7 @@ impl SseDecoder {
         self.line(b"", &mut on_event)
     }
 
-    /// Data of the event under way, its last line included although the end of that may be missing.
+    /// Data of the unfinished event, including an unfinished last line.
     pub fn pending(&self) -> Option<&[u8]> {
         if self.partial.is_empty() && !self.has_data {
             return None;
@@ -132,8 +132,8 @@ impl SseDecoder {
         !self.has_data && self.name == EventName::Message
     }
 
-    /// A line without the byte order mark that the first may begin with.
-    fn past_mark<'a>(&mut self, line: &'a [u8]) -> &'a [u8] {
+    /// The line without a byte order mark, which the first line may start with.
+    fn without_bom<'a>(&mut self, line: &'a [u8]) -> &'a [u8] {
         match std::mem::replace(&mut self.has_line, true) {
             false => line.strip_prefix(BOM).unwrap_or(line),
             true => line,
@@ -145,7 +145,7 @@ impl SseDecoder {
         line: &[u8],
         on_event: &mut impl FnMut(EventName, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let line = self.past_mark(line);
+        let line = self.without_bom(line);
         if line.is_empty() {
             let name = std::mem::take(&mut self.name);
             if std::mem::take(&mut self.has_data) {
@@ -178,7 +178,7 @@ fn is_error(name: &[u8]) -> bool {
     names.iter().any(|error| name.eq_ignore_ascii_case(error))
 }
 
-/// A field that says something here.
+/// A field that is not ignored.
 enum Field<'a> {
     Data(&'a [u8]),
     Event(EventName),
@@ -202,7 +202,7 @@ fn field(line: &[u8]) -> Result<Option<Field<'_>>, SseError> {
     let name = &line[..memchr(b':', line).unwrap_or(line.len())];
     match std::str::from_utf8(name) {
         Ok(name) if !name.contains(|c: char| c.is_control() && c != '\t') => Ok(None),
-        _ => Err(SseError::NoText(super::excerpt(line))),
+        _ => Err(SseError::NoText(crate::dialect::excerpt(line))),
     }
 }
 
@@ -261,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_its_blank_line_is_handed_out_at_the_end() {
+    fn an_event_without_its_blank_line_is_returned_at_the_end() {
         for end in ["data: 2\n", "data: 2", "data: 2\r"] {
             assert_eq!(data(&[b"data: 1\n\n", end.as_bytes()]), ["1", "2"], "{end}");
         }
     }
 
     #[test]
-    fn data_whose_event_has_not_ended_can_be_seen() {
+    fn data_of_an_unfinished_event_is_pending() {
         for (bytes, expected) in [
             ("data: [DONE]", Some("[DONE]")),
             ("data: [DONE]\n", Some("[DONE]")),
@@ -285,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_stream_has_no_event() {
+    fn a_body_that_is_not_an_event_stream_has_no_event() {
         assert!(data(&[b"<html>\n\n<p>502</p>\n</html>\n"]).is_empty());
         assert!(data(&[b"{\"error\": \"no\"}"]).is_empty());
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused() {
+    fn bytes_that_are_not_text_are_refused() {
         for bytes in [
             &b"data: 1\n\n\xff\xfe\n"[..],
             b"a\x00b\n\n",
@@ -300,7 +300,7 @@ mod tests {
             let error = decode(&[bytes]).unwrap_err();
             assert!(matches!(error, SseError::NoText(_)), "{error}");
         }
-        // In a comment and in data they are somebody else's.
+        // Comments and data are not checked.
         assert_eq!(data(&[b": \xff\n\ndata: \xff\n\n"]), ["\u{fffd}"]);
     }
 

@@ -14,7 +14,7 @@ pub struct Timestamps {
 }
 
 impl Timestamps {
-    /// No times, with room for about `events` of them.
+    /// Creates an empty list with capacity for about `events` times.
     pub fn with_capacity(events: usize) -> Timestamps {
         Timestamps {
             // Gaps up to 268 ms take four bytes or fewer.
@@ -23,7 +23,7 @@ impl Timestamps {
         }
     }
 
-    /// Adds a time; one before the last is taken for the last.
+    /// Adds a time; a time before the last is replaced by the last.
     pub fn push(&mut self, at_ns: u64) {
         if self.count == 0 {
             self.first_ns = at_ns;
@@ -36,27 +36,27 @@ impl Timestamps {
         self.count += 1;
     }
 
-    /// Gives back the room that no time has taken.
+    /// Frees unused capacity.
     pub fn shrink_to_fit(&mut self) {
         self.differences.shrink_to_fit();
     }
 
-    /// How many there are.
+    /// The number of times.
     pub fn len(&self) -> usize {
         self.count as usize
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The first.
+    /// The first time.
     pub fn first(&self) -> Option<u64> {
         (self.count > 0).then_some(self.first_ns)
     }
 
-    /// All of them, in order.
+    /// All times in order.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         let mut at_ns = self.first_ns;
         let later = self.gaps().map(move |gap| {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn none_have_no_first_and_a_step_back_is_no_step() {
+    fn an_empty_list_has_no_first_and_a_step_back_is_ignored() {
         assert_eq!(Timestamps::default().first(), None);
         assert_eq!(Timestamps::default().iter().count(), 0);
         let timestamps: Timestamps = [5, 3, 9].into_iter().collect();

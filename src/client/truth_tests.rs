@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::*;
-use crate::config::{Api, ConfigSource};
+use crate::config::{Config, ConfigSource};
+use crate::dialect::Completions;
 use crate::engine::{Engine, EngineOptions, Preset};
 use crate::metrics::Distribution;
 use crate::prompt::shipped_tokenizer;
@@ -26,9 +29,9 @@ fn client(engine: &Engine, clock: Clock) -> (Client, Bytes) {
     let json = format!(r#"{{"MAX_NEW_TOKENS": {TOKENS}}}"#);
     let config = Config::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
     let connections = Connections::new().expect("TLS");
-    let payload = PayloadTemplate::new(&config, Api::Completions, engine.model_name(), true);
+    let payload = PayloadTemplate::new(&config, &Completions, engine.model_name(), true);
     let body = payload.body("What is a good name for a grey cat?");
-    (Client::new(connections, &config, clock), body)
+    (Client::new(connections, &config, &Completions, clock), body)
 }
 
 /// Sends one request that the engine knows as `name`; its timestamps.

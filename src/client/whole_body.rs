@@ -1,17 +1,17 @@
-//! The body of an answer beside the load, bounded.
+//! The body of a response to a request outside the load, limited in size.
 
 use reqwest::Response;
 
-/// Why there is no whole body.
+/// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// It is larger than any answer to the question.
+    /// It is larger than the limit.
     #[error("an answer of more than {} MiB", .most >> 20)]
     TooLarge {
         /// Most bytes.
         most: usize,
     },
-    /// It did not come to its end.
+    /// It ended early.
     #[error(transparent)]
     Broken(#[from] reqwest::Error),
 }
@@ -19,7 +19,7 @@ pub(crate) enum BodyError {
 /// Reads a body of at most `most` bytes.
 ///
 /// # Errors
-/// [`BodyError`]; what is beyond the bound is not read.
+/// [`BodyError`]; bytes beyond the limit are not read.
 pub(crate) async fn whole_body(response: &mut Response, most: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

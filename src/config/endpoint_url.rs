@@ -4,24 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-/// An API under load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Api {
-    /// `/v1/chat/completions`, for chat models.
-    ChatCompletions,
-    /// `/v1/completions`, for pretrained models.
-    Completions,
-}
-
-impl Api {
-    /// The name in run records.
-    pub fn id(self) -> &'static str {
-        match self {
-            Api::ChatCompletions => "chat_completions",
-            Api::Completions => "completions",
-        }
-    }
-}
+use crate::dialect::{DIALECTS, Dialect};
 
 /// The address of one OpenAI-compatible server.
 ///
@@ -58,9 +41,6 @@ pub enum EndpointUrlError {
     OtherApi(String),
 }
 
-const CHAT: &str = "/chat/completions";
-const COMPLETIONS: &str = "/completions";
-
 impl EndpointUrl {
     /// Takes an address as the user wrote it.
     ///
@@ -81,7 +61,7 @@ impl EndpointUrl {
         if given.fragment().is_some() {
             return Err(EndpointUrlError::Fragment);
         }
-        let root = api_root(given.path());
+        let (root, _) = split_api_path(given.path());
         let prefix = root.strip_suffix("/v1").unwrap_or(root);
         if prefix.split('/').any(|segment| segment == "v1") {
             return Err(EndpointUrlError::OtherApi(given.path().to_owned()));
@@ -92,27 +72,18 @@ impl EndpointUrl {
         Ok(EndpointUrl { base, given })
     }
 
-    /// Where requests to `api` go: `{base}/v1/…`. A `given` address that names an API's path
-    /// itself is kept as it is; the other API is then its neighbour. The query stays in any case.
-    pub fn api(&self, api: Api) -> Url {
-        let path = self.given.path().trim_end_matches('/');
-        let same = match api {
-            Api::ChatCompletions => path.ends_with(CHAT),
-            Api::Completions => path.ends_with(COMPLETIONS) && !path.ends_with(CHAT),
-        };
-        if same {
-            return self.given.clone();
+    /// Where requests of `dialect` go: `{base}/v1/…`. A `given` address that names an API's path
+    /// itself is kept as it is; another API's path replaces it. The query is kept in any case.
+    pub fn api(&self, dialect: &dyn Dialect) -> Url {
+        match split_api_path(self.given.path()) {
+            (_, Some(path)) if path == dialect.path() => self.given.clone(),
+            (root, Some(_)) => {
+                let mut url = self.given.clone();
+                url.set_path(&format!("{root}{}", dialect.path()));
+                url
+            }
+            (_, None) => self.at(&format!("/v1{}", dialect.path())),
         }
-        let suffix = match api {
-            Api::ChatCompletions => CHAT,
-            Api::Completions => COMPLETIONS,
-        };
-        if path.ends_with(COMPLETIONS) {
-            let mut url = self.given.clone();
-            url.set_path(&format!("{}{suffix}", api_root(path)));
-            return url;
-        }
-        self.at(&format!("/v1{suffix}"))
     }
 
     /// An address on the server beside the API, such as `/health`, with the query of the given address: it
@@ -126,12 +97,14 @@ impl EndpointUrl {
     }
 }
 
-/// The path without the API's own part and without a closing slash.
-fn api_root(path: &str) -> &str {
+/// The path without a closing slash, split before the path of an API.
+fn split_api_path(path: &str) -> (&str, Option<&'static str>) {
     let path = path.trim_end_matches('/');
-    path.strip_suffix(CHAT)
-        .or_else(|| path.strip_suffix(COMPLETIONS))
-        .unwrap_or(path)
+    let paths = DIALECTS.iter().map(|dialect| dialect.path());
+    let splits = paths.filter_map(|api| Some((path.strip_suffix(api)?, Some(api))));
+    splits
+        .min_by_key(|(root, _)| root.len())
+        .unwrap_or((path, None))
 }
 
 /// The address with the values of its query hidden, which may be keys; that of `api-version` is none.
@@ -164,6 +137,7 @@ impl fmt::Debug for EndpointUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::{ChatCompletions, Completions};
 
     #[test]
     fn every_way_to_write_a_server_reaches_both_apis() {
@@ -185,11 +159,11 @@ mod tests {
         for (text, base, prefix) in cases {
             let url = EndpointUrl::parse(text).unwrap();
             assert_eq!(url.base.as_str(), base, "{text}");
-            for (api, path) in [
-                (Api::ChatCompletions, "/v1/chat/completions"),
-                (Api::Completions, "/v1/completions"),
-            ] {
-                assert_eq!(url.api(api).path(), format!("{prefix}{path}"), "{text}");
+            for (dialect, path) in DIALECTS
+                .into_iter()
+                .zip(["/v1/chat/completions", "/v1/completions"])
+            {
+                assert_eq!(url.api(dialect).path(), format!("{prefix}{path}"), "{text}");
             }
             assert_eq!(url.at("/health").path(), format!("{prefix}/health"));
         }
@@ -199,9 +173,9 @@ mod tests {
     fn a_whole_api_path_is_kept_with_its_query() {
         let text = "https://h/openai/deployments/d/chat/completions?api-version=2024-06-01";
         let url = EndpointUrl::parse(text).unwrap();
-        assert_eq!(url.api(Api::ChatCompletions).as_str(), text);
+        assert_eq!(url.api(&ChatCompletions).as_str(), text);
         assert_eq!(
-            url.api(Api::Completions).as_str(),
+            url.api(&Completions).as_str(),
             "https://h/openai/deployments/d/completions?api-version=2024-06-01"
         );
         assert_eq!(
@@ -223,8 +197,8 @@ mod tests {
             for (asked, path) in [
                 (url.at("/health"), "health"),
                 (url.at("/v1/models"), "v1/models"),
-                (url.api(Api::ChatCompletions), "v1/chat/completions"),
-                (url.api(Api::Completions), "v1/completions"),
+                (url.api(&ChatCompletions), "v1/chat/completions"),
+                (url.api(&Completions), "v1/completions"),
             ] {
                 assert_eq!(
                     asked.as_str(),

@@ -36,7 +36,7 @@ pub use api_key::{ApiKey, InvalidApiKey};
 pub use choices::{Balancing, FixedOutput, LoadShape, Metric, PrefixCache};
 pub use deployment::{Deployment, Launch, ServerSource};
 pub(crate) use endpoint_url::hide_query;
-pub use endpoint_url::{Api, EndpointUrl, EndpointUrlError};
+pub use endpoint_url::{EndpointUrl, EndpointUrlError};
 pub use error::{ConfigError, Origin, Problem};
 pub use flags::Flag;
 pub(crate) use key::Kind;

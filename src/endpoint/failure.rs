@@ -1,4 +1,4 @@
-//! Why a server did not answer as it should, and what a user can do about it.
+//! Why a server did not answer as expected, with a hint for the user.
 
 use std::error::Error;
 use std::fmt;
@@ -14,21 +14,21 @@ use crate::client::FailureCause;
 use crate::redact;
 use crate::tls;
 
-/// Why a server did not answer as it should. Holds no secret and no address.
+/// Why a server did not answer as expected. Holds no secret and no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct EndpointFailure {
     /// The cause, for programs.
     pub kind: FailureKind,
     /// What happened.
     pub what: String,
-    /// What to do or look at.
-    pub mend: &'static str,
+    /// How to fix it.
+    pub hint: &'static str,
 }
 
-/// The cause of a [`Failure`].
+/// The cause of a [`EndpointFailure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Nothing listens on the port.
+    /// No process listens on the port.
     ConnectionRefused,
     /// The host name is not known.
     UnknownHost,
@@ -36,71 +36,71 @@ pub enum FailureKind {
     TimedOut,
     /// The server's certificate is not accepted.
     Certificate,
-    /// The server does not speak TLS where `https://` says so, or HTTP where `http://` does.
+    /// The server does not use TLS although the address starts with `https://`, or the reverse.
     Protocol,
     /// The connection broke, or could not be made for another reason.
     Connection,
     /// An answer with this HTTP status, not 2xx.
     Status(u16),
-    /// An answer that cannot be understood.
+    /// An answer that is not valid.
     Malformed,
 }
 
-impl Failure {
+impl EndpointFailure {
     /// An endpoint that did not answer within `limit`.
-    pub(crate) fn timed_out(limit: Duration) -> Failure {
-        Failure {
+    pub(crate) fn timed_out(limit: Duration) -> EndpointFailure {
+        EndpointFailure {
             kind: FailureKind::TimedOut,
             what: format!("no answer within {:.1} s", limit.as_secs_f64()),
-            mend: "is the server still loading, stuck, or behind a firewall?",
+            hint: "is the server still loading, stuck, or behind a firewall?",
         }
     }
 
-    /// An answer that cannot be understood; `what` says how, perhaps in a parser's words, which may quote it.
-    pub(crate) fn malformed(what: impl AsRef<str>) -> Failure {
+    /// An answer that is not valid; `what` may be a parser's message, which may quote it.
+    pub(crate) fn malformed(what: impl AsRef<str>) -> EndpointFailure {
         const MOST: usize = 1_000;
-        Failure {
+        EndpointFailure {
             kind: FailureKind::Malformed,
             what: redact::line(what.as_ref(), MOST),
-            mend: "is this an OpenAI-compatible server?",
+            hint: "is this an OpenAI-compatible server?",
         }
     }
 
-    /// An answer whose `encoding` nobody asked for.
-    pub(crate) fn compressed(encoding: &HeaderValue) -> Failure {
-        Failure {
+    /// An answer in an `encoding` that was not requested.
+    pub(crate) fn compressed(encoding: &HeaderValue) -> EndpointFailure {
+        EndpointFailure {
             kind: FailureKind::Malformed,
             what: format!(
-                "an answer compressed by {}, for which nobody asked",
+                "an answer compressed by {}, which was not requested",
                 excerpt(encoding.as_bytes())
             ),
-            mend: "turn compression off in the server, or in the gateway before it",
+            hint: "turn compression off in the server, or in the gateway before it",
         }
     }
 
     /// A redirect, which is not followed: it could carry the key elsewhere.
-    pub(crate) fn of_redirect(response: &Response) -> Failure {
+    pub(crate) fn of_redirect(response: &Response) -> EndpointFailure {
         let status = response.status();
         let to = response.headers().get(LOCATION).and_then(|to| {
             let mut to = response.url().join(to.to_str().ok()?).ok()?;
             strip(&mut to);
             Some(to)
         });
-        Failure {
+        EndpointFailure {
             kind: FailureKind::Status(status.as_u16()),
             what: match to {
                 Some(to) => format!("HTTP {status}, to {}", excerpt(to.as_str().as_bytes())),
-                None => format!("HTTP {status}, which does not say where to"),
+                None => format!("HTTP {status}, without an address"),
             },
-            mend: REDIRECT,
+            hint: REDIRECT,
         }
     }
 
-    /// Why a request of the load's kind failed, sent by its own client.
-    pub(crate) fn of_load(failure: &client::Failure) -> Failure {
+    /// The failure of a request that the load's client sent.
+    pub(crate) fn of_load(failure: &client::Failure) -> EndpointFailure {
         let client::Failure { cause, message } = failure;
-        let (kind, mend) = match cause {
-            FailureCause::Http(status) => (FailureKind::Status(*status), hint(*status)),
+        let (kind, hint) = match cause {
+            FailureCause::Http(status) => (FailureKind::Status(*status), status_hint(*status)),
             FailureCause::Connect => (
                 FailureKind::Connection,
                 "is the address in MODEL_ENDPOINTS right, and the server running?",
@@ -112,7 +112,7 @@ impl Failure {
             FailureCause::StreamCut => (FailureKind::Connection, "look into the server's log"),
             _ => (FailureKind::Malformed, "look into the server's log"),
         };
-        Failure {
+        EndpointFailure {
             kind,
             what: match cause {
                 // The body may repeat the key.
@@ -120,16 +120,16 @@ impl Failure {
                 _ if message.is_empty() => cause.to_string(),
                 _ => format!("{cause}: {message}"),
             },
-            mend,
+            hint,
         }
     }
 
-    /// Whether the server refuses the key, or does not let it see this page.
+    /// Whether the server refuses the key, at least for this page.
     pub fn is_refused_key(&self) -> bool {
         matches!(self.kind, FailureKind::Status(401 | 403))
     }
 
-    /// Whether the server cannot be reached at all: the load would not reach it either.
+    /// Whether the server is unreachable, for the load as well.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(
             self.kind,
@@ -140,32 +140,32 @@ impl Failure {
         )
     }
 
-    /// Whether the server says that the page is elsewhere.
+    /// Whether the answer is a redirect.
     pub(super) fn is_redirect(&self) -> bool {
         matches!(self.kind, FailureKind::Status(300..=399))
     }
 
-    /// Whether the server does not have the page asked for.
+    /// Whether the server does not have the page.
     pub fn is_not_there(&self) -> bool {
         matches!(self.kind, FailureKind::Status(404 | 405 | 501))
     }
 
-    /// An error of the HTTP client on a request limited to `limit`.
-    pub(crate) fn of_client(error: &reqwest::Error, limit: Duration) -> Failure {
+    /// An error of the HTTP client for a request with the timeout `limit`.
+    pub(crate) fn of_client(error: &reqwest::Error, limit: Duration) -> EndpointFailure {
         if error.is_timeout() {
-            return Failure::timed_out(limit);
+            return EndpointFailure::timed_out(limit);
         }
         if let Some(fault) = tls::fault(error) {
-            return Failure {
+            return EndpointFailure {
                 kind: match fault.is_certificate {
                     true => FailureKind::Certificate,
                     false => FailureKind::Protocol,
                 },
                 what: fault.what,
-                mend: fault.hint,
+                hint: fault.hint,
             };
         }
-        let (kind, what, mend) = match innermost(error) {
+        let (kind, what, hint) = match innermost(error) {
             (_, Some(io::ErrorKind::ConnectionRefused)) => (
                 FailureKind::ConnectionRefused,
                 "connection refused".to_owned(),
@@ -176,10 +176,10 @@ impl Failure {
                 format!("host name not found ({text})"),
                 "check the host name in MODEL_ENDPOINTS",
             ),
-            // Perhaps of this page alone: the load's own path decides.
+            // Other pages may work, so this is not a lasting failure.
             (text, _) if text.contains("invalid HTTP version") => (
                 FailureKind::Malformed,
-                format!("no HTTP ({text})"),
+                format!("not HTTP ({text})"),
                 "does the server speak https? Then write https:// in MODEL_ENDPOINTS",
             ),
             (text, _) => (
@@ -188,31 +188,31 @@ impl Failure {
                 "look into the server's log",
             ),
         };
-        Failure { kind, what, mend }
+        EndpointFailure { kind, what, hint }
     }
 
     /// An answer that is not 2xx. The body is shown in part, unless it may repeat the key.
-    pub(crate) fn of_status(status: StatusCode, body: &[u8]) -> Failure {
+    pub(crate) fn of_status(status: StatusCode, body: &[u8]) -> EndpointFailure {
         let mut what = format!("HTTP {status}");
         if !matches!(status.as_u16(), 401 | 403) {
-            let said = excerpt(body);
-            if !said.is_empty() {
-                what.push_str(&format!(" ({said})"));
+            let excerpt = excerpt(body);
+            if !excerpt.is_empty() {
+                what.push_str(&format!(" ({excerpt})"));
             }
         }
-        Failure {
+        EndpointFailure {
             kind: FailureKind::Status(status.as_u16()),
             what,
-            mend: hint(status.as_u16()),
+            hint: status_hint(status.as_u16()),
         }
     }
 }
 
 const REDIRECT: &str =
-    "servemark follows no redirect: write the address that it leads to in MODEL_ENDPOINTS";
+    "servemark follows no redirects: write the address that it leads to in MODEL_ENDPOINTS";
 
-/// What to do about an HTTP status that is not 2xx.
-fn hint(status: u16) -> &'static str {
+/// The hint for an HTTP status that is not 2xx.
+fn status_hint(status: u16) -> &'static str {
     match status {
         300..=399 => REDIRECT,
         401 | 403 => {
@@ -227,18 +227,18 @@ fn hint(status: u16) -> &'static str {
     }
 }
 
-/// Leaves of an address only what can be shown.
+/// Removes the parts of an address that may be secret.
 fn strip(url: &mut Url) {
     url.set_query(None);
     url.set_fragment(None);
-    // An address that cannot hold a name holds none.
+    // It fails for an address that cannot hold a user name.
     let _ = url.set_username("");
     let _ = url.set_password(None);
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for EndpointFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what, self.mend)
+        write!(f, "{}; {}", self.what, self.hint)
     }
 }
 
@@ -248,7 +248,7 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     redact::line_of(body, MOST)
 }
 
-/// The text of the first cause, and its kind where it is an I/O error.
+/// The message of the innermost cause, and its kind if it is an I/O error.
 fn innermost(error: &reqwest::Error) -> (String, Option<io::ErrorKind>) {
     let mut kind = None;
     let mut cause: &dyn Error = error;
@@ -275,8 +275,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_key_is_told_without_what_the_server_said() {
-        let failure = Failure::of_status(StatusCode::UNAUTHORIZED, b"bad key sk-secret");
+    fn a_refused_key_is_reported_without_the_servers_message() {
+        let failure = EndpointFailure::of_status(StatusCode::UNAUTHORIZED, b"bad key sk-secret");
         let text = failure.to_string();
         assert!(
             text.contains("401") && text.contains("OPENAI_API_KEY"),
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn a_long_body_is_cut_to_one_line() {
         let body = "model is\n loading\u{1b}[0m ".repeat(100);
-        let failure = Failure::of_status(StatusCode::SERVICE_UNAVAILABLE, body.as_bytes());
+        let failure = EndpointFailure::of_status(StatusCode::SERVICE_UNAVAILABLE, body.as_bytes());
         let text = failure.to_string();
         assert!(text.contains("model is loading"), "{text}");
         assert!(text.lines().count() == 1 && text.len() < 400, "{text}");

@@ -1,4 +1,4 @@
-//! Questions to a server beside the load: small requests, bounded in time and size.
+//! Requests outside the load: small, and limited in time and size.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Serialize;
 use url::Url;
 
-use super::Failure;
-use super::failure::excerpt;
+use super::failure::{EndpointFailure, excerpt};
 use crate::client::{BodyError, whole_body};
 use crate::simulated::SIMULATED_HEADER;
 
@@ -20,38 +19,38 @@ pub struct Http {
     headers: HeaderMap,
 }
 
-/// The most that is read of an answer: `/metrics` of a large deployment stays well below.
+/// Largest answer: `/metrics` of a large deployment is much smaller.
 const MOST_BYTES: usize = 16 << 20;
 
-/// An answer with a 2xx status, or the failure, and what is known in either case.
+/// The body of a 2xx answer, or the failure.
 #[derive(Debug)]
 pub(super) struct Reply {
-    pub(super) outcome: Result<Vec<u8>, Failure>,
-    /// The preset, where the server says that it is simulated.
+    pub(super) outcome: Result<Vec<u8>, EndpointFailure>,
+    /// The preset of a simulated server.
     pub(super) simulated: Option<String>,
 }
 
 impl Http {
-    /// Questions go through `client` and carry `headers`.
+    /// Requests over `client` with `headers`.
     pub fn new(client: Client, mut headers: HeaderMap) -> Http {
         // A GET request has no content, and JSON brings its own type.
         headers.remove(CONTENT_TYPE);
         Http { client, headers }
     }
 
-    /// Asks for a page and waits at most `limit` for the whole of it.
+    /// Reads a page, with the timeout `limit`.
     pub(super) async fn get(&self, url: Url, limit: Duration) -> Reply {
         self.ask(self.client.get(url), limit).await
     }
 
-    /// Posts a question as JSON and waits at most `limit` for the whole of the answer.
+    /// Posts a JSON body and reads the answer, with the timeout `limit`.
     pub(crate) async fn post(
         &self,
         url: Url,
-        question: &impl Serialize,
+        body: &impl Serialize,
         limit: Duration,
-    ) -> Result<Vec<u8>, Failure> {
-        let request = self.client.post(url).json(question);
+    ) -> Result<Vec<u8>, EndpointFailure> {
+        let request = self.client.post(url).json(body);
         self.ask(request, limit).await.outcome
     }
 
@@ -61,7 +60,7 @@ impl Http {
             Ok(response) => response,
             Err(error) => {
                 return Reply {
-                    outcome: Err(Failure::of_client(&error, limit)),
+                    outcome: Err(EndpointFailure::of_client(&error, limit)),
                     simulated: None,
                 };
             }
@@ -77,23 +76,23 @@ impl Http {
     }
 }
 
-/// The body of a 2xx answer, or what is wrong with it.
-async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, Failure> {
+/// The body of a 2xx answer.
+async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, EndpointFailure> {
     let status = response.status();
     if status.is_redirection() {
-        return Err(Failure::of_redirect(response));
+        return Err(EndpointFailure::of_redirect(response));
     }
     let encoding = response.headers().get(CONTENT_ENCODING).cloned();
     let body = match whole_body(response, MOST_BYTES).await {
         Ok(body) => body,
-        // The status says more than how the rest of the answer came.
+        // The status is more useful than why the body ended.
         Err(_) if !status.is_success() => Vec::new(),
-        Err(BodyError::Broken(error)) => return Err(Failure::of_client(&error, limit)),
-        Err(error) => return Err(Failure::malformed(error.to_string())),
+        Err(BodyError::Broken(error)) => return Err(EndpointFailure::of_client(&error, limit)),
+        Err(error) => return Err(EndpointFailure::malformed(error.to_string())),
     };
     match encoding.filter(|encoding| encoding != "identity") {
-        _ if !status.is_success() => Err(Failure::of_status(status, &body)),
-        Some(encoding) => Err(Failure::compressed(&encoding)),
+        _ if !status.is_success() => Err(EndpointFailure::of_status(status, &body)),
+        Some(encoding) => Err(EndpointFailure::compressed(&encoding)),
         None => Ok(body),
     }
 }

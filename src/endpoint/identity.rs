@@ -1,14 +1,15 @@
-//! What a server says it is: software, models, age, simulated or real.
+//! The identity of a server: software, models, age, simulated or real.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::failure::excerpt;
+use super::failure::{EndpointFailure, excerpt};
 use super::http::Http;
-use super::{Failure, ServerMetrics, Shown, model};
+use super::ready::ReadyProof;
+use super::served_model::{ServedModel, lists, quoted, served_models};
+use super::server_metrics::ServerMetrics;
 use crate::config::EndpointUrl;
 use crate::redact;
 
@@ -42,71 +43,24 @@ pub struct Missing {
     pub reason: String,
 }
 
-/// An [`Identity`] before the model is chosen, and the models to choose from.
+impl Missing {
+    fn new(what: &str, reason: String) -> Missing {
+        let what = what.to_owned();
+        Missing { what, reason }
+    }
+}
+
+/// An [`Identity`] before the model is chosen, with the models to choose from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// What is known without a model.
+    /// The identity without a model.
     pub identity: Identity,
-    /// What `/v1/models` lists.
-    pub models: Result<Vec<ServedModel>, Failure>,
-    /// Why `/version` told nothing, if so.
-    pub version_failure: Option<Failure>,
-    /// Why `/metrics` told nothing, if so.
-    pub metrics_failure: Option<Failure>,
-}
-
-/// An entry of `/v1/models`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServedModel {
-    /// The name to ask for it by.
-    pub id: String,
-    /// Other names to ask for it by; llama.cpp gives them.
-    pub aliases: Vec<String>,
-    /// The longest prompt and answer together, in tokens; vLLM gives it.
-    pub max_model_len: Option<u64>,
-    /// The software that serves it, as that calls itself.
-    pub owned_by: Option<String>,
-}
-
-impl ServedModel {
-    /// Reads an entry; `None` for one without a name. Whatever else it lacks or has of another kind is not
-    /// known.
-    fn read(entry: &Value) -> Option<ServedModel> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let aliases = entry.get("aliases").and_then(Value::as_array);
-        Some(ServedModel {
-            id: entry.get("id").and_then(text).filter(|id| !id.is_empty())?,
-            aliases: aliases.into_iter().flatten().filter_map(text).collect(),
-            max_model_len: entry.get("max_model_len").and_then(Value::as_u64),
-            owned_by: entry.get("owned_by").and_then(text),
-        })
-    }
-
-    /// Whether it is asked for by this name.
-    pub fn is_called(&self, name: &str) -> bool {
-        self.id == name || self.aliases.iter().any(|alias| alias == name)
-    }
-
-    /// Whether it stands for any model of a pattern (`openai/*`), as gateways list them, and is no name.
-    pub fn is_pattern(&self) -> bool {
-        self.id.contains('*')
-    }
-}
-
-/// What `/v1/models` lists; entries that cannot be read are passed over.
-///
-/// # Errors
-/// What was answered is no list of models.
-pub(super) fn served_models(body: &[u8]) -> Result<Vec<ServedModel>, Failure> {
-    let no_list =
-        |why: String| Failure::malformed(format!("its /v1/models is no list of models ({why})"));
-    let answer: Value = serde_json::from_slice(body).map_err(|error| no_list(error.to_string()))?;
-    match answer.get("data") {
-        Some(Value::Array(entries)) => Ok(entries.iter().filter_map(ServedModel::read).collect()),
-        Some(Value::Null) => Ok(Vec::new()),
-        Some(_) => Err(no_list("its data is no list".to_owned())),
-        None => Err(no_list("it has no data".to_owned())),
-    }
+    /// The list of `/v1/models`.
+    pub models: Result<Vec<ServedModel>, EndpointFailure>,
+    /// Why `/version` is not available, if it is not.
+    pub version_failure: Option<EndpointFailure>,
+    /// Why `/metrics` is not available, if it is not.
+    pub metrics_failure: Option<EndpointFailure>,
 }
 
 #[derive(Deserialize)]
@@ -114,10 +68,10 @@ struct Version {
     version: String,
 }
 
-/// A server that does not tell within this time does not tell.
+/// Timeout of each page.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks an endpoint what it is. Never fails as a whole: what it does not tell is in
+/// Reads the identity of an endpoint. Never fails as a whole: unavailable parts are in
 /// [`Identity::missing`].
 pub async fn probe(http: &Http, url: &EndpointUrl) -> Probe {
     let (version, models, metrics) = futures_util::future::join3(
@@ -132,7 +86,9 @@ pub async fn probe(http: &Http, url: &EndpointUrl) -> Probe {
         parsed
             .map(|answer| excerpt(answer.version.as_bytes()))
             .map_err(|error| {
-                Failure::malformed(format!("its /version is not {{\"version\": …}} ({error})"))
+                EndpointFailure::malformed(format!(
+                    "its /version is not {{\"version\": …}} ({error})"
+                ))
             })
     });
     let models = models.outcome.and_then(|body| served_models(&body));
@@ -148,7 +104,7 @@ pub async fn probe(http: &Http, url: &EndpointUrl) -> Probe {
     }
 }
 
-/// One line for a person: address, software, and whether it is simulated.
+/// One line: address, software, and whether it is simulated.
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let server = self.server.as_deref().unwrap_or("unknown server");
@@ -162,16 +118,13 @@ impl std::fmt::Display for Identity {
 impl Identity {
     fn gather(
         url: String,
-        version: &Result<String, Failure>,
-        models: &Result<Vec<ServedModel>, Failure>,
-        metrics: &Result<ServerMetrics, Failure>,
+        version: &Result<String, EndpointFailure>,
+        models: &Result<Vec<ServedModel>, EndpointFailure>,
+        metrics: &Result<ServerMetrics, EndpointFailure>,
         simulated: Option<String>,
     ) -> Identity {
         let mut missing = Vec::new();
-        let mut lacks = |what: &str, reason: String| {
-            let what = what.to_owned();
-            missing.push(Missing { what, reason });
-        };
+        let mut lacks = |what: &str, reason: String| missing.push(Missing::new(what, reason));
         let is_vllm = is_vllm(version, models, metrics);
         let server = match (is_vllm, version) {
             (true, Ok(version)) => Some(format!("vLLM {version}")),
@@ -215,12 +168,12 @@ impl Identity {
     }
 }
 
-/// vLLM names itself in its models and metrics; where neither is open, only vLLM is known to
-/// answer `/version` in its form.
+/// Whether the server is vLLM. It names itself in its models and metrics; where neither is available, only vLLM is
+/// known to answer `/version` in its form.
 fn is_vllm(
-    version: &Result<String, Failure>,
-    models: &Result<Vec<ServedModel>, Failure>,
-    metrics: &Result<ServerMetrics, Failure>,
+    version: &Result<String, EndpointFailure>,
+    models: &Result<Vec<ServedModel>, EndpointFailure>,
+    metrics: &Result<ServerMetrics, EndpointFailure>,
 ) -> bool {
     let owner = models
         .iter()
@@ -231,30 +184,28 @@ fn is_vllm(
 }
 
 impl Probe {
-    /// Why `/v1/models` does not list it; `None` where it does.
+    /// Why `/v1/models` does not list the model; `None` if it does.
     pub(crate) fn not_listed(&self, model: &str) -> Option<String> {
         match &self.models {
-            Ok(models) if model::lists(models, model) => None,
-            Ok(models) => {
-                let ids: Vec<String> = models.iter().map(|served| served.id.clone()).collect();
-                Some(format!(
-                    "lists {}, not the model asked for",
-                    model::listed(&ids)
-                ))
-            }
+            Ok(models) if lists(models, model) => None,
+            Ok(models) => Some(format!("lists {}, not the requested model", quoted(models))),
             Err(failure) => Some(failure.what.clone()),
         }
     }
 
-    /// The pages that told nothing of a server that is asked for `model`, and why.
-    pub(super) fn unasked(&self, shown: &Shown, model: &str) -> Vec<(&'static str, Failure)> {
-        let health = match shown {
-            Shown::Healthy => None,
-            Shown::Answered { health, .. } => Some(health.clone()),
+    /// The unavailable pages of a server that is to serve `model`, each with the reason.
+    pub(super) fn unavailable_pages(
+        &self,
+        proof: &ReadyProof,
+        model: &str,
+    ) -> Vec<(&'static str, EndpointFailure)> {
+        let health = match proof {
+            ReadyProof::Healthy => None,
+            ReadyProof::Answered { health, .. } => Some(health.clone()),
         };
         let models = match &self.models {
             Err(failure) => Some(failure.clone()),
-            Ok(_) => self.not_listed(model).map(Failure::malformed),
+            Ok(_) => self.not_listed(model).map(EndpointFailure::malformed),
         };
         let pages = [
             ("/health", health),
@@ -262,18 +213,15 @@ impl Probe {
             ("/v1/models", models),
             ("/metrics", self.metrics_failure.clone()),
         ];
-        let failed = |(page, failure): (_, Option<Failure>)| Some((page, failure?));
+        let failed = |(page, failure): (_, Option<EndpointFailure>)| Some((page, failure?));
         pages.into_iter().filter_map(failed).collect()
     }
 
-    /// The identity of a server that is asked for `model`.
-    pub fn into_identity(self, model: &str, shown: &Shown) -> Identity {
+    /// The identity of a server that is to serve `model`.
+    pub fn into_identity(self, model: &str, proof: &ReadyProof) -> Identity {
         let mut missing = Vec::new();
-        let mut lacks = |what: &str, reason: String| {
-            let what = what.to_owned();
-            missing.push(Missing { what, reason });
-        };
-        if let Shown::Answered { health, .. } = shown {
+        let mut lacks = |what: &str, reason: String| missing.push(Missing::new(what, reason));
+        if let ReadyProof::Answered { health, .. } = proof {
             lacks("health", format!("{}; it answered a request", health.what));
         }
         if let Some(why) = self.not_listed(model) {
@@ -297,7 +245,7 @@ impl Probe {
         let mut identity = self.identity;
         identity.missing.extend(missing);
         identity.max_model_len = max_model_len;
-        // Requests ask for it by its own name; what is shown and kept must not steer a terminal.
+        // Requests use the exact name; what is shown and kept must not control a terminal.
         identity.model = Some(redact::line(model, redact::MOST_OF_NAME));
         identity
     }

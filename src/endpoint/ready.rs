@@ -1,9 +1,10 @@
 //! Waits until every endpoint can take load.
 //!
-//! An endpoint is ready when `/health` answers 2xx. Where it does not (it may be forbidden, absent or slow), one
-//! real request has the last word: an endpoint that answers it is ready. Endpoints are asked side by side, again
-//! and again at growing intervals.
+//! An endpoint is ready when `/health` answers 2xx. Where it does not (it may be forbidden, missing or slow), one
+//! real request decides: an endpoint that answers it is ready. All endpoints are probed concurrently, at growing
+//! intervals.
 
+mod proof;
 mod state;
 
 use std::time::Duration;
@@ -12,94 +13,81 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::error::EndpointError;
+use super::failure::{EndpointFailure, FailureKind};
 use super::http::Http;
-use super::identity::served_models;
-use super::model::{first_name, listed};
-use super::{EndpointError, Failure, FailureKind, ServedModel, Trial};
-use crate::client::{self, FailureCause};
+use super::served_model::{ServedModel, first_name, quoted, served_models};
+use super::trial::Trial;
+use crate::client::{Failure, FailureCause};
 use crate::config::EndpointUrl;
 
+pub use proof::ReadyProof;
 pub use state::{Readiness, ReadyState};
-
-/// How an endpoint showed that it is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// `/health` says so.
-    Healthy,
-    /// It answered a request for this model; why `/health` does not say so.
-    Answered {
-        /// The model.
-        model: String,
-        /// Why `/health` does not say so.
-        health: Failure,
-    },
-}
 
 /// Why an endpoint is not ready.
 enum Obstacle {
-    /// It may be later.
-    Passing(Failure),
-    /// It never will.
-    Lasting(EndpointError),
+    /// It may become ready.
+    Temporary(EndpointFailure),
+    /// It will not become ready.
+    Permanent(EndpointError),
 }
 
-/// `/health` takes no longer where all is well. A server that accepts connections before it can answer is asked
-/// anew.
+/// Timeout of `/health`. A server that accepts connections before it can answer is probed again.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
-/// The longest to wait for a list of models.
+/// Timeout of the list of models.
 const MODELS_LIMIT: Duration = Duration::from_secs(5);
-/// The longest to wait for the first real request's answer; each further one gets twice the time, as a server
-/// that has just started may be slow.
+/// Timeout of the first real request; it doubles with each further one, as a server that has just started may be
+/// slow.
 const TRIAL_LIMIT: Duration = Duration::from_secs(10);
 const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 const LAST_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Who is asked, and how.
+/// Probes endpoints: with which clients, and for which model.
 #[derive(Clone, Copy, Debug)]
-pub struct Asking<'a> {
-    /// Asks for pages.
+pub struct Prober<'a> {
+    /// Reads pages.
     pub http: &'a Http,
-    /// Sends the request that has the last word.
+    /// Sends the real request.
     pub trial: &'a Trial,
     /// The endpoints.
     pub urls: &'a [EndpointUrl],
-    /// `MODEL_PATH`; without it the first model that an endpoint lists is asked for.
+    /// `MODEL_PATH`; without it the first model that an endpoint lists is requested.
     pub model_path: Option<&'a str>,
 }
 
-/// Waits until every endpoint is ready, at most `limit`; how each showed it. `on_change` is called at the start
-/// and after every answer.
+/// Waits until every endpoint is ready, at most `limit`. Returns why each counts as ready. `on_change` is called at
+/// the start and after every answer.
 ///
 /// # Errors
-/// [`EndpointError::NotReady`] when the time is up; at once when waiting cannot help: an endpoint refuses the key
-/// or the request, its certificate is not accepted, or no model is known to ask it for.
+/// [`EndpointError::NotReady`] at the timeout; at once when waiting cannot help: an endpoint refuses the key
+/// or the request, its certificate is not accepted, or its model is unknown.
 pub async fn wait(
-    asking: Asking<'_>,
+    prober: Prober<'_>,
     limit: Duration,
     on_change: impl FnMut(&ReadyState),
-) -> Result<Vec<Shown>, EndpointError> {
+) -> Result<Vec<ReadyProof>, EndpointError> {
     let health_limit = HEALTH_LIMIT.min(limit / 4);
     let attempt =
-        async |at: usize, before: u32| asking.attempt(&asking.urls[at], before, health_limit).await;
-    each(asking.urls, limit, attempt, on_change).await
+        async |at: usize, before: u32| prober.attempt(&prober.urls[at], before, health_limit).await;
+    each(prober.urls, limit, attempt, on_change).await
 }
 
-/// Waits until the endpoints at `places` have answered a request for `model`, at most `limit`. `lists` are what
-/// all of them list.
+/// Waits until the endpoints at `places` have answered a request for `model`, at most `limit`. `lists` are the
+/// models that all endpoints list.
 ///
 /// # Errors
 /// As [`wait`].
 pub(super) async fn confirm(
-    asking: Asking<'_>,
+    prober: Prober<'_>,
     model: &str,
-    lists: &[Result<Vec<ServedModel>, Failure>],
+    lists: &[Result<Vec<ServedModel>, EndpointFailure>],
     limit: Duration,
     places: &[usize],
     on_change: impl FnMut(&ReadyState),
 ) -> Result<(), EndpointError> {
-    let urls: Vec<EndpointUrl> = places.iter().map(|at| asking.urls[*at].clone()).collect();
+    let urls: Vec<EndpointUrl> = places.iter().map(|at| prober.urls[*at].clone()).collect();
     let attempt = async |at: usize, before: u32| {
-        let answer = asking.trial.send(&urls[at], model, trial_limit(before));
+        let answer = prober.trial.send(&urls[at], model, trial_limit(before));
         let failure = match answer.await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
@@ -109,7 +97,7 @@ pub(super) async fn confirm(
     each(&urls, limit, attempt, on_change).await.map(drop)
 }
 
-/// Makes an attempt at each endpoint, again and again until it succeeds.
+/// Attempts each endpoint until all have succeeded.
 async fn each<T>(
     urls: &[EndpointUrl],
     limit: Duration,
@@ -119,19 +107,19 @@ async fn each<T>(
     let start = Instant::now();
     let mut state = ReadyState::new(urls, limit);
     on_change(&state);
-    let ask = |position: usize, before: u32, pause: Duration| {
+    let try_at = |position: usize, before: u32, pause: Duration| {
         let attempt = &attempt;
         async move {
             sleep(pause).await;
             (position, attempt(position, before).await)
         }
     };
-    let mut asked: FuturesUnordered<_> = (0..urls.len())
-        .map(|position| ask(position, 0, Duration::ZERO))
+    let mut pending: FuturesUnordered<_> = (0..urls.len())
+        .map(|position| try_at(position, 0, Duration::ZERO))
         .collect();
     let mut succeeded: Vec<Option<T>> = urls.iter().map(|_| None).collect();
     loop {
-        let answer = timeout_at(start + limit, asked.next()).await;
+        let answer = timeout_at(start + limit, pending.next()).await;
         state.elapsed = start.elapsed();
         let (position, outcome) = match answer {
             Ok(Some(answer)) => answer,
@@ -141,65 +129,69 @@ async fn each<T>(
         match outcome {
             Ok(value) => {
                 succeeded[position] = Some(value);
-                state.note(position, None);
+                state.record(position, None);
             }
-            Err(Obstacle::Passing(failure)) => {
-                let before = state.note(position, Some(failure));
-                asked.push(ask(position, before + 1, interval(before)));
+            Err(Obstacle::Temporary(failure)) => {
+                let before = state.record(position, Some(failure));
+                pending.push(try_at(position, before + 1, interval(before)));
             }
-            Err(Obstacle::Lasting(error)) => return Err(error),
+            Err(Obstacle::Permanent(error)) => return Err(error),
         }
         on_change(&state);
     }
 }
 
-/// The pause after the attempt that `before` others preceded: doubling, with a bound.
+/// The pause after an attempt that `before` others preceded: doubling, up to a limit.
 fn interval(before: u32) -> Duration {
     FIRST_INTERVAL
         .saturating_mul(1 << before.min(10))
         .min(LAST_INTERVAL)
 }
 
-/// How long the real request after `before` failed attempts may take.
+/// Timeout of the real request after `before` failed attempts.
 fn trial_limit(before: u32) -> Duration {
     TRIAL_LIMIT.saturating_mul(1 << before.min(10))
 }
 
-/// Asks for `/health` and waits at most `limit`.
+/// Reads `/health` and waits at most `limit`.
 ///
 /// # Errors
-/// Why it is not answered with 2xx.
-pub async fn health(http: &Http, url: &EndpointUrl, limit: Duration) -> Result<(), Failure> {
+/// Why it did not answer 2xx.
+pub async fn health(
+    http: &Http,
+    url: &EndpointUrl,
+    limit: Duration,
+) -> Result<(), EndpointFailure> {
     http.get(url.at("/health"), limit).await.outcome.map(drop)
 }
 
-impl Asking<'_> {
+impl Prober<'_> {
     async fn attempt(
         &self,
         url: &EndpointUrl,
         before: u32,
         health_limit: Duration,
-    ) -> Result<Shown, Obstacle> {
+    ) -> Result<ReadyProof, Obstacle> {
         let Err(health) = health(self.http, url, health_limit).await else {
-            return Ok(Shown::Healthy);
+            return Ok(ReadyProof::Healthy);
         };
         if health.kind == FailureKind::Certificate {
-            return Err(Obstacle::Lasting(EndpointError::Certificate {
+            return Err(Obstacle::Permanent(EndpointError::Certificate {
                 url: url.to_string(),
                 failure: health,
             }));
         }
         if health.is_unreachable() {
-            return Err(Obstacle::Passing(health));
+            return Err(Obstacle::Temporary(health));
         }
         let model = match self.model_path {
             Some(model) => model.to_owned(),
             None => self.first_listed(url, &health).await?,
         };
         let Err(failure) = self.trial.send(url, &model, trial_limit(before)).await else {
-            return Ok(Shown::Answered { model, health });
+            return Ok(ReadyProof::Answered { model, health });
         };
-        // Only a refusal is told with what the endpoint lists.
+        // Only the message of a refusal shows the endpoint's models.
         let (lists, is_up) = match failure.cause {
             FailureCause::Http(300..=499) => {
                 let lists = self.models(url).await;
@@ -209,29 +201,33 @@ impl Asking<'_> {
             _ => (Ok(Vec::new()), false),
         };
         Err(match judge(url, &model, &failure, &lists, is_up) {
-            Obstacle::Passing(failure) => Obstacle::Passing(Failure {
+            Obstacle::Temporary(failure) => Obstacle::Temporary(EndpointFailure {
                 what: format!("{}; its /health: {}", failure.what, health.what),
                 ..failure
             }),
-            lasting => lasting,
+            permanent => permanent,
         })
     }
 
-    async fn models(&self, url: &EndpointUrl) -> Result<Vec<ServedModel>, Failure> {
+    async fn models(&self, url: &EndpointUrl) -> Result<Vec<ServedModel>, EndpointFailure> {
         let answer = self.http.get(url.at("/v1/models"), MODELS_LIMIT).await;
         served_models(&answer.outcome?)
     }
 
-    /// The first model that an endpoint lists whose `/health` failed so.
-    async fn first_listed(&self, url: &EndpointUrl, health: &Failure) -> Result<String, Obstacle> {
+    /// The first model in the list of an endpoint whose `/health` failed.
+    async fn first_listed(
+        &self,
+        url: &EndpointUrl,
+        health: &EndpointFailure,
+    ) -> Result<String, Obstacle> {
         let unknown = |failure| {
-            Obstacle::Lasting(EndpointError::ModelUnknown {
+            Obstacle::Permanent(EndpointError::ModelUnknown {
                 url: url.to_string(),
                 failure,
             })
         };
         match self.models(url).await {
-            // An empty list may fill.
+            // An empty list may fill later.
             Ok(models) if !models.is_empty() => {
                 first_name(&models).map(str::to_owned).map_err(unknown)
             }
@@ -242,17 +238,17 @@ impl Asking<'_> {
             {
                 Err(unknown(failure))
             }
-            models => Err(Obstacle::Passing(Failure {
+            models => Err(Obstacle::Temporary(EndpointFailure {
                 what: format!(
                     "{}; its /v1/models: {}",
                     health.what,
                     models.map_or_else(|failure| failure.what, |_| "lists no model".to_owned())
                 ),
-                mend: match health.is_not_there() {
+                hint: match health.is_not_there() {
                     true => {
                         "check the address in MODEL_ENDPOINTS; if the server has neither page, set MODEL_PATH to its model's name"
                     }
-                    false => health.mend,
+                    false => health.hint,
                 },
                 ..health.clone()
             })),
@@ -260,80 +256,65 @@ impl Asking<'_> {
     }
 }
 
-/// What it means that a request for `model` failed so. `lists` is what the endpoint lists, and `is_up` whether
-/// it has answered anything else as it should.
+/// Whether the failure of a request for `model` is permanent. `lists` are the endpoint's models, and `is_up` is
+/// whether it has answered another request as expected.
 fn judge(
     url: &EndpointUrl,
     model: &str,
-    failure: &client::Failure,
-    lists: &Result<Vec<ServedModel>, Failure>,
+    failure: &Failure,
+    lists: &Result<Vec<ServedModel>, EndpointFailure>,
     is_up: bool,
 ) -> Obstacle {
-    let said = Failure::of_load(failure);
-    let refused = |mend| {
+    let described = EndpointFailure::of_load(failure);
+    let refused = |hint| {
         let lists = match lists {
-            Ok(models) => {
-                let ids: Vec<String> = models.iter().map(|served| served.id.clone()).collect();
-                format!("Its /v1/models lists {}", listed(&ids))
-            }
+            Ok(models) => format!("Its /v1/models lists {}", quoted(models)),
             Err(failure) => format!("Its /v1/models: {}", failure.what),
         };
-        Obstacle::Lasting(EndpointError::Refused {
+        Obstacle::Permanent(EndpointError::Refused {
             url: url.to_string(),
             model: model.to_owned(),
-            failure: said.what.clone(),
+            failure: described.what.clone(),
             lists,
-            mend,
+            hint,
         })
     };
     match failure.cause {
-        FailureCause::Http(401 | 403) => Obstacle::Lasting(EndpointError::Unauthorised {
+        FailureCause::Http(401 | 403) => Obstacle::Permanent(EndpointError::Unauthorised {
             url: url.to_string(),
-            failure: Failure {
-                what: format!("a request for the model {model:?}: {}", said.what),
-                ..said
+            failure: EndpointFailure {
+                what: format!("a request for the model {model:?}: {}", described.what),
+                ..described
             },
         }),
         FailureCause::Http(408 | 425 | 429 | 502..=504)
         | FailureCause::Connect
-        | FailureCause::Timeout => passing(model, said),
-        FailureCause::Http(300..=399) => refused(said.mend),
+        | FailureCause::Timeout => temporary(model, described),
+        FailureCause::Http(300..=399) => refused(described.hint),
         FailureCause::Http(404 | 405) if is_up => refused(
             "Set MODEL_PATH to a model that it serves, and check the path in MODEL_ENDPOINTS",
         ),
-        // A gateway may say so before its server is up.
-        FailureCause::Http(404 | 405) => passing(model, said),
+        // A gateway may answer this before its server is up.
+        FailureCause::Http(404 | 405) => temporary(model, described),
         FailureCause::Http(400..=499) => refused(
             "If it does not know the model, set MODEL_PATH to one that it serves; if it does not take a field of the request, leave that out by null in EXTRA_BODY",
         ),
-        // A server that says that it is ready means what it answers; one that does not may be loading.
+        // A server that is not up may still be loading.
         FailureCause::Http(_)
         | FailureCause::StreamCut
         | FailureCause::ServerError
         | FailureCause::ErrorAnswer
             if !is_up =>
         {
-            passing(model, said)
+            temporary(model, described)
         }
-        _ => refused(said.mend),
+        _ => refused(described.hint),
     }
 }
 
-fn passing(model: &str, failure: Failure) -> Obstacle {
-    Obstacle::Passing(Failure {
+fn temporary(model: &str, failure: EndpointFailure) -> Obstacle {
+    Obstacle::Temporary(EndpointFailure {
         what: format!("a request for the model {model:?}: {}", failure.what),
         ..failure
-    })
-}
-
-/// The message of [`EndpointError::NotReady`].
-pub(super) fn not_ready(waited: Duration, endpoints: &[(String, Failure)]) -> String {
-    let head = format!(
-        "{} endpoint(s) not ready after {:.1} s (READY_TIMEOUT sets how long to wait):",
-        endpoints.len(),
-        waited.as_secs_f64()
-    );
-    endpoints.iter().fold(head, |text, (url, failure)| {
-        format!("{text}\n  - {url}: {failure}")
     })
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Endpoints, Failure, FailureKind, Http, ServerMetrics};
+use super::{EndpointFailure, Endpoints, FailureKind, Http, ServerMetrics};
 use crate::config::EndpointUrl;
 
 /// Reads the endpoints' `/metrics` while a run goes on, and leaves alone those that do not give it: no run waits
@@ -25,7 +25,10 @@ impl Scraper {
     /// Those that had a page before the load are asked during it.
     pub fn new(http: Http, endpoints: &Endpoints) -> Scraper {
         let pages = endpoints.iter().map(|endpoint| {
-            let had_none = endpoint.unasked.iter().any(|(page, _)| *page == "/metrics");
+            let had_none = endpoint
+                .unavailable_pages
+                .iter()
+                .any(|(page, _)| *page == "/metrics");
             Page {
                 url: endpoint.url.clone(),
                 misses: AtomicU32::new(if had_none { MOST_MISSES } else { 0 }),
@@ -74,7 +77,7 @@ impl Scraper {
 }
 
 /// Whether a page is not there for us, rather than late.
-fn is_final(failure: &Failure) -> bool {
+fn is_final(failure: &EndpointFailure) -> bool {
     matches!(
         failure.kind,
         FailureKind::Status(300..=499) | FailureKind::Status(501)

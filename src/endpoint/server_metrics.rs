@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::Http;
-use super::{Failure, failure::excerpt};
+use super::{EndpointFailure, failure::excerpt};
 use crate::config::EndpointUrl;
 
 /// What a server counts since it started.
@@ -81,19 +81,21 @@ impl ServerMetrics {
     ///
     /// # Errors
     /// The server does not answer, or not with a Prometheus page.
-    pub async fn scrape(http: &Http, url: &EndpointUrl) -> Result<ServerMetrics, Failure> {
+    pub async fn scrape(http: &Http, url: &EndpointUrl) -> Result<ServerMetrics, EndpointFailure> {
         let body = http.get(url.at("/metrics"), LIMIT).await.outcome?;
         let parsed = tokio::task::spawn_blocking(move || ServerMetrics::from_body(&body));
-        parsed
-            .await
-            .unwrap_or_else(|_| Err(Failure::malformed("its /metrics could not be parsed")))
+        parsed.await.unwrap_or_else(|_| {
+            Err(EndpointFailure::malformed(
+                "its /metrics could not be parsed",
+            ))
+        })
     }
 
-    pub(crate) fn from_body(body: &[u8]) -> Result<ServerMetrics, Failure> {
+    pub(crate) fn from_body(body: &[u8]) -> Result<ServerMetrics, EndpointFailure> {
         let page = std::str::from_utf8(body)
-            .map_err(|_| Failure::malformed("its /metrics is not UTF-8 text"))?;
+            .map_err(|_| EndpointFailure::malformed("its /metrics is not UTF-8 text"))?;
         ServerMetrics::parse(page).ok_or_else(|| {
-            Failure::malformed(format!(
+            EndpointFailure::malformed(format!(
                 "its /metrics is no Prometheus page ({})",
                 excerpt(body)
             ))

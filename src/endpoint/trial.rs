@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::client::{
     self, Client, Clock, Connections, Exchange, FailureCause, PayloadTemplate, Prepared,
 };
-use crate::config::{Api, Config, EndpointUrl, FixedOutput};
+use crate::config::{Config, EndpointUrl, FixedOutput};
+use crate::dialect::Dialect;
 
 /// Tokens asked for.
 const TOKENS: NonZeroU32 = NonZeroU32::new(8).unwrap();
@@ -22,17 +23,17 @@ pub(crate) const QUESTION: &str =
 pub struct Trial {
     connections: Connections,
     config: Config,
-    api: Api,
+    dialect: &'static dyn Dialect,
     clock: Clock,
 }
 
 impl Trial {
-    /// Requests to `api`, over `connections` and with the fields that `config` gives the load's.
-    pub fn new(connections: Connections, config: &Config, api: Api) -> Trial {
+    /// Requests over `connections` with the fields of the load's.
+    pub fn new(connections: Connections, config: &Config, dialect: &'static dyn Dialect) -> Trial {
         Trial {
             connections,
             config: config.clone(),
-            api,
+            dialect,
             clock: Clock::start(),
         }
     }
@@ -85,15 +86,15 @@ impl Trial {
             ..self.config.clone()
         };
         let fixed = config.fixed_output == FixedOutput::On;
-        let template = PayloadTemplate::new(&config, self.api, model, fixed);
+        let template = PayloadTemplate::new(&config, self.dialect, model, fixed);
         let prepared = Prepared {
-            url: url.api(self.api),
+            url: url.api(self.dialect),
             body: template.body(QUESTION),
             prompt_tokens: 0,
             keep_text: false,
             request_id: None,
         };
-        let client = Client::new(self.connections.clone(), &config, self.clock);
+        let client = Client::new(self.connections.clone(), &config, self.dialect, self.clock);
         let mut exchange = client
             .send(prepared, &AtomicU32::new(0), &AtomicU64::new(0))
             .await;

@@ -1,4 +1,4 @@
-//! What the answers of a point contradict: each other, what was asked, or what they count themselves.
+//! What the answers of a point contradict: each other, what was expected, or what they count themselves.
 
 use std::fmt;
 
@@ -6,22 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::latency;
-use crate::client::{Completion, TokenSource};
-
-/// What every request of a point asks for, as far as its answer can be held against it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// Whether answers are streamed, so that their content events have times.
-    pub streamed: bool,
-    /// Most tokens of an answer.
-    pub most_output: Option<u32>,
-    /// Whether each answer must have exactly that many (`ignore_eos` with `min_tokens`).
-    pub exact_output: bool,
-    /// Tokens of the prompt as the harness's tokenizer counts them; `None` where its count means little.
-    pub prompt_tokens: Option<u32>,
-    /// Whether the server wraps the prompt into a chat template, which adds tokens.
-    pub has_template: bool,
-}
+use crate::client::{Completion, ExpectedAnswer, TokenSource};
 
 /// Something about a point's answers that cannot be as it should: the requests count as successes, but what
 /// is written here must be known beside their figures.
@@ -63,7 +48,7 @@ const NOTABLE_SHARE: f64 = 0.1;
 /// Most tokens that chat templates in use add to a question; more are a prompt of the server's own.
 const MOST_TEMPLATE_TOKENS: u32 = 128;
 
-type Shows = fn(&Asked, &Completion) -> Option<u32>;
+type Shows = fn(&ExpectedAnswer, &Completion) -> Option<u32>;
 
 /// Every kind with how an answer shows it: by a value that contradicts.
 const KINDS: [(ContradictionKind, Shows); 7] = [
@@ -78,17 +63,17 @@ const KINDS: [(ContradictionKind, Shows); 7] = [
     (ContradictionKind::OneRead, one_read),
 ];
 
-/// The contradictions of these answers to requests of `asked`.
+/// The contradictions between answers and expectation.
 pub fn contradictions(
     answers: impl Iterator<Item = Completion>,
-    asked: &Asked,
+    expected: &ExpectedAnswer,
 ) -> Vec<Contradiction> {
     let mut all_seen = KINDS.map(|_| None);
     let mut of = 0;
     for answer in answers {
         of += 1;
         for ((_, shows), seen) in KINDS.iter().zip(&mut all_seen) {
-            *seen = Seen::with(seen.take(), shows(asked, &answer));
+            *seen = Seen::with(seen.take(), shows(expected, &answer));
         }
     }
     let found = KINDS
@@ -102,7 +87,7 @@ pub fn contradictions(
                 kind,
                 answers: seen.answers,
                 of,
-                detail: detail(kind, asked, &seen),
+                detail: detail(kind, expected, &seen),
             })
         });
     found.collect()
@@ -141,13 +126,13 @@ impl fmt::Display for Seen {
     }
 }
 
-fn no_text(asked: &Asked, completion: &Completion) -> Option<u32> {
-    let has_none = asked.streamed && completion.content_ns.is_empty();
+fn no_text(expected: &ExpectedAnswer, completion: &Completion) -> Option<u32> {
+    let has_none = expected.streamed && completion.content_ns.is_empty();
     completion.usage_output.filter(|_| has_none)
 }
 
-fn too_short(asked: &Asked, completion: &Completion) -> Option<u32> {
-    let wanted = asked.most_output.filter(|_| asked.exact_output)?;
+fn too_short(expected: &ExpectedAnswer, completion: &Completion) -> Option<u32> {
+    let wanted = expected.max_output_tokens.filter(|_| expected.is_exact)?;
     let (tokens, source) = completion.output_tokens()?;
     let least = match source {
         TokenSource::Server => wanted,
@@ -157,42 +142,42 @@ fn too_short(asked: &Asked, completion: &Completion) -> Option<u32> {
     (tokens < least).then_some(tokens)
 }
 
-fn too_long(asked: &Asked, completion: &Completion) -> Option<u32> {
+fn too_long(expected: &ExpectedAnswer, completion: &Completion) -> Option<u32> {
     let refused = completion.refused_count.filter(|tokens| *tokens > 0);
     refused.or_else(|| {
-        let allowed = asked.most_output?;
+        let allowed = expected.max_output_tokens?;
         completion.usage_output.filter(|tokens| *tokens > allowed)
     })
 }
 
-fn more_events(_: &Asked, completion: &Completion) -> Option<u32> {
+fn more_events(_: &ExpectedAnswer, completion: &Completion) -> Option<u32> {
     let events = u32::try_from(completion.content_ns.len()).unwrap_or(u32::MAX);
     completion.usage_output.filter(|tokens| *tokens < events)
 }
 
-fn prompt_count(asked: &Asked, completion: &Completion) -> Option<u32> {
-    let made = asked.prompt_tokens?;
-    let template = if asked.has_template {
+fn prompt_count(expected: &ExpectedAnswer, completion: &Completion) -> Option<u32> {
+    let made = expected.prompt_tokens?;
+    let template = if expected.has_chat_template {
         MOST_TEMPLATE_TOKENS
     } else {
         0
     };
-    let expected = made..=made.saturating_add(template);
+    let possible = made..=made.saturating_add(template);
     completion
         .usage_input
-        .filter(|counted| !expected.contains(counted))
+        .filter(|counted| !possible.contains(counted))
 }
 
 /// Two tokens and more cannot come at one moment from a server that streams as it generates.
-fn one_read(_: &Asked, completion: &Completion) -> Option<u32> {
+fn one_read(_: &ExpectedAnswer, completion: &Completion) -> Option<u32> {
     let events = completion.content_ns.len();
     let at_once = completion.content_ns.gaps().all(|gap| gap == 0);
     let tokens = events as u32 + latency::coalesced_tokens(completion);
     (events > 0 && at_once && tokens > 1).then_some(tokens)
 }
 
-fn detail(kind: ContradictionKind, asked: &Asked, seen: &Seen) -> String {
-    let wanted = asked.most_output.unwrap_or_default();
+fn detail(kind: ContradictionKind, expected: &ExpectedAnswer, seen: &Seen) -> String {
+    let wanted = expected.max_output_tokens.unwrap_or_default();
     match kind {
         ContradictionKind::NoTokensCounted => {
             "usage counts 0 output tokens although text came; the tokenizer's count stands in for it".to_owned()
@@ -203,7 +188,7 @@ fn detail(kind: ContradictionKind, asked: &Asked, seen: &Seen) -> String {
         ContradictionKind::TooShort => format!(
             "shorter than the {wanted} output tokens that were asked for ({seen}): the server does not keep ignore_eos and min_tokens, and throughput and latency are those of less work"
         ),
-        ContradictionKind::TooLong if asked.most_output.is_none() => {
+        ContradictionKind::TooLong if expected.max_output_tokens.is_none() => {
             format!("more output tokens than an answer can have ({seen})")
         }
         ContradictionKind::TooLong => {
@@ -214,7 +199,7 @@ fn detail(kind: ContradictionKind, asked: &Asked, seen: &Seen) -> String {
         }
         ContradictionKind::PromptCount => format!(
             "the server counts {seen} prompt tokens where {} were made: its tokenizer is not the one in use here, or it adds a prompt of its own; TOKENIZER_PATH names the model's tokenizer",
-            asked.prompt_tokens.unwrap_or_default()
+            expected.prompt_tokens.unwrap_or_default()
         ),
         ContradictionKind::OneRead => {
             "all text came in one read, as through a proxy that buffers: TTFT is E2EL and TPOT is 0, neither is the server's".to_owned()
@@ -239,26 +224,26 @@ mod tests {
     use crate::client::{Outcome, RequestRecord};
     use crate::load::window_tests::completed;
 
-    const ASKED: Asked = Asked {
+    const EXPECTED: ExpectedAnswer = ExpectedAnswer {
         streamed: true,
-        most_output: Some(8),
-        exact_output: true,
+        max_output_tokens: Some(8),
+        is_exact: true,
         prompt_tokens: Some(10),
-        has_template: false,
+        has_chat_template: false,
     };
 
-    fn of_requests(requests: &[RequestRecord], asked: &Asked) -> Vec<Contradiction> {
+    fn of_requests(requests: &[RequestRecord], expected: &ExpectedAnswer) -> Vec<Contradiction> {
         let answers = requests.iter().map(|request| match &request.outcome {
             Outcome::Completed(completion) => completion.clone(),
             other => panic!("{other:?}"),
         });
-        contradictions(answers, asked)
+        contradictions(answers, expected)
     }
 
     type Change = fn(&mut Completion);
 
     /// What is found in ten answers of eight tokens, of which the first five are changed.
-    fn found(asked: &Asked, change: Change) -> Vec<Contradiction> {
+    fn found(expected: &ExpectedAnswer, change: Change) -> Vec<Contradiction> {
         let mut requests: Vec<RequestRecord> =
             (0..10).map(|_| completed(0, 2_000, 9_000, 8)).collect();
         for request in &mut requests[..5] {
@@ -267,20 +252,20 @@ mod tests {
             };
             change(completion);
         }
-        of_requests(&requests, asked)
+        of_requests(&requests, expected)
     }
 
     #[test]
     fn answers_that_are_as_they_should_be_contradict_nothing() {
-        assert_eq!(found(&ASKED, |_| {}), []);
-        let chat = Asked {
-            has_template: true,
-            ..ASKED
+        assert_eq!(found(&EXPECTED, |_| {}), []);
+        let chat = ExpectedAnswer {
+            has_chat_template: true,
+            ..EXPECTED
         };
         assert_eq!(found(&chat, |c| c.usage_input = Some(46)), []);
-        let free = Asked {
-            exact_output: false,
-            ..ASKED
+        let free = ExpectedAnswer {
+            is_exact: false,
+            ..EXPECTED
         };
         let shorter: Change = |c| {
             c.usage_output = Some(5);
@@ -288,7 +273,8 @@ mod tests {
         };
         assert_eq!(found(&free, shorter), [], "no length was asked for");
         assert_eq!(
-            found(&ASKED, |c| (c.usage_output, c.usage_input) = (None, None)),
+            found(&EXPECTED, |c| (c.usage_output, c.usage_input) =
+                (None, None)),
             []
         );
     }
@@ -345,7 +331,7 @@ mod tests {
             ),
         ];
         for (kind, change, words) in changes {
-            let found = found(&ASKED, change);
+            let found = found(&EXPECTED, change);
             let kinds: Vec<_> = found
                 .iter()
                 .map(|contradiction| contradiction.kind)
@@ -362,10 +348,13 @@ mod tests {
     #[test]
     fn one_event_with_all_tokens_is_one_read_and_one_token_is_none() {
         let one_event: Change = |c| c.content_ns = [9_000].into_iter().collect();
-        assert_eq!(found(&ASKED, one_event)[0].kind, ContradictionKind::OneRead);
-        let single = Asked {
-            exact_output: false,
-            ..ASKED
+        assert_eq!(
+            found(&EXPECTED, one_event)[0].kind,
+            ContradictionKind::OneRead
+        );
+        let single = ExpectedAnswer {
+            is_exact: false,
+            ..EXPECTED
         };
         let one_token: Change = |c| {
             c.content_ns = [9_000].into_iter().collect();
@@ -381,6 +370,6 @@ mod tests {
         if let Outcome::Completed(completion) = &mut requests[0].outcome {
             completion.content_ns = [9_000; 8].into_iter().collect();
         }
-        assert_eq!(of_requests(&requests, &ASKED), []);
+        assert_eq!(of_requests(&requests, &EXPECTED), []);
     }
 }

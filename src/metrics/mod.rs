@@ -9,10 +9,10 @@ mod peak;
 mod summary;
 
 pub use crate::sorted_values::SortedValues;
-pub use contradiction::{Asked, Contradiction, ContradictionKind, contradictions};
+pub use contradiction::{Contradiction, ContradictionKind, contradictions};
 pub use distribution::Distribution;
 pub use goodput::{good_requests, goodput, meets};
-pub use outage::{Aftermath, Outage, OutageKind, Unanswered, outages};
+pub use outage::{Outage, OutageKind, RunTrace, Unanswered, outages};
 pub use peak::{most_in_flight, most_tokens_in_a_second};
 pub use summary::{
     Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,

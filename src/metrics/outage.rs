@@ -1,138 +1,29 @@
-//! When an endpoint served nothing although it was asked: it failed every request for a while, or no byte came.
-//! Taken from the requests' own times, after the load.
+//! Outages of endpoints: all requests failed for a while, or no byte arrived.
+//! Found in the requests' own times, after the load.
 
 mod failing;
+mod period;
+mod run_trace;
 mod silence;
 
 use std::borrow::Borrow;
-use std::fmt;
-use std::ops::Range;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::client::RequestRecord;
 
-/// A time in which an endpoint served nothing although it was asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Outage {
-    /// Which run of the point's `RUNS`, from 0 on.
-    pub run: u32,
-    /// Position of the endpoint in the list.
-    pub endpoint: usize,
-    /// Its address.
-    pub url: String,
-    /// Begin, since the run's first window began (s).
-    pub from_s: f64,
-    /// End, since the run's first window began (s).
-    pub to_s: f64,
-    /// Whether it answered a request afterwards.
-    pub recovered: bool,
-    /// How it showed.
-    pub kind: OutageKind,
-}
+pub use period::{Outage, OutageKind};
+pub use run_trace::{RunTrace, Unanswered};
 
-/// How an outage showed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OutageKind {
-    /// Every request that ended there failed.
-    Failed {
-        /// How many.
-        requests: usize,
-        /// By which causes, most frequent first.
-        causes: Vec<(String, usize)>,
-    },
-    /// No byte came, although requests were in flight.
-    Silent {
-        /// Most of them at a time.
-        in_flight: usize,
-    },
-}
-
-/// A request without an answer: it timed out, or the load ended before it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unanswered {
-    /// Position of the endpoint in the list.
-    pub endpoint: usize,
-    /// When it was sent (ns).
-    pub sent_ns: u64,
-    /// When the latest byte of its response came (ns); `sent_ns` where none did.
-    pub heard_ns: u64,
-    /// When it was given up (ns).
-    pub ended_ns: u64,
-}
-
-/// What a run of a point's load left behind.
-#[derive(Debug)]
-pub struct Aftermath<'a> {
-    /// From the begin of the first window to the end of the last (ns).
-    pub span_ns: Range<u64>,
-    /// Its requests without an answer; `None` where nobody noted them: then a request that timed out tells nothing
-    /// of when its bytes came.
-    pub unanswered: Option<&'a [Unanswered]>,
-    /// Addresses of the endpoints, in the order of their list.
-    pub urls: &'a [String],
-}
-
-/// The outages of one run in the order of their begin. `requests` gives the run's requests, in any order; it is
-/// asked twice.
-pub fn outages<R, I>(requests: impl Fn() -> I, aftermath: &Aftermath<'_>) -> Vec<Outage>
+/// The outages of one run in the order of their start. `requests` returns the run's requests, in any order; it is
+/// called twice.
+pub fn outages<R, I>(requests: impl Fn() -> I, trace: &RunTrace<'_>) -> Vec<Outage>
 where
     R: Borrow<RequestRecord>,
     I: Iterator<Item = R>,
 {
-    let mut outages = silence::silences(&requests, aftermath);
-    outages.extend(failing::spells(requests(), aftermath));
+    let mut outages = silence::silences(&requests, trace);
+    outages.extend(failing::spells(requests(), trace));
     outages.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
     outages
-}
-
-impl Aftermath<'_> {
-    /// Seconds since the first window began.
-    fn seconds(&self, at_ns: u64) -> f64 {
-        at_ns.saturating_sub(self.span_ns.start) as f64 / 1e9
-    }
-}
-
-impl fmt::Display for Outage {
-    /// `endpoint http://a:8001: 37 requests failed between 4.2 s and 6.8 s (connection failed); it answers again`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.run > 0 {
-            write!(f, "in run {}, ", self.run + 1)?;
-        }
-        write!(f, "endpoint {}: ", self.url)?;
-        let (from, to) = (self.from_s, self.to_s);
-        match &self.kind {
-            OutageKind::Failed { requests, causes } => {
-                let causes = match &causes[..] {
-                    [(cause, _)] => cause.clone(),
-                    several => {
-                        let each = several
-                            .iter()
-                            .map(|(cause, count)| format!("{count} × {cause}"));
-                        Vec::from_iter(each).join(", ")
-                    }
-                };
-                write!(
-                    f,
-                    "{requests} requests failed between {from:.1} s and {to:.1} s ({causes}), and none succeeded"
-                )?;
-            }
-            OutageKind::Silent { in_flight } => {
-                let plural = if *in_flight == 1 { "" } else { "s" };
-                let seconds = to - from;
-                write!(
-                    f,
-                    "no byte for {seconds:.1} s from {from:.1} s on, with {in_flight} request{plural} in flight"
-                )?;
-            }
-        }
-        f.write_str(match self.recovered {
-            true => "; it answers again",
-            false => "; it has not answered since",
-        })
-    }
 }
 
 #[cfg(test)]

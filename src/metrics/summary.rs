@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Asked, Contradiction, Distribution, Outage, SortedValues, contradictions, goodput, latency,
+use super::{Contradiction, Distribution, Outage, SortedValues, contradictions, goodput, latency};
+use crate::client::{
+    CompletedRequest, ExpectedAnswer, FailureCause, Outcome, RequestRecord, TokenSource,
 };
-use crate::client::{CompletedRequest, FailureCause, Outcome, RequestRecord, TokenSource};
 use crate::config::Slo;
 use crate::load::Window;
 
@@ -184,9 +184,9 @@ impl Summary {
     }
 
     /// With what the answers in the same windows contradict.
-    pub fn with_contradictions(mut self, windows: &[Window], asked: &Asked) -> Summary {
+    pub fn with_contradictions(mut self, windows: &[Window], expected: &ExpectedAnswer) -> Summary {
         let answers = windows.iter().flat_map(Window::completed);
-        self.contradictions = contradictions(answers.map(|answer| answer.outcome), asked);
+        self.contradictions = contradictions(answers.map(|answer| answer.outcome), expected);
         self
     }
 

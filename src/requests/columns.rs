@@ -48,14 +48,14 @@ pub(super) struct Columns {
     /// What the safety check stopped, by the request's position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     blocks: BTreeMap<usize, Block>,
-    /// The harness's own counts of the prompts; empty where the columns were read from a record, which has
-    /// one count of each prompt.
+    /// The harness's own counts of the prompts; empty if the columns were read from a record, which has
+    /// a single count of each prompt.
     #[serde(skip)]
     prompt_tokens: Integers,
-    /// Texts by the request's position: those still to be counted, and a few others.
+    /// Texts by the request's position: those that are not counted yet, and a few others.
     #[serde(skip)]
     texts: BTreeMap<usize, Box<str>>,
-    /// Texts of requests whose server has counted.
+    /// Number of kept texts that the server has counted.
     #[serde(skip)]
     counted_texts: usize,
     /// The first message of each cause.
@@ -66,10 +66,10 @@ pub(super) struct Columns {
 pub(super) const OK: &str = "ok";
 pub(super) const BLOCKED: &str = "blocked";
 
-/// Texts that are kept although the server has counted their tokens.
+/// Most kept texts that the server has counted.
 const MOST_COUNTED_TEXTS: usize = 64;
 
-/// A request's place in [`Columns`].
+/// A request's position in [`Columns`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct At {
     pub position: usize,
@@ -86,10 +86,10 @@ pub(super) struct At {
     content_us: usize,
 }
 
-/// An answer whose server did not say how many tokens it has.
+/// An answer that the server has not counted.
 pub(crate) struct Uncounted<'c> {
     pub text: &'c str,
-    /// Its content events.
+    /// The number of its content events.
     pub events: usize,
 }
 
@@ -104,49 +104,55 @@ impl Columns {
         self.sent_ns.push(record.sent_ns);
         self.end_ns.push(record.end_ns);
         self.safety_ns.push(record.safety_ns);
-        match record.outcome {
+        let completion = match record.outcome {
             Outcome::Completed(completion) => {
                 self.status.push(OK);
-                self.push_completion(position, record.sent_ns, completion);
+                Some(completion)
             }
-            Outcome::Failed(failure) => {
-                self.status.push(&failure.cause.to_string());
-                self.messages
-                    .entry(failure.cause)
-                    .or_insert(failure.message);
-                self.push_no_completion();
+            Outcome::Failed(Failure { cause, message }) => {
+                self.status.push(&cause.to_string());
+                self.messages.entry(cause).or_insert(message);
+                None
             }
             Outcome::Blocked(block) => {
                 self.status.push(BLOCKED);
                 self.blocks.insert(position, block);
-                self.push_no_completion();
+                None
             }
+        };
+        self.push_completion(record.sent_ns, completion.as_ref());
+        if let Some(completion) = completion {
+            self.insert_rare(position, record.sent_ns, completion);
         }
     }
 
-    fn push_completion(&mut self, position: usize, sent_ns: u64, completion: Completion) {
-        let output = completion.output_tokens();
-        self.last_byte_ns.push(Some(completion.last_byte_ns));
-        self.usage_input.push(completion.usage_input.map(u64::from));
-        self.prompt_tokens.push(completion.prompt_tokens.into());
+    fn push_completion(&mut self, sent_ns: u64, completion: Option<&Completion>) {
+        let output = completion.and_then(Completion::output_tokens);
+        let usage_input = completion.and_then(|c| c.usage_input);
+        self.last_byte_ns.push(completion.map(|c| c.last_byte_ns));
+        self.usage_input.push(usage_input.map(u64::from));
+        self.prompt_tokens
+            .push(completion.map_or(0, |c| c.prompt_tokens.into()));
         self.output_tokens.push(output.map(|(tokens, _)| tokens));
         self.output_source.push(output.map(|(_, source)| source));
-        self.finish_reason.push(completion.finish_reason.as_deref());
-        self.content_us.push(deltas_us(sent_ns, &completion));
+        self.finish_reason
+            .push(completion.and_then(|c| c.finish_reason.as_deref()));
+        let deltas = completion.map(|c| deltas_us(sent_ns, c));
+        self.content_us.push(deltas.into_iter().flatten());
+    }
+
+    /// Keeps the members that few completions have.
+    fn insert_rare(&mut self, position: usize, sent_ns: u64, completion: Completion) {
         if let Some(at_ns) = completion.first_answer_ns {
             let after_us = micros_after(sent_ns, at_ns);
             self.first_answer_us.insert(position, after_us);
         }
         match completion.refused_count {
             None => {}
-            Some(0) => {
-                self.counts_zero.insert(position);
-            }
-            Some(count) => {
-                self.impossible_counts.insert(position, count);
-            }
+            Some(0) => drop(self.counts_zero.insert(position)),
+            Some(count) => drop(self.impossible_counts.insert(position, count)),
         }
-        let is_counted = output.is_some();
+        let is_counted = completion.output_tokens().is_some();
         if let Some(text) = completion.text
             && (!is_counted || self.counted_texts < MOST_COUNTED_TEXTS)
         {
@@ -155,17 +161,7 @@ impl Columns {
         }
     }
 
-    fn push_no_completion(&mut self) {
-        self.last_byte_ns.push(None);
-        self.usage_input.push(None);
-        self.prompt_tokens.push(0);
-        self.output_tokens.push(None);
-        self.output_source.push(None);
-        self.finish_reason.push(None);
-        self.content_us.push(std::iter::empty());
-    }
-
-    /// How many requests there are: of a record that somebody has cut short, as many as every column has.
+    /// The number of requests; in a truncated record, the length of the shortest column.
     pub fn len(&self) -> usize {
         let lengths = [
             self.index.len(),
@@ -186,12 +182,12 @@ impl Columns {
         lengths.into_iter().min().unwrap_or(0)
     }
 
-    /// How many of the requests at these positions succeeded.
+    /// The number of requests at these positions that succeeded.
     pub fn succeeded(&self, positions: std::ops::Range<usize>) -> usize {
         self.status.count(OK, positions)
     }
 
-    /// The request at `at`, which moves on. There must be one.
+    /// The request at `at`, which advances; it must exist.
     pub fn next(&self, at: &mut At) -> RequestRecord {
         let position = at.position;
         at.position += 1;
@@ -211,7 +207,7 @@ impl Columns {
                 content_ns: arrivals(sent_ns, content_us),
                 usage_input,
                 prompt_tokens,
-                ..self.counted(position, sent_ns)
+                ..self.by_position(position, sent_ns)
             }),
             BLOCKED => Outcome::Blocked(self.block(position)),
             cause => Outcome::Failed(self.failure(FailureCause::named(cause))),
@@ -228,8 +224,8 @@ impl Columns {
         }
     }
 
-    /// What is kept by position of a completion.
-    fn counted(&self, position: usize, sent_ns: u64) -> Completion {
+    /// The members of a completion that are kept by position.
+    fn by_position(&self, position: usize, sent_ns: u64) -> Completion {
         let counted_by = |source| {
             let tokens = self.output_tokens[position];
             tokens.filter(|_| self.output_source[position] == Some(source))
@@ -256,7 +252,7 @@ impl Columns {
 
     fn block(&self, position: usize) -> Block {
         self.blocks.get(&position).cloned().unwrap_or(Block {
-            // Written before blocks were.
+            // The record is older than blocks.
             stage: BlockStage::Prompt,
             category: String::new(),
             severity: 0,
@@ -265,13 +261,10 @@ impl Columns {
 
     fn failure(&self, cause: FailureCause) -> Failure {
         let message = self.messages.get(&cause).cloned();
-        Failure {
-            cause,
-            message: message.unwrap_or_default(),
-        }
+        Failure::new(cause, message.unwrap_or_default())
     }
 
-    /// Lets `count` say how many tokens those answers have whose server did not; their texts are dropped.
+    /// Counts the tokens of the answers that the server has not counted.
     pub fn count_missing(&mut self, count: impl FnOnce(&[Uncounted<'_>]) -> Vec<Option<u32>>) {
         let is_uncounted =
             |position: &usize| !matches!(self.output_source[*position], Some(TokenSource::Server));
@@ -301,21 +294,19 @@ impl Columns {
             .retain(|position, _| sources[*position] == Some(TokenSource::Server));
     }
 
-    /// Content events of the requests at these positions, in order.
+    /// The numbers of content events of the requests at these positions, in order.
     fn event_counts(&self, positions: &[usize]) -> Vec<usize> {
         let (mut at, mut wanted) = (0, positions.iter().peekable());
-        let mut counts = Vec::with_capacity(positions.len());
-        for position in 0..self.content_us.len() {
-            let row = self.content_us.next(&mut at);
-            if wanted.next_if_eq(&&position).is_some() {
-                counts.push(row.count());
-            }
-        }
-        counts
+        let rows = (0..self.content_us.len()).map(|at_row| (at_row, self.content_us.next(&mut at)));
+        let counts = rows.filter_map(|(position, row)| {
+            wanted.next_if_eq(&&position)?;
+            Some(row.count())
+        });
+        counts.collect()
     }
 }
 
-/// A number of tokens; a damaged record may state any.
+/// A number of tokens, which may be invalid in a damaged record.
 fn saturated(tokens: u64) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }
@@ -330,7 +321,7 @@ fn arrivals(sent_ns: u64, deltas_us: impl Iterator<Item = u64>) -> Timestamps {
         .collect()
 }
 
-/// The whole microseconds nearest to what lies between two times.
+/// The time between two times, rounded to microseconds.
 pub(super) fn micros_after(sent_ns: u64, at_ns: u64) -> u64 {
     let after_ns = at_ns.saturating_sub(sent_ns);
     after_ns / 1_000 + u64::from(after_ns % 1_000 >= 500)

@@ -35,12 +35,12 @@ impl Requests {
         self.len += 1;
     }
 
-    /// How many there are.
+    /// The number of requests.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no requests.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -51,19 +51,19 @@ impl Requests {
         (0..self.len).map(move |_| self.columns.next(&mut at))
     }
 
-    /// Those that succeeded.
+    /// The requests that succeeded.
     pub fn completed(&self) -> impl Iterator<Item = CompletedRequest> + use<'_> {
         self.iter().filter_map(RequestRecord::completed)
     }
 
-    /// How many succeeded.
+    /// The number of requests that succeeded.
     pub fn succeeded(&self) -> usize {
-        let begin = self.first.position;
-        self.columns.succeeded(begin..begin + self.len)
+        let start = self.first.position;
+        self.columns.succeeded(start..start + self.len)
     }
 
-    /// Lets `count` say how many tokens the answers have that nobody has counted yet; `None` for one that
-    /// cannot be counted. Their texts are kept, so that a better count can follow.
+    /// Counts the tokens of the answers that the server has not counted: `count` returns `None` for a text that it
+    /// cannot count. The texts are kept, so that a better count can follow.
     pub(crate) fn count_missing(
         &mut self,
         count: impl FnOnce(&[Uncounted<'_>]) -> Vec<Option<u32>>,
@@ -85,7 +85,7 @@ impl Requests {
         }
     }
 
-    /// The first `len` requests and the rest; fewer where there are not so many.
+    /// The first `len` requests (all if there are fewer), and the rest.
     fn split(&self, len: usize) -> (Requests, Requests) {
         let len = len.min(self.len);
         let mut at = self.first;

@@ -1,4 +1,4 @@
-//! Sequences that take a few bytes a value: the difference to the value before, of variable length.
+//! Sequences of a few bytes per value: the difference to the previous value, in a variable-length encoding.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::varint;
 
-/// Integers that mostly lie close to the one before.
+/// Integers that are mostly close to the previous one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Integers {
     bytes: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct Integers {
     last: u64,
 }
 
-/// A place in [`Integers`].
+/// A position in [`Integers`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IntegerAt {
     byte: usize,
@@ -36,7 +36,7 @@ impl Integers {
         self.len
     }
 
-    /// The value at `at`, which moves on.
+    /// The value at `at`, which advances.
     pub fn next(&self, at: &mut IntegerAt) -> u64 {
         let mut rest = self.bytes.get(at.byte..).unwrap_or_default();
         let value = take_after(&mut rest, &mut at.last);
@@ -45,7 +45,7 @@ impl Integers {
     }
 }
 
-/// Appends the difference of `value` to the one before.
+/// Appends the difference between `value` and the previous one.
 fn put_after(bytes: &mut Vec<u8>, last: &mut u64, value: u64) {
     let difference = value.wrapping_sub(*last) as i64;
     // Small differences of either sign are small numbers (zigzag).
@@ -53,7 +53,7 @@ fn put_after(bytes: &mut Vec<u8>, last: &mut u64, value: u64) {
     *last = value;
 }
 
-/// Takes the value that follows `last` off `bytes`; `None` where there is none.
+/// Removes the value after `last` from `bytes` and returns it; `None` at the end.
 fn take_after(bytes: &mut &[u8], last: &mut u64) -> Option<u64> {
     let zigzag = varint::take(bytes)?;
     let difference = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
@@ -79,13 +79,13 @@ impl OptionalIntegers {
     }
 }
 
-/// Rows of integers that mostly lie close to the one before in their row.
+/// Rows of integers that are mostly close to the previous one in their row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
-    /// For each row how many bytes follow, and in these its numbers.
+    /// For each row its length in bytes, then its numbers.
     bytes: Vec<u8>,
     len: usize,
-    /// The row under way.
+    /// The unfinished row.
     row: Integers,
 }
 
@@ -106,7 +106,7 @@ impl Rows {
         self.len
     }
 
-    /// The row at `at`, which moves on.
+    /// The row at `at`, which advances.
     pub fn next(&self, at: &mut usize) -> Row<'_> {
         let mut rest = self.bytes.get(*at..).unwrap_or_default();
         let length = varint::take(&mut rest).unwrap_or(0) as usize;
@@ -133,26 +133,26 @@ impl Iterator for Row<'_> {
     }
 }
 
-/// Names of which few are different.
+/// Names with few different values.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     names: Vec<Box<str>>,
-    places: HashMap<Box<str>, u32>,
+    numbers: HashMap<Box<str>, u32>,
     which: Vec<u32>,
 }
 
 impl Names {
     pub fn push(&mut self, name: &str) {
-        let place = match self.places.get(name) {
-            Some(place) => *place,
+        let number = match self.numbers.get(name) {
+            Some(number) => *number,
             None => {
-                let place = self.names.len() as u32;
+                let number = self.names.len() as u32;
                 self.names.push(name.into());
-                self.places.insert(name.into(), place);
-                place
+                self.numbers.insert(name.into(), number);
+                number
             }
         };
-        self.which.push(place);
+        self.which.push(number);
     }
 
     pub fn len(&self) -> usize {
@@ -164,13 +164,13 @@ impl Names {
         &self.names[self.which[position] as usize]
     }
 
-    /// How many of these positions have `name`.
+    /// The number of these positions that have `name`.
     pub fn count(&self, name: &str, positions: std::ops::Range<usize>) -> usize {
-        let Some(place) = self.places.get(name) else {
+        let Some(number) = self.numbers.get(name) else {
             return 0;
         };
         let which = self.which.get(positions).unwrap_or_default();
-        which.iter().filter(|other| *other == place).count()
+        which.iter().filter(|other| *other == number).count()
     }
 }
 
@@ -178,7 +178,7 @@ impl Names {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OptionalNames(Names);
 
-/// Stands for a missing name; no `finish_reason` has this character.
+/// A missing name; no `finish_reason` has this character.
 const MISSING: &str = "\0";
 
 impl OptionalNames {
@@ -195,48 +195,16 @@ impl OptionalNames {
     }
 }
 
-/// Something that takes the elements of a JSON array one by one, so that the array is never whole in memory.
-trait Takes: Default {
-    type Element: for<'de> Deserialize<'de> + JsonSchema;
+/// A sequence that is read from a JSON array element by element, so that the array is never whole in memory.
+trait FromElements: Default {
+    type Element: for<'de> Deserialize<'de>;
 
-    fn take(&mut self, element: Self::Element);
-}
-
-impl Takes for Integers {
-    type Element = u64;
-
-    fn take(&mut self, element: u64) {
-        self.push(element);
-    }
-}
-
-impl Takes for OptionalIntegers {
-    type Element = Option<u64>;
-
-    fn take(&mut self, element: Option<u64>) {
-        self.push(element);
-    }
-}
-
-impl Takes for Names {
-    type Element = String;
-
-    fn take(&mut self, element: String) {
-        self.push(&element);
-    }
-}
-
-impl Takes for OptionalNames {
-    type Element = Option<String>;
-
-    fn take(&mut self, element: Option<String>) {
-        self.push(element.as_deref());
-    }
+    fn push_element(&mut self, element: Self::Element);
 }
 
 struct Elements<T>(PhantomData<T>);
 
-impl<'de, T: Takes> Visitor<'de> for Elements<T> {
+impl<'de, T: FromElements> Visitor<'de> for Elements<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -244,15 +212,15 @@ impl<'de, T: Takes> Visitor<'de> for Elements<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<T, A::Error> {
-        let mut taken = T::default();
+        let mut sequence = T::default();
         while let Some(element) = elements.next_element()? {
-            taken.take(element);
+            sequence.push_element(element);
         }
-        Ok(taken)
+        Ok(sequence)
     }
 }
 
-/// An array of arrays, whose inner ones are read into the row under way.
+/// Reads an inner array into the unfinished row.
 struct RowOf<'r>(&'r mut Rows);
 
 impl<'de> DeserializeSeed<'de> for RowOf<'_> {
@@ -301,8 +269,17 @@ impl<'de> Deserialize<'de> for Rows {
     }
 }
 
-macro_rules! deserialize_elements {
-    ($($packed:ty),+) => {$(
+/// Reads a sequence with its `push`.
+macro_rules! from_elements {
+    ($($packed:ident($element:ident: $type:ty) => $argument:expr;)+) => {$(
+        impl FromElements for $packed {
+            type Element = $type;
+
+            fn push_element(&mut self, $element: $type) {
+                self.push($argument);
+            }
+        }
+
         impl<'de> Deserialize<'de> for $packed {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$packed, D::Error> {
                 deserializer.deserialize_seq(Elements(PhantomData))
@@ -311,9 +288,14 @@ macro_rules! deserialize_elements {
     )+};
 }
 
-deserialize_elements!(Integers, OptionalIntegers, Names, OptionalNames);
+from_elements!(
+    Integers(value: u64) => value;
+    OptionalIntegers(value: Option<u64>) => value;
+    Names(name: String) => &name;
+    OptionalNames(name: Option<String>) => name.as_deref();
+);
 
-/// Has the schema of the plain array.
+/// Uses the schema of the plain array.
 macro_rules! schema_of {
     ($($packed:ty => $plain:ty),+) => {$(
         impl JsonSchema for $packed {
@@ -345,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_come_back_whatever_lies_between_them() {
+    fn integers_of_any_distance_are_read_back() {
         let values = [0, 5, 3, u64::MAX - 1, 0, 1 << 63, (1 << 63) - 1, 7, 7];
         let mut packed = Integers::default();
         values.iter().for_each(|value| packed.push(*value));
@@ -381,7 +363,7 @@ mod tests {
         assert_eq!(rows.next(&mut at).collect::<Vec<_>>(), [1, 20_000, 3]);
         assert_eq!(rows.next(&mut at).count(), 0);
         assert_eq!(rows.next(&mut at).collect::<Vec<_>>(), [7]);
-        assert_eq!(rows.next(&mut at).count(), 0, "beyond the end");
+        assert_eq!(rows.next(&mut at).count(), 0, "after the end");
         assert!(serde_json::from_str::<Rows>("[[1],2]").is_err());
     }
 }

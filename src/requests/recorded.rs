@@ -11,28 +11,28 @@ use super::Requests;
 use super::columns::{BLOCKED, Columns, OK, deltas_us, micros_after};
 use crate::client::{Completion, Outcome, RequestRecord};
 
-/// The requests of a run record, in the order of their ends: written and read column by column, and never whole
-/// in memory in that form.
+/// The requests of a run record, in the order of their ends: written and read column by column, without a copy of
+/// the columns in memory.
 #[derive(Clone, Debug, Default)]
 pub struct RequestColumns(Vec<Requests>);
 
 impl RequestColumns {
-    /// How many requests there are.
+    /// The number of requests.
     pub fn len(&self) -> usize {
         self.0.iter().map(Requests::len).sum()
     }
 
-    /// Whether there are none.
+    /// Whether there are no requests.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The requests, in order; texts and messages of failures are not of a record.
+    /// The requests in order, without the texts and failure messages that a record leaves out.
     pub fn iter(&self) -> impl Iterator<Item = RequestRecord> + use<'_> {
         self.0.iter().flat_map(Requests::iter)
     }
 
-    /// Divides them into parts of these lengths, in order; what they miss, the last parts lack.
+    /// Divides the requests into parts of these lengths, in order; the last parts are shorter if too few are left.
     pub(crate) fn divided(
         &self,
         lengths: impl IntoIterator<Item = usize>,
@@ -87,7 +87,7 @@ impl<T: Serialize, F: Fn(RequestRecord) -> T> Serialize for Column<'_, F> {
     }
 }
 
-/// The content events of a request, as a record has them.
+/// The content events of a request, in the form of a record.
 struct ContentUs(Option<(u64, Completion)>);
 
 impl Serialize for ContentUs {
@@ -104,7 +104,7 @@ fn completion(request: RequestRecord) -> Option<Completion> {
 }
 
 impl RequestColumns {
-    /// Writes what `value` finds in each request as the column of this name.
+    /// Writes `value` of each request as a column.
     fn column<S: SerializeStruct, T: Serialize>(
         &self,
         columns: &mut S,
@@ -114,7 +114,7 @@ impl RequestColumns {
         columns.serialize_field(name, &Column(self, value))
     }
 
-    /// What `value` finds in a request, by the request's position.
+    /// The values of the requests that have one, by position.
     fn by_position<T>(&self, value: impl Fn(RequestRecord) -> Option<T>) -> BTreeMap<usize, T> {
         let values = self.iter().enumerate();
         values
@@ -123,7 +123,7 @@ impl RequestColumns {
     }
 }
 
-/// Each column is one pass over the requests: that costs a second for ten million tokens, and no memory.
+/// Each column is one pass over the requests, which takes a second for ten million tokens, and no memory.
 impl Serialize for RequestColumns {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut columns = serializer.serialize_struct("RequestColumns", 18)?;

@@ -9,9 +9,11 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::{Outcome, SafetyError};
-use crate::client::{BodyError, error_in_body, innermost, whole_body};
+use super::error::SafetyError;
+use super::outcome::CheckOutcome;
+use crate::client::{BodyError, innermost, whole_body};
 use crate::config::ApiKey;
+use crate::dialect::error_in_body;
 
 const API_VERSION: &str = "2024-09-01";
 
@@ -71,7 +73,7 @@ impl Azure {
     }
 
     /// Checks a text; blocked where any category of any piece reaches the threshold.
-    pub async fn check(&self, text: &str) -> Result<Outcome, SafetyError> {
+    pub async fn check(&self, text: &str) -> Result<CheckOutcome, SafetyError> {
         let mut worst: Option<CategoryAnalysis> = None;
         for piece in pieces(text) {
             for found in self.analyze(piece).await?.categories_analysis {
@@ -81,11 +83,11 @@ impl Azure {
             }
         }
         Ok(match worst {
-            Some(worst) if worst.severity >= self.threshold => Outcome::Blocked {
+            Some(worst) if worst.severity >= self.threshold => CheckOutcome::Blocked {
                 category: worst.category,
                 severity: worst.severity,
             },
-            _ => Outcome::Allowed,
+            _ => CheckOutcome::Allowed,
         })
     }
 
@@ -120,7 +122,7 @@ impl Azure {
                     401 | 403 => "the key was refused".to_owned(),
                     _ => error_in_body(&body),
                 },
-                mend: mend(status.as_u16()),
+                hint: hint(status.as_u16()),
             });
         }
         serde_json::from_slice(&body).map_err(|error| SafetyError::NotAnAnalysis {
@@ -130,7 +132,7 @@ impl Azure {
     }
 }
 
-fn mend(status: u16) -> &'static str {
+fn hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "check AZURE_CONTENT_SAFETY_KEY",
         404 => "check AZURE_CONTENT_SAFETY_ENDPOINT",
@@ -201,8 +203,8 @@ mod tests {
     #[tokio::test]
     async fn the_threshold_decides() {
         let (azure, _) = service(|text| (StatusCode::OK, analysis(text.len() as u8))).await;
-        assert_eq!(azure.check("ab").await, Ok(Outcome::Allowed));
-        let blocked = Outcome::Blocked {
+        assert_eq!(azure.check("ab").await, Ok(CheckOutcome::Allowed));
+        let blocked = CheckOutcome::Blocked {
             category: "Violence".into(),
             severity: 4,
         };
@@ -221,7 +223,7 @@ mod tests {
         let text = format!("{}{}!{}", "ü".repeat(10_000), "b".repeat(20), "c".repeat(5));
         assert!(matches!(
             azure.check(&text).await,
-            Ok(Outcome::Blocked { severity: 6, .. })
+            Ok(CheckOutcome::Blocked { severity: 6, .. })
         ));
         assert_eq!(*asked.lock().unwrap(), [10_000, 26]);
     }
@@ -238,7 +240,7 @@ mod tests {
             (StatusCode::FORBIDDEN, refused, "AZURE_CONTENT_SAFETY_KEY"),
             (StatusCode::TOO_MANY_REQUESTS, "slow down", "rate limit"),
         ];
-        for (status, words, mend) in cases {
+        for (status, words, hint) in cases {
             // A service that repeats the key that it does not accept.
             let said = match words == refused {
                 true => KEY,
@@ -251,7 +253,7 @@ mod tests {
                 error.contains(&format!("HTTP {}: {words}", status.as_u16())),
                 "{error}"
             );
-            assert!(error.contains(mend), "{error}");
+            assert!(error.contains(hint), "{error}");
             assert!(!format!("{error} {azure:?}").contains(KEY));
         }
     }

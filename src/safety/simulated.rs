@@ -3,7 +3,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::Outcome;
+use super::outcome::CheckOutcome;
 
 /// Takes as long as a service would, and lets everything pass.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ impl Simulated {
         Simulated { delay_ms, seed }
     }
 
-    pub async fn check(&self, index: u64) -> Outcome {
+    pub async fn check(&self, index: u64) -> CheckOutcome {
         // The delay is the simulated service; nothing else waits for it.
         tokio::time::sleep(self.delay(index)).await;
-        Outcome::Allowed
+        CheckOutcome::Allowed
     }
 
     /// Uniform between the bounds; a function of seed and index.
@@ -54,7 +54,7 @@ mod tests {
     async fn a_check_lasts_its_delay() {
         let check = Simulated::new((300.0, 300.0), 0);
         let begin = tokio::time::Instant::now();
-        assert_eq!(check.check(0).await, Outcome::Allowed);
+        assert_eq!(check.check(0).await, CheckOutcome::Allowed);
         let millis = begin.elapsed().as_millis();
         assert!((300..=302).contains(&millis), "{millis} ms");
     }

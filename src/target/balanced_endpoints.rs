@@ -12,7 +12,7 @@ use crate::client::{
 };
 use crate::endpoint::Balance;
 use crate::load::Target;
-use crate::safety::{self, SafetyCheck};
+use crate::safety::{CheckOutcome, SafetyCheck, SafetyError};
 
 /// `RequestRecord::endpoint` of a request that was not sent.
 const NO_ENDPOINT: usize = usize::MAX;
@@ -144,11 +144,8 @@ impl BalancedEndpoints {
 
     fn prompt_failure(&self, index: u64, message: String) -> RequestRecord {
         let now_ns = self.clock().now_ns();
-        let outcome = Outcome::Failed(Failure {
-            cause: FailureCause::Prompt,
-            message,
-        });
-        unsent(index, now_ns, now_ns, outcome)
+        let failure = Failure::new(FailureCause::Prompt, message);
+        unsent(index, now_ns, now_ns, Outcome::Failed(failure))
     }
 }
 
@@ -167,20 +164,17 @@ fn unsent(index: u64, start_ns: u64, end_ns: u64, outcome: Outcome) -> RequestRe
 }
 
 /// The outcome of a request that the safety check did not let pass; `None` if it did.
-fn refusal(
-    result: Result<safety::Outcome, safety::SafetyError>,
-    stage: BlockStage,
-) -> Option<Outcome> {
+fn refusal(result: Result<CheckOutcome, SafetyError>, stage: BlockStage) -> Option<Outcome> {
     match result {
-        Ok(safety::Outcome::Allowed) => None,
-        Ok(safety::Outcome::Blocked { category, severity }) => Some(Outcome::Blocked(Block {
+        Ok(CheckOutcome::Allowed) => None,
+        Ok(CheckOutcome::Blocked { category, severity }) => Some(Outcome::Blocked(Block {
             stage,
             category,
             severity,
         })),
-        Err(error) => Some(Outcome::Failed(Failure {
-            cause: FailureCause::SafetyCheck,
-            message: error.to_string(),
-        })),
+        Err(error) => {
+            let failure = Failure::new(FailureCause::SafetyCheck, error);
+            Some(Outcome::Failed(failure))
+        }
     }
 }

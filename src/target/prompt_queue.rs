@@ -38,7 +38,7 @@ impl PromptQueue {
     /// # Errors
     /// If the thread cannot be started.
     pub fn start(
-        source: Arc<PromptSource>,
+        source: Arc<dyn PromptSource>,
         template: PayloadTemplate,
         indices: impl Iterator<Item = u64> + Send + 'static,
         depth: usize,
@@ -48,14 +48,12 @@ impl PromptQueue {
             .name("servemark-prompts".into())
             .spawn(move || {
                 for index in indices {
-                    let prompt = match source.prompt(index) {
-                        Ok(prompt) => Ok(SerializedPrompt {
-                            body: template.body(&prompt.text),
-                            tokens: u32::try_from(prompt.tokens).unwrap_or(u32::MAX),
-                            text: prompt.text,
-                        }),
-                        Err(error) => Err(error.to_string()),
-                    };
+                    let request = source.request(index).map_err(|error| error.to_string());
+                    let prompt = request.map(|request| SerializedPrompt {
+                        body: template.body(&request.prompt),
+                        tokens: u32::try_from(request.prompt_tokens).unwrap_or(u32::MAX),
+                        text: request.prompt,
+                    });
                     // The receiver is dropped when the load ends.
                     if sender
                         .blocking_send(QueuedPrompt { index, prompt })

@@ -11,10 +11,10 @@ use crate::bench::criterion::Mode;
 use crate::bench::outcome::{self, Measured, Origin, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::{Meter, Progress};
-use crate::bench::workload::NamedPrompt;
 use crate::config::{Config, LoadShape};
 use crate::fixture::Fixture;
 use crate::load::Window;
+use crate::prompt::NamedPrompt;
 use crate::ranks::{Decided, Meeting, MeetingError, MergedRun, Part, Ranks, Share, Span, Start};
 use crate::results::{self, RunRecord, file_name};
 
@@ -191,9 +191,9 @@ fn keep(
     let (endpoints, windows) = (&fixture.endpoints, merged.windows);
     let measured = Measured {
         prompt_tokens: driven.prompt_tokens,
-        asked: point
+        expected: point
             .template(fixture, endpoints)
-            .asked(driven.prompt_tokens),
+            .expected_answer(driven.prompt_tokens),
         windows: &windows,
         endpoints,
         servers: driven.servers,

@@ -71,9 +71,9 @@ pub fn run(
     for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
         let measured = Measured {
             prompt_tokens,
-            asked: point
+            expected: point
                 .template(fixture, &side.endpoints)
-                .asked(prompt_tokens),
+                .expected_answer(prompt_tokens),
             endpoints: &side.endpoints,
             windows: &windows,
             servers: observed.servers.of(side.place.clone()),

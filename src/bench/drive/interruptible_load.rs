@@ -45,7 +45,7 @@ impl<'a> InterruptibleLoad<'a> {
         point: &Point<'a>,
         fixture: &Fixture,
         endpoints: &Endpoints,
-        source: Arc<PromptSource>,
+        source: Arc<dyn PromptSource>,
         meter: &'a Meter,
     ) -> Result<InterruptibleLoad<'a>, String> {
         let share = Share::whole(point.concurrency());
@@ -139,24 +139,29 @@ pub fn serving(
     point: &Point<'_>,
     fixture: &Fixture,
     endpoints: &Endpoints,
-    source: Arc<PromptSource>,
+    source: Arc<dyn PromptSource>,
     share: &Share,
 ) -> Result<BalancedEndpoints, String> {
     let (config, info) = (&point.context.config, &point.info);
     let template = point.template(fixture, endpoints);
     // Deep enough that a whole round can start at once, twice.
     let depth = 2 * share.concurrency.get() + 16;
-    let indices = share.of_numbers(point.prompt.supply.numbers(info.ordinal));
+    let indices = share.of_numbers(point.prompt.indices(info.ordinal));
     let safety = config
         .safety
         .as_ref()
         .map(|safety| SafetyCheck::new(safety, fixture.seed));
     Ok(BalancedEndpoints {
-        client: Client::new(fixture.connections.clone(), config, fixture.clock),
+        client: Client::new(
+            fixture.connections.clone(),
+            config,
+            info.dialect,
+            fixture.clock,
+        ),
         prompts: PromptQueue::start(source, template, indices, depth).map_err(|e| e.to_string())?,
         request_id_prefix: info.request_id_prefix(fixture),
         unanswered: UnansweredLog::default(),
-        urls: endpoints.iter().map(|e| e.url.api(info.api)).collect(),
+        urls: endpoints.iter().map(|e| e.url.api(info.dialect)).collect(),
         balance: Balance::new(config.balancing, share.before, endpoints.count()),
         safety: safety.transpose().map_err(|error| error.to_string())?,
         keep_texts: match config.safety.is_some() {

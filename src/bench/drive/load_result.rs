@@ -79,7 +79,7 @@ impl LoadResult {
         let (client, servers) = self.observed.map(|o| (o.client, o.servers)).unzip();
         let measured = Measured {
             prompt_tokens: self.prompt_tokens,
-            asked: template.asked(self.prompt_tokens),
+            expected: template.expected_answer(self.prompt_tokens),
             endpoints,
             windows: &windows,
             servers: servers.unwrap_or_default(),

@@ -1,15 +1,16 @@
 use super::server_stats::ServerStats;
+use crate::client::ExpectedAnswer;
 use crate::endpoint::Endpoints;
 use crate::load::{SelfCheck, Window};
-use crate::metrics::{Asked, Outage};
+use crate::metrics::Outage;
 use crate::results::RankPart;
 
 /// The result of one run of a point's load.
 pub struct Measured<'a> {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// What each request asked for.
-    pub asked: Asked,
+    /// What the answer to each request must be.
+    pub expected: ExpectedAnswer,
     /// The servers under load.
     pub endpoints: &'a Endpoints,
     pub windows: &'a [Window],

@@ -10,11 +10,12 @@ use std::borrow::Cow;
 
 use super::criterion::Mode;
 use super::point_info::PointInfo;
+use crate::client::ExpectedAnswer;
 use crate::config::Metric;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
-use crate::metrics::{Asked, FailureCount, Outage, Summary, count_blocked, count_failures};
+use crate::metrics::{FailureCount, Outage, Summary, count_blocked, count_failures};
 use crate::report::{PointResult, Row};
 use crate::results::{BaselineName, PointKey, RunRecord};
 
@@ -175,7 +176,7 @@ impl Results {
         let endpoints = measured.endpoints;
         let earlier = before.as_ref().and_then(|entry| entry.row.partial.clone());
         let row = Row {
-            result: result(point, endpoints, &runs, &measured.asked, &outages),
+            result: result(point, endpoints, &runs, &measured.expected, &outages),
             partial: measured.partial.or(earlier),
             self_check: worst(before.as_ref(), measured.self_check, runs.len()),
             ..row(point, endpoints, measured.prompt_tokens, title.clone())
@@ -315,7 +316,7 @@ fn result(
     point: &PointInfo<'_>,
     endpoints: &Endpoints,
     runs: &[&[Window]],
-    asked: &Asked,
+    expected: &ExpectedAnswer,
     outages: &[Outage],
 ) -> PointResult {
     let config = point.config;
@@ -328,7 +329,7 @@ fn result(
         Some(summary) => {
             let summary = summary
                 .with_goodput(&windows, &config.slo)
-                .with_contradictions(&windows, asked)
+                .with_contradictions(&windows, expected)
                 .with_outages(outages.to_vec());
             PointResult::Measured(Box::new(summary))
         }

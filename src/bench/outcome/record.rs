@@ -32,7 +32,7 @@ pub fn record(
         prompt: row.prompt.clone(),
         prompt_tokens: row.prompt_tokens,
         tokenizer: fixture.counter.source().to_string(),
-        api: Some(point.api.id().to_owned()),
+        api: Some(point.dialect.id().to_owned()),
         level: row.level,
         seed: fixture.seed,
         request_id_prefix: point.request_id_prefix(fixture),

@@ -9,7 +9,7 @@ use crate::bench::point_info::PointInfo;
 use crate::endpoint::{Endpoints, MetricsInterval};
 use crate::fixture::Fixture;
 use crate::load::Window;
-use crate::metrics::{self, Aftermath, FailureCount, Outage, Summary, Unanswered};
+use crate::metrics::{self, FailureCount, Outage, RunTrace, Summary, Unanswered};
 use crate::report::Row;
 
 /// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
@@ -49,7 +49,7 @@ struct Before {
     summary: Option<Summary>,
 }
 
-/// When an endpoint served nothing in a run of these windows; `unanswered` as [`Aftermath::unanswered`].
+/// When an endpoint served nothing in a run of these windows; `unanswered` as [`RunTrace::unanswered`].
 pub fn outages(
     windows: &[Window],
     endpoints: &Endpoints,
@@ -65,15 +65,12 @@ pub fn outages(
         .map(|request| request.ended_ns);
     let end_ns = waited.fold(last.end_ns, u64::max);
     let urls = Vec::from_iter(endpoints.iter().map(|e| e.identity.url.clone()));
-    let aftermath = Aftermath {
+    let trace = RunTrace {
         span_ns: first.start_ns..end_ns,
         unanswered,
         urls: &urls,
     };
-    metrics::outages(
-        || windows.iter().flat_map(|w| w.requests.iter()),
-        &aftermath,
-    )
+    metrics::outages(|| windows.iter().flat_map(|w| w.requests.iter()), &trace)
 }
 
 /// Criterion compares with whatever ran before; say so where that was another kind of server, or where fewer

@@ -1,12 +1,15 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
+use reqwest::header::{CONNECTION, HeaderMap};
+
 use super::*;
+use crate::client::Prepared;
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                        3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nTrailer: t\r\n\r\n";
 
-fn exchange(body: &str) -> Exchange {
+fn transaction(body: &str) -> Transaction {
     let prepared = Prepared {
         url: "http://[::1]:8000/v1/completions?key=1"
             .parse()
@@ -20,20 +23,20 @@ fn exchange(body: &str) -> Exchange {
         reqwest::header::AUTHORIZATION,
         "Bearer key".parse().expect("a header"),
     )]);
-    Exchange::new(Request::new(prepared, &Headers::new(&headers)).expect("a request"))
+    Transaction::new(Request::new(prepared, &Headers::new(&headers)).expect("a request"))
 }
 
-/// The parts of a body and their times; what came of the exchange.
+/// The parts of a body and their times; what came of the transaction.
 type Ran = (Vec<(String, u64)>, Result<StatusCode, Failure>);
 
-async fn run(exchange: &mut Exchange, connection: &mut DuplexStream) -> Ran {
+async fn run(transaction: &mut Transaction, connection: &mut DuplexStream) -> Ran {
     let mut parts = Vec::new();
     let take = |_, bytes: &[u8], at_ns| {
         parts.push((String::from_utf8_lossy(bytes).into_owned(), at_ns));
         Ok(ControlFlow::Continue(()))
     };
-    let result = exchange.run(connection, Clock::start(), take).await;
-    let status = exchange.head().map(|head| head.status);
+    let result = transaction.run(connection, Clock::start(), take).await;
+    let status = transaction.head().map(|head| head.status);
     (parts, result.map(|()| status.expect("a head")))
 }
 
@@ -56,9 +59,9 @@ async fn read(response: &str, piece: usize) -> (String, Result<StatusCode, Failu
         // The client may have had enough.
         let _ = theirs.write_all(response.as_bytes()).await;
     });
-    let mut exchange = exchange("{}");
-    let (parts, result) = run(&mut exchange, &mut ours).await;
-    let reusable = exchange.is_reusable();
+    let mut transaction = transaction("{}");
+    let (parts, result) = run(&mut transaction, &mut ours).await;
+    let reusable = transaction.is_reusable();
     drop(ours);
     server.await.expect("the server ends");
     let body = parts.into_iter().map(|(text, _)| text).collect();
@@ -74,7 +77,7 @@ async fn the_request_is_written_as_it_should() {
         answer.expect("the client listens");
         request
     });
-    run(&mut exchange("{}"), &mut ours)
+    run(&mut transaction("{}"), &mut ours)
         .await
         .1
         .expect("an answer");
@@ -181,9 +184,12 @@ async fn a_status_stands_however_its_response_ended() {
         let answer = format!("HTTP/1.1 503 Service Unavailable\r\n{rest}");
         theirs.write_all(answer.as_bytes()).await.expect("room");
         theirs.shutdown().await.expect("an end");
-        let mut exchange = exchange("{}");
-        run(&mut exchange, &mut ours).await.1.expect_err("no end");
-        let status = exchange.head().map(|head| head.status);
+        let mut transaction = transaction("{}");
+        run(&mut transaction, &mut ours)
+            .await
+            .1
+            .expect_err("no end");
+        let status = transaction.head().map(|head| head.status);
         assert_eq!(status, Some(StatusCode::SERVICE_UNAVAILABLE));
     }
 }
@@ -221,11 +227,11 @@ async fn an_answer_that_comes_before_the_request_is_sent_is_heard() {
     // The server reads none of the body, which does not fit into the pipe.
     let answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nlong";
     theirs.write_all(answer.as_bytes()).await.expect("room");
-    let mut exchange = exchange(&"x".repeat(10_000));
-    let (parts, result) = run(&mut exchange, &mut ours).await;
+    let mut transaction = transaction(&"x".repeat(10_000));
+    let (parts, result) = run(&mut transaction, &mut ours).await;
     assert_eq!(result.expect("an answer"), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(parts[0].0, "long");
-    assert!(!exchange.is_reusable());
+    assert!(!transaction.is_reusable());
 }
 
 #[tokio::test]
@@ -233,7 +239,7 @@ async fn each_read_has_its_own_time_and_what_is_not_decoded_yet_its_later_one() 
     let (mut ours, mut theirs) = duplex(4096);
     let (head, body) = CHUNKED.split_at(CHUNKED.find("4;x").expect("a chunk") + 1);
     theirs.write_all(head.as_bytes()).await.expect("room");
-    let mut exchange = exchange("{}");
+    let mut transaction = transaction("{}");
     let mut parts = Vec::new();
     let clock = Clock::start();
     let mut written_ns = 0;
@@ -242,11 +248,11 @@ async fn each_read_has_its_own_time_and_what_is_not_decoded_yet_its_later_one() 
         Ok(ControlFlow::Continue(()))
     };
     let later = async {
-        // Runs once the first part is read and the exchange waits.
+        // Runs once the first part is read and the transaction waits.
         written_ns = clock.now_ns();
         theirs.write_all(body.as_bytes()).await.expect("room");
     };
-    let (result, ()) = tokio::join!(biased; exchange.run(&mut ours, clock, take), later);
+    let (result, ()) = tokio::join!(biased; transaction.run(&mut ours, clock, take), later);
     result.expect("a response");
     assert_eq!(
         (&parts[0].0[..], &parts[1].0[..]),
@@ -266,7 +272,7 @@ fn the_protocol_sees_how_the_connection_is_used_and_no_key() {
         "Bearer key".parse().expect("a header"),
     );
     headers.insert(CONNECTION, "close".parse().expect("a header"));
-    let Headers { framing, lines } = Headers::new(&headers);
+    let (framing, lines) = Headers::new(&headers).into_parts();
     let seen: Vec<_> = framing.keys().collect();
     assert_eq!(
         (seen, &lines[..]),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::dialect::ChatCompletions;
 
 const CHAT: &[&str] = &[
     r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#,
@@ -16,7 +17,7 @@ fn reader(stream: bool, keep_text: bool) -> Reader {
         keep_text,
         request_id: None,
     };
-    Reader::new(stream, Bounds::for_tokens(8), &prepared)
+    Reader::new(&ChatCompletions, stream, Bounds::for_tokens(8), &prepared)
 }
 
 fn data(event: &str) -> Vec<u8> {
@@ -61,7 +62,7 @@ fn only_events_with_content_are_timed_and_counted() {
 }
 
 #[test]
-fn the_text_is_kept_where_wanted_or_where_nobody_else_counts() {
+fn the_text_is_kept_where_requested_or_where_the_server_does_not_count() {
     let whole = |keep| read_keeping(true, CHAT, keep).0.unwrap();
     assert_eq!(whole(false).text, None);
     let uncounted: Vec<_> = CHAT
@@ -257,7 +258,7 @@ fn a_count_far_beyond_what_was_asked_for_is_not_believed() {
 }
 
 #[test]
-fn an_answer_without_end_is_broken_off() {
+fn reading_an_endless_answer_stops() {
     let events = AtomicU32::new(0);
     let many = format!("data: {}\n\n", CHAT[1]).repeat(100);
     let large = format!(
@@ -268,18 +269,18 @@ fn an_answer_without_end_is_broken_off() {
     for (stream, piece, names) in [
         (true, &many, "content events"),
         (true, &large, "bytes of text"),
-        (false, &word, "bytes, far beyond"),
+        (false, &word, "bytes, far more"),
     ] {
         let mut reader = reader(stream, false);
         let ended = (0..1_000).find_map(|at| reader.take(piece.as_bytes(), at, &events).err());
-        let failure = ended.expect("it is broken off");
+        let failure = ended.expect("a failure");
         assert_eq!(failure.cause, FailureCause::TooLarge, "{failure:?}");
         assert!(failure.message.contains(names), "{failure:?}");
     }
 }
 
 #[test]
-fn usage_of_no_token_although_text_came_is_not_believed() {
+fn zero_usage_beside_text_is_refused() {
     let zero = CHAT[3].replace("\"completion_tokens\":2", "\"completion_tokens\":0");
     let completion = read_keeping(true, &[CHAT[1], CHAT[2], &zero, CHAT[4]], false)
         .0
@@ -369,27 +370,6 @@ fn a_text_that_is_not_utf_8_has_replacement_characters() {
     let completion = reader.finish().unwrap();
     assert_eq!(completion.text.as_deref(), Some("a\u{fffd}b"));
     assert_eq!(completion.content_ns.len(), 3);
-}
-
-#[test]
-fn refusals_say_where_a_redirect_leads_and_never_repeat_a_key() {
-    let refused = |status: u16, location: Option<&str>| {
-        let mut refusal = Refusal::default();
-        let _ = refusal.take(br#"{"error":"bad key sk-secret"}"#).unwrap();
-        let status = ureq_proto::http::StatusCode::from_u16(status).unwrap();
-        let location = location.map(str::to_owned);
-        refusal.failure(&Head { status, location }).message
-    };
-    for status in [401, 403] {
-        assert!(refused(status, None).contains("OPENAI_API_KEY"));
-        assert!(!refused(status, None).contains("sk-secret"));
-    }
-    let message = refused(307, Some("https://other/v1?key=sk-secret"));
-    assert!(
-        message.starts_with("redirected to https://other/v1:"),
-        "{message}"
-    );
-    assert_eq!(refused(500, None), "bad key sk-secret");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::super::{
-    Api, BUILT_IN, Config, ConfigError, ConfigSource, FixedOutput, LoadShape, Metric, PrefixCache,
+    BUILT_IN, Config, ConfigError, ConfigSource, FixedOutput, LoadShape, Metric, PrefixCache,
     SafetyBackend, keys,
 };
 use super::find_file;
+use crate::dialect::Completions;
 
 /// A file of the Python benchmark whose format this is.
 const ORIGINAL: &str = r#"{
@@ -64,7 +65,7 @@ fn the_original_file_works_unchanged() {
         PathBuf::from("/bench/fixtures/../../tokenizer")
     );
     assert_eq!(
-        config.model_endpoints[0].api(Api::Completions).as_str(),
+        config.model_endpoints[0].api(&Completions).as_str(),
         "http://localhost:8000/v1/completions"
     );
     assert!(config.stream);

@@ -1,30 +1,31 @@
 use std::time::Duration;
 
 use crate::config::EndpointUrl;
-use crate::endpoint::{EndpointError, Failure};
+use crate::endpoint::error::EndpointError;
+use crate::endpoint::failure::EndpointFailure;
 
-/// How far the waiting is, for a progress line.
+/// The progress of waiting.
 #[derive(Clone, Debug)]
 pub struct ReadyState {
-    /// Every endpoint in the order given.
+    /// Every endpoint, in the order of the list.
     pub endpoints: Vec<(EndpointUrl, Readiness)>,
-    /// Time since the waiting began.
+    /// Time since the start.
     pub elapsed: Duration,
-    /// The longest it will go on.
+    /// The timeout.
     pub limit: Duration,
 }
 
 /// Whether an endpoint is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Not yet.
+    /// Not ready yet.
     Waiting {
-        /// How often it was asked to the end.
+        /// Number of failed attempts.
         attempts: u32,
-        /// Why it was not ready the last time.
-        last: Option<Failure>,
+        /// The last failure.
+        last: Option<EndpointFailure>,
     },
-    /// It is.
+    /// Ready.
     Ready,
 }
 
@@ -50,8 +51,8 @@ impl ReadyState {
         self.endpoints.iter().filter(ready).count()
     }
 
-    /// Takes note of an attempt's outcome and returns how many failed before it.
-    pub(super) fn note(&mut self, position: usize, failure: Option<Failure>) -> u32 {
+    /// Records an attempt's outcome and returns how many failed before it.
+    pub(super) fn record(&mut self, position: usize, failure: Option<EndpointFailure>) -> u32 {
         let state = &mut self.endpoints[position].1;
         let before = match state {
             Readiness::Waiting { attempts, .. } => *attempts,
@@ -76,7 +77,7 @@ impl ReadyState {
                 Readiness::Ready => None,
                 Readiness::Waiting { last, .. } => Some((
                     url.to_string(),
-                    last.unwrap_or_else(|| Failure::timed_out(limit)),
+                    last.unwrap_or_else(|| EndpointFailure::timed_out(limit)),
                 )),
             });
         EndpointError::NotReady {

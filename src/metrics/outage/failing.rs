@@ -4,7 +4,8 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Aftermath, Outage, OutageKind};
+use super::period::{Outage, OutageKind};
+use super::run_trace::RunTrace;
 use crate::client::{FailureCause, Outcome, RequestRecord};
 
 /// A spell has at least so many requests.
@@ -23,9 +24,9 @@ struct End {
 
 pub(super) fn spells<R: Borrow<RequestRecord>>(
     requests: impl Iterator<Item = R>,
-    aftermath: &Aftermath<'_>,
+    trace: &RunTrace<'_>,
 ) -> Vec<Outage> {
-    let mut ends: Vec<Vec<End>> = aftermath.urls.iter().map(|_| Vec::new()).collect();
+    let mut ends: Vec<Vec<End>> = trace.urls.iter().map(|_| Vec::new()).collect();
     for request in requests {
         let request = request.borrow();
         // A request that was not sent reached no endpoint.
@@ -36,7 +37,7 @@ pub(super) fn spells<R: Borrow<RequestRecord>>(
             });
         }
     }
-    let each = ends.into_iter().zip(aftermath.urls).enumerate();
+    let each = ends.into_iter().zip(trace.urls).enumerate();
     let of_each = each.flat_map(|(endpoint, (mut ends, url))| {
         ends.sort_by_key(|end| end.at_ns);
         let spells = notable(&ends).into_iter();
@@ -44,8 +45,8 @@ pub(super) fn spells<R: Borrow<RequestRecord>>(
             run: 0,
             endpoint,
             url: url.clone(),
-            from_s: aftermath.seconds(ends[spell.start].at_ns),
-            to_s: aftermath.seconds(ends[spell.end - 1].at_ns),
+            from_s: trace.seconds(ends[spell.start].at_ns),
+            to_s: trace.seconds(ends[spell.end - 1].at_ns),
             // Whatever ended a spell was an answer.
             recovered: spell.end < ends.len(),
             kind: OutageKind::Failed {

@@ -2,7 +2,8 @@
 
 use std::borrow::Borrow;
 
-use super::{Aftermath, Outage, OutageKind};
+use super::period::{Outage, OutageKind};
+use super::run_trace::RunTrace;
 use crate::client::{Completion, FailureCause, Outcome, RequestRecord};
 
 /// A shorter silence is not said (ns).
@@ -20,7 +21,7 @@ const MOST_STEPS: u64 = 50_000;
 /// A silence is at least so many steps long.
 const LEAST_STEPS: u64 = 10;
 
-pub(super) fn silences<R, I>(requests: impl Fn() -> I, aftermath: &Aftermath<'_>) -> Vec<Outage>
+pub(super) fn silences<R, I>(requests: impl Fn() -> I, trace: &RunTrace<'_>) -> Vec<Outage>
 where
     R: Borrow<RequestRecord>,
     I: Iterator<Item = R>,
@@ -28,15 +29,15 @@ where
     let Some(usual_ns) = usual_wait_ns(requests()) else {
         return Vec::new();
     };
-    let scale = Scale::of(aftermath);
-    let mut timelines: Vec<Timeline> = aftermath.urls.iter().map(|_| scale.timeline()).collect();
+    let scale = Scale::of(trace);
+    let mut timelines: Vec<Timeline> = trace.urls.iter().map(|_| scale.timeline()).collect();
     for request in requests() {
         let request = request.borrow();
         if let Some(timeline) = timelines.get_mut(request.endpoint) {
-            timeline.take(request, aftermath.unanswered.is_some());
+            timeline.take(request, trace.unanswered.is_some());
         }
     }
-    for request in aftermath.unanswered.unwrap_or_default() {
+    for request in trace.unanswered.unwrap_or_default() {
         if let Some(timeline) = timelines.get_mut(request.endpoint) {
             timeline.in_flight(request.sent_ns, request.ended_ns);
             if request.heard_ns > request.sent_ns {
@@ -47,15 +48,15 @@ where
     let least_ns = LEAST_NS
         .max(TIMES_THE_USUAL.saturating_mul(usual_ns))
         .max(LEAST_STEPS * scale.step_ns);
-    let each = timelines.iter().zip(aftermath.urls).enumerate();
+    let each = timelines.iter().zip(trace.urls).enumerate();
     let of_each = each.flat_map(|(endpoint, (timeline, url))| {
         let silences = timeline.silences(least_ns).into_iter();
         silences.map(move |(steps, in_flight)| Outage {
             run: 0,
             endpoint,
             url: url.clone(),
-            from_s: aftermath.seconds(scale.at_ns(steps.start)),
-            to_s: aftermath.seconds(scale.at_ns(steps.end)),
+            from_s: trace.seconds(scale.at_ns(steps.start)),
+            to_s: trace.seconds(scale.at_ns(steps.end)),
             recovered: timeline.answered_ns >= scale.at_ns(steps.end),
             kind: OutageKind::Silent { in_flight },
         })
@@ -93,14 +94,11 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(aftermath: &Aftermath<'_>) -> Scale {
-        let length_ns = aftermath
-            .span_ns
-            .end
-            .saturating_sub(aftermath.span_ns.start);
+    fn of(trace: &RunTrace<'_>) -> Scale {
+        let length_ns = trace.span_ns.end.saturating_sub(trace.span_ns.start);
         let step_ns = STEP_NS.max(length_ns.div_ceil(MOST_STEPS));
         Scale {
-            start_ns: aftermath.span_ns.start,
+            start_ns: trace.span_ns.start,
             step_ns,
             // At most `MOST_STEPS` and one.
             steps: (length_ns / step_ns) as usize + 1,

@@ -38,12 +38,12 @@ fn healthy(to_ms: [u64; 2]) -> Vec<RequestRecord> {
 fn found(requests: &[RequestRecord], unanswered: &[Unanswered]) -> Vec<String> {
     let end_ns = requests.iter().map(|r| r.end_ns).max().unwrap_or(0);
     let unanswered_end = unanswered.iter().map(|u| u.ended_ns).max().unwrap_or(0);
-    let aftermath = Aftermath {
+    let trace = RunTrace {
         span_ns: 0..end_ns.max(unanswered_end),
         unanswered: Some(unanswered),
         urls: &urls(),
     };
-    let outages = outages(|| requests.iter(), &aftermath);
+    let outages = outages(|| requests.iter(), &trace);
     outages.iter().map(Outage::to_string).collect()
 }
 
@@ -135,12 +135,12 @@ fn a_slow_server_is_not_silent() {
 fn a_time_out_of_which_nobody_noted_the_bytes_tells_no_silence() {
     let mut requests = healthy([9_000, 2_000]);
     requests.push(failed(1, FailureCause::Timeout, 2_000, 9_000));
-    let aftermath = Aftermath {
+    let trace = RunTrace {
         span_ns: 0..9_000 * MS,
         unanswered: None,
         urls: &urls(),
     };
-    assert_eq!(outages(|| requests.iter(), &aftermath), []);
+    assert_eq!(outages(|| requests.iter(), &trace), []);
 }
 
 #[test]

@@ -7,13 +7,14 @@ use std::{
 
 use tokenizers::Tokenizer;
 
-use super::{
-    PROBE_LIMIT, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerSource,
-};
+use super::counter::TokenCounter;
+use super::error::{TokenizeError, TokenizerSource};
+use super::server::{PROBE_LIMIT, ServerTokenizer};
+use super::special_tokens::SpecialTokens;
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
 
-/// What the search for a tokenizer may use. It goes through, in this order:
+/// The search for the model's tokenizer, in this order:
 ///
 /// 1. `tokenizer_path`; if it is given and unusable that is an error, never a reason to go on;
 /// 2. `model` where it is a local directory that holds `tokenizer.json`, then the snapshot of it
@@ -32,12 +33,12 @@ pub struct TokenizerLookup<'a> {
     pub server: Option<ServerTokenizer>,
 }
 
-/// A tokenizer that was found, and what the user must know about it.
+/// A tokenizer that was found, and warnings about it.
 #[derive(Debug)]
 pub struct Loaded {
     /// Counts tokens.
     pub counter: TokenCounter,
-    /// Sentences to show; empty when the tokenizer is surely the model's own.
+    /// Warnings for the user; empty when the tokenizer is surely the model's own.
     pub warnings: Vec<String>,
 }
 
@@ -87,23 +88,16 @@ fn configured(path: &Path) -> Result<TokenCounter, TokenizeError> {
         path: path.to_owned(),
         reason,
     };
-    let file = if path.is_dir() {
-        let file = path.join(TOKENIZER_FILE);
-        if !file.is_file() {
-            return Err(error(format!(
-                "is a directory without a {TOKENIZER_FILE}{}",
-                if path.join("tokenizer.model").is_file() {
-                    " (a tokenizer.model has to be converted first)"
-                } else {
-                    ""
-                }
-            )));
-        }
-        file
-    } else {
-        path.to_owned()
-    };
-    read(&file).map_err(error)
+    let inside = path.join(TOKENIZER_FILE);
+    if path.is_dir() && !inside.is_file() {
+        let hint = match path.join("tokenizer.model").is_file() {
+            true => " (a tokenizer.model has to be converted first)",
+            false => "",
+        };
+        let reason = format!("is a directory without a {TOKENIZER_FILE}{hint}");
+        return Err(error(reason));
+    }
+    read(if path.is_dir() { &inside } else { path }).map_err(error)
 }
 
 /// Loads a `tokenizer.json`; the error completes a sentence that starts with the path.
@@ -120,8 +114,8 @@ fn read(file: &Path) -> Result<TokenCounter, String> {
 
 /// Checks that the server tokenizes before relying on it.
 fn probe(server: ServerTokenizer) -> Result<TokenCounter, TokenizeError> {
-    let asked = server.clone().within(PROBE_LIMIT);
-    asked.tokenize("Hello", SpecialTokens::None)?;
+    let probed = server.clone().within(PROBE_LIMIT);
+    probed.tokenize("Hello", SpecialTokens::None)?;
     TokenCounter::server(server)
 }
 
@@ -140,8 +134,8 @@ fn find_locally(model: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<Pat
     }
 }
 
-/// A model fetched at a fixed revision has no `refs/main`; if it was fetched at one revision only
-/// there is no doubt which is meant.
+/// The file of a model that was fetched at one revision only; one fetched at a fixed revision has no
+/// `refs/main`.
 fn only_snapshot(snapshots: &Path) -> Option<PathBuf> {
     let mut files = fs::read_dir(snapshots)
         .ok()?
@@ -172,5 +166,4 @@ fn hub_cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-#[path = "lookup_tests.rs"]
 mod tests;

@@ -15,22 +15,23 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{SpecialTokens, TokenizeError};
+use super::error::TokenizeError;
+use super::special_tokens::SpecialTokens;
 use crate::config::hide_query;
 use crate::endpoint::{FailureKind, Http};
 
-/// Longest wait for one count. Tokenizing takes milliseconds; a server that is busy loading may
+/// Timeout of one count. Tokenizing takes milliseconds; a server that is busy loading may
 /// take longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest to wait for the first count, which tells whether the server counts at all.
+/// Timeout of the first count, which shows whether the server counts at all.
 pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Most questions under way at a time: enough that a distant server's answers need not be waited for one
-/// by one, few enough that none is busy with them.
-const AT_A_TIME: usize = 8;
+/// Most requests in flight: enough that a distant server's latency does not add up, few enough that no server is
+/// busy with them.
+const CONCURRENCY: usize = 8;
 
-/// Asks a server to tokenize, or another of its replicas when that one does not answer.
+/// Has a server tokenize, or another of its replicas when that one does not answer.
 ///
 /// Its calls block the calling thread until the server answers, at most 30 s. They panic on a
 /// thread that is driving async tasks, so call them from a plain or a `spawn_blocking` thread, and
@@ -39,8 +40,8 @@ const AT_A_TIME: usize = 8;
 pub struct ServerTokenizer {
     /// The `/tokenize` of each replica: at least one.
     pub(super) urls: Vec<Url>,
-    /// Position of the one that is asked; it moves on when that one dies.
-    asked: Arc<AtomicUsize>,
+    /// Position of the replica in use; the next takes over when it fails.
+    current: Arc<AtomicUsize>,
     model: Option<String>,
     http: Http,
     limit: Duration,
@@ -58,22 +59,22 @@ impl fmt::Debug for ServerTokenizer {
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct TokenizeRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     prompt: &'a str,
     add_special_tokens: bool,
 }
 
-/// What `/tokenize` answers; other fields are ignored.
+/// The response of `/tokenize`; other fields are ignored.
 #[derive(Deserialize)]
-pub(super) struct Answer {
-    pub(super) count: usize,
-    pub(super) tokens: Vec<u32>,
+struct TokenizeResponse {
+    count: usize,
+    tokens: Vec<u32>,
 }
 
 impl ServerTokenizer {
-    /// Asks `url`, the whole URL of the `/tokenize` route, for the tokens of texts for `model`.
+    /// Tokenizes for `model` at `url`, the whole URL of the `/tokenize` route.
     ///
     /// `headers` go with every request (a bearer token, for instance) and are never shown; nor are the values
     /// of the URL's query.
@@ -86,7 +87,7 @@ impl ServerTokenizer {
     ) -> Self {
         Self {
             urls: vec![url],
-            asked: Arc::default(),
+            current: Arc::default(),
             model,
             http: Http::new(client, headers),
             limit: TIMEOUT,
@@ -94,8 +95,8 @@ impl ServerTokenizer {
         }
     }
 
-    /// With the `/tokenize` of further replicas of the same model, which are asked in turn when the one asked
-    /// so far cannot be reached, does not answer in time, or fails (HTTP 5xx).
+    /// Adds the `/tokenize` of further replicas of the same model, which take over in turn when the current one
+    /// cannot be reached, does not answer in time, or fails (HTTP 5xx).
     pub fn or_replicas(mut self, urls: impl IntoIterator<Item = Url>) -> Self {
         self.urls.extend(urls);
         self
@@ -106,7 +107,7 @@ impl ServerTokenizer {
         hide_query(&self.urls[0])
     }
 
-    /// Waits for each answer no longer than this.
+    /// Limits the wait for each answer.
     pub(crate) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -116,20 +117,20 @@ impl ServerTokenizer {
         &self,
         text: &str,
         special: SpecialTokens,
-    ) -> Result<Answer, TokenizeError> {
+    ) -> Result<Vec<u32>, TokenizeError> {
         self.runtime
             .block_on(self.ask(text, special))
             .map_err(|reason| self.error(reason))
     }
 
-    /// The tokens of several texts, in their order; a few are asked for at a time.
+    /// The tokens of several texts, in their order; a few requests are in flight at a time.
     pub(super) fn tokenize_each(
         &self,
         texts: &[&str],
         special: SpecialTokens,
-    ) -> Vec<Result<Answer, TokenizeError>> {
+    ) -> Vec<Result<Vec<u32>, TokenizeError>> {
         let each = texts.iter().map(|text| self.ask(text, special));
-        let answers = stream::iter(each).buffered(AT_A_TIME).collect::<Vec<_>>();
+        let answers = stream::iter(each).buffered(CONCURRENCY).collect::<Vec<_>>();
         let answers = self.runtime.block_on(answers).into_iter();
         answers
             .map(|answer| answer.map_err(|reason| self.error(reason)))
@@ -143,14 +144,14 @@ impl ServerTokenizer {
         }
     }
 
-    async fn ask(&self, text: &str, special: SpecialTokens) -> Result<Answer, String> {
-        let question = Question {
+    async fn ask(&self, text: &str, special: SpecialTokens) -> Result<Vec<u32>, String> {
+        let request = TokenizeRequest {
             model: self.model.as_deref(),
             prompt: text,
             add_special_tokens: special == SpecialTokens::Added,
         };
-        let body = self.ask_replicas(&question).await?;
-        let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+        let body = self.ask_replicas(&request).await?;
+        let answer: TokenizeResponse = serde_json::from_slice(&body).map_err(|error| {
             format!("its answer is not {{\"count\": …, \"tokens\": […]}} ({error})")
         })?;
         if answer.count != answer.tokens.len() {
@@ -160,18 +161,18 @@ impl ServerTokenizer {
                 answer.tokens.len()
             ));
         }
-        Ok(answer)
+        Ok(answer.tokens)
     }
 
-    /// The body of the first answer, beginning with the replica that answered last.
-    async fn ask_replicas(&self, question: &Question<'_>) -> Result<Vec<u8>, String> {
-        let (first, count) = (self.asked.load(Ordering::Relaxed), self.urls.len());
+    /// The body of the first answer, starting with the current replica.
+    async fn ask_replicas(&self, request: &TokenizeRequest<'_>) -> Result<Vec<u8>, String> {
+        let (first, count) = (self.current.load(Ordering::Relaxed), self.urls.len());
         let mut reasons = Vec::new();
         for at in (first..first + count).map(|at| at % count) {
             let url = &self.urls[at];
-            let failure = match self.http.post(url.clone(), question, self.limit).await {
+            let failure = match self.http.post(url.clone(), request, self.limit).await {
                 Ok(body) => {
-                    self.go_on_with(first, at);
+                    self.switch(first, at);
                     return Ok(body);
                 }
                 Err(failure) => failure,
@@ -182,17 +183,21 @@ impl ServerTokenizer {
                 _ => format!("{}: {}", hide_query(url), failure.what),
             });
             if is_refusal {
-                // Its replicas would refuse it, too.
+                // Its replicas would refuse, too.
                 break;
             }
         }
         Err(reasons.join("; "))
     }
 
-    /// Asks the replica that answered first from now on; says so on stderr where it is another one.
-    fn go_on_with(&self, before: usize, at: usize) {
-        let (asked, relaxed) = (&self.asked, Ordering::Relaxed);
-        if before != at && asked.compare_exchange(before, at, relaxed, relaxed).is_ok() {
+    /// Makes the replica that answered the current one; prints a note if it was not.
+    fn switch(&self, before: usize, at: usize) {
+        let (current, relaxed) = (&self.current, Ordering::Relaxed);
+        if before != at
+            && current
+                .compare_exchange(before, at, relaxed, relaxed)
+                .is_ok()
+        {
             eprintln!(
                 "note      {} does not answer: tokens are counted by {} from now on",
                 hide_query(&self.urls[before]),
