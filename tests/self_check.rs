@@ -28,7 +28,7 @@ impl BusyThreads {
                 }
             })
         };
-        let threads = (0..6 * cores).map(spin).collect();
+        let threads = (0..4 * cores).map(spin).collect();
         BusyThreads { stop, threads }
     }
 }
@@ -42,39 +42,56 @@ impl Drop for BusyThreads {
     }
 }
 
-fn run() -> Ran {
-    let mut bench = CargoBench::new("chat_throughput");
-    bench
-        .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_MAX_NEW_TOKENS", "16")
-        .env("SERVEMARK_CONCURRENT_LEVELS", "4");
-    let ran = bench.run(&[
-        "output_tok_s",
-        "--warm-up-time",
-        "0.3",
-        "--measurement-time",
-        "2",
-    ]);
+/// How a run shares the cores with the [`BusyThreads`].
+#[derive(Clone, Copy, PartialEq)]
+enum Share {
+    /// As every process does.
+    Equal,
+    /// At a nice value that leaves the run a few percent of each core, whatever the scheduler's policy of waking up.
+    Scraps,
+}
+
+fn run(share: Share) -> Ran {
+    let bench = CargoBench::one_point();
+    // Built before the load on the cores, and run without cargo, which would be slowed down as well.
+    let executable = bench.executable();
+    let mut command = match share {
+        Share::Equal => bench.command(executable),
+        Share::Scraps => {
+            let mut nice = bench.command("nice");
+            nice.args(["-n", "5"]).arg(executable);
+            nice
+        }
+    };
+    command.args(["--bench", "output_tok_s", "--warm-up-time", "0.3"]);
+    command.args(["--measurement-time", "2"]);
+    let ran = bench.ran(&command.output().expect("the bench runs"));
     assert!(ran.succeeded, "{}", ran.text);
     ran
 }
 
+/// A run that nothing but the machine's other work disturbs; of three, the first that kept up.
+fn healthy_run() -> Ran {
+    let kept_up = |ran: &Ran| {
+        let check = &ran.record()["self_check"];
+        println!("healthy: {check}");
+        check["client_bound"].as_array().expect("a list").is_empty()
+    };
+    (0..3)
+        .map(|_| run(Share::Equal))
+        .find(kept_up)
+        .expect("a client that keeps up in one of three runs")
+}
+
 #[test]
 fn a_client_without_cores_is_called_client_bound_and_a_healthy_one_is_not() {
-    let healthy = run();
-    let check = &healthy.record()["self_check"];
-    println!("healthy: {check}");
-    assert_eq!(
-        check["client_bound"].as_array().expect("a list").len(),
-        0,
-        "{check}"
-    );
+    let healthy = healthy_run();
     assert!(!healthy.text.contains("client-bound"), "{}", healthy.text);
     assert!(healthy.csv().contains("kept up"), "{}", healthy.csv());
 
     let starved = {
         let _busy = BusyThreads::start();
-        run()
+        run(Share::Scraps)
     };
     let check = &starved.record()["self_check"];
     println!("starved: {check}");
