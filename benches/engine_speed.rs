@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use comfy_table::{Table, presets};
 use engine_process::{EngineProcess, address};
 use memchr::memmem;
-use servemark::engine::Preset;
-use servemark::file_limit::raise_file_limit;
-use servemark::simulation::{VirtualLoad, VirtualSetup};
+use servemark::internals::engine::Preset;
+use servemark::internals::file_limit::raise_file_limit;
+use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use tokio::runtime::Runtime;
 
 use crate::client::{Connections, ExpectedAnswer, FailureCause, HttpClientError, http_client};
-use crate::config::{Config, EndpointUrl};
+use crate::config::{EndpointUrl, Settings};
 use crate::dialect::{ChatCompletions, Completions, Dialect};
 use crate::embedded::Engines;
 use crate::endpoint::{Http, Probe, QUESTION, Trial, probe, ready};
@@ -109,7 +109,7 @@ type Answered = (String, Vec<Contradiction>);
 
 /// Everything that probing one endpoint needs.
 struct Checker<'a> {
-    config: &'a Config,
+    config: &'a Settings,
     runtime: &'a Runtime,
     http: &'a reqwest::Client,
     connections: Connections,
@@ -124,7 +124,7 @@ struct Checker<'a> {
 ///
 /// # Errors
 /// When the check itself cannot be made; what is wrong with an endpoint is in the report.
-pub fn check(config: &Config) -> Result<Report, FixtureError> {
+pub fn check(config: &Settings) -> Result<Report, FixtureError> {
     let tls = Tls::new(config).map_err(HttpClientError::from)?;
     let http = http_client(config, &tls)?;
     let runtime = Runtime::new()?;
@@ -273,7 +273,7 @@ impl Checker<'_> {
         dialect: &'static dyn Dialect,
         model: &str,
     ) -> Result<Answered, (FailureCause, String)> {
-        let config = Config {
+        let config = Settings {
             stream: true,
             ..self.config.clone()
         };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::client::{Clock, Connections, HttpClientError, REQUEST_ID, http_client};
-use crate::config::{Config, Deployment, EndpointUrl};
+use crate::config::{Deployment, EndpointUrl, Settings};
 use crate::deployment::{DeploymentError, Running};
 use crate::dialect::Dialect;
 use crate::embedded::{EmbeddedLayout, Engines};
@@ -79,7 +79,7 @@ impl Fixture {
     /// # Errors
     /// Why it could not be booted; what was started has been stopped.
     pub(crate) fn of_deployment(
-        config: &Config,
+        config: &Settings,
         dialect: &'static dyn Dialect,
         deployment: &Deployment,
         logs: &Path,
@@ -107,7 +107,7 @@ impl Fixture {
     /// # Errors
     /// Why it could not be booted.
     pub(crate) fn of_layout(
-        config: &Config,
+        config: &Settings,
         dialect: &'static dyn Dialect,
         layout: &EmbeddedLayout,
         interrupt: &Interrupt,
@@ -138,7 +138,7 @@ impl Fixture {
     /// # Errors
     /// Why it could not be booted; nothing of it is left.
     pub(crate) fn boot(
-        config: &Config,
+        config: &Settings,
         dialect: &'static dyn Dialect,
         verbose: bool,
         interrupt: &Interrupt,
@@ -161,7 +161,7 @@ impl Fixture {
     /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
     /// those of servers that were launched, which know their own.
     fn with(
-        (config, dialect, verbose): (&Config, &'static dyn Dialect, bool),
+        (config, dialect, verbose): (&Settings, &'static dyn Dialect, bool),
         mut servers: Servers,
         urls: Vec<EndpointUrl>,
         interrupt: &Interrupt,
@@ -399,7 +399,7 @@ pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
 
 /// Finds the tokenizer of the servers' model.
 fn tokenizer(
-    config: &Config,
+    config: &Settings,
     endpoints: &Endpoints,
     http: &reqwest::Client,
     runtime: &Runtime,

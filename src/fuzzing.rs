@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use crate::client::fuzzing::{event_stream, http_exchange};
-use crate::config::{Config, ConfigSource, PrefixCache};
+use crate::config::{ConfigSource, PrefixCache, Settings};
 use crate::endpoint::ServerMetrics;
 use crate::endpoint::server_metrics::delta;
 use crate::engine::Preset;
@@ -46,7 +46,7 @@ pub fn parameters(bytes: &[u8]) {
         let variable = variables.iter().find(|variable| variable.0 == name);
         variable.map(|variable| variable.1.to_owned())
     };
-    match Config::from_parts(ConfigSource::BuiltIn, file, &env) {
+    match Settings::from_parts(ConfigSource::BuiltIn, file, &env) {
         Ok(config) => {
             config.public_json();
             config.secrets();

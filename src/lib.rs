@@ -12,58 +12,62 @@
 //! }
 //! ```
 //!
-//! Data moves one way: [`config`] → [`fixture`] ([`endpoint`]s, [`prompt`]s) → [`load`] → [`client`] →
-//! windows → [`measurement`] (Criterion), [`metrics`] → [`report`] and [`results`] → [`verdict`].
+//! A program that measures uses [`Run`] in place of [`Bench`], and reads the [`RunRecord`]s of its
+//! [`RunResult`]. Both take a [`Config`], whose keys override the file and the environment.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 mod bench;
 #[cfg(feature = "cli")]
-pub mod check;
+mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod client;
-pub mod config;
-pub mod deployment;
-pub mod dialect;
-pub mod embedded;
-pub mod endpoint;
+mod client;
+mod config;
+mod deployment;
+mod dialect;
+mod embedded;
+mod endpoint;
 #[cfg(feature = "engine")]
-pub mod engine;
-pub mod file_limit;
+mod engine;
+mod file_limit;
 #[cfg(feature = "fit")]
-pub mod fit;
-pub mod fixture;
+mod fit;
+mod fixture;
 #[cfg(feature = "engine")]
+mod fuzzing;
 #[doc(hidden)]
-pub mod fuzzing;
+pub mod internals;
 mod interrupt;
 mod level;
-pub mod load;
-pub mod measurement;
-pub mod metrics;
-pub mod panics;
+mod load;
+mod measurement;
+mod metrics;
+mod panics;
 #[cfg(feature = "plan")]
-pub mod plan;
-pub mod prompt;
+mod plan;
+mod prompt;
 mod ranks;
+
 mod redact;
-pub mod report;
-pub mod requests;
-pub mod results;
-pub mod safety;
+mod report;
+mod requests;
+mod results;
+mod safety;
 mod signals;
 mod simulated;
 #[cfg(feature = "engine")]
-pub mod simulation;
+mod simulation;
 mod sorted_values;
-pub mod stdio;
+mod stdio;
 mod target;
 mod terminal;
-pub mod tls;
+mod tls;
 mod varint;
-pub mod verdict;
+mod verdict;
 
 pub use bench::{Bench, Ran, Run, RunError};
-pub use level::{InvalidLevel, Level};
-pub use prompt::{Workload, WorkloadError};
+
+pub use load::Sampling;
+pub use prompt::Workload;
+pub use results::RunRecord;

@@ -17,7 +17,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::config::Config;
+use crate::config::Settings;
 
 pub(crate) use fault::fault;
 
@@ -51,7 +51,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError::CaFile`] if `CA_FILE` cannot be read or holds no certificate.
-    pub fn new(config: &Config) -> Result<Tls, TlsError> {
+    pub fn new(config: &Settings) -> Result<Tls, TlsError> {
         let extra = match &config.ca_file {
             Some(path) => read_certificates(path)?,
             None => Vec::new(),

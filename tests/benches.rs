@@ -7,9 +7,9 @@ use std::fs;
 
 use cargo_bench::CargoBench;
 use engines::{engine, faults, wait_for_successes};
-use servemark::engine::{Engine, Slowdown};
-use servemark::metrics::Summary;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::engine::{Engine, Slowdown};
+use servemark::internals::metrics::Summary;
 
 /// Short, but long enough for some windows.
 const SHORT: [&str; 4] = ["--warm-up-time", "0.2", "--measurement-time", "1"];

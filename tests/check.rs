@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use servemark::engine::{Engine, EngineOptions, Faults, Preset};
-use servemark::prompt::shipped_tokenizer;
+use servemark::internals::engine::{Engine, EngineOptions, Faults, Preset};
+use servemark::internals::prompt::shipped_tokenizer;
 
 /// Runs the command; its exit code and what it printed.
 fn check(endpoints: &str) -> (Option<i32>, String) {

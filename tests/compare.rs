@@ -3,7 +3,7 @@
 mod records;
 
 use records::{Results, Run};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
 
 /// Two versions, the second 12 % slower.
 fn two_versions() -> Results {

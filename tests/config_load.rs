@@ -1,16 +1,16 @@
-//! `Config::load` in a process of its own, whose environment and directory it reads.
+//! `Settings::load` in a process of its own, whose environment and directory it reads.
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use servemark::config::Config;
+use servemark::internals::config::Settings;
 
 /// Not a test of its own: what the tests below run in a child process.
 #[test]
 #[ignore = "run by the other tests in a child process"]
 fn child() {
-    match Config::load() {
+    match Settings::load() {
         Ok(config) => println!(
             "loaded {} with {:?}",
             config.source, config.concurrent_levels

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use servemark::fuzzing::TARGETS;
+use servemark::internals::fuzzing::TARGETS;
 
 #[test]
 fn no_corpus_file_breaks_what_reads_it() {

@@ -7,7 +7,7 @@ use std::fs;
 
 use cargo_bench::CargoBench;
 use engines::engine;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
 use tempfile::TempDir;
 
 const BENCH: &str = r#"use servemark::{Bench, Workload};
@@ -22,7 +22,7 @@ fn main() -> std::process::ExitCode {
 "#;
 
 /// Two benches in one process, each with servers of its own: they need no feature.
-const TWO_BENCHES: &str = r#"use servemark::config::EndpointUrl;
+const TWO_BENCHES: &str = r#"use servemark::internals::config::EndpointUrl;
 use servemark::{Bench, Workload};
 
 fn main() {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use servemark::engine::SIMULATED_HEADER;
+use servemark::internals::engine::SIMULATED_HEADER;
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_servemark"));

@@ -6,8 +6,8 @@ use std::fs;
 
 use records::{Results, Run};
 use serde_json::Value;
-use servemark::client::{Failure, FailureCause, Outcome};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::client::{Failure, FailureCause, Outcome};
 
 /// Two points, the latest run.
 fn results() -> Results {

@@ -8,9 +8,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use servemark::client::{Completion, Failure, Outcome, RequestRecord};
-use servemark::engine::{Engine, Faults};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::client::{Completion, Failure, Outcome, RequestRecord};
+use servemark::internals::engine::{Engine, Faults};
 
 /// Requests in flight.
 const CONCURRENCY: usize = 4;

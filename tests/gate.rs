@@ -3,8 +3,8 @@
 mod records;
 
 use records::{Results, Run};
-use servemark::metrics::FailureCount;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::metrics::FailureCount;
 
 /// A baseline `old`, and what a change made of the latest run.
 fn against(latest: &RunRecord) -> Results {

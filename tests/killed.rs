@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use engines::{engine, wait_for_successes};
 use records::{Results, Run};
-use servemark::results::{Baselines, LastRun, RunRecord};
+use servemark::internals::results::{Baselines, LastRun, RunRecord};
 
 /// Every baseline as it is listed: the content of its records by their paths.
 type View = BTreeMap<String, BTreeMap<PathBuf, Vec<u8>>>;

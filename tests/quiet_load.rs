@@ -18,8 +18,8 @@ use axum::serve::ListenerExt;
 use axum::{Router, extract::Request, middleware};
 use cargo_bench::CargoBench;
 use serde_json::{Value, json};
-use servemark::prompt::{SpecialTokens, TokenCounter};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::prompt::{SpecialTokens, TokenCounter};
 use tokio::runtime::Runtime;
 
 /// A vLLM-like server on a real socket that notes every request.

@@ -11,10 +11,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json};
 use axum::routing::{get, post};
 use serde_json::json;
-use servemark::client::Connections;
-use servemark::config::{Config, ConfigSource, EndpointUrl};
-use servemark::dialect::ChatCompletions;
-use servemark::endpoint::{
+use servemark::internals::client::Connections;
+use servemark::internals::config::{ConfigSource, EndpointUrl, Settings};
+use servemark::internals::dialect::ChatCompletions;
+use servemark::internals::endpoint::{
     EndpointError, Endpoints, FailureKind, Http, Prober, Readiness, ReadyProof, ReadyState,
     ServerMetrics, Trial, connect, ready,
 };
@@ -45,7 +45,7 @@ struct Asker(Http, Trial);
 impl Asker {
     fn with_key(key: Option<&str>) -> Asker {
         let env = |name: &str| key.filter(|_| name == "OPENAI_API_KEY").map(str::to_owned);
-        let config = Config::from_parts(ConfigSource::BuiltIn, "{}", &env).unwrap();
+        let config = Settings::from_parts(ConfigSource::BuiltIn, "{}", &env).unwrap();
         let http = Http::new(reqwest::Client::new(), config.request_headers());
         let trial = Trial::new(Connections::new().unwrap(), &config, &ChatCompletions);
         Asker(http, trial)

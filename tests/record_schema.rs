@@ -10,7 +10,7 @@ use std::process::Command;
 
 use records::{Results, Run};
 use serde_json::{Value, json};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
 
 fn document(name: &str) -> String {
     let path = format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use servemark::config::EndpointUrl;
-use servemark::endpoint::{Http, ServerMetrics};
-use servemark::metrics::{Outage, OutageKind, Summary};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::config::EndpointUrl;
+use servemark::internals::endpoint::{Http, ServerMetrics};
+use servemark::internals::metrics::{Outage, OutageKind, Summary};
 use tempfile::TempDir;
 
 /// A simulated server; killed when dropped.

@@ -13,9 +13,9 @@ use std::process::{Command, Output};
 use engines::wait_for_successes;
 use engines::{engine, faults};
 use serde_json::Value;
+use servemark::RunRecord;
 #[cfg(unix)]
-use servemark::engine::Engine;
-use servemark::results::RunRecord;
+use servemark::internals::engine::Engine;
 use tempfile::TempDir;
 
 /// Short, but long enough for a window or more.

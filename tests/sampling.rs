@@ -8,9 +8,9 @@ use std::sync::Arc;
 use cargo_bench::{CargoBench, Ran};
 use records::servemark;
 use serde_json::Value;
-use servemark::engine::{Engine, EngineOptions, Preset, Slowdown};
-use servemark::prompt::shipped_tokenizer;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::engine::{Engine, EngineOptions, Preset, Slowdown};
+use servemark::internals::prompt::shipped_tokenizer;
 
 const SHORT: [&str; 4] = ["--warm-up-time", "0.2", "--measurement-time", "1"];
 

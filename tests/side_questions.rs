@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gateway::{Answer, Gateway, say};
-use servemark::results::RunRecord;
+use servemark::RunRecord;
 use tempfile::TempDir;
 
 /// What the engine serves.
@@ -68,7 +68,7 @@ fn is_load(path: &str) -> bool {
 }
 
 /// A gateway that answers everything but the load so.
-fn all_but_the_load(engine: &servemark::engine::Engine, answer: Answer) -> Gateway {
+fn all_but_the_load(engine: &servemark::internals::engine::Engine, answer: Answer) -> Gateway {
     Gateway::before(engine, move |path| match is_load(path) {
         true => Answer::Pass,
         false => answer.clone(),
@@ -215,11 +215,15 @@ fn check_sends_one_request_whatever_the_pages_say() {
     assert_eq!(sent(refused(), refused()), 1.0);
 }
 
-fn successes(engine: &servemark::engine::Engine) -> f64 {
+fn successes(engine: &servemark::internals::engine::Engine) -> f64 {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let url = servemark::config::EndpointUrl::parse(engine.urls()[0].as_str()).expect("an address");
-    let http = servemark::endpoint::Http::new(reqwest::Client::new(), Default::default());
-    let metrics = runtime.block_on(servemark::endpoint::ServerMetrics::scrape(&http, &url));
+    let url = servemark::internals::config::EndpointUrl::parse(engine.urls()[0].as_str())
+        .expect("an address");
+    let http =
+        servemark::internals::endpoint::Http::new(reqwest::Client::new(), Default::default());
+    let metrics = runtime.block_on(servemark::internals::endpoint::ServerMetrics::scrape(
+        &http, &url,
+    ));
     metrics
         .expect("metrics")
         .counters

@@ -18,8 +18,8 @@ use cargo_bench::CargoBench;
 use engines::{engine, faults, successes, wait_for_successes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use servemark::engine::Engine;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::engine::Engine;
 
 /// Longer than anything here takes; a test that waits so long has failed.
 const NEVER: Duration = Duration::from_secs(20);

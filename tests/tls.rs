@@ -12,7 +12,7 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedKey, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd, generate_simple_self_signed,
 };
-use servemark::engine::Engine;
+use servemark::internals::engine::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;

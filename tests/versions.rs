@@ -6,7 +6,7 @@ mod slowed;
 
 use cargo_bench::CargoBench;
 use records::servemark;
-use servemark::engine::Engine;
+use servemark::internals::engine::Engine;
 use slowed::slowed;
 
 const SHORT: [&str; 6] = [

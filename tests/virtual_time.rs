@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use cargo_bench::CargoBench;
 use serde_json::{Value, json};
-use servemark::config::LoadShape;
-use servemark::engine::{Engine, EngineOptions, Frontend, Preset};
-use servemark::load::Window;
-use servemark::metrics::Summary;
-use servemark::prompt::shipped_tokenizer;
-use servemark::simulation::{VirtualLoad, VirtualSetup};
+use servemark::internals::config::LoadShape;
+use servemark::internals::engine::{Engine, EngineOptions, Frontend, Preset};
+use servemark::internals::load::Window;
+use servemark::internals::metrics::Summary;
+use servemark::internals::prompt::shipped_tokenizer;
+use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
 
 /// Largest relative difference between virtual and real time.
 const TOLERANCE: f64 = 0.03;

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use servemark::file_limit::raise_file_limit;
+use servemark::internals::file_limit::raise_file_limit;
 use tokio::net::TcpStream;
 
 use crate::engine_process::address;

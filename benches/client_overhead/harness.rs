@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
-use servemark::client::{Client, Clock, Connections, Outcome, PayloadTemplate};
-use servemark::config::{Config, LoadShape};
-use servemark::dialect::Completions;
-use servemark::file_limit::raise_file_limit;
-use servemark::fixture::load_runtime;
-use servemark::load::{Load, Window};
-use servemark::metrics::SortedValues;
+use servemark::internals::client::{Client, Clock, Connections, Outcome, PayloadTemplate};
+use servemark::internals::config::{LoadShape, Settings};
+use servemark::internals::dialect::Completions;
+use servemark::internals::file_limit::raise_file_limit;
+use servemark::internals::fixture::load_runtime;
+use servemark::internals::load::{Load, Window};
+use servemark::internals::metrics::SortedValues;
 use url::Url;
 
 use crate::requests::{Requests, request_id};
@@ -22,7 +22,7 @@ const MOST_CHECKED: usize = 2_000;
 
 pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     raise_file_limit().unwrap_or_else(|error| eprintln!("warning: {error}"));
-    let config = Config::load()?;
+    let config = Settings::load()?;
     let runtime = load_runtime()?;
     let clock = Clock::start();
     let clock_ms = started.elapsed().as_secs_f64() * 1e3;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
-use servemark::engine::Preset;
-use servemark::simulation::{self, VirtualLoad, VirtualSetup};
+use servemark::internals::engine::Preset;
+use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
 
 use crate::Result;
 use crate::command::used;

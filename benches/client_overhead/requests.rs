@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use servemark::client::{Client, Outcome, Prepared, RequestRecord};
-use servemark::load::Target;
+use servemark::internals::client::{Client, Outcome, Prepared, RequestRecord};
+use servemark::internals::load::Target;
 use url::Url;
 
 pub struct Requests {

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode};
-use servemark::config::Metric;
-use servemark::load::{Sampling, Window};
-use servemark::measurement::{self, Phase, ServingMeasurement};
-use servemark::verdict::RunSet;
+use servemark::internals::config::Metric;
+use servemark::internals::load::{Sampling, Window};
+use servemark::internals::measurement::{self, Phase, ServingMeasurement};
+use servemark::internals::verdict::RunSet;
 
 use crate::Result;
 use crate::virtual_runs::Trial;

@@ -18,8 +18,8 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, Table, presets};
-use servemark::config::Metric;
-use servemark::results;
+use servemark::internals::config::Metric;
+use servemark::internals::results;
 
 use tally::Tally;
 use virtual_runs::{Conditions, Method, Trial};

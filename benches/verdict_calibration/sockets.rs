@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use comfy_table::{CellAlignment, Table, presets};
-use servemark::engine::{Engine, EngineOptions, Slowdown};
-use servemark::prompt::shipped_tokenizer;
-use servemark::results::{PointKey, RunRecord};
-use servemark::verdict::{RunSet, Thresholds, compare};
+use servemark::internals::engine::{Engine, EngineOptions, Slowdown};
+use servemark::internals::prompt::shipped_tokenizer;
+use servemark::internals::results::{PointKey, RunRecord};
+use servemark::internals::verdict::{RunSet, Thresholds, compare};
 use servemark::{Bench, Workload};
 
 use crate::Result;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use servemark::config::Metric;
-use servemark::verdict::{Comparison, Figure, Thresholds, Verdict, compare};
+use servemark::internals::config::Metric;
+use servemark::internals::verdict::{Comparison, Figure, Thresholds, Verdict, compare};
 
 use crate::Result;
 use crate::criterion_alone::Regressed;

@@ -6,11 +6,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
-use servemark::engine::{EngineError, Noise, Preset, Seeds, Slowdown};
-use servemark::load::{Sampling, Window};
-use servemark::results::RunRecord;
-use servemark::simulation::{self, VirtualLoad, VirtualSetup};
-use servemark::verdict::RunSet;
+use servemark::RunRecord;
+use servemark::internals::engine::{EngineError, Noise, Preset, Seeds, Slowdown};
+use servemark::internals::load::{Sampling, Window};
+use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
+use servemark::internals::verdict::RunSet;
 
 use crate::Result;
 

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| servemark::fuzzing::parameters(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| servemark::internals::fuzzing::parameters(bytes));

@@ -8,7 +8,7 @@ use once_cell::unsync::OnceCell;
 use super::criterion::{BenchArgs, Mode};
 use super::deployed::Deployed;
 use super::point_info::PointInfo;
-use crate::config::{Config, Metric};
+use crate::config::{Metric, Settings};
 use crate::dialect::{ChatCompletions, Dialect};
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -23,7 +23,7 @@ pub struct RunContext {
     /// The same in all records of the run.
     pub run_id: String,
     pub prompts: Vec<NamedPrompt>,
-    pub config: Config,
+    pub config: Settings,
     pub args: BenchArgs,
     /// The metrics that are measured.
     pub metrics: Vec<Metric>,
@@ -60,7 +60,7 @@ impl RunContext {
     pub fn new(
         name: String,
         prompts: Vec<NamedPrompt>,
-        config: Config,
+        config: Settings,
         args: BenchArgs,
         metrics: Vec<Metric>,
         lock: Option<ResultsLock>,
@@ -82,7 +82,7 @@ impl RunContext {
     }
 
     /// The same run on one of several deployments.
-    pub fn on_deployment(&self, config: Config, deployed: Deployed) -> RunContext {
+    pub fn on_deployment(&self, config: Settings, deployed: Deployed) -> RunContext {
         RunContext {
             name: self.name.clone(),
             run_id: self.run_id.clone(),
@@ -242,7 +242,7 @@ pub fn new_run_id() -> String {
 }
 
 /// The metrics that the configuration defines; prints a note about each that it does not.
-pub fn defined_metrics(config: &Config) -> Vec<Metric> {
+pub fn defined_metrics(config: &Settings) -> Vec<Metric> {
     let undefined = |metric: &Metric| match metric {
         Metric::Ttft | Metric::Tpot if !config.stream => {
             Some("responses are not streamed (STREAM: false)")

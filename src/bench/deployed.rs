@@ -1,6 +1,6 @@
 //! A deployment that is measured, and its servers while they run.
 
-use crate::config::{Config, Deployment};
+use crate::config::{Deployment, Settings};
 use crate::dialect::Dialect;
 use crate::embedded::EmbeddedLayout;
 use crate::fixture::{Fixture, FixtureError};
@@ -48,7 +48,7 @@ impl Deployed {
     /// Why it could not be booted; what was started has been stopped.
     pub fn boot(
         &mut self,
-        config: &Config,
+        config: &Settings,
         dialect: &'static dyn Dialect,
         interrupt: &Interrupt,
     ) -> Result<(), FixtureError> {

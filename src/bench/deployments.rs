@@ -11,7 +11,7 @@ use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
 use super::{preflight, session, space, start};
-use crate::config::{Config, Deployment, Slo};
+use crate::config::{Deployment, Settings, Slo};
 use crate::embedded::{EmbeddedLayout, LAYOUTS};
 use crate::fixture::Fixture;
 use crate::interrupt::{Interrupt, Interrupted};
@@ -44,7 +44,7 @@ const LAYOUT_SLO: Slo = Slo {
 pub fn run(
     name: String,
     workload: &Workload,
-    mut config: Config,
+    mut config: Settings,
     args: BenchArgs,
 ) -> Result<ExitCode, Box<dyn Error>> {
     if config.ab.is_some() {
@@ -90,7 +90,7 @@ pub fn run(
 }
 
 /// Makes an unchanged configuration one that shows what layouts are good for.
-fn suit_layouts(config: &mut Config) {
+fn suit_layouts(config: &mut Settings) {
     let levels = config.concurrent_levels.iter().map(|level| level.get());
     if levels.eq(SHIPPED_LEVELS) {
         config.concurrent_levels = LAYOUT_LEVELS
@@ -116,7 +116,7 @@ fn of_deployment(whole: &RunContext, deployment: &Deployment, at: u64) -> RunCon
 
 fn of_layout(whole: &RunContext, layout: &EmbeddedLayout) -> RunContext {
     let record = DeploymentRecord::from(layout);
-    let config = Config {
+    let config = Settings {
         num_gpu: record.gpus().and_then(std::num::NonZeroU32::new),
         ..whole.config.clone()
     };

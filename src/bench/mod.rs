@@ -28,7 +28,7 @@ mod start;
 use std::error::Error;
 use std::process::ExitCode;
 
-use crate::config::Config;
+use crate::config::Settings;
 use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
@@ -43,7 +43,7 @@ use exit_code::CANNOT_RUN;
 pub struct Bench {
     name: String,
     workload: Workload,
-    configure: Box<dyn FnOnce(&mut Config)>,
+    configure: Box<dyn FnOnce(&mut Settings)>,
     /// Whether it measures `DEPLOYMENTS`, and not the endpoints.
     of_deployments: bool,
 }
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// Changes the configuration after it was read; what is set here wins over files and environment.
-    pub fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Bench {
+    pub fn configure(mut self, change: impl FnOnce(&mut Settings) + 'static) -> Bench {
         self.configure = Box::new(change);
         self
     }
@@ -94,7 +94,7 @@ impl Bench {
         args.check_filter()?;
         let _ = ::criterion::Criterion::default().configure_from_args();
         let ranks = Ranks::from_env()?;
-        let mut config = Config::load()?;
+        let mut config = Settings::load()?;
         (self.configure)(&mut config);
         match (self.of_deployments, ranks) {
             (true, None) => deployments::run(self.name, &self.workload, config, args),
@@ -114,7 +114,7 @@ impl Bench {
 fn context(
     name: String,
     workload: &Workload,
-    mut config: Config,
+    mut config: Settings,
     args: BenchArgs,
     ranks: Option<Ranks>,
 ) -> Result<Option<RunContext>, Box<dyn Error>> {

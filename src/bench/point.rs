@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::context::RunContext;
 use super::point_info::PointInfo;
-use crate::Level;
 use crate::client::PayloadTemplate;
 use crate::config::FixedOutput;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
+use crate::level::Level;
 use crate::prompt::{NamedPrompt, PromptSource, SourceOptions};
 use crate::terminal::Spinner;
 

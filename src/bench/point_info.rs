@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::criterion::{BenchArgs, Mode};
-use crate::Level;
-use crate::config::{Config, Metric};
+use crate::config::{Metric, Settings};
 use crate::dialect::Dialect;
 use crate::fixture::Fixture;
+use crate::level::Level;
 use crate::results::{CriterionGroup, DeploymentRecord, PointKey, criterion_directory};
 
 /// A point's names, and the configuration under which it is measured.
@@ -23,7 +23,7 @@ pub struct PointInfo<'a> {
     pub ordinal: u32,
     pub dialect: &'static dyn Dialect,
     pub mode: Mode,
-    pub config: &'a Config,
+    pub config: &'a Settings,
     pub run_id: &'a str,
     pub deployment: Option<&'a DeploymentRecord>,
     /// The names of its records: the latest, and the baseline where it is saved as one.

@@ -10,7 +10,7 @@ use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
 use super::{preflight, space, start};
-use crate::config::{Config, Metric};
+use crate::config::{Metric, Settings};
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::Interrupt;
 use crate::load::Sampling;
@@ -34,18 +34,18 @@ const USUAL_PROMPT: &str = "100";
 /// what was measured stays.
 ///
 /// ```no_run
-/// use servemark::config::Config;
+/// use servemark::internals::config::Settings;
 /// use servemark::{Run, Workload};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let ran = Run::new(Workload::chat(), Config::load()?).measure()?;
+/// let ran = Run::new(Workload::chat(), Settings::load()?).measure()?;
 /// print!("{}", ran.figures);
 /// # Ok(())
 /// # }
 /// ```
 pub struct Run {
     workload: Workload,
-    config: Config,
+    config: Settings,
     sampling: Sampling,
 }
 
@@ -117,7 +117,7 @@ pub enum RunError {
 impl Run {
     /// A run of `workload` with [`Sampling::DEFAULT`]. [`Workload::chat`] asks the question of 100 tokens
     /// where `PROMPT_KEYS` chooses none, or every question of a file that has no such key.
-    pub fn new(workload: Workload, config: Config) -> Run {
+    pub fn new(workload: Workload, config: Settings) -> Run {
         Run {
             workload,
             config,

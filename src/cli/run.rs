@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::output::{FORMATS, Output};
 use super::servers::ServerOptions;
-use crate::config::{Config, Flag, LoadShape, keys};
+use crate::config::{Flag, LoadShape, Settings, keys};
 use crate::load::Sampling;
 use crate::{Ran, Run, RunError, Workload};
 
@@ -146,7 +146,7 @@ impl Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = Config::load_with(&arguments.flags())?;
+    let config = Settings::load_with(&arguments.flags())?;
     if let Err(error) = arguments.output.check() {
         eprintln!(
             "warning: {}; the figures are only shown",

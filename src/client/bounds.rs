@@ -1,7 +1,7 @@
 //! Limits on the size of one response, as a server may send and count anything.
 
 use super::payload::PayloadTemplate;
-use crate::config::Config;
+use crate::config::Settings;
 use crate::dialect::Completions;
 
 /// Limits of one response, far beyond what any answer needs.
@@ -22,7 +22,7 @@ const LONGEST_ANSWER: u32 = 1 << 20;
 
 impl Bounds {
     /// The limits of answers to requests of this configuration.
-    pub fn of(config: &Config) -> Bounds {
+    pub fn of(config: &Settings) -> Bounds {
         let request = PayloadTemplate::new(config, &Completions, "", false);
         Bounds::for_tokens(
             request
@@ -63,7 +63,7 @@ mod tests {
     use crate::config::ConfigSource;
 
     fn tokens(file: &str) -> u32 {
-        let config = Config::from_parts(ConfigSource::BuiltIn, file, &|_| None).unwrap();
+        let config = Settings::from_parts(ConfigSource::BuiltIn, file, &|_| None).unwrap();
         Bounds::of(&config).tokens
     }
 

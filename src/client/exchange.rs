@@ -17,7 +17,7 @@ use super::prepared::Prepared;
 use super::record::Completion;
 use super::refusal::Refusal;
 use super::response::Reader;
-use crate::config::Config;
+use crate::config::Settings;
 use crate::dialect::Dialect;
 
 /// How long a server may take to end a stream after its end mark; later the connection is closed and not reused.
@@ -50,7 +50,7 @@ impl Client {
     /// A client that sends over `connections` and times on `clock`.
     pub fn new(
         connections: Connections,
-        config: &Config,
+        config: &Settings,
         dialect: &'static dyn Dialect,
         clock: Clock,
     ) -> Client {

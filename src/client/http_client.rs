@@ -2,7 +2,7 @@
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 
-use crate::config::Config;
+use crate::config::Settings;
 use crate::redact;
 use crate::tls::{Tls, TlsError};
 
@@ -23,7 +23,7 @@ pub enum HttpClientError {
 ///
 /// # Errors
 /// When the TLS backend or the resolver cannot be set up.
-pub fn http_client(config: &Config, tls: &Tls) -> Result<reqwest::Client, HttpClientError> {
+pub fn http_client(config: &Settings, tls: &Tls) -> Result<reqwest::Client, HttpClientError> {
     redact::learn(config.secrets());
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.client_config())
@@ -36,7 +36,7 @@ pub fn http_client(config: &Config, tls: &Tls) -> Result<reqwest::Client, HttpCl
 }
 
 /// The headers of every request.
-pub(super) fn headers(config: &Config) -> HeaderMap {
+pub(super) fn headers(config: &Settings) -> HeaderMap {
     let mut headers = config.request_headers();
     for (name, value) in [
         (CONTENT_TYPE, "application/json"),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::expected_answer::ExpectedAnswer;
-use crate::config::Config;
+use crate::config::Settings;
 use crate::dialect::Dialect;
 
 /// A request body without its prompt.
@@ -20,7 +20,7 @@ impl PayloadTemplate {
     /// `fix_output_length` adds vLLM's `ignore_eos` and `min_tokens`, so that every answer has exactly
     /// `MAX_NEW_TOKENS` tokens. `EXTRA_BODY` is applied last and so wins; its `null`s leave fields out.
     pub fn new(
-        config: &Config,
+        config: &Settings,
         dialect: &'static dyn Dialect,
         model: &str,
         fix_output_length: bool,
@@ -79,11 +79,11 @@ mod tests {
     use crate::config::ConfigSource;
     use crate::dialect::{ChatCompletions, Completions};
 
-    fn config(json: &str) -> Config {
-        Config::from_parts(ConfigSource::BuiltIn, json, &|_| None).unwrap()
+    fn config(json: &str) -> Settings {
+        Settings::from_parts(ConfigSource::BuiltIn, json, &|_| None).unwrap()
     }
 
-    fn body(config: &Config, dialect: &'static dyn Dialect, fixed: bool) -> Value {
+    fn body(config: &Settings, dialect: &'static dyn Dialect, fixed: bool) -> Value {
         let template = PayloadTemplate::new(config, dialect, "tiny", fixed);
         serde_json::from_slice(&template.body("Hi \"you\"")).unwrap()
     }

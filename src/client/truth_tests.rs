@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::*;
-use crate::config::{Config, ConfigSource};
+use crate::config::{ConfigSource, Settings};
 use crate::dialect::Completions;
 use crate::engine::{Engine, EngineOptions, Preset};
 use crate::metrics::Distribution;
@@ -27,7 +27,7 @@ fn engine() -> Engine {
 /// A client whose requests ask for `TOKENS` tokens, and the body of each.
 fn client(engine: &Engine, clock: Clock) -> (Client, Bytes) {
     let json = format!(r#"{{"MAX_NEW_TOKENS": {TOKENS}}}"#);
-    let config = Config::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
+    let config = Settings::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
     let connections = Connections::new().expect("TLS");
     let payload = PayloadTemplate::new(&config, &Completions, engine.model_name(), true);
     let body = payload.body("What is a good name for a grey cat?");

@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use super::choices::{Balancing, FixedOutput, LoadShape, PrefixCache};
 use super::safety::SafetyKeys;
-use super::settings::{Config, ConfigSource};
+use super::settings::{ConfigSource, Settings};
 use super::slo::Slo;
 use super::value::{self, Parsed};
 
 /// What the rows of the table of keys fill in.
 pub(super) struct Draft {
     /// The configuration so far.
-    pub(super) config: Config,
-    /// The keys from which [`Config::safety`] is made.
+    pub(super) config: Settings,
+    /// The keys from which [`Settings::safety`] is made.
     pub(super) safety: SafetyKeys,
     /// The directory that a relative path in the value under way starts from; `None` for the current one.
     pub(super) base: Option<PathBuf>,
@@ -27,7 +27,7 @@ impl Draft {
     /// A draft with placeholders; each row of the table of keys replaces its own.
     pub(super) fn new(source: ConfigSource) -> Draft {
         Draft {
-            config: Config {
+            config: Settings {
                 source,
                 max_new_tokens: NonZeroU32::MIN,
                 concurrent_levels: Vec::new(),

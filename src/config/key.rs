@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::draft::Draft;
 use super::names::PREFIX;
-use super::settings::Config;
+use super::settings::Settings;
 use super::value::Parsed;
 
 /// One key of `parameters.json`.
@@ -29,7 +29,7 @@ pub struct Key {
 }
 
 /// The value of a setting in run records, without secrets; `None` leaves it out.
-pub(super) type Public = fn(&Config) -> Option<Value>;
+pub(super) type Public = fn(&Settings) -> Option<Value>;
 
 /// How a variable's text becomes JSON where it is not JSON already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ pub use super::key::Key;
 use super::key::{Kind, Public, Syntax};
 use super::safety::SafetyBackend;
 use super::sampling::Precision;
-use super::settings::Config;
+use super::settings::Settings;
 use super::{deployment, public, safety, sampling, slo, value};
 use crate::redact::HIDDEN;
 
@@ -171,7 +171,7 @@ keys! {
         |c| backend(c).and_then(|backend| Some(json!(backend.threshold()?)));
 }
 
-fn backend(config: &Config) -> Option<&SafetyBackend> {
+fn backend(config: &Settings) -> Option<&SafetyBackend> {
     config.safety.as_ref().map(|safety| &safety.backend)
 }
 
@@ -211,7 +211,7 @@ pub(crate) fn of_workload() -> impl Iterator<Item = &'static str> {
         .map(|setting| setting.0)
 }
 
-impl Config {
+impl Settings {
     /// The effective configuration under the names of `parameters.json`, for run records.
     ///
     /// Secrets are left out: header values other than of `Content-Type`, `Accept` and `User-Agent`, and query values
@@ -221,7 +221,7 @@ impl Config {
         Value::Object(self.public_settings(|_| true))
     }
 
-    /// The part of [`Config::public_json`] that all ranks of one run must have in common.
+    /// The part of [`Settings::public_json`] that all ranks of one run must have in common.
     pub(crate) fn shared_settings(&self) -> Map<String, Value> {
         self.public_settings(|kind| kind != Kind::Local)
     }

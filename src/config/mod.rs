@@ -1,7 +1,7 @@
 //! The configuration of a run: `parameters.json`, overridden key by key from the environment.
 //!
-//! [`Config::load`] finds the file; [`Config::from_parts`] parses a text and does not touch the process
-//! environment. [`keys`] is the table of all keys: adding one is a field of [`Config`] and a row there.
+//! [`Settings::load`] finds the file; [`Settings::from_parts`] parses a text and does not touch the process
+//! environment. [`keys`] is the table of all keys: adding one is a field of [`Settings`] and a row there.
 //! `docs/parameters.md` describes each for users.
 //!
 //! Values are parsed once, here, into types that cannot hold an invalid value; no code after this module
@@ -42,7 +42,7 @@ pub use flags::Flag;
 pub(crate) use key::Kind;
 pub use safety::{SafetyBackend, SafetyConfig};
 pub use sampling::Precision;
-pub use settings::{Config, ConfigSource};
+pub use settings::{ConfigSource, Settings};
 pub use slo::Slo;
 pub use template::{Blanks, Template};
 

@@ -1,4 +1,4 @@
-//! Parses text and environment to a [`Config`].
+//! Parses text and environment to a [`Settings`].
 
 use std::env::{var_os, vars_os};
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use super::error::{ConfigError, Problem};
 use super::flags::Flag;
 use super::names::PREFIX;
 use super::reader::Reader;
-use super::settings::{Config, ConfigSource};
+use super::settings::{ConfigSource, Settings};
 use super::template::Blank;
 use super::{BUILT_IN, ab, azure, env, keys};
 
@@ -23,13 +23,13 @@ const FILE_VARIABLE: &str = "SERVEMARK_CONFIG";
 /// The variable that holds the bearer token.
 const KEY_VARIABLE: &str = "OPENAI_API_KEY";
 
-impl Config {
-    /// Reads the configuration of this process: [`Config::load_with`] without flags.
+impl Settings {
+    /// Reads the configuration of this process: [`Settings::load_with`] without flags.
     ///
     /// # Errors
-    /// Those of [`Config::load_with`].
-    pub fn load() -> Result<Config, ConfigError> {
-        Config::load_with(&[])
+    /// Those of [`Settings::load_with`].
+    pub fn load() -> Result<Settings, ConfigError> {
+        Settings::load_with(&[])
     }
 
     /// Reads the configuration of this process, with the keys that options of its command set.
@@ -38,9 +38,9 @@ impl Config {
     /// current directory, else the built-in settings.
     ///
     /// # Errors
-    /// Those of [`Config::from_parts`]; also a file that cannot be read, and a variable that looks like a misspelt
+    /// Those of [`Settings::from_parts`]; also a file that cannot be read, and a variable that looks like a misspelt
     /// `SERVEMARK_<KEY>` or is not UTF-8.
-    pub fn load_with(flags: &[Flag]) -> Result<Config, ConfigError> {
+    pub fn load_with(flags: &[Flag]) -> Result<Settings, ConfigError> {
         let (source, text) = find_file(var_os(FILE_VARIABLE), Path::new(USUAL_FILE))?;
         let mut names = Vec::new();
         let mut unreadable = Vec::new();
@@ -80,7 +80,7 @@ impl Config {
         source: ConfigSource,
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Config, ConfigError> {
+    ) -> Result<Settings, ConfigError> {
         parse(source, text, env, &[])
     }
 }
@@ -90,7 +90,7 @@ fn parse(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
     flags: &[Flag],
-) -> Result<Config, ConfigError> {
+) -> Result<Settings, ConfigError> {
     let mut reader = Reader::new(&source, text, env, flags)?;
     let mut draft = Draft::new(source.clone());
     reader.read_all(&mut draft);
@@ -99,7 +99,7 @@ fn parse(
 }
 
 /// Completes a draft by what depends on several keys or on other variables. Problems are reported.
-fn complete(reader: &mut Reader<'_>, draft: Draft) -> Config {
+fn complete(reader: &mut Reader<'_>, draft: Draft) -> Settings {
     let Draft {
         mut config, safety, ..
     } = draft;

@@ -11,7 +11,7 @@ use super::error::{ConfigError, Origin, Problem};
 use super::flags::Flag;
 use super::key::Key;
 use super::names::nearest;
-use super::settings::{Config, ConfigSource};
+use super::settings::{ConfigSource, Settings};
 use super::{env, keys};
 
 pub(super) struct Reader<'a> {
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `config`, unless there were problems.
-    pub(super) fn finish(self, config: Config) -> Result<Config, ConfigError> {
+    pub(super) fn finish(self, config: Settings) -> Result<Settings, ConfigError> {
         match self.problems.is_empty() {
             true => Ok(config),
             false => Err(ConfigError::Invalid {

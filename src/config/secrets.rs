@@ -4,11 +4,11 @@ use url::Url;
 
 use super::deployment::{Deployment, ServerSource};
 use super::safety::SafetyBackend;
-use super::settings::Config;
+use super::settings::Settings;
 use super::template::Template;
 use crate::redact::{Secrets, is_secret_name};
 
-impl Config {
+impl Settings {
     /// Collects keys, header values that may be secret, query values of addresses, and keys in the commands of deployments.
     pub(crate) fn secrets(&self) -> Secrets {
         let mut found = Secrets::default();
@@ -99,7 +99,7 @@ mod tests {
                 "env": {"MY_TOKEN": "env-s3cret"}}]
         }"#;
         let key = |name: &str| (name == "OPENAI_API_KEY").then(|| "sk-config-4711".to_owned());
-        let config = Config::from_parts(ConfigSource::BuiltIn, file, &key).unwrap();
+        let config = Settings::from_parts(ConfigSource::BuiltIn, file, &key).unwrap();
         redact::learn(config.secrets());
         for secret in [
             "sk-config-4711",

@@ -18,7 +18,7 @@ use super::slo::Slo;
 ///
 /// `Debug` prints no secret: it hides the API key and all header values except harmless ones.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct Settings {
     /// Where the settings came from, for messages.
     pub source: ConfigSource,
     /// `MAX_NEW_TOKENS`: output tokens requested from each request.
@@ -29,7 +29,7 @@ pub struct Config {
     /// `MODEL_PATH`: the `model` field of requests; `None` is the first model of `/v1/models`.
     pub model_path: Option<String>,
     /// `MODEL_HEADERS`: sent with every request. Values that may be secret are marked sensitive.
-    /// [`Config::request_headers`] adds the bearer token.
+    /// [`Settings::request_headers`] adds the bearer token.
     pub model_headers: HeaderMap,
     /// `SAFE_CHECK` and the `SAFETY_*` keys: `Some` if texts are checked before and after a request.
     pub safety: Option<SafetyConfig>,
@@ -90,7 +90,7 @@ pub struct Config {
     /// `METRICS`: what Criterion measures, in this order. Never empty, no duplicates.
     pub metrics: Vec<Metric>,
     /// `SERVEMARK_AB`: two deployments to measure in turns, the older one first. They replace
-    /// [`Config::model_endpoints`].
+    /// [`Settings::model_endpoints`].
     pub ab: Option<[Deployment; 2]>,
     /// The bearer token, from the environment variable `OPENAI_API_KEY` only.
     pub api_key: Option<ApiKey>,
@@ -124,9 +124,9 @@ impl std::fmt::Display for ConfigSource {
     }
 }
 
-impl Config {
+impl Settings {
     /// The servers under load: those of both deployments of an A/B run, else
-    /// [`Config::model_endpoints`]; without one, the embedded simulated engine is booted.
+    /// [`Settings::model_endpoints`]; without one, the embedded simulated engine is booted.
     pub fn endpoints(&self) -> Vec<EndpointUrl> {
         match &self.ab {
             Some(sides) => sides
@@ -137,7 +137,7 @@ impl Config {
         }
     }
 
-    /// The headers of every request to an endpoint: [`Config::model_headers`] and, from
+    /// The headers of every request to an endpoint: [`Settings::model_headers`] and, from
     /// `OPENAI_API_KEY`, `Authorization: Bearer …` marked sensitive.
     ///
     /// An `Authorization` header in `MODEL_HEADERS` overrides the variable, as it is more specific.
@@ -152,8 +152,8 @@ impl Config {
     }
 
     /// The configuration while `deployment` is measured: with its endpoints, GPUs, balancing and safety check.
-    pub fn of_deployment(&self, deployment: &Deployment) -> Config {
-        Config {
+    pub fn of_deployment(&self, deployment: &Deployment) -> Settings {
+        Settings {
             model_endpoints: deployment.endpoints().to_vec(),
             num_gpu: deployment.gpus().or(self.num_gpu),
             balancing: deployment.balancing.unwrap_or(self.balancing),

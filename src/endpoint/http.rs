@@ -12,7 +12,7 @@ use crate::client::{BodyError, whole_body};
 use crate::simulated::SIMULATED_HEADER;
 
 /// The shared HTTP client with the headers of the configuration
-/// ([`Config::request_headers`](crate::config::Config::request_headers)).
+/// ([`Settings::request_headers`](crate::config::Settings::request_headers)).
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::{
     self, Client, Clock, Connections, Exchange, FailureCause, PayloadTemplate, Prepared,
 };
-use crate::config::{Config, EndpointUrl, FixedOutput};
+use crate::config::{EndpointUrl, FixedOutput, Settings};
 use crate::dialect::Dialect;
 
 /// Tokens asked for.
@@ -22,14 +22,18 @@ pub(crate) const QUESTION: &str =
 #[derive(Debug)]
 pub struct Trial {
     connections: Connections,
-    config: Config,
+    config: Settings,
     dialect: &'static dyn Dialect,
     clock: Clock,
 }
 
 impl Trial {
     /// Requests over `connections` with the fields of the load's.
-    pub fn new(connections: Connections, config: &Config, dialect: &'static dyn Dialect) -> Trial {
+    pub fn new(
+        connections: Connections,
+        config: &Settings,
+        dialect: &'static dyn Dialect,
+    ) -> Trial {
         Trial {
             connections,
             config: config.clone(),
@@ -80,7 +84,7 @@ impl Trial {
         tokens: NonZeroU32,
         limit: Duration,
     ) -> Exchange {
-        let config = Config {
+        let config = Settings {
             max_new_tokens: tokens,
             request_timeout: self.config.request_timeout.min(limit),
             ..self.config.clone()

@@ -12,7 +12,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use servemark::engine::{Engine, EngineOptions, Preset};
+//! # use servemark::internals::engine::{Engine, EngineOptions, Preset};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let tokenizer = tokenizers::Tokenizer::from_file("tokenizer.json").map_err(|e| e.to_string())?;
 //! let options = EngineOptions::new(Preset::named("sim-small")?, Arc::new(tokenizer));

@@ -13,7 +13,7 @@ use super::source::{PromptKind, PromptSource, RequestSpec, SourceOptions, shared
 use super::tokenizer::SpecialTokens;
 use super::unique_prefix::UniquePrefixes;
 use super::workload::Workload;
-use crate::config::Config;
+use crate::config::Settings;
 use crate::dialect::{ChatCompletions, Dialect};
 
 /// One question.
@@ -40,7 +40,7 @@ fn named(key: &str, question: &str) -> NamedPrompt {
     NamedPrompt::new(key.to_owned(), ChatQuestion(question.to_owned()))
 }
 
-fn from_input_file(config: &Config) -> Result<Vec<NamedPrompt>, QuestionsError> {
+fn from_input_file(config: &Settings) -> Result<Vec<NamedPrompt>, QuestionsError> {
     let questions = match &config.input_file {
         Some(path) => Questions::from_file(path)?,
         None => Questions::built_in()?,

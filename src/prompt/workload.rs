@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use super::named_prompt::NamedPrompt;
 use super::questions::QuestionsError;
-use crate::config::Config;
+use crate::config::Settings;
 
 /// What is asked of the endpoints: a list of prompts, all for one API. The kinds of prompt add its constructors.
 #[derive(Clone)]
 pub struct Workload(Arc<List>);
 
-type List = dyn Fn(&Config) -> Result<Vec<NamedPrompt>, WorkloadError> + Send + Sync;
+type List = dyn Fn(&Settings) -> Result<Vec<NamedPrompt>, WorkloadError> + Send + Sync;
 
 /// The workload gives nothing to run.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +25,13 @@ pub enum WorkloadError {
 impl Workload {
     /// A workload whose prompts `list` makes.
     pub(super) fn new(
-        list: impl Fn(&Config) -> Result<Vec<NamedPrompt>, WorkloadError> + Send + Sync + 'static,
+        list: impl Fn(&Settings) -> Result<Vec<NamedPrompt>, WorkloadError> + Send + Sync + 'static,
     ) -> Workload {
         Workload(Arc::new(list))
     }
 
     /// The prompts in the order in which they run.
-    pub(crate) fn prompts(&self, config: &Config) -> Result<Vec<NamedPrompt>, WorkloadError> {
+    pub(crate) fn prompts(&self, config: &Settings) -> Result<Vec<NamedPrompt>, WorkloadError> {
         let prompts = self.0(config)?;
         match prompts.is_empty() {
             true => Err(WorkloadError::Empty),

@@ -275,7 +275,7 @@ mod tests {
         let block = text.split_once("```json\n").unwrap().1;
         let block = format!("{{{}}}", block.split_once("```").unwrap().0);
         let source = crate::config::ConfigSource::BuiltIn;
-        let config = crate::config::Config::from_parts(source, &block, &|_| None).expect(&block);
+        let config = crate::config::Settings::from_parts(source, &block, &|_| None).expect(&block);
         let names: Vec<&str> = config.deployments.iter().map(|d| &*d.name).collect();
         assert_eq!(names, ["2x4", "1x8"]);
         assert_eq!(config.deployments[0].gpus().map(|n| n.get()), Some(8));

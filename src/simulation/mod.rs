@@ -9,8 +9,8 @@
 //! milliseconds, so a statistic can be tried on thousands of runs whose truth is known.
 //!
 //! ```
-//! use servemark::engine::Preset;
-//! use servemark::simulation::{VirtualLoad, VirtualSetup};
+//! use servemark::internals::engine::Preset;
+//! use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
 //!
 //! let setup = VirtualSetup::new(Preset::named("llama3-8b-h100").expect("shipped"));
 //! let mut load = VirtualLoad::start(setup).expect("a sound preset");

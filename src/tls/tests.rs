@@ -5,9 +5,9 @@ use rustls::Error;
 
 use super::*;
 
-fn config(json: &str, folder: &Path) -> Config {
+fn config(json: &str, folder: &Path) -> Settings {
     let source = crate::config::ConfigSource::File(folder.join("parameters.json"));
-    Config::from_parts(source, json, &|_| None).expect("a configuration")
+    Settings::from_parts(source, json, &|_| None).expect("a configuration")
 }
 
 fn certificate() -> rcgen::CertifiedKey<rcgen::KeyPair> {

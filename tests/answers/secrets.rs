@@ -347,7 +347,7 @@ fn no_bench_tells_a_secret_of_a_deployment_or_of_a_load() {
 fn a_panic_tells_no_secret() {
     const CHILD: &str = "ANSWERS_PANICS";
     if std::env::var_os(CHILD).is_some() {
-        servemark::panics::hide_secrets();
+        servemark::internals::panics::hide_secrets();
         panic!("the server said: your key {API_KEY} is wrong");
     }
     let mut command = Command::new(std::env::current_exe().expect("this test"));

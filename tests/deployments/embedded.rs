@@ -3,11 +3,11 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde_json::json;
-use servemark::embedded::{EmbeddedLayout, LAYOUTS};
-use servemark::engine::Preset;
-use servemark::results::RunRecord;
-use servemark::simulation::{self, VirtualLoad, VirtualSetup};
-use servemark::verdict::{Contender, Figure, Standing, rank};
+use servemark::RunRecord;
+use servemark::internals::embedded::{EmbeddedLayout, LAYOUTS};
+use servemark::internals::engine::Preset;
+use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
+use servemark::internals::verdict::{Contender, Figure, Standing, rank};
 
 use super::*;
 use crate::slowed::slowed;

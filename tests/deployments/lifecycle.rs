@@ -7,8 +7,8 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-use servemark::config::{Config, ConfigSource};
-use servemark::deployment::Running;
+use servemark::internals::config::{ConfigSource, Settings};
+use servemark::internals::deployment::Running;
 
 use super::*;
 
@@ -239,7 +239,7 @@ fn a_panic_stops_the_servers_and_what_they_have_started() {
         "command": ["sh", "-c", "sleep 600.$0 & wait", mark.to_string()],
         "env": {"PORT": "{port}"},
     }]});
-    let config = Config::from_parts(ConfigSource::BuiltIn, &text.to_string(), &|_| None);
+    let config = Settings::from_parts(ConfigSource::BuiltIn, &text.to_string(), &|_| None);
     let config = config.expect("valid");
     let start = |logs: &Path| Running::start(&config.deployments[0], None, logs);
     let argument = format!("600.{mark}");
@@ -265,7 +265,7 @@ fn each_replica_sees_gpus_of_its_own_unless_the_entry_chooses_itself() {
         {"name": "uncounted", "replicas": 2, "command": command},
         {"name": "own", "replicas": 2, "command": command, "env": {"CUDA_VISIBLE_DEVICES": "7"}},
     ]});
-    let config = Config::from_parts(ConfigSource::BuiltIn, &text.to_string(), &|_| None);
+    let config = Settings::from_parts(ConfigSource::BuiltIn, &text.to_string(), &|_| None);
     let config = config.expect("valid");
     let expected = [["0,1", "2,3"], ["0", "1"], ["7", "7"]];
     for (deployment, expected) in config.deployments.iter().zip(expected) {

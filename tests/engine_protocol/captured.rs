@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use serde_json::json;
-use servemark::engine::Engine;
-use servemark::engine::EngineOptions;
+use servemark::internals::engine::Engine;
+use servemark::internals::engine::EngineOptions;
 
 use crate::client::{get, options, payloads, post};
 

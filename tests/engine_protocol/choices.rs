@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use serde_json::{Value, json};
-use servemark::engine::{Engine, EngineOptions, FinishReason};
+use servemark::internals::engine::{Engine, EngineOptions, FinishReason};
 
 use crate::client::{CHAT, COMPLETIONS, chat_body, events, metric, options, post, start};
 
@@ -104,7 +104,7 @@ async fn chunks_carry_as_many_tokens_as_asked_but_for_the_first_and_the_last() {
     body["seed"] = json!(3);
     body["stream_options"]["continuous_usage_stats"] = json!(true);
     let response = post(&chunked, CHAT, &body).await;
-    let label = response.headers()[servemark::engine::SIMULATED_HEADER].clone();
+    let label = response.headers()[servemark::internals::engine::SIMULATED_HEADER].clone();
     assert_eq!(label, "instant; tokens_per_chunk=4");
     let events = events(&response.text().await.expect("text"));
     let so_far: Vec<_> = events

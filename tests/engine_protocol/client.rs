@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use servemark::engine::{Engine, EngineOptions, Faults, Preset};
+use servemark::internals::engine::{Engine, EngineOptions, Faults, Preset};
 use tokenizers::Tokenizer;
 
 pub const CHAT: &str = "/v1/chat/completions";

@@ -4,10 +4,10 @@ use reqwest::Client;
 use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::json;
-use servemark::engine::ContextOverflow;
-use servemark::engine::Engine;
-use servemark::engine::EngineOptions;
-use servemark::engine::SIMULATED_HEADER;
+use servemark::internals::engine::ContextOverflow;
+use servemark::internals::engine::Engine;
+use servemark::internals::engine::EngineOptions;
+use servemark::internals::engine::SIMULATED_HEADER;
 
 use crate::client::{CHAT, COMPLETIONS, at, options, post, start};
 

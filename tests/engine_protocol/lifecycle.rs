@@ -3,8 +3,8 @@
 use reqwest::Client;
 use serde_json::Value;
 use serde_json::json;
-use servemark::engine::Engine;
-use servemark::engine::EngineOptions;
+use servemark::internals::engine::Engine;
+use servemark::internals::engine::EngineOptions;
 use std::time::Duration;
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::json;
-use servemark::engine::SIMULATED_HEADER;
+use servemark::internals::engine::SIMULATED_HEADER;
 
 use crate::client::{CHAT, COMPLETIONS, chat_body, events, get, post, start};
 

@@ -4,9 +4,9 @@ use reqwest::Client;
 use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::json;
-use servemark::engine::Engine;
-use servemark::engine::EngineOptions;
-use servemark::engine::FinishReason;
+use servemark::internals::engine::Engine;
+use servemark::internals::engine::EngineOptions;
+use servemark::internals::engine::FinishReason;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -119,7 +119,7 @@ async fn a_slower_engine_is_slower_and_a_scaled_one_faster() {
         (token_ns[29] - token_ns[0]) as f64
     };
     let normal = span(options("sim-small")).await;
-    let slowdown = servemark::engine::Slowdown::uniform(3.0);
+    let slowdown = servemark::internals::engine::Slowdown::uniform(3.0);
     let slow = span(EngineOptions {
         slowdown,
         ..options("sim-small")

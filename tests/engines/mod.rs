@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use servemark::config::EndpointUrl;
-use servemark::endpoint::{Http, ServerMetrics};
-use servemark::engine::{Engine, EngineOptions, Faults, Preset};
-use servemark::prompt::shipped_tokenizer;
+use servemark::internals::config::EndpointUrl;
+use servemark::internals::endpoint::{Http, ServerMetrics};
+use servemark::internals::engine::{Engine, EngineOptions, Faults, Preset};
+use servemark::internals::prompt::shipped_tokenizer;
 
 /// A small one, changed so.
 pub fn engine(change: impl FnOnce(&mut EngineOptions)) -> Engine {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::engines::engine;
 use super::url;
 use serde_json::json;
-use servemark::config::{Config, ConfigSource};
-use servemark::engine::Engine;
-use servemark::load::Sampling;
+use servemark::internals::config::{ConfigSource, Settings};
+use servemark::internals::engine::Engine;
+use servemark::internals::load::Sampling;
 use servemark::{Ran, Run, RunError, Workload};
 
 const CHILD: &str = "ONE_RUN_CHILD";
@@ -42,7 +42,7 @@ fn run(url: Option<&str>) -> Result<Ran, RunError> {
         "READY_TIMEOUT": 0.5,
         "MODEL_ENDPOINTS": url.into_iter().collect::<Vec<_>>(),
     });
-    let config = Config::from_parts(ConfigSource::BuiltIn, &keys.to_string(), &|_| None);
+    let config = Settings::from_parts(ConfigSource::BuiltIn, &keys.to_string(), &|_| None);
     let config = config.expect("a sound configuration");
     let question = Workload::questions([("cat", "What is a good name for a grey cat?")]);
     let sampling = Sampling {

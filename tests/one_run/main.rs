@@ -18,8 +18,8 @@ use std::path::Path;
 
 use cargo_bench::CargoBench;
 use serde_json::Value;
-use servemark::engine::Engine;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::engine::Engine;
 
 /// Short, but long enough for some windows; plots take more time than the load.
 const SHORT: [&str; 5] = [

@@ -184,9 +184,9 @@ fn a_run_that_dies_before_its_first_point_leaves_nothing_as_the_latest() {
 }
 
 /// Requests that the engine has answered so far.
-fn answered(engine: &servemark::engine::Engine) -> f64 {
-    use servemark::config::EndpointUrl;
-    use servemark::endpoint::{Http, ServerMetrics};
+fn answered(engine: &servemark::internals::engine::Engine) -> f64 {
+    use servemark::internals::config::EndpointUrl;
+    use servemark::internals::endpoint::{Http, ServerMetrics};
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let http = Http::new(reqwest::Client::new(), Default::default());
     let url = EndpointUrl::parse(engine.urls()[0].as_str()).expect("the engine's address");

@@ -3,7 +3,7 @@
 use super::cargo_bench::CargoBench;
 use super::engines::engine;
 use super::{SHORT, record, url};
-use servemark::engine::Engine;
+use servemark::internals::engine::Engine;
 
 /// The bench of one point, whose answers have one token each.
 fn one_token_answers(server: &Engine) -> CargoBench {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use servemark::engine::{Engine, EngineOptions, Preset};
-use servemark::prompt::shipped_tokenizer;
+use servemark::internals::engine::{Engine, EngineOptions, Preset};
+use servemark::internals::prompt::shipped_tokenizer;
 
 const CLIENT: &str = "openai>=2,<4";
 

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
 use cargo_bench::CargoBench;
-use servemark::client::RequestRecord;
-use servemark::engine::{Engine, EngineOptions, Faults, Preset};
-use servemark::prompt::shipped_tokenizer;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
+use servemark::internals::client::RequestRecord;
+use servemark::internals::engine::{Engine, EngineOptions, Faults, Preset};
+use servemark::internals::prompt::shipped_tokenizer;
 
 /// Largest relative difference between four processes and one.
 const TOLERANCE: f64 = 0.05;

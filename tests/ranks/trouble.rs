@@ -1,6 +1,6 @@
 //! What goes wrong in one process is said by all.
 
-use servemark::results::RunRecord;
+use servemark::RunRecord;
 
 use super::{
     TWO_PODS, Variables, arguments, assert_all_end_with, chat, ended, engine, processes, start,

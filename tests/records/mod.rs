@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
-use servemark::engine::Preset;
-use servemark::results::{RunRecord, write_atomically};
-use servemark::simulation::{self, VirtualLoad, VirtualSetup};
+use servemark::internals::engine::Preset;
+use servemark::internals::results::{RunRecord, write_atomically};
+use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
 use tempfile::TempDir;
 
 /// What Criterion would call its output directory.

@@ -13,7 +13,7 @@ use browser::Browser;
 use page::{check, pages};
 use records::{Results, Run};
 use serde_json::json;
-use servemark::results::RunRecord;
+use servemark::RunRecord;
 
 /// A record as the benches write it: with a self-check, a timeline of the servers, failures and an SLO.
 fn record(seed: u64, slowdown: &'static str, concurrency: usize, version: &str) -> RunRecord {
@@ -213,7 +213,7 @@ fn what_was_not_measured_is_said() {
     let results = Results::new();
     let mut one = record(1, "0%", 1, "0.32.0");
     let requests = one.requests.iter().take(1).map(|mut request| {
-        if let servemark::client::Outcome::Completed(completion) = &mut request.outcome {
+        if let servemark::internals::client::Outcome::Completed(completion) = &mut request.outcome {
             completion.content_ns = Default::default();
         }
         request

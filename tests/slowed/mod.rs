@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use servemark::engine::{Engine, EngineOptions, Preset, Slowdown};
-use servemark::prompt::shipped_tokenizer;
+use servemark::internals::engine::{Engine, EngineOptions, Preset, Slowdown};
+use servemark::internals::prompt::shipped_tokenizer;
 
 /// A server whose steps take `factor` as long.
 pub fn slowed(factor: f64) -> Engine {

@@ -11,7 +11,7 @@ use crate::bench::criterion::Mode;
 use crate::bench::outcome::{self, Measured, Origin, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::{Meter, Progress};
-use crate::config::{Config, LoadShape};
+use crate::config::{LoadShape, Settings};
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::prompt::NamedPrompt;
@@ -66,7 +66,7 @@ pub fn meet(
     ranks: Ranks,
     bench: &str,
     prompts: &[NamedPrompt],
-    config: &mut Config,
+    config: &mut Settings,
 ) -> Result<Meeting, CannotShare> {
     let (rank, size) = (ranks.rank(), ranks.size());
     if config.load_shape == LoadShape::Wave {
@@ -107,7 +107,7 @@ pub fn meet(
 }
 
 /// What must be the same in all ranks.
-fn plan(bench: &str, prompts: &[NamedPrompt], config: &Config) -> Value {
+fn plan(bench: &str, prompts: &[NamedPrompt], config: &Settings) -> Value {
     let mut plan = config.shared_settings();
     let keys: Vec<&str> = prompts.iter().map(|prompt| &*prompt.key).collect();
     let arguments: Vec<String> = std::env::args().skip(1).collect();

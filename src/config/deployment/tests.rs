@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::super::settings::Config;
+use super::super::settings::Settings;
 use super::super::template::Blanks;
 use super::*;
 
@@ -146,7 +146,7 @@ fn a_deployment_stands_in_for_the_configurations_own() {
         ]
     });
     let source = super::super::ConfigSource::BuiltIn;
-    let config = Config::from_parts(source, &text.to_string(), &|_| None).expect("valid");
+    let config = Settings::from_parts(source, &text.to_string(), &|_| None).expect("valid");
     assert!(config.safety.is_none());
     let [a, b] = [0, 1].map(|at| config.of_deployment(&config.deployments[at]));
     assert_eq!(a.num_gpu.map(NonZeroU32::get), Some(4));

@@ -62,12 +62,12 @@ const CHANGED: &[(&str, &str, Variables)] = &[
     ),
 ];
 
-fn config(source: ConfigSource, text: &str, variables: &[(&str, &str)]) -> Config {
+fn config(source: ConfigSource, text: &str, variables: &[(&str, &str)]) -> Settings {
     let value = |name: &str| {
         let given = variables.iter().find(|variable| variable.0 == name);
         given.map(|variable| variable.1.to_owned())
     };
-    Config::from_parts(source, text, &value).expect("a valid configuration")
+    Settings::from_parts(source, text, &value).expect("a valid configuration")
 }
 
 /// A variable of `CHANGED`, and those that go with it.
@@ -103,11 +103,11 @@ fn every_key_changes_its_value_in_run_records() {
 
 /// Every field of a configuration, after the setting that holds it. A new field must be added here to compile, and
 /// needs a row in the table to pass.
-fn fields(config: Config) -> Vec<(&'static str, String)> {
+fn fields(config: Settings) -> Vec<(&'static str, String)> {
     fn text(field: impl Debug) -> String {
         format!("{field:?}")
     }
-    let Config {
+    let Settings {
         source,
         max_new_tokens,
         concurrent_levels,

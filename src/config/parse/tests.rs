@@ -8,8 +8,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::super::{
-    BUILT_IN, Config, ConfigError, ConfigSource, FixedOutput, LoadShape, Metric, PrefixCache,
-    SafetyBackend, keys,
+    BUILT_IN, ConfigError, ConfigSource, FixedOutput, LoadShape, Metric, PrefixCache,
+    SafetyBackend, Settings, keys,
 };
 use super::find_file;
 use crate::dialect::Completions;
@@ -29,17 +29,17 @@ const ORIGINAL: &str = r#"{
     "MODEL_ENDPOINTS": ["http://localhost:8000/v1/chat/completions"]
 }"#;
 
-pub(super) fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+pub(super) fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let env: HashMap<&str, &str> = env.iter().copied().collect();
     let source = ConfigSource::File(PathBuf::from("/bench/fixtures/parameters.json"));
-    Config::from_parts(source, text, &|name| env.get(name).map(|v| v.to_string()))
+    Settings::from_parts(source, text, &|name| env.get(name).map(|v| v.to_string()))
 }
 
-pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Settings, ConfigError> {
     parse_with(text, &[])
 }
 
-fn levels(config: &Config) -> Vec<usize> {
+fn levels(config: &Settings) -> Vec<usize> {
     config.concurrent_levels.iter().map(|n| n.get()).collect()
 }
 
@@ -80,7 +80,7 @@ fn the_original_file_works_unchanged() {
 #[test]
 fn the_shipped_file_states_the_defaults_and_boots_the_engine() {
     let record = |text| {
-        let config = Config::from_parts(ConfigSource::BuiltIn, text, &|_| None).unwrap();
+        let config = Settings::from_parts(ConfigSource::BuiltIn, text, &|_| None).unwrap();
         assert!(config.model_endpoints.is_empty());
         let mut record = config.public_json();
         // A harmless header is shipped, so that users see where headers go.
@@ -256,7 +256,7 @@ fn questions_beside_the_file_are_found() {
     let directory = tempfile::tempdir().unwrap();
     let source = ConfigSource::File(directory.path().join("parameters.json"));
     let read = |text| {
-        Config::from_parts(source.clone(), text, &|_| None)
+        Settings::from_parts(source.clone(), text, &|_| None)
             .unwrap()
             .input_file
     };
