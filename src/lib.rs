@@ -48,7 +48,7 @@ mod panics;
 mod plan;
 mod prompt;
 mod ranks;
-
+pub mod record;
 mod redact;
 mod report;
 mod requests;
@@ -66,8 +66,8 @@ mod tls;
 mod varint;
 mod verdict;
 
-pub use bench::{Bench, Ran, Run, RunError};
-
+pub use bench::{Bench, Run, RunError, RunResult};
+pub use config::Config;
 pub use load::Sampling;
 pub use prompt::Workload;
-pub use results::RunRecord;
+pub use record::RunRecord;

@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use servemark::internals::config::Settings;
+use servemark::internals::config::{Config, Settings};
 
 /// Not a test of its own: what the tests below run in a child process.
 #[test]
 #[ignore = "run by the other tests in a child process"]
 fn child() {
-    match Settings::load() {
+    match Settings::load(&Config::new()) {
         Ok(config) => println!(
             "loaded {} with {:?}",
             config.source, config.concurrent_levels

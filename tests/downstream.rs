@@ -22,17 +22,14 @@ fn main() -> std::process::ExitCode {
 "#;
 
 /// Two benches in one process, each with servers of its own: they need no feature.
-const TWO_BENCHES: &str = r#"use servemark::internals::config::EndpointUrl;
-use servemark::{Bench, Workload};
+const TWO_BENCHES: &str = r#"use servemark::{Bench, Config, Workload};
 
 fn main() {
     for name in ["first", "second"] {
         let question = Workload::questions([("cat", "What is a good name for a grey cat?")]);
-        let bench = Bench::new(name, question).configure(move |config| {
-            let url = std::env::var(name).expect("an address");
-            config.model_endpoints = vec![EndpointUrl::parse(&url).expect("an address")];
-        });
-        bench.run();
+        let url = std::env::var(name).expect("an address");
+        let config = Config::new().set("MODEL_ENDPOINTS", [url]);
+        Bench::new(name, question).config(config).run();
     }
 }
 "#;

@@ -20,7 +20,7 @@ use engine_process::EngineProcess;
 use engines::prompt_tokens_at;
 use requests::Requests;
 use servemark::internals::client::{Client, Clock, Connections, PayloadTemplate};
-use servemark::internals::config::{LoadShape, Settings};
+use servemark::internals::config::{Config, LoadShape, Settings};
 use servemark::internals::dialect::Completions;
 use servemark::internals::file_limit::raise_file_limit;
 use servemark::internals::fixture::load_runtime;
@@ -80,7 +80,7 @@ fn memory_and_descriptors_do_not_grow_and_no_request_is_lost() {
     let engine = EngineProcess::start(&["--preset=fixed-interval", FAULTS, &served, &speed]);
     let engine = engine.expect("an engine");
     let engine_id = engine.child.id().to_string();
-    let config = Settings::load().expect("the shipped configuration");
+    let config = Settings::load(&Config::new()).expect("the shipped configuration");
     let runtime = load_runtime().expect("threads");
     let clock = Clock::start();
     let before = descriptors("self");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use servemark::internals::client::{Client, Clock, Connections, Outcome, PayloadTemplate};
-use servemark::internals::config::{LoadShape, Settings};
+use servemark::internals::config::{Config, LoadShape, Settings};
 use servemark::internals::dialect::Completions;
 use servemark::internals::file_limit::raise_file_limit;
 use servemark::internals::fixture::load_runtime;
@@ -22,7 +22,7 @@ const MOST_CHECKED: usize = 2_000;
 
 pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     raise_file_limit().unwrap_or_else(|error| eprintln!("warning: {error}"));
-    let config = Settings::load()?;
+    let config = Settings::load(&Config::new())?;
     let runtime = load_runtime()?;
     let clock = Clock::start();
     let clock_ms = started.elapsed().as_secs_f64() * 1e3;

@@ -28,11 +28,11 @@ mod start;
 use std::error::Error;
 use std::process::ExitCode;
 
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
-pub use run::{Ran, Run, RunError};
+pub use run::{Run, RunError, RunResult};
 
 use context::{RunContext, defined_metrics};
 use criterion::BenchArgs;
@@ -43,7 +43,7 @@ use exit_code::CANNOT_RUN;
 pub struct Bench {
     name: String,
     workload: Workload,
-    configure: Box<dyn FnOnce(&mut Settings)>,
+    config: Config,
     /// Whether it measures `DEPLOYMENTS`, and not the endpoints.
     of_deployments: bool,
 }
@@ -54,7 +54,7 @@ impl Bench {
         Bench {
             name: name.into(),
             workload,
-            configure: Box::new(|_| {}),
+            config: Config::new(),
             of_deployments: false,
         }
     }
@@ -69,9 +69,9 @@ impl Bench {
         }
     }
 
-    /// Changes the configuration after it was read; what is set here wins over files and environment.
-    pub fn configure(mut self, change: impl FnOnce(&mut Settings) + 'static) -> Bench {
-        self.configure = Box::new(change);
+    /// Sets keys of the configuration; they override the environment and the file.
+    pub fn config(mut self, config: Config) -> Bench {
+        self.config = config;
         self
     }
 
@@ -94,8 +94,7 @@ impl Bench {
         args.check_filter()?;
         let _ = ::criterion::Criterion::default().configure_from_args();
         let ranks = Ranks::from_env()?;
-        let mut config = Settings::load()?;
-        (self.configure)(&mut config);
+        let config = Settings::load(&self.config)?;
         match (self.of_deployments, ranks) {
             (true, None) => deployments::run(self.name, &self.workload, config, args),
             (true, Some(ranks)) => {

@@ -1,5 +1,6 @@
 //! A run without Criterion: for quick looks, and for programs that measure.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
 use super::{preflight, space, start};
-use crate::config::{Metric, Settings};
-use crate::fixture::{Fixture, FixtureError};
+use crate::config::{Config, Metric, Settings};
+use crate::fixture::Fixture;
 use crate::interrupt::Interrupt;
 use crate::load::Sampling;
-use crate::prompt::{NamedPrompt, Workload, WorkloadError};
+use crate::prompt::{NamedPrompt, Workload};
 use crate::ranks::Ranks;
-use crate::report::{self, Row};
+use crate::report;
 use crate::results::baseline::BaselineError;
 use crate::results::{self, Baselines, LockError, ResultsLock, RunRecord};
 
@@ -34,144 +35,161 @@ const USUAL_PROMPT: &str = "100";
 /// what was measured stays.
 ///
 /// ```no_run
-/// use servemark::internals::config::Settings;
-/// use servemark::{Run, Workload};
+/// use servemark::{Config, Run, Workload};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let ran = Run::new(Workload::chat(), Settings::load()?).measure()?;
-/// print!("{}", ran.figures);
+/// # fn main() -> Result<(), servemark::RunError> {
+/// let config = Config::new().set("CONCURRENT_LEVELS", [8, 64]);
+/// let result = Run::new(Workload::chat()).config(config).measure()?;
+/// for record in &result.records {
+///     let figures = record.summary.as_ref();
+///     println!("{}: {:?} tok/s", record.level, figures.and_then(|f| f.output_tok_s));
+/// }
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Debug)]
 pub struct Run {
     workload: Workload,
-    config: Settings,
+    config: Config,
     sampling: Sampling,
 }
 
-/// What a [`Run`] has measured.
+/// The result of a [`Run`].
 #[derive(Debug)]
-pub struct Ran {
-    /// A row for each point that was begun, failed ones included.
-    pub rows: Vec<Row>,
-    /// The record of each point that has one.
+#[non_exhaustive]
+pub struct RunResult {
+    /// The record of each point that has one: a point without a measured window has none.
     pub records: Vec<RunRecord>,
-    /// The table and the notes, for a person.
+    /// The table and the notes, for a person. Failed points have a row, too.
     pub figures: String,
-    /// The rows as a CSV file; `None` where it could not be written.
+    /// The table as a CSV file; `None` where it could not be written.
     pub csv: Option<PathBuf>,
     /// What could not be written, and why; the figures are whole all the same.
     pub unwritten: Vec<String>,
     /// Whether every point was measured to its end, and all was written.
     pub complete: bool,
-    /// Listened to until what was measured is written and shown.
+    /// Listened to until the results are written and shown.
     interrupt: Interrupt,
 }
 
-impl Ran {
-    /// What the process should exit with where a signal ended the run (130 of Ctrl-C, 143 of SIGTERM, 129 of
-    /// SIGHUP); `None` where none did. As long as it is not dropped, a first signal ends nothing by itself.
+impl RunResult {
+    /// The exit code of a process whose run was ended by a signal (130 for Ctrl-C, 143 for SIGTERM, 129 for
+    /// SIGHUP); `None` if none came. A first signal is only noted as long as the result is not dropped.
     pub fn interrupted(&self) -> Option<u8> {
         self.interrupt.exit_code()
     }
 }
 
+/// The cause of an error, to show.
+type Cause = Box<dyn Error + Send + Sync>;
+
 /// Nothing could be measured.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
-    /// There is nothing to ask.
+    /// The configuration or the workload is invalid, or wants what only a bench does.
     #[error(transparent)]
-    Workload(#[from] WorkloadError),
-    /// Points that would share files.
-    #[error("{0}")]
-    CannotBegin(String),
-    /// Nothing could be booted.
+    Invalid(Cause),
+    /// The servers could not be started or are not ready.
     #[error(transparent)]
-    Fixture(#[from] Box<FixtureError>),
-    /// The configuration wants what only a bench does.
-    #[error(
-        "SERVEMARK_AB measures two deployments in turns, which a bench does: cargo bench --bench chat_throughput"
-    )]
-    Ab,
-    /// Several processes were started to share a load.
-    #[error(
-        "this is one of several ranks, which share the load of a bench: cargo bench --bench chat_throughput"
-    )]
-    Ranks,
-    /// A signal came before.
+    NotReady(Cause),
+    /// Another process writes its results into the same directory.
+    #[error(transparent)]
+    Locked(Cause),
+    /// A signal came before anything was measured.
     #[error("{why}; nothing was measured")]
     Interrupted {
-        /// Which.
+        /// Names the signal.
         why: String,
-        /// What the process should exit with: 130 of Ctrl-C, 143 of SIGTERM, 129 of SIGHUP.
+        /// What the process should exit with: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
         exit_code: u8,
     },
-    /// It is not clear whether there are ranks.
-    #[error("{0}")]
-    UnclearRanks(String),
-    /// Another process writes its results where this one would.
-    #[error(transparent)]
-    Lock(#[from] LockError),
+}
+
+impl RunError {
+    fn invalid(cause: impl Into<Cause>) -> RunError {
+        RunError::Invalid(cause.into())
+    }
 }
 
 impl Run {
     /// A run of `workload` with [`Sampling::DEFAULT`]. [`Workload::chat`] asks the question of 100 tokens
     /// where `PROMPT_KEYS` chooses none, or every question of a file that has no such key.
-    pub fn new(workload: Workload, config: Settings) -> Run {
+    pub fn new(workload: Workload) -> Run {
         Run {
             workload,
-            config,
+            config: Config::new(),
             sampling: Sampling::DEFAULT,
         }
     }
 
-    /// Measures each point so long.
+    /// Sets keys of the configuration; they override the environment and the file.
+    pub fn config(mut self, config: Config) -> Run {
+        self.config = config;
+        self
+    }
+
+    /// Sets the warm-up, the measuring time and the number of windows of each point.
     pub fn sampling(mut self, sampling: Sampling) -> Run {
         self.sampling = sampling;
         self
     }
 
-    /// Measures every prompt at every concurrency; says on stderr what runs.
+    /// Measures every prompt at every concurrency; reports its progress on stderr.
     ///
-    /// Must not be called from within a runtime. Each run boots a [`Fixture`] of its own, which is gone at
-    /// its end.
+    /// Must not be called from within a runtime. Each run boots servers and an HTTP client of its own, which are
+    /// gone at its end.
     ///
     /// # Errors
-    /// [`RunError`]; points that fail are no error but stand in [`Ran`].
-    pub fn measure(self) -> Result<Ran, RunError> {
-        if self.config.ab.is_some() {
-            return Err(RunError::Ab);
-        }
-        match Ranks::from_env() {
-            Ok(None) => {}
-            Ok(Some(_)) => return Err(RunError::Ranks),
-            Err(error) => return Err(RunError::UnclearRanks(error.to_string())),
-        }
-        let mut prompts = self.workload.prompts(&self.config)?;
-        if self.config.prompt_keys.is_none() {
+    /// [`RunError`] if nothing could be measured; a point that failed is part of the [`RunResult`].
+    pub fn measure(self) -> Result<RunResult, RunError> {
+        let config = Settings::load(&self.config).map_err(RunError::invalid)?;
+        refuse_what_a_bench_does(&config)?;
+        let mut prompts = self.workload.prompts(&config).map_err(RunError::invalid)?;
+        if config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
         let args = BenchArgs::alone(&self.sampling);
         // One selects the point; the load gives them all.
         let metrics = vec![Metric::OutputTokS];
         let name = NAME.to_owned();
-        let mut context = RunContext::new(name, prompts, self.config, args, metrics, lock_run()?);
+        let lock = lock_run().map_err(|error| RunError::Locked(error.into()))?;
+        let mut context = RunContext::new(name, prompts, config, args, metrics, lock);
         context.interrupt = Interrupt::listen();
         let context = [context];
-        preflight::check(&context).map_err(|error| RunError::CannotBegin(error.to_string()))?;
+        preflight::check(&context).map_err(|error| RunError::invalid(error.to_string()))?;
         if let Some(problem) = space::problem(&context) {
             eprintln!("warning: {problem}; the figures are shown all the same");
         }
         let [context] = context;
         start::announce_plan(&context);
         let fixture = context.fixture();
-        // What failed meanwhile failed because of the signal.
+        // A fixture that failed meanwhile failed because of the signal.
         let interrupt = &context.interrupt;
         if let (Some(why), Some(exit_code)) = (interrupt.why_partial(), interrupt.exit_code()) {
             return Err(RunError::Interrupted { why, exit_code });
         }
-        let results = run(&context, fixture?);
+        let results = run(
+            &context,
+            fixture.map_err(|error| RunError::NotReady(error))?,
+        );
         Ok(conclude(&context, &results))
+    }
+}
+
+/// Refuses two sides, and a process that is one of several ranks.
+fn refuse_what_a_bench_does(config: &Settings) -> Result<(), RunError> {
+    const BENCH: &str = "cargo bench --bench chat_throughput";
+    if config.ab.is_some() {
+        let what = "SERVEMARK_AB measures two deployments in turns, which a bench does";
+        return Err(RunError::invalid(format!("{what}: {BENCH}")));
+    }
+    match Ranks::from_env().map_err(|error| RunError::invalid(error.to_string()))? {
+        None => Ok(()),
+        Some(_) => {
+            let what = "this is one of several ranks, which share the load of a bench";
+            Err(RunError::invalid(format!("{what}: {BENCH}")))
+        }
     }
 }
 
@@ -215,7 +233,7 @@ fn run(context: &RunContext, fixture: &Fixture) -> Results {
 }
 
 /// Writes the CSV file and gathers what was measured. Nothing that cannot be written takes the figures away.
-fn conclude(context: &RunContext, results: &Results) -> Ran {
+fn conclude(context: &RunContext, results: &Results) -> RunResult {
     let rows = results.rows();
     let mut unwritten = Vec::new();
     let csv = results::directory()
@@ -230,12 +248,11 @@ fn conclude(context: &RunContext, results: &Results) -> Ran {
         unwritten.push(error.to_string());
         Vec::new()
     });
-    Ran {
+    RunResult {
         records,
         figures: results.figures(&rows),
         interrupt: context.interrupt.clone(),
         complete: !results.failed() && !context.interrupt.came() && unwritten.is_empty(),
-        rows,
         csv: csv_written.is_ok().then_some(csv),
         unwritten,
     }

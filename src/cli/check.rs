@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use super::servers::ServerOptions;
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = Settings::load_with(&arguments.servers.flags())?;
+    let config = Settings::load(&Config::of_options(arguments.servers.flags()))?;
     println!("configuration: {}\n", config.source);
     let report = crate::check::check(&config)?;
     anstream::print!("{}", crate::report::painted(&report.to_string()));

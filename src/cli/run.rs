@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::output::{FORMATS, Output};
 use super::servers::ServerOptions;
-use crate::config::{Flag, LoadShape, Settings, keys};
+use crate::config::{Config, Flag, LoadShape, keys};
 use crate::load::Sampling;
-use crate::{Ran, Run, RunError, Workload};
+use crate::{Run, RunError, RunResult, Workload};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -146,14 +146,16 @@ impl Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = Settings::load_with(&arguments.flags())?;
+    let config = Config::of_options(arguments.flags());
     if let Err(error) = arguments.output.check() {
         eprintln!(
             "warning: {}; the figures are only shown",
             super::error::explain(&error)
         );
     }
-    let run = Run::new(arguments.workload(), config).sampling(arguments.sampling());
+    let run = Run::new(arguments.workload())
+        .config(config)
+        .sampling(arguments.sampling());
     let ran = match run.measure() {
         Err(RunError::Interrupted { why, exit_code }) => {
             eprintln!("{why}; nothing was measured");
@@ -181,7 +183,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn print_files(ran: &Ran) {
+fn print_files(ran: &RunResult) {
     eprintln!();
     for problem in &ran.unwritten {
         eprintln!("error: {problem}");

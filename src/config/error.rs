@@ -80,6 +80,8 @@ pub enum Origin {
     Variable(String),
     /// An option of a command.
     Option(String),
+    /// The program, through [`Config::set`](super::Config::set).
+    Program,
 }
 
 impl fmt::Display for Origin {
@@ -88,6 +90,7 @@ impl fmt::Display for Origin {
             Origin::File(name) => f.write_str(name),
             Origin::Variable(name) => write!(f, "environment variable {name}"),
             Origin::Option(name) => write!(f, "option {name}"),
+            Origin::Program => f.write_str("the program"),
         }
     }
 }
@@ -95,7 +98,9 @@ impl fmt::Display for Origin {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
-            Origin::File(name) => write!(f, "{name}, key {}", self.key)?,
+            origin @ (Origin::File(_) | Origin::Program) => {
+                write!(f, "{origin}, key {}", self.key)?
+            }
             other => write!(f, "{other}")?,
         }
         let Problem {

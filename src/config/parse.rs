@@ -9,8 +9,8 @@ use super::api_key::ApiKey;
 use super::deployment::{Deployment, ServerSource};
 use super::draft::Draft;
 use super::error::{ConfigError, Problem};
-use super::flags::Flag;
 use super::names::PREFIX;
+use super::overrides::Config;
 use super::reader::Reader;
 use super::settings::{ConfigSource, Settings};
 use super::template::Blank;
@@ -24,15 +24,7 @@ const FILE_VARIABLE: &str = "SERVEMARK_CONFIG";
 const KEY_VARIABLE: &str = "OPENAI_API_KEY";
 
 impl Settings {
-    /// Reads the configuration of this process: [`Settings::load_with`] without flags.
-    ///
-    /// # Errors
-    /// Those of [`Settings::load_with`].
-    pub fn load() -> Result<Settings, ConfigError> {
-        Settings::load_with(&[])
-    }
-
-    /// Reads the configuration of this process, with the keys that options of its command set.
+    /// Reads the configuration of this process, where `overrides` wins over the environment, and this over the file.
     ///
     /// The file is the one that `SERVEMARK_CONFIG` names, else `fixtures/parameters.json` under the
     /// current directory, else the built-in settings.
@@ -40,7 +32,7 @@ impl Settings {
     /// # Errors
     /// Those of [`Settings::from_parts`]; also a file that cannot be read, and a variable that looks like a misspelt
     /// `SERVEMARK_<KEY>` or is not UTF-8.
-    pub fn load_with(flags: &[Flag]) -> Result<Settings, ConfigError> {
+    pub fn load(overrides: &Config) -> Result<Settings, ConfigError> {
         let (source, text) = find_file(var_os(FILE_VARIABLE), Path::new(USUAL_FILE))?;
         let mut names = Vec::new();
         let mut unreadable = Vec::new();
@@ -58,7 +50,7 @@ impl Settings {
         let mut problems = env::misspelt(names.iter().map(String::as_str));
         problems.extend(unreadable);
         let env = |name: &str| std::env::var(name).ok();
-        match parse(source, &text, &env, flags) {
+        match parse(source, &text, &env, overrides) {
             Err(ConfigError::Invalid { problems: more }) => problems.extend(more),
             Ok(config) if problems.is_empty() => return Ok(config),
             Ok(_) => {}
@@ -81,7 +73,7 @@ impl Settings {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Settings, ConfigError> {
-        parse(source, text, env, &[])
+        parse(source, text, env, &Config::new())
     }
 }
 
@@ -89,9 +81,9 @@ fn parse(
     source: ConfigSource,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-    flags: &[Flag],
+    overrides: &Config,
 ) -> Result<Settings, ConfigError> {
-    let mut reader = Reader::new(&source, text, env, flags)?;
+    let mut reader = Reader::new(&source, text, env, overrides)?;
     let mut draft = Draft::new(source.clone());
     reader.read_all(&mut draft);
     let config = complete(&mut reader, draft);

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::api_key::ApiKey;
 use super::draft::Draft;
 use super::error::{ConfigError, Origin, Problem};
-use super::flags::Flag;
 use super::key::Key;
 use super::names::nearest;
+use super::overrides::{Config, Override};
 use super::settings::{ConfigSource, Settings};
 use super::{env, keys};
 
@@ -18,7 +18,7 @@ pub(super) struct Reader<'a> {
     source: &'a ConfigSource,
     entries: Vec<(String, Value)>,
     env: &'a dyn Fn(&str) -> Option<String>,
-    flags: &'a [Flag],
+    overrides: &'a Config,
     problems: Vec<Problem>,
 }
 
@@ -27,13 +27,13 @@ impl<'a> Reader<'a> {
         source: &'a ConfigSource,
         text: &str,
         env: &'a dyn Fn(&str) -> Option<String>,
-        flags: &'a [Flag],
+        overrides: &'a Config,
     ) -> Result<Reader<'a>, ConfigError> {
         let mut reader = Reader {
             source,
             entries: entries(source, text)?,
             env,
-            flags,
+            overrides,
             problems: Vec::new(),
         };
         reader.check_names();
@@ -86,9 +86,9 @@ impl<'a> Reader<'a> {
             return;
         }
         // A path in the file starts from the file's directory, any other from the current one.
-        draft.base = match self.overriding(key) {
-            None => self.source.directory().map(|path| path.to_owned()),
-            Some(_) => None,
+        draft.base = match self.origin(key) {
+            Origin::File(_) => self.source.directory().map(|path| path.to_owned()),
+            _ => None,
         };
         let mut first_fault = None;
         for reading in &readings {
@@ -100,22 +100,28 @@ impl<'a> Reader<'a> {
         self.report_value(key, first_fault.unwrap_or_default());
     }
 
-    fn flag(&self, key: &Key) -> Option<&Flag> {
-        self.flags.iter().find(|flag| flag.key.name == key.name)
-    }
-
-    /// The value that overrides the file: of an option, else of the variable.
-    fn overriding(&self, key: &Key) -> Option<String> {
-        let flag = self.flag(key).map(|flag| flag.value.clone());
-        flag.or_else(|| (self.env)(&key.variable()))
+    /// Where the value of a key comes from, if it is given: an option or the program, else the variable, else the file.
+    fn origin(&self, key: &Key) -> Origin {
+        let variable = key.variable();
+        match self.overrides.of(key) {
+            Some(Override::Option(flag)) => Origin::Option(flag.option.to_owned()),
+            Some(Override::Program(_)) => Origin::Program,
+            None if (self.env)(&variable).is_some() => Origin::Variable(variable),
+            None => Origin::File(self.source.to_string()),
+        }
     }
 
     /// The value given for a key, in its possible readings.
     fn given(&self, key: &Key) -> Option<Vec<Value>> {
-        if let Some(text) = self.overriding(key) {
-            return env::readings(key, &text);
-        }
-        let (_, value) = self.entries.iter().find(|(name, _)| name == key.name)?;
+        let variable = || (self.env)(&key.variable());
+        let value = match self.overrides.of(key) {
+            Some(Override::Option(flag)) => return env::readings(key, &flag.value),
+            Some(Override::Program(value)) => value,
+            None => match variable() {
+                Some(text) => return env::readings(key, &text),
+                None => &self.entries.iter().find(|(name, _)| name == key.name)?.1,
+            },
+        };
         let empty = match value {
             Value::Null => true,
             Value::String(text) => text.is_empty() && key.may_be_empty(),
@@ -126,21 +132,21 @@ impl<'a> Reader<'a> {
 
     /// Reports an invalid value of `key`, with an example in the syntax of its origin.
     pub(super) fn report_value(&mut self, key: &Key, found: String) {
-        let (origin, example) = if let Some(flag) = self.flag(key) {
-            let example = format!("{} {}", flag.option, flag.example);
-            (Origin::Option(flag.option.to_owned()), example)
-        } else if self.overriding(key).is_some() {
-            let plain = key.example.trim_matches('"');
-            let quote = match plain.contains(['"', '{', '[']) {
-                true => "'",
-                false => "",
-            };
-            let variable = key.variable();
-            let example = format!("{variable}={quote}{plain}{quote}");
-            (Origin::Variable(variable), example)
-        } else {
-            let example = format!("\"{}\": {}", key.name, key.example);
-            (Origin::File(self.source.to_string()), example)
+        let origin = self.origin(key);
+        let example = match (&origin, self.overrides.of(key)) {
+            (Origin::Option(name), Some(Override::Option(flag))) => {
+                format!("{name} {}", flag.example)
+            }
+            (Origin::Variable(name), _) => {
+                let plain = key.example.trim_matches('"');
+                let quote = match plain.contains(['"', '{', '[']) {
+                    true => "'",
+                    false => "",
+                };
+                format!("{name}={quote}{plain}{quote}")
+            }
+            (Origin::Program, _) => format!("the JSON value {}", key.example),
+            _ => format!("\"{}\": {}", key.name, key.example),
         };
         self.report(Problem {
             origin,
@@ -171,6 +177,18 @@ impl<'a> Reader<'a> {
                 expected,
                 hint,
             });
+        }
+        for name in self.overrides.program_keys() {
+            if !keys::names().any(|known| known == name) {
+                let (expected, hint) = instead_of(name);
+                self.problems.push(Problem {
+                    origin: Origin::Program,
+                    key: name.to_owned(),
+                    found: "an unknown key".to_owned(),
+                    expected,
+                    hint,
+                });
+            }
         }
     }
 }

@@ -18,7 +18,11 @@ pub struct MetricsInterval {
 
 impl MetricsInterval {
     /// Of two readings, `seconds` apart.
-    pub fn new(seconds: f64, before: ServerMetrics, after: ServerMetrics) -> MetricsInterval {
+    pub(crate) fn new(
+        seconds: f64,
+        before: ServerMetrics,
+        after: ServerMetrics,
+    ) -> MetricsInterval {
         MetricsInterval {
             seconds,
             delta: server_metrics::delta(&before, &after).ok(),

@@ -23,7 +23,7 @@ pub struct ServerSample {
 
 impl ServerSample {
     /// Of a reading that came at `at_ns`.
-    pub fn of(metrics: &ServerMetrics, at_ns: u64) -> ServerSample {
+    pub(crate) fn of(metrics: &ServerMetrics, at_ns: u64) -> ServerSample {
         ServerSample {
             at_ns,
             running: metrics.running,

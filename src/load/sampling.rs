@@ -48,18 +48,9 @@ impl Sampling {
         windows: 10,
     };
 
-    /// Warms `load` up and takes the windows; one without any success is the last.
-    pub fn run(&self, load: &mut impl Rounds) -> Vec<Window> {
-        let warm_up = self.warm_up(load);
-        if !warm_up.has_success() {
-            return vec![warm_up];
-        }
-        self.windows(load, self.iterations(&warm_up))
-    }
-
     /// Takes the windows, of `iterations` rounds each; one without any success is the last. None where the
     /// load is over already.
-    pub fn windows(&self, load: &mut impl Rounds, iterations: u64) -> Vec<Window> {
+    pub(crate) fn windows(&self, load: &mut impl Rounds, iterations: u64) -> Vec<Window> {
         let mut windows = Vec::with_capacity(self.windows);
         while windows.len() < self.windows && !load.is_over() {
             windows.push(load.window(iterations));
@@ -79,7 +70,7 @@ impl Sampling {
     ///
     /// # Errors
     /// Those of `start`.
-    pub fn in_turns<L: Rounds, E>(
+    pub(crate) fn in_turns<L: Rounds, E>(
         &self,
         order: &mut StdRng,
         mut start: impl FnMut(usize, u64) -> Result<L, E>,
@@ -110,7 +101,7 @@ impl Sampling {
     }
 
     /// Rounds until the warm-up is over, or one without any success, as one window.
-    pub fn warm_up(&self, load: &mut impl Rounds) -> Window {
+    pub(crate) fn warm_up(&self, load: &mut impl Rounds) -> Window {
         let mut warm_up = load.window(1);
         while u128::from(warm_up.wall_ns()) < self.warm_up.as_nanos()
             && warm_up.has_success()
@@ -122,7 +113,7 @@ impl Sampling {
     }
 
     /// Rounds of a window such that all windows take about [`Sampling::measurement`].
-    pub fn iterations(&self, warm_up: &Window) -> u64 {
+    pub(crate) fn iterations(&self, warm_up: &Window) -> u64 {
         let round_ns = warm_up.wall_ns() as f64 / warm_up.iterations.max(1) as f64;
         let window_ns = self.measurement.as_nanos() as f64 / self.windows.max(1) as f64;
         // At most what a u64 holds: the cast saturates.
@@ -152,9 +143,19 @@ mod tests {
         .expect("sound")
     }
 
+    /// Warms `load` up and takes the windows of a default run.
+    fn run(load: &mut impl Rounds) -> Vec<Window> {
+        let sampling = Sampling::DEFAULT;
+        let warm_up = sampling.warm_up(load);
+        if !warm_up.has_success() {
+            return vec![warm_up];
+        }
+        sampling.windows(load, sampling.iterations(&warm_up))
+    }
+
     #[test]
     fn windows_fill_the_measurement_in_whole_rounds() {
-        let windows = Sampling::DEFAULT.run(&mut virtual_load(0));
+        let windows = run(&mut virtual_load(0));
         assert_eq!(windows.len(), 10);
         assert!(windows[0].start_ns >= 500_000_000);
         let rounds = windows[0].iterations;
@@ -236,8 +237,8 @@ mod tests {
 
     #[test]
     fn a_window_without_success_is_the_last() {
-        assert_eq!(Sampling::DEFAULT.run(&mut Failing(0)).len(), 2);
-        assert_eq!(Sampling::DEFAULT.run(&mut Failing(5)).len(), 1);
+        assert_eq!(run(&mut Failing(0)).len(), 2);
+        assert_eq!(run(&mut Failing(5)).len(), 1);
         let start = |_, _| Ok::<_, std::convert::Infallible>(Failing(1));
         let Ok(sides) = Sampling::DEFAULT.in_turns(&mut StdRng::seed_from_u64(3), start);
         assert_eq!(sides.iter().flatten().count(), 1);

@@ -109,7 +109,7 @@ impl SelfCheck {
     }
 
     /// The worst of several, each under the name of what it watched; `None` of none.
-    pub fn worst<'a>(
+    pub(crate) fn worst<'a>(
         checks: impl IntoIterator<Item = (String, &'a SelfCheck)>,
     ) -> Option<SelfCheck> {
         let mut checks = checks.into_iter().map(|(name, check)| {

@@ -18,12 +18,12 @@ pub struct Distribution {
 
 impl Distribution {
     /// Of `values`, each multiplied by `scale`; `None` if there are none.
-    pub fn of(values: impl Iterator<Item = f64>, scale: f64) -> Option<Distribution> {
+    pub(crate) fn of(values: impl Iterator<Item = f64>, scale: f64) -> Option<Distribution> {
         Distribution::of_sorted(&values.map(|value| value * scale).collect())
     }
 
     /// Of these values; `None` if there are none.
-    pub fn of_sorted(values: &SortedValues) -> Option<Distribution> {
+    pub(crate) fn of_sorted(values: &SortedValues) -> Option<Distribution> {
         Some(Distribution {
             mean: values.mean()?,
             p50: values.percentile(50.0),

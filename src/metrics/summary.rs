@@ -133,7 +133,7 @@ impl Summary {
     ///
     /// `threshold_tps` is `THRESHOLD_TPS` (tok/s), `endpoints` the length of the endpoint list. Goodput is
     /// left to [`Summary::with_goodput`], contradictions to [`Summary::with_contradictions`].
-    pub fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
+    pub(crate) fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
         let answers = || windows.iter().flat_map(Window::completed);
         let completed = windows.iter().map(Window::succeeded).sum();
         if completed == 0 {
@@ -178,20 +178,24 @@ impl Summary {
     }
 
     /// With the goodput of the same windows.
-    pub fn with_goodput(mut self, windows: &[Window], slo: &Slo) -> Summary {
+    pub(crate) fn with_goodput(mut self, windows: &[Window], slo: &Slo) -> Summary {
         self.goodput = goodput(windows, slo);
         self
     }
 
     /// With what the answers in the same windows contradict.
-    pub fn with_contradictions(mut self, windows: &[Window], expected: &ExpectedAnswer) -> Summary {
+    pub(crate) fn with_contradictions(
+        mut self,
+        windows: &[Window],
+        expected: &ExpectedAnswer,
+    ) -> Summary {
         let answers = windows.iter().flat_map(Window::completed);
         self.contradictions = contradictions(answers.map(|answer| answer.outcome), expected);
         self
     }
 
     /// With the times in which an endpoint served nothing.
-    pub fn with_outages(mut self, outages: Vec<Outage>) -> Summary {
+    pub(crate) fn with_outages(mut self, outages: Vec<Outage>) -> Summary {
         self.outages = outages;
         self
     }

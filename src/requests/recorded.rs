@@ -28,6 +28,7 @@ impl RequestColumns {
     }
 
     /// The requests in order, without the texts and failure messages that a record leaves out.
+    #[doc(hidden)]
     pub fn iter(&self) -> impl Iterator<Item = RequestRecord> + use<'_> {
         self.0.iter().flat_map(Requests::iter)
     }

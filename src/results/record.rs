@@ -231,7 +231,7 @@ impl RunRecord {
     }
 
     /// Windows and requests of one or several runs as fields of a record.
-    pub fn columns<W: AsRef<[Window]>>(runs: &[W]) -> (Vec<WindowRecord>, RequestColumns) {
+    pub(crate) fn columns<W: AsRef<[Window]>>(runs: &[W]) -> (Vec<WindowRecord>, RequestColumns) {
         let windows = runs.iter().flat_map(AsRef::as_ref);
         let requests = windows.map(|window| window.requests.clone()).collect();
         let of_run = |(run, windows): (u32, &W)| -> Vec<WindowRecord> {
@@ -253,7 +253,7 @@ impl RunRecord {
     }
 
     /// When the point ended.
-    pub fn ended(&self) -> DateTime<Utc> {
+    pub(crate) fn ended(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis((self.ended_unix_s * 1e3) as i64).unwrap_or_default()
     }
 
@@ -281,7 +281,7 @@ impl RunRecord {
     }
 
     /// Value of a configuration key as text, or `not set`.
-    pub fn setting(&self, key: &str) -> String {
+    pub(crate) fn setting(&self, key: &str) -> String {
         match self.config.get(key) {
             None | Some(Value::Null) => "not set".to_owned(),
             Some(Value::String(text)) => text.clone(),
@@ -307,13 +307,13 @@ impl RunRecord {
     }
 
     /// Whether two records are of the same measurement: one may be a copy of the other.
-    pub fn is_same_run(&self, other: &RunRecord) -> bool {
+    pub(crate) fn is_same_run(&self, other: &RunRecord) -> bool {
         let moment = |r: &RunRecord| (r.ended_unix_s.to_bits(), r.clock_unix_ns, r.seed);
         moment(self) == moment(other)
     }
 
     /// The measured windows of each run, in order.
-    pub fn runs(&self) -> Vec<Vec<Window>> {
+    pub(crate) fn runs(&self) -> Vec<Vec<Window>> {
         let windows = self.windows.iter().zip(self.measured_windows());
         let mut runs: Vec<Vec<Window>> = Vec::new();
         let mut last = None;
@@ -329,7 +329,7 @@ impl RunRecord {
 
     /// The windows with their requests as they were measured, without texts and with content events to the
     /// microsecond: every figure can be computed from them again.
-    pub fn measured_windows(&self) -> Vec<Window> {
+    pub(crate) fn measured_windows(&self) -> Vec<Window> {
         let requests = self
             .requests
             .divided(self.windows.iter().map(|w| w.requests));

@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::engines::engine;
 use super::url;
-use serde_json::json;
-use servemark::internals::config::{ConfigSource, Settings};
 use servemark::internals::engine::Engine;
-use servemark::internals::load::Sampling;
-use servemark::{Ran, Run, RunError, Workload};
+use servemark::{Config, Run, RunError, RunResult, Sampling, Workload};
 
 const CHILD: &str = "ONE_RUN_CHILD";
 
@@ -35,26 +32,26 @@ fn is_child(test: &str) -> bool {
 }
 
 /// A short run of one question, of servers at this address; of embedded ones without.
-fn run(url: Option<&str>) -> Result<Ran, RunError> {
-    let keys = json!({
-        "CONCURRENT_LEVELS": [2],
-        "MAX_NEW_TOKENS": 4,
-        "READY_TIMEOUT": 0.5,
-        "MODEL_ENDPOINTS": url.into_iter().collect::<Vec<_>>(),
-    });
-    let config = Settings::from_parts(ConfigSource::BuiltIn, &keys.to_string(), &|_| None);
-    let config = config.expect("a sound configuration");
+fn run(url: Option<&str>) -> Result<RunResult, RunError> {
+    let config = Config::new()
+        .set("CONCURRENT_LEVELS", [2])
+        .set("MAX_NEW_TOKENS", 4)
+        .set("READY_TIMEOUT", 0.5)
+        .set("MODEL_ENDPOINTS", Vec::from_iter(url));
     let question = Workload::questions([("cat", "What is a good name for a grey cat?")]);
     let sampling = Sampling {
         warm_up: Duration::from_millis(20),
         measurement: Duration::from_millis(100),
         windows: 2,
     };
-    Run::new(question, config).sampling(sampling).measure()
+    Run::new(question)
+        .config(config)
+        .sampling(sampling)
+        .measure()
 }
 
 /// The address of the one server that a run measured, and the run's id.
-fn measured(ran: Result<Ran, RunError>) -> (String, String) {
+fn measured(ran: Result<RunResult, RunError>) -> (String, String) {
     let ran = ran.expect("measured");
     assert!(ran.complete, "{}", ran.figures);
     let [record] = &ran.records[..] else {
@@ -90,7 +87,7 @@ fn a_run_after_one_that_could_not_boot_is_measured() {
         return;
     }
     let error = run(Some("http://127.0.0.1:1")).expect_err("nothing listens there");
-    assert!(matches!(error, RunError::Fixture(_)), "{error}");
+    assert!(matches!(error, RunError::NotReady(_)), "{error}");
     let server = engine(|_| {});
     assert_eq!(measured(run(Some(&url(&server)))).0, url(&server));
 }

@@ -1,0 +1,118 @@
+//! Keys that a program or the options of a command set.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::keys::Key;
+
+/// Settings that override the environment and the configuration file, key by key.
+///
+/// Keys and values are those of `parameters.json`; `docs/parameters.md` describes them. They are checked when the
+/// run starts, together with the file's and the environment's: an unknown key or an invalid value ends it with a
+/// message that says what is expected. Relative paths start from the current directory, and `null` means the key's
+/// default. API keys come from the environment only.
+///
+/// ```
+/// use servemark::Config;
+///
+/// let config = Config::new()
+///     .set("MODEL_ENDPOINTS", ["http://localhost:8000", "http://localhost:8001"])
+///     .set("CONCURRENT_LEVELS", [1, 8, 64])
+///     .set("STREAM", true);
+/// ```
+#[derive(Clone, Default)]
+pub struct Config {
+    options: Vec<Flag>,
+    program: Vec<(String, Value)>,
+}
+
+impl Config {
+    /// Overrides nothing.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// Sets a key; a second value of the same key replaces the first.
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Config {
+        let key = key.into();
+        self.program.retain(|(name, _)| *name != key);
+        self.program.push((key, value.into()));
+        self
+    }
+
+    /// What the options of a command set.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_options(options: Vec<Flag>) -> Config {
+        Config {
+            options,
+            program: Vec::new(),
+        }
+    }
+
+    /// What overrides `key`, if anything does.
+    pub(super) fn of(&self, key: &Key) -> Option<Override<'_>> {
+        let option = self.options.iter().find(|flag| flag.key.name == key.name);
+        let program = || self.program.iter().find(|(name, _)| name == key.name);
+        match option {
+            Some(flag) => Some(Override::Option(flag)),
+            None => program().map(|(_, value)| Override::Program(value)),
+        }
+    }
+
+    /// The names that the program has set, known or not.
+    pub(super) fn program_keys(&self) -> impl Iterator<Item = &str> {
+        self.program.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// Shows the keys without their values, which may be secret.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = self.options.iter().map(|flag| flag.key.name);
+        f.debug_set()
+            .entries(options.chain(self.program_keys()))
+            .finish()
+    }
+}
+
+/// The value of a key that overrides the environment and the file.
+pub(super) enum Override<'a> {
+    /// An option of the command, in the syntax of the key's variable.
+    Option(&'a Flag),
+    /// A value that the program has set.
+    Program(&'a Value),
+}
+
+/// The value of a key from an option of a command.
+///
+/// Not `Debug`, as an address may hold a key.
+#[derive(Clone)]
+pub(crate) struct Flag {
+    /// The key.
+    pub key: &'static Key,
+    /// The option's name (`--concurrency`), for messages.
+    pub option: &'static str,
+    /// A valid value of the option, for messages.
+    pub example: &'static str,
+    /// The value, in the syntax of the key's variable.
+    pub value: String,
+}
+
+#[cfg(feature = "cli")]
+impl Flag {
+    /// The flag of an option, where the option was given.
+    pub fn given(
+        key: &'static Key,
+        option: &'static str,
+        example: &'static str,
+        value: Option<String>,
+    ) -> Option<Flag> {
+        value.map(|value| Flag {
+            key,
+            option,
+            example,
+            value,
+        })
+    }
+}
