@@ -173,17 +173,34 @@ fn figures_that_are_being_printed_come_out_whole() {
 
 #[test]
 fn a_second_signal_does_not_wait_for_the_reader_of_the_figures() {
-    let server = engine(|_| {});
-    let bench = bench_against(&server);
-    let (_reader, writer, _) = full_pipe();
-    let mut process = Process::start_with_stdout(run(&bench, "2", "4", &[]), writer.into());
-    process.until("Keep this run");
-    interrupt(&mut process, (Signal::SIGTERM, "SIGTERM"));
-    process.signal(Signal::SIGINT);
-    let (status, said) = within("its end", || process.end());
-    assert_eq!(status.code(), Some(130), "{said}");
-    let record = bench.results().join("servemark/run/25/c=2/new.json");
-    assert!(RunRecord::read(&record).is_ok(), "{said}");
+    // Figures that pipes and buffers hold, and figures that they do not.
+    let cases = [("2", "4", "table"), ("16", "256", "vllm")];
+    each(cases, |(concurrency, tokens, format)| {
+        let server = instant();
+        let bench = bench_against(&server);
+        let (mut reader, writer, filled) = full_pipe();
+        let command = run(&bench, concurrency, tokens, &["--format", format]);
+        let mut process = Process::start_with_stdout(command, writer.into());
+        // Held to the end of the test, and read no further.
+        let _reader = match format {
+            "table" => {
+                process.until("Keep this run");
+                reader
+            }
+            _ => within("figures", move || {
+                let mut printed = vec![0; filled + 1];
+                reader.read_exact(&mut printed).expect("their first byte");
+                reader
+            }),
+        };
+        interrupt(&mut process, (Signal::SIGTERM, "SIGTERM"));
+        process.signal(Signal::SIGINT);
+        let (status, said) = within("its end", || process.end());
+        assert_eq!(status.code(), Some(130), "{format}: {said}");
+        let path = format!("servemark/run/25/c={concurrency}/new.json");
+        let record = RunRecord::read(&bench.results().join(path));
+        assert!(record.is_ok(), "{format}: {said}");
+    });
 }
 
 #[test]
