@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use servemark::RunRecord;
 use servemark::internals::engine::Engine;
-use signalled::{NEVER, Process, each, ignores_hang_up, signals};
+use signalled::{NEVER, Process, each, full_pipe, ignores_hang_up, signals, within};
 
 /// Where a process is when the signal comes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -306,6 +306,44 @@ fn an_a_b_run_keeps_its_pairs_as_partial() {
     }
     assert!(!records[0].windows.is_empty(), "{said}");
     assert_eq!(records[0].windows.len(), records[1].windows.len(), "{said}");
+}
+
+#[test]
+fn figures_of_a_bench_that_wait_for_their_reader_come_out_whole() {
+    let executable = CargoBench::one_point().executable();
+    each(Vec::from_iter(signals()), |(signal, name)| {
+        let server = engine(|_| {});
+        let mut bench = bench(&url(&server));
+        bench
+            .env("SERVEMARK_CONCURRENT_LEVELS", "2")
+            .env("SERVEMARK_METRICS", "rps");
+        let mut command = bench.command(&executable);
+        command.args(["--bench", "--warm-up-time", "0.1", "--measurement-time"]);
+        command.args(["0.4", "--noplot", "--nresamples", "2000"]);
+        let (reader, stdout, filled) = full_pipe();
+        let mut process = Process::start_with_stdout(command, stdout.into());
+        // What is written last: the tables are printed by then, and have not left the process.
+        let pages = bench.results().join("servemark/index.html");
+        let begun = Instant::now();
+        while !pages.exists() {
+            assert!(begun.elapsed() < NEVER, "no pages");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        process.signal(signal);
+        process.until(&format!("{name}: ending"));
+        let printed = within("the figures", move || {
+            let mut printed = Vec::new();
+            let read = { reader }.read_to_end(&mut printed);
+            read.map(|_| printed).expect("readable")
+        });
+        let (status, said) = process.end();
+        assert_eq!(status.code(), Some(128 + signal as i32), "{said}");
+        let printed = String::from_utf8_lossy(&printed[filled..]);
+        says_so_everywhere(Program::Bench, &bench, &printed, None);
+        assert!(printed.contains("| 25     | 2 |"), "{printed}");
+        let record = record_path(Program::Bench, &bench, 2);
+        assert!(RunRecord::read(&record).is_ok(), "{said}");
+    });
 }
 
 #[cfg(target_os = "linux")]

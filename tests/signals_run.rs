@@ -7,19 +7,18 @@ mod engines;
 mod signalled;
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
 use cargo_bench::CargoBench;
 use engines::engine;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use servemark::RunRecord;
 use servemark::internals::engine::{Engine, Preset};
-use signalled::{Process, each, signals, within};
+use signalled::{Process, each, full_pipe, signals, within};
 
 /// At least as large as the buffer of a pipe (bytes).
 const PIPE: usize = 1 << 16;
@@ -106,23 +105,6 @@ fn a_record_that_is_being_written_comes_out_whole() {
         let further = bench.results().join("servemark/run/25/c=32/new.json");
         assert!(!further.exists(), "{said}");
     });
-}
-
-/// A pipe that is full, and how many bytes are in it.
-fn full_pipe() -> (PipeReader, PipeWriter, usize) {
-    let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let set = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).expect("set");
-    set(OFlag::O_NONBLOCK);
-    let mut filled = 0;
-    loop {
-        match writer.write(&[b'.'; 512]) {
-            Ok(written) => filled += written,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("set");
-    (reader, writer, filled)
 }
 
 /// What `servemark results` shows of the run, in this format.

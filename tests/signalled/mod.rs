@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -141,4 +142,21 @@ pub fn within<T: Send + 'static>(what: &str, wait: impl FnOnce() -> T + Send + '
     std::thread::spawn(move || sender.send(wait()));
     let result = result.recv_timeout(NEVER);
     result.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// A pipe that is full, and how many bytes are in it.
+pub fn full_pipe() -> (PipeReader, PipeWriter, usize) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let set = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).expect("set");
+    set(OFlag::O_NONBLOCK);
+    let mut filled = 0;
+    loop {
+        match writer.write(&[b'.'; 512]) {
+            Ok(written) => filled += written,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("set");
+    (reader, writer, filled)
 }
