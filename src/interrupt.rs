@@ -176,6 +176,9 @@ fn handle(signal: Signal) {
         }
         std::process::exit(signal.exit_code().into());
     };
+    if is_second {
+        stdio::hurry();
+    }
     if is_second || stop_servers.is_none() {
         print("");
         end(StopMode::AtOnce);

@@ -25,6 +25,12 @@ pub fn flush() -> std::io::Result<()> {
     Ok(())
 }
 
+/// From now on the end of the process waits only a moment for a reader that is slow.
+pub(crate) fn hurry() {
+    #[cfg(unix)]
+    unix::hurry();
+}
+
 /// Redirects output to `/dev/null` if its terminal is gone, such as after a hang-up: failed prints would otherwise lose
 /// the results.
 pub(crate) fn detach_lost_terminal() {
@@ -39,8 +45,11 @@ mod unix {
     use std::io::{self, ErrorKind, IsTerminal, PipeReader, Read, Write};
     use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::channel;
     use std::sync::{Mutex, MutexGuard, Once, PoisonError};
     use std::thread::JoinHandle;
+    use std::time::Duration;
 
     use nix::errno::Errno;
     use nix::libc;
@@ -52,6 +61,12 @@ mod unix {
 
     static RELAY: Mutex<Option<Relay>> = Mutex::new(None);
     static AT_EXIT: Once = Once::new();
+
+    /// Whether the end of the process waits only a [`MOMENT`] for its output to be read.
+    static HURRIES: AtomicBool = AtomicBool::new(false);
+
+    /// Enough for a reader that reads.
+    const MOMENT: Duration = Duration::from_millis(500);
 
     /// The original streams, and the threads that forward to them.
     struct Relay {
@@ -83,13 +98,17 @@ mod unix {
     }
 
     pub fn flush() -> io::Result<()> {
-        let mut relay = lock();
-        let Some(running) = relay.take() else {
+        // Not locked meanwhile: a process that is told to end does not wait for a slow reader.
+        let Some(running) = lock().take() else {
             return Ok(());
         };
         let flushed = running.finish();
-        *relay = Relay::start().ok();
+        *lock() = Relay::start().ok();
         flushed
+    }
+
+    pub fn hurry() {
+        HURRIES.store(true, Ordering::Relaxed);
     }
 
     /// Terminals are not relayed, so a character device that is not a terminal now was one before.
@@ -118,7 +137,11 @@ mod unix {
         let Some(relay) = lock().take() else {
             return;
         };
-        if let Err(error) = relay.finish() {
+        let finished = match HURRIES.load(Ordering::Relaxed) {
+            true => relay.finish_within(MOMENT),
+            false => relay.finish(),
+        };
+        if let Err(error) = finished {
             // Stderr is the original stream again. `eprintln!` would panic if it is closed or full as well.
             let _ = writeln!(
                 io::stderr(),
@@ -167,6 +190,16 @@ mod unix {
                 dup2_stderr(&pipe)?;
             }
             Ok(())
+        }
+
+        /// Like [`Relay::finish`], but gives up after this time: a print that waits for the reader holds the stream.
+        fn finish_within(self, time: Duration) -> io::Result<()> {
+            let (sender, finished) = channel();
+            let finishing = std::thread::Builder::new().spawn(move || sender.send(self.finish()));
+            match finishing {
+                Ok(_) => finished.recv_timeout(time).unwrap_or(Ok(())),
+                Err(_) => Ok(()),
+            }
         }
 
         /// Restores the original streams once everything is forwarded.

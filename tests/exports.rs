@@ -7,7 +7,7 @@ use std::fs;
 use records::{Results, Run};
 use serde_json::Value;
 use servemark::RunRecord;
-use servemark::internals::client::{Failure, FailureCause, Outcome};
+use servemark::internals::client::{Failure, FailureCause, Outcome, RequestRecord};
 
 /// Two points, the latest run.
 fn results() -> Results {
@@ -301,4 +301,75 @@ fn failed_requests_keep_their_place_in_vllms_arrays() {
     assert_eq!(result["output_lens"][1], 0);
     assert_eq!(result["itls"][1], Value::Array(Vec::new()));
     assert_eq!(result["ttfts"][1], 0.0);
+}
+
+#[test]
+fn documents_of_json_are_those_that_memory_would_hold() {
+    let results = results();
+    for format in ["json", "vllm"] {
+        let lines = results.succeed(&["results", "--format", format]);
+        let whole: String = lines
+            .lines()
+            .map(|line| json(line).to_string() + "\n")
+            .collect();
+        assert!(lines == whole, "{format}: {lines}");
+    }
+}
+
+/// The most memory that `servemark results` has taken by the time it has printed most of this record in this format
+/// (bytes). It waits for what it prints to be read.
+#[cfg(target_os = "linux")]
+fn peak_bytes(record: &RunRecord, format: &str) -> u64 {
+    use std::io::Read;
+
+    let results = Results::new();
+    results.write("new", record);
+    let mut child = results
+        .command(&["results", "--format", format])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    let status = format!("/proc/{}/status", child.id());
+    let (mut peak, mut piece) = (None, vec![0; 1 << 16]);
+    while stdout.read(&mut piece).expect("readable") > 0 {
+        let status = fs::read_to_string(&status).expect("a process");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        // A process has none from its end on.
+        peak = most.map(str::to_owned).or(peak);
+    }
+    assert!(child.wait().expect("it ends").success());
+    let peak = peak.expect("more output than pipes hold");
+    let kilobytes = peak.trim_end_matches("kB").trim();
+    1024 * kilobytes.parse::<u64>().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn documents_of_more_tokens_take_a_few_bytes_for_each() {
+    const TIMES: [usize; 2] = [10, 60];
+    let record = Run::new(1, "").record("0.32.0");
+    let requests: Vec<_> = record.requests.iter().collect();
+    let completed = requests
+        .iter()
+        .cloned()
+        .filter_map(RequestRecord::completed);
+    let events: usize = completed.map(|r| r.outcome.content_ns.len()).sum();
+    let records = TIMES.map(|times| {
+        let mut longer = record.clone();
+        let requests = std::iter::repeat_n(&requests, times).flatten();
+        longer.requests = requests.cloned().collect();
+        let windows = std::iter::repeat_n(&record.windows, times).flatten();
+        longer.windows = windows.cloned().collect();
+        longer
+    });
+    // Four bytes of a token, and some of a request.
+    let allowed = (TIMES[1] - TIMES[0]) * (4 * events + 64 * requests.len());
+    for format in ["json", "vllm"] {
+        let [short, long] = [&records[0], &records[1]].map(|record| peak_bytes(record, format));
+        assert!(
+            long <= short + allowed as u64,
+            "{format}: {short} bytes, {long} with more tokens, of which {allowed} are allowed"
+        );
+    }
 }

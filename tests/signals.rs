@@ -4,14 +4,12 @@
 
 mod cargo_bench;
 mod engines;
+mod signalled;
 
-use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cargo_bench::CargoBench;
@@ -20,18 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use servemark::RunRecord;
 use servemark::internals::engine::Engine;
-
-/// Longer than anything here takes; a test that waits so long has failed.
-const NEVER: Duration = Duration::from_secs(20);
-
-/// Cases that run at the same time: most of each is waiting.
-const AT_A_TIME: usize = 4;
-
-const SIGNALS: [(Signal, &str); 3] = [
-    (Signal::SIGINT, "Ctrl-C"),
-    (Signal::SIGTERM, "SIGTERM"),
-    (Signal::SIGHUP, "SIGHUP"),
-];
+use signalled::{NEVER, Process, each, full_pipe, ignores_hang_up, signals, within};
 
 /// Where a process is when the signal comes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,105 +37,6 @@ enum Phase {
 enum Program {
     Bench,
     Run,
-}
-
-/// A process under way, and what it says on both of its streams.
-struct Process {
-    child: Child,
-    lines: Receiver<String>,
-    said: String,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Process {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let (sender, lines) = channel();
-        let streams: [Box<dyn Read + Send>; 2] = [
-            Box::new(child.stdout.take().expect("a pipe")),
-            Box::new(child.stderr.take().expect("a pipe")),
-        ];
-        for stream in streams {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                let lines = BufReader::new(stream).lines();
-                for line in lines.map_while(Result::ok) {
-                    // Nobody listens any more where the test has failed.
-                    let _ = sender.send(line);
-                }
-            });
-        }
-        Process {
-            child,
-            lines,
-            said: String::new(),
-        }
-    }
-
-    /// Waits until it says this.
-    fn until(&mut self, words: &str) {
-        loop {
-            match self.lines.recv_timeout(NEVER) {
-                Ok(line) => {
-                    self.said += &format!("{line}\n");
-                    if line.contains(words) {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    let _ = self.child.kill();
-                    panic!("{words:?} was not said ({error}):\n{}", self.said);
-                }
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).expect("it runs");
-    }
-
-    /// Its end, and all that it said.
-    fn end(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().expect("it ends");
-        while let Ok(line) = self.lines.recv_timeout(NEVER) {
-            self.said += &format!("{line}\n");
-        }
-        (status, std::mem::take(&mut self.said))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended, unless the test has failed.
-        let _ = self.child.kill();
-    }
-}
-
-/// Whether this process was started to ignore SIGHUP, the signal of number one, and hands that on.
-fn ignores_hang_up() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).expect("a mask") & 1 == 1)
-}
-
-fn signals() -> impl Iterator<Item = (Signal, &'static str)> {
-    let is_heard = |signal: &(Signal, _)| signal.0 != Signal::SIGHUP || !ignores_hang_up();
-    SIGNALS.into_iter().filter(is_heard)
-}
-
-/// Does something with every case, a few at a time.
-fn each<C: Send>(cases: impl IntoIterator<Item = C>, check: impl Fn(C) + Sync) {
-    let cases = Mutex::new(VecDeque::from_iter(cases));
-    let next = || cases.lock().expect("no panic inside").pop_front();
-    std::thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                while let Some(case) = next() {
-                    check(case);
-                }
-            });
-        }
-    });
 }
 
 fn url(engine: &Engine) -> String {
@@ -418,6 +306,44 @@ fn an_a_b_run_keeps_its_pairs_as_partial() {
     }
     assert!(!records[0].windows.is_empty(), "{said}");
     assert_eq!(records[0].windows.len(), records[1].windows.len(), "{said}");
+}
+
+#[test]
+fn figures_of_a_bench_that_wait_for_their_reader_come_out_whole() {
+    let executable = CargoBench::one_point().executable();
+    each(Vec::from_iter(signals()), |(signal, name)| {
+        let server = engine(|_| {});
+        let mut bench = bench(&url(&server));
+        bench
+            .env("SERVEMARK_CONCURRENT_LEVELS", "2")
+            .env("SERVEMARK_METRICS", "rps");
+        let mut command = bench.command(&executable);
+        command.args(["--bench", "--warm-up-time", "0.1", "--measurement-time"]);
+        command.args(["0.4", "--noplot", "--nresamples", "2000"]);
+        let (reader, stdout, filled) = full_pipe();
+        let mut process = Process::start_with_stdout(command, stdout.into());
+        // What is written last: the tables are printed by then, and have not left the process.
+        let pages = bench.results().join("servemark/index.html");
+        let begun = Instant::now();
+        while !pages.exists() {
+            assert!(begun.elapsed() < NEVER, "no pages");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        process.signal(signal);
+        process.until(&format!("{name}: ending"));
+        let printed = within("the figures", move || {
+            let mut printed = Vec::new();
+            let read = { reader }.read_to_end(&mut printed);
+            read.map(|_| printed).expect("readable")
+        });
+        let (status, said) = process.end();
+        assert_eq!(status.code(), Some(128 + signal as i32), "{said}");
+        let printed = String::from_utf8_lossy(&printed[filled..]);
+        says_so_everywhere(Program::Bench, &bench, &printed, None);
+        assert!(printed.contains("| 25     | 2 |"), "{printed}");
+        let record = record_path(Program::Bench, &bench, 2);
+        assert!(RunRecord::read(&record).is_ok(), "{said}");
+    });
 }
 
 #[cfg(target_os = "linux")]

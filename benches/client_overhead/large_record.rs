@@ -30,7 +30,13 @@ pub fn read(small: bool) -> Result<()> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for arguments in [&["results"][..], &["compare", "before", "new"], &["report"]] {
+    for arguments in [
+        &["results"][..],
+        &["results", "--format", "json"],
+        &["results", "--format", "vllm"],
+        &["compare", "before", "new"],
+        &["report"],
+    ] {
         let used = used(arguments, results.path())?;
         table.add_row([
             arguments.join(" "),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::context::{RunContext, defined_metrics};
 use super::criterion::{self, BenchArgs, MetricBench, MetricGroup};
 use super::deployed::{Deployed, Source};
-use super::exit_code::{CANNOT_RUN, POINT_FAILED};
+use super::exit_code::{CANNOT_RUN, POINT_FAILED, after_printing};
 use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
@@ -160,7 +160,7 @@ fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
     criterion::link_pages(whole, benches.last().and_then(|benches| benches.last()));
     if results.is_empty() && whole.args.drives_load() {
         results.conclude(whole);
-        return whole.interrupt.exit_code().unwrap_or(CANNOT_RUN);
+        return after_printing(&whole.interrupt, CANNOT_RUN);
     }
     let mut is_well = results.conclude(whole);
     if whole.writes_records()
@@ -170,7 +170,7 @@ fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
         is_well = false;
     }
     let code = if is_well { 0 } else { POINT_FAILED };
-    whole.interrupt.exit_code().unwrap_or(code)
+    after_printing(&whole.interrupt, code)
 }
 
 /// Boots one deployment and measures it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::{Aborted, RunContext};
 use super::criterion::{self, MetricBench};
 use super::drive::{direct, distributed, in_turns};
-use super::exit_code::{CANNOT_RUN, POINT_FAILED};
+use super::exit_code::{CANNOT_RUN, POINT_FAILED, after_printing};
 use super::outcome::Results;
 use super::point::Point;
 use super::progress::Progress;
@@ -29,7 +29,7 @@ pub fn run(mut context: RunContext) -> ExitCode {
                 context.interrupt = Interrupt::listen();
             }
             let code = measure(&context);
-            context.interrupt.exit_code().unwrap_or(code)
+            after_printing(&context.interrupt, code)
         }
     };
     ExitCode::from(match context.meeting.take() {

@@ -1,5 +1,6 @@
 //! In which form figures leave a command, and where to.
 
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -8,7 +9,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::report::export::{Document, EXPORTERS, Exporter};
-use crate::results::{RunRecord, check_writable, check_writable_directory, write_atomically};
+use crate::results::{RunRecord, check_writable, check_writable_directory, write_in_pieces};
 
 /// What --format and --output do, for the help of commands.
 pub const FORMATS: &str = "\
@@ -85,20 +86,27 @@ impl Output {
                     anstream::print!("{}", crate::report::painted(table));
                     Ok(())
                 }
-                Some(path) => file(path, table),
+                Some(path) => file(path, |file| file.write_all(table.as_bytes())),
             };
         };
-        let documents = exporter.export(points)?;
-        let texts = documents.iter().map(|document| document.text.as_str());
+        let documents = exporter.documents(points);
         match &self.output {
-            None => {
-                print!("{}", texts.collect::<String>());
-                Ok(())
-            }
+            None => print(&documents).context("the figures cannot be printed"),
             Some(path) if self.has_file_per_point(path) => files(path, &documents),
-            Some(path) => file(path, &texts.collect::<String>()),
+            Some(path) => file(path, |file| all(&documents, file)),
         }
     }
+}
+
+/// Writes documents one after another.
+fn all(documents: &[Document<'_>], to: &mut dyn Write) -> io::Result<()> {
+    documents.iter().try_for_each(|document| document.write(to))
+}
+
+fn print(documents: &[Document<'_>]) -> io::Result<()> {
+    let mut stdout = BufWriter::new(io::stdout());
+    all(documents, &mut stdout)?;
+    stdout.flush()
 }
 
 fn is_json(path: &Path) -> bool {
@@ -107,20 +115,21 @@ fn is_json(path: &Path) -> bool {
 }
 
 /// One file for each document; those of one name are numbered.
-fn files(directory: &Path, documents: &[Document]) -> anyhow::Result<()> {
-    for (at, Document { name, text }) in documents.iter().enumerate() {
+fn files(directory: &Path, documents: &[Document<'_>]) -> anyhow::Result<()> {
+    for (at, document) in documents.iter().enumerate() {
+        let name = &document.name;
         let before = documents[..at].iter().filter(|other| other.name == *name);
         let path = match before.count() {
             0 => directory.join(name),
             number => directory.join(format!("{}-{}", number + 1, name)),
         };
-        file(&path, text)?;
+        file(&path, |file| document.write(file))?;
     }
     Ok(())
 }
 
-fn file(path: &Path, text: &str) -> anyhow::Result<()> {
-    write_atomically(path, text.as_bytes()).context("the figures cannot be written")?;
+fn file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    write_in_pieces(path, write).context("the figures cannot be written")?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }

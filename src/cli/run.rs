@@ -2,6 +2,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::output::{FORMATS, Output};
 use super::servers::ServerOptions;
 use crate::config::{Config, Flag, LoadShape, keys};
@@ -176,6 +178,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     print_files(&ran);
     written?;
+    // While `ran` lives, so that a signal that comes before all is printed is still this run's.
+    crate::stdio::flush().context("standard output cannot be written")?;
     Ok(match (ran.interrupted(), ran.complete) {
         (Some(code), _) => ExitCode::from(code),
         (None, true) => ExitCode::SUCCESS,

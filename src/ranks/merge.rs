@@ -1,9 +1,12 @@
 //! Merges the parts of all ranks into what one process would have measured.
 
-use std::collections::HashMap;
+mod end_order;
+
 use std::time::Duration;
 
-use crate::client::{Completion, FailureCause, Outcome, RequestRecord};
+use end_order::EndOrder;
+
+use crate::client::{FailureCause, Outcome, RequestRecord};
 use crate::load::{Boundary, Finished, SelfCheck, Window};
 use crate::requests::Requests;
 use crate::results::{RankPart, RunRecord};
@@ -55,24 +58,16 @@ pub(crate) struct MergedRun {
 
 impl Part {
     /// A rank's part from its record; `None` for a record of another kind.
-    pub fn of(record: &RunRecord) -> Option<Part> {
-        let messages: HashMap<FailureCause, &str> = record
-            .failures
-            .iter()
-            .map(|failure| (FailureCause::named(&failure.cause), &*failure.first_message))
-            .collect();
-        let requests = record.requests.iter().map(|mut request| {
-            if let Outcome::Failed(failure) = &mut request.outcome {
-                let message = messages.get(&failure.cause).copied();
-                failure.message = message.unwrap_or_default().to_owned();
-            }
-            request
-        });
+    pub fn of(record: RunRecord) -> Option<Part> {
+        let messages = record.failures.into_iter();
+        let messages = messages.map(|f| (FailureCause::named(&f.cause), f.first_message));
+        let mut requests = record.requests.into_requests();
+        requests.set_failure_messages(messages.collect());
         Some(Part {
-            rank: record.part.clone()?,
+            rank: record.part?,
             clock_unix_ns: record.clock_unix_ns,
-            requests: requests.collect(),
-            self_check: record.self_check.clone(),
+            requests,
+            self_check: record.self_check,
         })
     }
 }
@@ -98,20 +93,19 @@ impl MergedRun {
             part.rank.began_ns = axis.apply(part.rank.began_ns);
             part.rank.aborted_at_ns = part.rank.aborted_at_ns.map(|at_ns| axis.apply(at_ns));
             ranks.push(part.rank);
-            requests.extend(part.requests.iter().map(|request| axis.moved(request)));
+            requests.push((axis, part.requests));
         }
-        requests.sort_by_key(|request| (request.end_ns, request.index));
+        let requests = EndOrder::of(requests);
         let began_ns = ranks.iter().map(|rank| rank.began_ns).max().unwrap_or(0);
         let aborted_at_ns = ranks.iter().filter_map(|rank| rank.aborted_at_ns).min();
         let stop_ns = span.stop_unix_ns.saturating_sub(clock_unix_ns);
         let interval = began_ns.saturating_add(span.warm_up.as_nanos() as u64)
             ..=stop_ns.min(aborted_at_ns.unwrap_or(u64::MAX));
-        let failed = failed(&requests, began_ns);
-        let windows = cut(requests, interval, span.concurrency, span.samples);
+        let windows = cut(&requests, interval, span.concurrency, span.samples);
         MergedRun {
             notes: notes(&ranks, windows.len(), span.samples),
             windows: match windows.is_empty() {
-                true => vec![failed],
+                true => vec![failed(&requests, began_ns)],
                 false => windows,
             },
             ranks,
@@ -155,16 +149,15 @@ impl Shift {
     }
 }
 
-/// Cuts the requests that ended in `interval` into `samples` windows; `requests` are sorted by their ends.
+/// Cuts the requests that ended in `interval` into `samples` windows.
 fn cut(
-    requests: Vec<RequestRecord>,
+    requests: &EndOrder,
     interval: std::ops::RangeInclusive<u64>,
     concurrency: usize,
     samples: usize,
 ) -> Vec<Window> {
-    let ends_before = |at_ns: u64| requests.partition_point(|request| request.end_ns < at_ns);
-    let first = ends_before(*interval.start());
-    let last = ends_before(interval.end().saturating_add(1));
+    let first = requests.ended_before(*interval.start());
+    let last = requests.ended_before(interval.end().saturating_add(1));
     // The first completion ends the warm-up; the windows start at it.
     let Some(ended) = last.checked_sub(first + 1) else {
         return Vec::new();
@@ -176,15 +169,12 @@ fn cut(
     };
     let length = iterations * concurrency;
     let boundaries = (0..=windows).map(|window| first + window * length);
-    let mut carried = boundaries
-        .map(|at| in_flight_events(&requests, at))
-        .collect::<Vec<_>>()
-        .into_iter();
+    let mut carried = in_flight_events(requests, &Vec::from_iter(boundaries)).into_iter();
     let mut boundary = Boundary {
-        at_ns: requests[first].end_ns,
+        at_ns: requests.end_ns(first),
         in_flight_events: carried.next().unwrap_or(0),
     };
-    let mut ended = requests.into_iter().skip(first + 1);
+    let mut ended = requests.iter().skip(first + 1);
     let mut cut_one = |at_end: u64| {
         boundary.cut(iterations as u64, concurrency, || {
             Some(Finished {
@@ -200,38 +190,47 @@ fn cut(
 }
 
 /// A window of the requests that did not succeed: all that is known of a point that was not measured.
-fn failed(requests: &[RequestRecord], began_ns: u64) -> Window {
+fn failed(requests: &EndOrder, began_ns: u64) -> Window {
+    let mut end_ns = began_ns;
     let failed = requests
         .iter()
-        .filter(|request| !matches!(request.outcome, Outcome::Completed(_)));
-    let requests: Vec<RequestRecord> = failed.cloned().collect();
+        .filter(|request| !matches!(request.outcome, Outcome::Completed(_)))
+        .inspect(|request| end_ns = request.end_ns);
+    let requests = failed.collect();
     Window {
         start_ns: began_ns,
-        end_ns: requests.last().map_or(began_ns, |last| last.end_ns),
+        end_ns,
         iterations: 1,
-        requests: requests.into(),
+        requests,
         carried_in: 0,
         carried_out: 0,
     }
 }
 
-/// Content events that requests in flight had received when the request at `position` ended; those of
-/// requests that failed later are not known.
-fn in_flight_events(requests: &[RequestRecord], position: usize) -> u64 {
-    let at_ns = requests[position].end_ns;
-    let received = |completion: &Completion| {
-        let content = completion.content_ns.iter();
-        content.take_while(|event_ns| *event_ns <= at_ns).count() as u64
-    };
-    let in_flight = requests[position + 1..]
-        .iter()
-        .filter(|later| later.sent_ns <= at_ns);
-    in_flight
-        .map(|request| match &request.outcome {
-            Outcome::Completed(completion) => received(completion),
-            Outcome::Failed(_) | Outcome::Blocked(_) => 0,
-        })
-        .sum()
+/// Content events that requests in flight had received when the requests at these positions, in ascending order, ended;
+/// those of requests that failed later are not known.
+fn in_flight_events(requests: &EndOrder, boundaries: &[usize]) -> Vec<u64> {
+    let ends_ns = boundaries.iter().map(|position| requests.end_ns(*position));
+    let ends_ns: Vec<u64> = ends_ns.collect();
+    let mut events = vec![0; boundaries.len()];
+    for (position, request) in requests.iter().enumerate() {
+        let Outcome::Completed(completion) = &request.outcome else {
+            continue;
+        };
+        // It was in flight at those after its start and before its end.
+        let from = ends_ns.partition_point(|at_ns| *at_ns < request.sent_ns);
+        let to = boundaries.partition_point(|boundary| *boundary < position);
+        let mut content = completion.content_ns.iter().peekable();
+        let mut received = 0;
+        for boundary in from..to {
+            let has_come = |event_ns: &u64| *event_ns <= ends_ns[boundary];
+            while content.next_if(has_come).is_some() {
+                received += 1;
+            }
+            events[boundary] += received;
+        }
+    }
+    events
 }
 
 fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {

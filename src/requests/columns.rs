@@ -287,6 +287,11 @@ impl Columns {
         }
     }
 
+    /// Sets the message of each cause of failure.
+    pub fn set_messages(&mut self, messages: BTreeMap<FailureCause, String>) {
+        self.messages = messages;
+    }
+
     /// Drops the texts of answers whose tokens the harness has counted.
     pub fn drop_counted_texts(&mut self) {
         let sources = &self.output_source;

@@ -5,12 +5,13 @@ mod columns;
 mod packed;
 mod recorded;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use columns::{At, Columns};
 
-use crate::client::{CompletedRequest, RequestRecord};
+use crate::client::{CompletedRequest, FailureCause, RequestRecord};
 
 pub(crate) use columns::Uncounted;
 pub use recorded::RequestColumns;
@@ -74,6 +75,11 @@ impl Requests {
     /// Drops the texts that [`Requests::count_missing`] has counted.
     pub(crate) fn drop_counted_texts(&mut self) {
         Arc::make_mut(&mut self.columns).drop_counted_texts();
+    }
+
+    /// Sets the messages of failed requests by their causes; a record has them beside its requests.
+    pub(crate) fn set_failure_messages(&mut self, messages: BTreeMap<FailureCause, String>) {
+        Arc::make_mut(&mut self.columns).set_messages(messages);
     }
 
     /// All requests of these columns.

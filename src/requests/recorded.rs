@@ -33,6 +33,14 @@ impl RequestColumns {
         self.0.iter().flat_map(Requests::iter)
     }
 
+    /// All requests in one piece, which is what a record that was read has.
+    pub(crate) fn into_requests(mut self) -> Requests {
+        match self.0.len() {
+            1 => self.0.remove(0),
+            _ => self.iter().collect(),
+        }
+    }
+
     /// Divides the requests into parts of these lengths, in order; the last parts are shorter if too few are left.
     pub(crate) fn divided(
         &self,

@@ -21,8 +21,8 @@ pub(crate) use point::CriterionGroup;
 pub use point::PointKey;
 pub use rank_part::RankPart;
 pub use record::{RecordError, RunRecord, SCHEMA_VERSION, WindowRecord};
-pub(crate) use store::write_atomically_unsynced;
 pub use store::{
     check_writable, check_writable_directory, criterion_directory, directory, write_atomically,
 };
+pub(crate) use store::{write_atomically_unsynced, write_in_pieces};
 pub(crate) use whole_file::WholeFile;

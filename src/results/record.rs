@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -10,8 +10,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::WholeFile;
 use super::rank_part::RankPart;
+use super::store::write_in_pieces;
 use super::{DeploymentRecord, PointKey};
 use crate::config::Slo;
 use crate::endpoint::{Identity, MetricsInterval, ServerSample};
@@ -204,14 +204,7 @@ impl RunRecord {
     /// # Errors
     /// An I/O error that names the path.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut file = BufWriter::new(WholeFile::create(path)?);
-        serde_json::to_writer(&mut file, self).map_err(|error| named(error.into()))?;
-        let file = file
-            .into_inner()
-            .map_err(|error| named(error.into_error()))?;
-        file.commit()
+        write_in_pieces(path, |file| Ok(serde_json::to_writer(file, self)?))
     }
 
     /// The JSON Schema (draft 2020-12) of the records that this version writes; `docs/record.schema.json`

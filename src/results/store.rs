@@ -1,4 +1,4 @@
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,6 +43,20 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
         .map_err(|error| named(path, error))
         .and_then(|()| file.commit())
+}
+
+/// Writes a file as [`write_atomically`] does, from what `write` hands over piece by piece: the whole is never in
+/// memory.
+///
+/// # Errors
+/// An I/O error that names the path.
+pub(crate) fn write_in_pieces(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = BufWriter::new(WholeFile::create(path)?);
+    let written = write(&mut file).and_then(|()| file.into_inner().map_err(|e| e.into_error()));
+    written.map_err(|error| named(path, error))?.commit()
 }
 
 /// Writes a file completely or not at all, but does not wait for the disk: for messages between processes, and

@@ -81,6 +81,11 @@ impl Results {
         self
     }
 
+    /// The command, to be run here.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        command(self.path(), arguments)
+    }
+
     /// Runs the command here; its exit code and what it printed, errors last.
     pub fn servemark(&self, arguments: &[&str]) -> (Option<i32>, String) {
         servemark(self.path(), arguments)
@@ -102,15 +107,20 @@ impl Results {
     }
 }
 
-/// Runs the command on the results in a directory; its exit code and what it printed, errors last.
-pub fn servemark(results: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_servemark"))
+fn command(results: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_servemark"));
+    command
         .args(arguments)
         .current_dir(results)
         .env("CRITERION_HOME", results)
-        .env_remove("GITHUB_STEP_SUMMARY")
-        .output()
-        .expect("the command runs");
+        .env_remove("GITHUB_STEP_SUMMARY");
+    command
+}
+
+/// Runs the command on the results in a directory; its exit code and what it printed, errors last.
+pub fn servemark(results: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command(results, arguments).output();
+    let output = output.expect("the command runs");
     let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
     (output.status.code(), text.concat())
 }

@@ -1,5 +1,7 @@
 //! A point whose load several ranks share: each drives its part, rank 0 merges and reports.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -275,13 +277,18 @@ fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, 
     let mut parts = vec![own];
     let mut missing = None;
     for rank in 1..Share::count(meeting.ranks(), point.concurrency()) {
+        let path = meeting.part(ordinal, rank);
         let came = match &missing {
             None => meeting.wait_for_part(ordinal, rank),
-            Some(_) if meeting.part(ordinal, rank).exists() => Ok(()),
+            Some(_) if path.exists() => Ok(()),
             Some(_) => continue,
         };
-        let part = came.and_then(|()| keep_part(rank));
-        match part.map(|record| Part::of(&record)) {
+        let part = came.and_then(|()| {
+            let part = Part::of(RunRecord::read(&path)?);
+            keep_part(rank)?;
+            Ok(part)
+        });
+        match part {
             Ok(part) => parts.extend(part),
             Err(error) => missing = missing.or(Some(error)),
         }
@@ -295,20 +302,23 @@ fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, 
     missing.map_or(Ok(parts), Err)
 }
 
-/// Reads a rank's record and puts it beside the point's, if that is kept.
+/// Puts a rank's record beside the point's, if that is kept.
 fn keep_part(
     meeting: &Meeting,
     ordinal: u64,
     rank: usize,
     beside: Option<&Path>,
-) -> Result<RunRecord, MeetingError> {
-    let path = meeting.part(ordinal, rank);
-    let record = RunRecord::read(&path)?;
-    if let Some(beside) = beside {
-        let name = format!("{KEPT_PART}{rank}-of-{}.json", meeting.ranks().size());
-        results::write_atomically(&beside.with_file_name(name), &std::fs::read(&path)?)?;
-    }
-    Ok(record)
+) -> Result<(), MeetingError> {
+    let Some(beside) = beside else {
+        return Ok(());
+    };
+    let mut part = File::open(meeting.part(ordinal, rank))?;
+    let name = format!("{KEPT_PART}{rank}-of-{}.json", meeting.ranks().size());
+    let copy = |to: &mut dyn Write| io::copy(&mut part, to).map(drop);
+    Ok(results::write_in_pieces(
+        &beside.with_file_name(name),
+        copy,
+    )?)
 }
 
 /// Takes away the parts that an earlier run has kept beside a record; it may have had more ranks.

@@ -124,7 +124,7 @@ fn through_a_file(part: &Part) -> Part {
     });
     std::fs::write(&path, record.to_string()).expect("writable");
     let record = RunRecord::read(&path).expect("a record");
-    Part::of(&record).expect("a part's record")
+    Part::of(record).expect("a part's record")
 }
 
 fn figures(windows: &[Window]) -> Value {

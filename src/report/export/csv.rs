@@ -1,4 +1,6 @@
-use super::exporter::{Document, ExportError, Exporter, Write};
+use std::io;
+
+use super::exporter::{Exporter, Form};
 use crate::report::{self, Row};
 use crate::results::RunRecord;
 
@@ -6,13 +8,13 @@ use crate::results::RunRecord;
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "csv",
     about: "performance_metrics.csv: all columns",
-    write: Write::Whole(document),
+    form: Form::Whole {
+        name: "performance_metrics.csv",
+        write,
+    },
 };
 
-fn document(points: &[RunRecord]) -> Result<Document, ExportError> {
+fn write(points: &[RunRecord], to: &mut dyn io::Write) -> io::Result<()> {
     let rows: Vec<Row> = points.iter().map(Row::of).collect();
-    Ok(Document {
-        name: "performance_metrics.csv".to_owned(),
-        text: String::from_utf8_lossy(&report::csv(&rows)?).into_owned(),
-    })
+    to.write_all(&report::csv(&rows)?)
 }

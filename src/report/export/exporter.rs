@@ -1,3 +1,5 @@
+use std::io;
+
 use crate::results::{RunRecord, file_name};
 
 /// A format in which a run's figures are handed to other programs.
@@ -7,58 +9,69 @@ pub struct Exporter {
     pub id: &'static str,
     /// What it writes, in a line of help.
     pub about: &'static str,
-    pub(super) write: Write,
+    pub(super) form: Form,
 }
 
-/// How many documents a run becomes.
+/// How many documents a run becomes, and how each is written.
 #[derive(Debug)]
-pub(super) enum Write {
+pub(super) enum Form {
     /// One of all points.
-    Whole(fn(&[RunRecord]) -> Result<Document, ExportError>),
+    Whole {
+        /// Name of its file.
+        name: &'static str,
+        write: fn(&[RunRecord], &mut dyn io::Write) -> io::Result<()>,
+    },
     /// One of each point.
-    PerPoint(fn(&RunRecord) -> Result<Document, ExportError>),
+    PerPoint(fn(&RunRecord, &mut dyn io::Write) -> io::Result<()>),
 }
 
-/// A finished document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
+/// A document of a run.
+#[derive(Clone, Debug)]
+pub struct Document<'r> {
     /// Name of its file.
     pub name: String,
-    /// Its text; one of JSON is a single line.
-    pub text: String,
-}
-
-/// A run cannot be written in a format.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// Not as CSV.
-    #[error("cannot be written as CSV: {0}")]
-    Csv(#[from] csv::Error),
-    /// Not as JSON.
-    #[error("cannot be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    form: &'static Form,
+    points: &'r [RunRecord],
 }
 
 impl Exporter {
     /// Whether each point is a document of its own.
     pub fn is_per_point(&self) -> bool {
-        matches!(self.write, Write::PerPoint(_))
+        matches!(self.form, Form::PerPoint(_))
     }
 
-    /// Writes the points: one document of all, or one of each where [`Exporter::is_per_point`] says so.
+    /// The documents of the points: one of all, or one of each where [`Exporter::is_per_point`] says so.
+    pub fn documents<'r>(&'static self, points: &'r [RunRecord]) -> Vec<Document<'r>> {
+        let document = |name, points| Document {
+            name,
+            form: &self.form,
+            points,
+        };
+        match &self.form {
+            Form::Whole { name, .. } => vec![document((*name).to_owned(), points)],
+            Form::PerPoint(_) => points
+                .iter()
+                .map(|point| document(point_name(point), std::slice::from_ref(point)))
+                .collect(),
+        }
+    }
+}
+
+impl Document<'_> {
+    /// Writes its text piece by piece, so that it is never whole in memory; one of JSON is a single line.
     ///
     /// # Errors
-    /// [`ExportError`], which does not occur for records that were read from files.
-    pub fn export(&self, points: &[RunRecord]) -> Result<Vec<Document>, ExportError> {
-        match self.write {
-            Write::Whole(document) => Ok(vec![document(points)?]),
-            Write::PerPoint(document) => points.iter().map(document).collect(),
+    /// An I/O error of `to`.
+    pub fn write(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        match self.form {
+            Form::Whole { write, .. } => write(self.points, to),
+            Form::PerPoint(write) => self.points.iter().try_for_each(|point| write(point, to)),
         }
     }
 }
 
 /// Name of the JSON file of a point: `chat_throughput-1k-c8.json`.
-pub(super) fn point_name(record: &RunRecord) -> String {
+fn point_name(record: &RunRecord) -> String {
     let (bench, prompt) = (file_name(&record.bench), file_name(&record.prompt));
     let level = record.level.to_string().replace('=', "");
     format!("{bench}-{prompt}-{level}.json")

@@ -1,16 +1,16 @@
-use super::exporter::{Document, ExportError, Exporter, Write, point_name};
+use std::io;
+
+use super::exporter::{Exporter, Form};
 use crate::results::RunRecord;
 
 /// The run records themselves.
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "json",
     about: "Run records, as docs/record.md documents them",
-    write: Write::PerPoint(document),
+    form: Form::PerPoint(write),
 };
 
-fn document(record: &RunRecord) -> Result<Document, ExportError> {
-    Ok(Document {
-        name: point_name(record),
-        text: serde_json::to_string(record)? + "\n",
-    })
+fn write(record: &RunRecord, to: &mut dyn io::Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, record)?;
+    to.write_all(b"\n")
 }

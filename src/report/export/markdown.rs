@@ -1,4 +1,6 @@
-use super::exporter::{Document, ExportError, Exporter, Write};
+use std::io;
+
+use super::exporter::{Exporter, Form};
 use crate::report::{self, Row};
 use crate::results::RunRecord;
 
@@ -6,13 +8,14 @@ use crate::results::RunRecord;
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "markdown",
     about: "All columns as Markdown tables, with notes",
-    write: Write::Whole(document),
+    form: Form::Whole {
+        name: "performance_metrics.md",
+        write,
+    },
 };
 
-fn document(points: &[RunRecord]) -> Result<Document, ExportError> {
+fn write(points: &[RunRecord], to: &mut dyn io::Write) -> io::Result<()> {
     let rows: Vec<Row> = points.iter().map(Row::of).collect();
-    Ok(Document {
-        name: "performance_metrics.md".to_owned(),
-        text: report::by_bench(&rows, report::markdown).join("\n"),
-    })
+    let chapters = report::by_bench(&rows, report::markdown);
+    to.write_all(chapters.join("\n").as_bytes())
 }

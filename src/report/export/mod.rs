@@ -6,7 +6,7 @@ mod json;
 mod markdown;
 mod vllm;
 
-pub use exporter::{Document, ExportError, Exporter};
+pub use exporter::{Document, Exporter};
 
 /// All formats, in the order of the help.
 pub const EXPORTERS: [&Exporter; 4] = [

@@ -7,9 +7,12 @@
 //! zero for each token that came in one event with another. What was not measured is null, which vLLM
 //! writes as 0.
 
+use std::io;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::exporter::{Document, ExportError, Exporter, Write, point_name};
+use super::exporter::{Exporter, Form};
 use crate::client::{CompletedRequest, Outcome, RequestRecord};
 use crate::load::Window;
 use crate::metrics::{self, SortedValues, latency};
@@ -22,19 +25,40 @@ const MS_PER_NS: f64 = 1e-6;
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "vllm",
     about: "Results of `vllm bench serve`",
-    write: Write::PerPoint(document),
+    form: Form::PerPoint(write),
 };
 
-fn document(record: &RunRecord) -> Result<Document, ExportError> {
-    let windows = record.measured_windows();
-    let mut result = about(record);
-    result.extend(totals(record, &windows));
-    result.extend(each_request(&windows));
-    result.extend(latencies(&windows));
-    Ok(Document {
-        name: point_name(record),
-        text: serde_json::to_string(&result)? + "\n",
-    })
+fn write(record: &RunRecord, to: &mut dyn io::Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, &BenchResult(record))?;
+    to.write_all(b"\n")
+}
+
+/// A record in the form of vLLM's result. Each array is one pass over the requests, which takes no memory.
+struct BenchResult<'r>(&'r RunRecord);
+
+impl Serialize for BenchResult<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let windows = self.0.measured_windows();
+        let mut result = serializer.serialize_map(None)?;
+        for (key, value) in about(self.0).iter().chain(&totals(self.0, &windows)) {
+            result.serialize_entry(key, value)?;
+        }
+        each_request(&windows, &mut result)?;
+        for (key, value) in &latencies(&windows) {
+            result.serialize_entry(key, value)?;
+        }
+        result.end()
+    }
+}
+
+/// A value of each request, as an array.
+struct Column<'w, T>(&'w [Window], fn(RequestRecord) -> T);
+
+impl<T: Serialize> Serialize for Column<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let requests = self.0.iter().flat_map(|window| window.requests.iter());
+        serializer.collect_seq(requests.map(self.1))
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -101,37 +125,45 @@ fn totals(record: &RunRecord, windows: &[Window]) -> Map<String, Value> {
     }))
 }
 
-/// One entry for each request, failed ones with zeros.
-fn each_request(windows: &[Window]) -> Map<String, Value> {
-    let requests = || windows.iter().flat_map(|window| window.requests.iter());
-    let column = |value: fn(RequestRecord) -> Value| -> Value { requests().map(value).collect() };
-    object(json!({
-        "input_lens": column(|r| json!(r.completed().map_or(0, |r| r.outcome.input_tokens().0))),
-        "output_lens": column(|r| {
-            let counted = r.completed().and_then(|r| r.outcome.output_tokens());
-            json!(counted.map_or(0, |(tokens, _)| tokens))
-        }),
-        "ttfts": column(|r| match r.completed() {
-            Some(request) => json!(latency::ttft_ns(&request).map(seconds)),
-            None => json!(0.0),
-        }),
-        "itls": column(|r| match r.completed() {
-            Some(request) => latency::itl_ns(&request.outcome).map(seconds).collect(),
-            None => json!([]),
-        }),
-        "latencies": column(|r| {
-            json!(r.completed().map_or(0.0, |r| seconds(latency::e2el_ns(&r))))
-        }),
-        "start_times": column(|r| json!(seconds(r.start_ns as f64))),
-        "queue_times": column(|r| json!(seconds(queued_ns(&r)))),
-        // Texts are not kept.
-        "generated_texts": column(|_| json!("")),
-        "errors": column(|r| json!(match r.outcome {
-            Outcome::Completed(_) => String::new(),
-            Outcome::Failed(failure) => failure.cause.to_string(),
-            Outcome::Blocked(block) => format!("safety check blocked the {}", block.stage),
-        })),
-    }))
+/// Writes the arrays that have an entry for each request, zeros for failed ones.
+fn each_request<M: SerializeMap>(windows: &[Window], result: &mut M) -> Result<(), M::Error> {
+    fn column<M: SerializeMap, T: Serialize>(
+        result: &mut M,
+        windows: &[Window],
+        name: &str,
+        value: fn(RequestRecord) -> T,
+    ) -> Result<(), M::Error> {
+        result.serialize_entry(name, &Column(windows, value))
+    }
+    column(result, windows, "input_lens", |r| {
+        r.completed().map_or(0, |r| r.outcome.input_tokens().0)
+    })?;
+    column(result, windows, "output_lens", |r| {
+        let counted = r.completed().and_then(|r| r.outcome.output_tokens());
+        counted.map_or(0, |(tokens, _)| tokens)
+    })?;
+    column(result, windows, "ttfts", |r| match r.completed() {
+        Some(request) => latency::ttft_ns(&request).map(seconds),
+        None => Some(0.0),
+    })?;
+    column(result, windows, "itls", |r| -> Vec<f64> {
+        let gaps = |r: CompletedRequest| latency::itl_ns(&r.outcome).map(seconds).collect();
+        r.completed().map_or_else(Vec::new, gaps)
+    })?;
+    column(result, windows, "latencies", |r| {
+        r.completed().map_or(0.0, |r| seconds(latency::e2el_ns(&r)))
+    })?;
+    column(result, windows, "start_times", |r| {
+        seconds(r.start_ns as f64)
+    })?;
+    column(result, windows, "queue_times", |r| seconds(queued_ns(&r)))?;
+    // Texts are not kept.
+    column(result, windows, "generated_texts", |_| "")?;
+    column(result, windows, "errors", |r| match r.outcome {
+        Outcome::Completed(_) => String::new(),
+        Outcome::Failed(failure) => failure.cause.to_string(),
+        Outcome::Blocked(block) => format!("safety check blocked the {}", block.stage),
+    })
 }
 
 fn seconds(ns: f64) -> f64 {

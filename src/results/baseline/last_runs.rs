@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::error::{BaselineError, at};
 use super::{Baseline, BaselineName, Baselines, directories};
@@ -34,6 +34,9 @@ struct Head {
     ended_unix_s: f64,
     #[serde(default)]
     run_id: Option<String>,
+    /// Skipped here, as serde keeps fields that it does not know in memory to look for those of the level.
+    #[serde(default, rename = "requests")]
+    _requests: IgnoredAny,
 }
 
 /// The endpoints of a record.
