@@ -48,6 +48,16 @@ impl Sampling {
         windows: 10,
     };
 
+    /// Warms `load` up and takes the windows; a window without any success is the last.
+    #[doc(hidden)]
+    pub fn run(&self, load: &mut impl Rounds) -> Vec<Window> {
+        let warm_up = self.warm_up(load);
+        if !warm_up.has_success() {
+            return vec![warm_up];
+        }
+        self.windows(load, self.iterations(&warm_up))
+    }
+
     /// Takes the windows, of `iterations` rounds each; one without any success is the last. None where the
     /// load is over already.
     pub(crate) fn windows(&self, load: &mut impl Rounds, iterations: u64) -> Vec<Window> {
@@ -70,7 +80,8 @@ impl Sampling {
     ///
     /// # Errors
     /// Those of `start`.
-    pub(crate) fn in_turns<L: Rounds, E>(
+    #[doc(hidden)]
+    pub fn in_turns<L: Rounds, E>(
         &self,
         order: &mut StdRng,
         mut start: impl FnMut(usize, u64) -> Result<L, E>,
@@ -143,19 +154,9 @@ mod tests {
         .expect("sound")
     }
 
-    /// Warms `load` up and takes the windows of a default run.
-    fn run(load: &mut impl Rounds) -> Vec<Window> {
-        let sampling = Sampling::DEFAULT;
-        let warm_up = sampling.warm_up(load);
-        if !warm_up.has_success() {
-            return vec![warm_up];
-        }
-        sampling.windows(load, sampling.iterations(&warm_up))
-    }
-
     #[test]
     fn windows_fill_the_measurement_in_whole_rounds() {
-        let windows = run(&mut virtual_load(0));
+        let windows = Sampling::DEFAULT.run(&mut virtual_load(0));
         assert_eq!(windows.len(), 10);
         assert!(windows[0].start_ns >= 500_000_000);
         let rounds = windows[0].iterations;
@@ -237,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_window_without_success_is_the_last() {
-        assert_eq!(run(&mut Failing(0)).len(), 2);
-        assert_eq!(run(&mut Failing(5)).len(), 1);
+        assert_eq!(Sampling::DEFAULT.run(&mut Failing(0)).len(), 2);
+        assert_eq!(Sampling::DEFAULT.run(&mut Failing(5)).len(), 1);
         let start = |_, _| Ok::<_, std::convert::Infallible>(Failing(1));
         let Ok(sides) = Sampling::DEFAULT.in_turns(&mut StdRng::seed_from_u64(3), start);
         assert_eq!(sides.iter().flatten().count(), 1);

@@ -72,7 +72,8 @@ impl PointKey {
 
     /// Criterion's directories of the point's metrics for the run or baseline of this name, relative to
     /// Criterion's directory: `<bench>_<prompt>_<metric>/c=<n>/<name>`.
-    pub(crate) fn criterion_paths(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+    #[doc(hidden)]
+    pub fn criterion_paths(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         Metric::ALL.into_iter().map(move |metric| {
             let group = CriterionGroup::new(&self.bench, &self.prompt, metric);
             Path::new(&group.directory)

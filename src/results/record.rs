@@ -322,7 +322,8 @@ impl RunRecord {
 
     /// The windows with their requests as they were measured, without texts and with content events to the
     /// microsecond: every figure can be computed from them again.
-    pub(crate) fn measured_windows(&self) -> Vec<Window> {
+    #[doc(hidden)]
+    pub fn measured_windows(&self) -> Vec<Window> {
         let requests = self
             .requests
             .divided(self.windows.iter().map(|w| w.requests));
