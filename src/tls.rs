@@ -12,14 +12,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use crate::config::Settings;
 
 pub(crate) use fault::fault;
+use fault::is_ca_certificate;
 
 /// What `INSECURE` means, for every output.
 pub(crate) const INSECURE: &str = "certificates are not verified, so anybody on the way can read the key and answer in the server's place";
@@ -191,12 +190,6 @@ impl ServerCertVerifier for Trusting {
             .signature_verification_algorithms
             .supported_schemes()
     }
-}
-
-/// Whether a server showed a certificate that is marked as a CA's. The library of the verifier has no variant
-/// for it.
-fn is_ca_certificate(error: &CertificateError) -> bool {
-    matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
 }
 
 /// `INSECURE`: whatever certificate is shown.

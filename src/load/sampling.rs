@@ -5,7 +5,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Load, Window};
+use super::paced_load::Load;
+use super::window::Window;
 
 /// A load that gives one window after another.
 pub trait Rounds {

@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::Window;
 use super::threads::ThreadTime;
+use super::window::Window;
 use crate::client::RequestRecord;
 use crate::sorted_values::SortedValues;
 

@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Frame, draw};
 use super::colors::ColorRole;
-use super::{Plot, Table};
+use super::plot_types::{Plot, Table};
 use crate::report::number::{grouped, value};
 
 /// A bar of a row.

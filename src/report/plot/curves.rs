@@ -3,8 +3,8 @@
 use super::axis::{Axis, extent, place};
 use super::canvas::{DrawError, Frame, Panel, draw};
 use super::colors::ColorRole;
+use super::plot_types::{Key, Plot, Table};
 use super::sampling::thinned;
-use super::{Key, Plot, Table};
 use crate::level::Level;
 use crate::report::number::{NOT_AVAILABLE, grouped, value};
 

@@ -3,8 +3,8 @@
 use super::axis::Axis;
 use super::canvas::{DrawError, Frame, Panel, draw};
 use super::colors::ColorRole;
+use super::plot_types::{Plot, Table};
 use super::sampling::steps;
-use super::{Plot, Table};
 use crate::metrics::SortedValues;
 use crate::report::number::value;
 

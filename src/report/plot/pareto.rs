@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Frame, draw};
 use super::colors::ColorRole;
-use super::{Key, Plot, Table};
+use super::plot_types::{Key, Plot, Table};
 use crate::level::Level;
 use crate::report::number::value;
 

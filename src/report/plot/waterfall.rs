@@ -3,7 +3,7 @@
 use super::axis::{Axis, extent};
 use super::canvas::{Frame, draw};
 use super::colors::ColorRole;
-use super::{Key, Plot, Table};
+use super::plot_types::{Key, Plot, Table};
 
 /// A request's stages (seconds of the run).
 #[derive(Clone, Debug)]
