@@ -313,7 +313,7 @@ fn a_safety_check_counts_in_the_latency_and_is_shown() {
 }
 
 #[test]
-fn what_cannot_run_says_where_and_how_to_mend_it() {
+fn a_bench_that_cannot_run_says_where_and_how_to_fix_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("parameters.json");
     fs::write(&file, r#"{"MAX_NEW_TOKEN": 5}"#).expect("a writable directory");

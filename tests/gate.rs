@@ -106,7 +106,7 @@ fn a_slower_version_fails_and_everything_says_why() {
 }
 
 #[test]
-fn what_could_not_be_told_is_neither_passed_nor_regressed() {
+fn an_inconclusive_gate_is_neither_passed_nor_regressed() {
     let no_success = || {
         let mut record = failing(equal(), 40);
         (record.summary, record.windows) = (None, Vec::new());
@@ -226,7 +226,7 @@ fn a_figure_asked_for_must_be_measurable_and_strict_wants_all() {
 }
 
 #[test]
-fn what_cannot_be_held_is_refused_and_the_files_say_so() {
+fn an_impossible_gate_is_refused_and_the_files_say_so() {
     let results = against(&equal());
     let files = ["--junit", "gate.xml", "--markdown", "gate.md"];
     let missing = results.fail(&[&["gate", "--baseline", "v9"][..], &files].concat());

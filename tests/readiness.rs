@@ -391,7 +391,7 @@ async fn an_identity_tells_what_the_server_is() {
 }
 
 #[tokio::test]
-async fn what_a_server_does_not_tell_is_missing_with_a_reason() {
+async fn facts_a_server_does_not_report_are_missing_with_a_reason() {
     let router = healthy(|| StatusCode::OK)
         .route(
             "/v1/models",

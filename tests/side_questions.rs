@@ -80,7 +80,7 @@ fn named(model: &str) -> [(&str, &str); 1] {
 }
 
 #[test]
-fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_missing() {
+fn bad_answers_to_side_questions_do_not_stop_the_load_and_are_reported_once() {
     let engine = engines::engine(|_| {});
     let huge = "x".repeat(17 << 20);
     let cases = [
@@ -232,7 +232,7 @@ fn successes(engine: &servemark::internals::engine::Engine) -> f64 {
 }
 
 #[test]
-fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
+fn a_model_missing_from_v1_models_is_measured_if_the_server_accepts_it() {
     let engine = engines::engine(|_| {});
     let pattern = r#"{"data":[{"id":"openai/*"}]}"#;
     for (body, said) in [

@@ -214,7 +214,7 @@ fn a_bench_that_nobody_reads_is_measured_and_kept() {
 }
 
 #[test]
-fn what_cannot_be_written_is_said_before_the_load() {
+fn unwritable_output_is_reported_before_the_load() {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("file"), "").expect("written");
     for output in [

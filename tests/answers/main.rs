@@ -174,7 +174,7 @@ fn a_stream_that_ends_is_not_yet_an_answer() {
 }
 
 #[test]
-fn what_comes_in_place_of_a_stream_is_named() {
+fn a_response_that_is_not_a_stream_is_named() {
     for (answer, cause, words) in [
         (
             Answer::json(r#"{"error":{"message":"no room","code":500}}"#),
@@ -245,7 +245,7 @@ fn an_answer_that_is_not_streamed_is_judged_alike() {
 }
 
 #[test]
-fn what_is_optional_loses_no_request() {
+fn missing_optional_fields_lose_no_request() {
     let both = TOKEN.replace("\"content\"", "\"reasoning\":null,\"content\"");
     let bom = format!(
         "\u{feff}: comment\r\n\r\nevent: ping\r\ndata: alive\r\n\r\nretry: 5\ndata: {TOKEN}\n\n"

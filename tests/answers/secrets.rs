@@ -28,7 +28,7 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn what_a_server_repeats_of_keys_and_headers_is_hidden_everywhere() {
+fn keys_and_headers_repeated_by_a_server_are_hidden_everywhere() {
     let here = Here::with(&format!(
         r#"{{"MODEL_HEADERS": {{"X-Tenant": "{TENANT}", "Cookie": "session={COOKIE}; theme=dark"}}}}"#
     ));

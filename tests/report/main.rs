@@ -209,7 +209,7 @@ fn points_that_the_last_run_left_out_are_marked_and_those_that_are_gone_have_no_
 }
 
 #[test]
-fn what_was_not_measured_is_said() {
+fn unmeasured_points_are_reported() {
     let results = Results::new();
     let mut one = record(1, "0%", 1, "0.32.0");
     let requests = one.requests.iter().take(1).map(|mut request| {
