@@ -1,4 +1,4 @@
-//! What all points of a run share: endpoints, tokenizer, HTTP client, clock, runtime.
+//! The resources shared by all points of a run: endpoints, tokenizer, HTTP client, clock, runtime.
 
 mod error;
 mod sampler;
@@ -60,7 +60,7 @@ pub struct Fixture {
     servers: Servers,
 }
 
-/// One side of an A/B run.
+/// A side of an A/B run.
 pub struct Side {
     /// Its name.
     pub name: String,
@@ -72,7 +72,7 @@ pub struct Side {
 
 impl Fixture {
     /// The fixture of one deployment: its servers are started here if it has a command, and stopped when
-    /// the fixture is dropped. `config` is that of the deployment; the servers' logs go into `logs`.
+    /// the fixture is dropped. `config` is the deployment's; the servers' logs go into `logs`.
     ///
     /// Must be called from a thread that outlives the fixture.
     ///
@@ -158,8 +158,8 @@ impl Fixture {
         Fixture::with((&config, dialect, verbose), servers, urls, interrupt)
     }
 
-    /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
-    /// those of servers that were launched, which know their own.
+    /// Waits until all endpoints are ready, asks for their identity, and finds the tokenizer. `urls` excludes
+    /// launched servers, which know their own.
     fn with(
         (config, dialect, verbose): (&Settings, &'static dyn Dialect, bool),
         mut servers: Servers,
@@ -335,7 +335,7 @@ impl Fixture {
     }
 }
 
-/// The endpoints of each side; `endpoints` are those of both, one side after the other.
+/// Returns the endpoints of each side; `endpoints` lists both sides, one after the other.
 fn sides(ab: &[Deployment; 2], endpoints: &Endpoints) -> Result<[Side; 2], EndpointError> {
     let first = ab[0].endpoints().len();
     let side = |deployment: &Deployment, place: Range<usize>| {
@@ -381,7 +381,7 @@ pub fn load_runtime() -> std::io::Result<Runtime> {
 /// When a server's counters were read (ns of the run's clock), and what they said.
 pub type Scrape = Option<(u64, ServerMetrics)>;
 
-/// What each endpoint's counters did between the first and the last scrape.
+/// Returns the change of each endpoint's counters between the first and the last scrape.
 pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
     let [first, .., last] = scrapes else {
         return Vec::new();

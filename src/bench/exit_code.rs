@@ -1,4 +1,4 @@
-//! What a bench exits with, beside 0 and a signal's 130, 143 or 129.
+//! Exit codes of a bench, beside 0 and a signal's 130, 143 or 129.
 
 /// A point failed, or a result could not be written.
 pub const POINT_FAILED: u8 = 1;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// A Llama-type decoder: grouped-query attention, a gated feed-forward network, RMS norms, no biases.
 ///
-/// The fields are those of the model's `config.json`.
+/// The fields are named as in the model's `config.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Architecture {
     /// Its name on the hub, or the path of its `config.json`.
@@ -84,7 +84,7 @@ impl Dtype {
         matches!(self, Dtype::Fp8 | Dtype::Int8 | Dtype::Int4)
     }
 
-    /// Bytes of an element of the KV cache: those of the activations, which have 16 bits with quantized weights.
+    /// Bytes of an element of the KV cache: as in the activations, which have 16 bits with quantized weights.
     pub fn kv_bytes(self) -> u64 {
         match self {
             Dtype::Fp32 => 4,

@@ -9,9 +9,9 @@ use rustls::{AlertDescription, CertificateError};
 /// Why a connection could not be made secure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFault {
-    /// What happened.
+    /// The fault.
     pub what: String,
-    /// What to do.
+    /// How to fix it.
     pub hint: &'static str,
     /// Whether the server's certificate is at fault, which no waiting changes.
     pub is_certificate: bool,

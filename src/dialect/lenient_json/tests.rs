@@ -95,7 +95,7 @@ fn of_two_names_of_one_thing_one_is_taken() {
 }
 
 #[test]
-fn what_is_null_or_of_another_type_says_nothing() {
+fn null_and_mistyped_fields_are_ignored() {
     for event in [
         r#"{"choices":null}"#,
         r#"{"choices":null,"usage":null,"error":null}"#,
@@ -256,7 +256,7 @@ fn error_bodies_give_their_message() {
 }
 
 #[test]
-fn what_is_no_json_at_all_is_an_error() {
+fn invalid_json_is_an_error() {
     for event in [
         r#"{"choices":[{"#,
         "words",

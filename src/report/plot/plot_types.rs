@@ -10,7 +10,7 @@ pub(in crate::report) struct Plot {
     /// How to read it.
     pub caption: String,
     pub drawing: Drawing,
-    pub legend: Vec<Key>,
+    pub legend: Vec<LegendEntry>,
     pub table: Table,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::report) enum Drawing {
 
 /// An entry of a legend.
 #[derive(Debug)]
-pub(in crate::report) struct Key {
+pub(in crate::report) struct LegendEntry {
     /// An `svg` element.
     pub mark: String,
     pub name: String,
@@ -75,7 +75,7 @@ impl Plot {
         }
     }
 
-    pub(super) fn with_legend(self, legend: impl IntoIterator<Item = Key>) -> Plot {
+    pub(super) fn with_legend(self, legend: impl IntoIterator<Item = LegendEntry>) -> Plot {
         Plot {
             legend: legend.into_iter().collect(),
             ..self
@@ -94,12 +94,12 @@ impl Plot {
     }
 }
 
-impl Key {
+impl LegendEntry {
     pub(super) fn new(
         name: impl Into<String>,
         marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
-    ) -> Key {
-        Key {
+    ) -> LegendEntry {
+        LegendEntry {
             mark: key(marks).unwrap_or_default(),
             name: name.into(),
         }
