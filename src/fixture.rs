@@ -1,10 +1,11 @@
 //! The resources shared by all points of a run: endpoints, tokenizer, HTTP client, clock, runtime.
 
 mod error;
+mod load_runtime;
 mod sampler;
+mod scrape;
 mod servers;
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +17,14 @@ use crate::config::{Deployment, EndpointUrl, Settings};
 use crate::deployment::{DeploymentError, Running};
 use crate::dialect::Dialect;
 use crate::embedded::{EmbeddedLayout, Engines};
-use crate::endpoint::{
-    EndpointError, Endpoints, Http, MetricsInterval, Prober, Scraper, ServerMetrics, Trial,
-};
+use crate::endpoint::{EndpointError, Endpoints, Http, Prober, Scraper, Trial};
 use crate::file_limit::raise_file_limit;
 use crate::interrupt::Interrupt;
 pub use error::FixtureError;
+pub(crate) use load_runtime::LOAD_THREADS;
+pub use load_runtime::load_runtime;
 pub use sampler::Sampler;
+pub use scrape::{Scrape, intervals};
 
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
@@ -357,45 +359,6 @@ const COUNTED_AT_A_TIME: usize = 64;
 
 /// A request in flight is a connection; with the embedded engine both of its ends are here.
 const FILES_PER_REQUEST: u64 = 2;
-
-/// Most threads that carry a load: each reads a quarter of a million token events per second
-/// and more, and a further one wakes the others as often as it helps them.
-const MOST_WORKERS: usize = 4;
-
-/// Name of the threads that carry a load.
-pub(crate) const LOAD_THREADS: &str = "servemark-load";
-
-/// The runtime that carries a load: one thread for every second core, one to four.
-///
-/// # Errors
-/// When the system gives no thread.
-pub fn load_runtime() -> std::io::Result<Runtime> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).clamp(1, MOST_WORKERS))
-        .thread_name(LOAD_THREADS)
-        .enable_all()
-        .build()
-}
-
-/// When a server's counters were read (ns of the run's clock), and what they said.
-pub type Scrape = Option<(u64, ServerMetrics)>;
-
-/// Returns the change of each endpoint's counters between the first and the last scrape.
-pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
-    let [first, .., last] = scrapes else {
-        return Vec::new();
-    };
-    first
-        .iter()
-        .zip(last)
-        .map(|(first, last)| {
-            let ((from_ns, before), (to_ns, after)) = (first.as_ref()?, last.as_ref()?);
-            let seconds = to_ns.saturating_sub(*from_ns) as f64 / 1e9;
-            Some(MetricsInterval::new(seconds, before.clone(), after.clone()))
-        })
-        .collect()
-}
 
 /// Finds the tokenizer of the servers' model.
 fn tokenizer(

@@ -166,7 +166,7 @@ fn many_failures_are_a_regression_however_well_the_others_are_served() {
 }
 
 #[test]
-fn a_sure_regression_stays_one_and_an_unsure_one_is_none() {
+fn a_certain_regression_stays_one_and_an_uncertain_one_is_dropped() {
     let (code, text, ..) = gate(&against(&bound(slower())), &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(

@@ -435,7 +435,7 @@ async fn a_simulated_server_is_known_by_its_header() {
 }
 
 #[tokio::test]
-async fn a_model_that_an_endpoint_does_not_serve_is_told_with_those_it_serves() {
+async fn a_model_that_an_endpoint_does_not_serve_is_reported_with_its_models() {
     let refusing = |model| {
         let refused = || async { (StatusCode::NOT_FOUND, "The model does not exist.") };
         vllm(model).route("/v1/chat/completions", post(refused))

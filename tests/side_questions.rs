@@ -11,7 +11,7 @@ use gateway::{Answer, Gateway, say};
 use servemark::RunRecord;
 use tempfile::TempDir;
 
-/// What the engine serves.
+/// The model that the engine serves.
 const MODEL: &str = "simulated/sim-small";
 
 struct Ran {
@@ -339,7 +339,7 @@ fn a_key_that_the_load_is_refused_with_is_told_at_once() {
 }
 
 #[test]
-fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
+fn a_model_that_the_server_refuses_is_named_with_the_models_it_lists() {
     let engine = engines::engine(|_| {});
     for health in [Answer::Pass, say("403 Forbidden", &[], "")] {
         let gateway = Gateway::before(&engine, move |path| match path {

@@ -73,7 +73,7 @@ impl Process {
             std::thread::spawn(move || {
                 let lines = BufReader::new(stream).lines();
                 for line in lines.map_while(Result::ok) {
-                    // Nobody listens any more where the test has failed.
+                    // If the test has failed, the receiver is gone.
                     let _ = sender.send(line);
                 }
             });

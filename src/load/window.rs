@@ -216,7 +216,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tokens_are_those_received_in_the_window_not_those_of_its_completions() {
+    fn tokens_are_counted_in_the_window_in_which_they_arrive() {
         let two = vec![completed(0, 100, 900, 8), completed(0, 100, 1_000, 8)];
         assert_eq!(window(two.clone(), 0, 0).output_tokens(), Some(16.0));
         assert_eq!(window(two, 5, 2).output_tokens(), Some(13.0));

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_file_gives_what_it_says_and_defaults_for_the_rest() {
+    fn a_config_file_is_read_with_defaults_for_missing_fields() {
         let tiny = r#"{"num_hidden_layers": 2, "hidden_size": 256, "intermediate_size": 512,
             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 8192}"#;
         let model = Architecture::from_config("config.json", tiny).unwrap();

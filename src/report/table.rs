@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bench_has_a_table_of_its_own() {
+    fn each_bench_has_its_own_table() {
         let other = Row {
             bench: "pretrained_throughput".into(),
             ..measured()

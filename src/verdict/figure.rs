@@ -204,7 +204,7 @@ mod tests {
     use crate::load::window_tests::{completed, window};
 
     #[test]
-    fn names_are_found_and_are_those_of_serde() {
+    fn names_are_found_and_match_serde() {
         for figure in Figure::ALL {
             assert_eq!(Figure::named(figure.id()), Some(figure));
             let json = serde_json::to_string(&figure).expect("JSON");

@@ -1,4 +1,4 @@
-//! What a run of deployments gives: records, plots, a table, verdicts.
+//! The results of a run of deployments: records, plots, a table, verdicts.
 
 use std::process::Command;
 

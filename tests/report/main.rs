@@ -177,7 +177,7 @@ fn criterions_page_and_ours_link_to_each_other() {
 }
 
 #[test]
-fn points_that_the_last_run_left_out_are_marked_and_those_that_are_gone_have_no_page() {
+fn points_missing_from_the_last_run_are_marked_and_deleted_points_have_no_page() {
     let results = results();
     let mut older = record(50, "0%", 16, "0.32.0");
     older.ended_unix_s = 1.79e9;

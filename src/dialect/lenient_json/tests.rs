@@ -21,7 +21,7 @@ fn told(event: &[u8], expected: Told) {
 }
 
 #[test]
-fn usage_that_is_no_count_says_nothing() {
+fn usage_without_a_count_is_ignored() {
     const NONE: Option<u32> = None;
     for (usage, counts) in [
         ("null", [NONE, NONE]),
@@ -147,7 +147,7 @@ fn tool_calls_refusals_and_parts_are_content() {
 }
 
 #[test]
-fn text_that_is_no_unicode_has_replacement_characters() {
+fn text_that_is_not_unicode_has_replacement_characters() {
     for text in [&br"\ud83d"[..], br"\uDE00", b"\xff", b"\xe2\x82"] {
         let event = [br#"{"choices":[{"text":"a"#, text, br#"b"}]}"#].concat();
         told(&event, ("", "a\u{fffd}b", None, [None, None]));

@@ -124,7 +124,7 @@ fn a_difference_is_what_was_counted_in_between() {
 }
 
 #[test]
-fn a_label_set_that_appears_starts_from_nought() {
+fn a_new_label_set_starts_from_zero() {
     let before =
         ServerMetrics::parse("vllm:prompt_tokens_total 0\nvllm:generation_tokens_total 0\n");
     let counted = delta(&before.unwrap(), &ServerMetrics::parse(PAGE).unwrap()).unwrap();

@@ -132,7 +132,7 @@ fn a_slow_server_is_not_silent() {
 }
 
 #[test]
-fn a_time_out_of_which_nobody_noted_the_bytes_tells_no_silence() {
+fn a_time_out_without_byte_times_is_not_a_silence() {
     let mut requests = healthy([9_000, 2_000]);
     requests.push(failed(1, FailureCause::Timeout, 2_000, 9_000));
     let trace = RunTrace {

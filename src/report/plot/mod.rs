@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plot_scales_has_words_and_no_colour_of_its_own() {
+    fn a_plot_scales_has_text_and_takes_colours_from_the_style_sheet() {
         let curve = Curve {
             points: vec![
                 CurveAt::sure(1.0, 230.0),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_draw_is_said() {
+    fn empty_plots_say_why() {
         use crate::metrics::SortedValues;
 
         let plots = [
