@@ -1,4 +1,4 @@
-//! What the embedded engine can deliver: token events per second over real sockets with no step delay, memory
+//! Throughput of the embedded engine: token events per second over real sockets with no step delay, memory
 //! per open stream, and runs per minute in virtual time.
 //!
 //! The engine is a process of its own (`servemark engine`), so that CPU and memory are its alone; the client

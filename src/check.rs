@@ -22,14 +22,14 @@ use crate::tls::{INSECURE, Tls};
 /// A server that does not say within this time that it is ready does not say it now.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 
-/// What was found of all endpoints.
+/// The findings on all endpoints.
 #[derive(Debug)]
 pub struct Report {
     findings: Vec<Findings>,
     warnings: Vec<String>,
 }
 
-/// What was found of one endpoint: each either what it is, or what is wrong.
+/// The findings on an endpoint: each is a value or an error.
 #[derive(Debug)]
 struct Findings {
     url: String,
@@ -38,7 +38,7 @@ struct Findings {
     model: Result<String, String>,
     tokenizer: Result<String, String>,
     request: Result<String, String>,
-    /// What the request's answer contradicts.
+    /// Contradictions in the request's answer.
     contradictions: Vec<Contradiction>,
 }
 
@@ -104,7 +104,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// What a request showed, and what its answer contradicts.
+/// The result of a request, and the contradictions in its answer.
 type Answered = (String, Vec<Contradiction>);
 
 /// Everything that probing one endpoint needs.
@@ -256,7 +256,7 @@ impl Checker<'_> {
         lookup.load().map(|Loaded { counter, .. }| counter)
     }
 
-    /// One short request through chat completions, or completions for a model that does not chat.
+    /// Sends a short request through chat completions, or completions for a model that does not chat.
     fn request(&self, url: &EndpointUrl, model: &str) -> Result<Answered, String> {
         match self.send(url, &ChatCompletions, model) {
             // vLLM answers 400 for a model without a chat template.

@@ -1,10 +1,11 @@
-//! What all points of a run share: endpoints, tokenizer, HTTP client, clock, runtime.
+//! The resources shared by all points of a run: endpoints, tokenizer, HTTP client, clock, runtime.
 
 mod error;
+mod load_runtime;
 mod sampler;
+mod scrape;
 mod servers;
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +17,14 @@ use crate::config::{Deployment, EndpointUrl, Settings};
 use crate::deployment::{DeploymentError, Running};
 use crate::dialect::Dialect;
 use crate::embedded::{EmbeddedLayout, Engines};
-use crate::endpoint::{
-    EndpointError, Endpoints, Http, MetricsInterval, Prober, Scraper, ServerMetrics, Trial,
-};
+use crate::endpoint::{EndpointError, Endpoints, Http, Prober, Scraper, Trial};
 use crate::file_limit::raise_file_limit;
 use crate::interrupt::Interrupt;
 pub use error::FixtureError;
+pub(crate) use load_runtime::LOAD_THREADS;
+pub use load_runtime::load_runtime;
 pub use sampler::Sampler;
+pub use scrape::{Scrape, intervals};
 
 use crate::prompt::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
@@ -60,7 +62,7 @@ pub struct Fixture {
     servers: Servers,
 }
 
-/// One side of an A/B run.
+/// A side of an A/B run.
 pub struct Side {
     /// Its name.
     pub name: String,
@@ -72,7 +74,7 @@ pub struct Side {
 
 impl Fixture {
     /// The fixture of one deployment: its servers are started here if it has a command, and stopped when
-    /// the fixture is dropped. `config` is that of the deployment; the servers' logs go into `logs`.
+    /// the fixture is dropped. `config` is the deployment's; the servers' logs go into `logs`.
     ///
     /// Must be called from a thread that outlives the fixture.
     ///
@@ -158,8 +160,8 @@ impl Fixture {
         Fixture::with((&config, dialect, verbose), servers, urls, interrupt)
     }
 
-    /// Waits until all endpoints are ready, asks who they are, and finds the tokenizer. `urls` are not
-    /// those of servers that were launched, which know their own.
+    /// Waits until all endpoints are ready, asks for their identity, and finds the tokenizer. `urls` excludes
+    /// launched servers, which know their own.
     fn with(
         (config, dialect, verbose): (&Settings, &'static dyn Dialect, bool),
         mut servers: Servers,
@@ -335,7 +337,7 @@ impl Fixture {
     }
 }
 
-/// The endpoints of each side; `endpoints` are those of both, one side after the other.
+/// Returns the endpoints of each side; `endpoints` lists both sides, one after the other.
 fn sides(ab: &[Deployment; 2], endpoints: &Endpoints) -> Result<[Side; 2], EndpointError> {
     let first = ab[0].endpoints().len();
     let side = |deployment: &Deployment, place: Range<usize>| {
@@ -357,45 +359,6 @@ const COUNTED_AT_A_TIME: usize = 64;
 
 /// A request in flight is a connection; with the embedded engine both of its ends are here.
 const FILES_PER_REQUEST: u64 = 2;
-
-/// Most threads that carry a load: each reads a quarter of a million token events per second
-/// and more, and a further one wakes the others as often as it helps them.
-const MOST_WORKERS: usize = 4;
-
-/// Name of the threads that carry a load.
-pub(crate) const LOAD_THREADS: &str = "servemark-load";
-
-/// The runtime that carries a load: one thread for every second core, one to four.
-///
-/// # Errors
-/// When the system gives no thread.
-pub fn load_runtime() -> std::io::Result<Runtime> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).clamp(1, MOST_WORKERS))
-        .thread_name(LOAD_THREADS)
-        .enable_all()
-        .build()
-}
-
-/// When a server's counters were read (ns of the run's clock), and what they said.
-pub type Scrape = Option<(u64, ServerMetrics)>;
-
-/// What each endpoint's counters did between the first and the last scrape.
-pub fn intervals(scrapes: &[Vec<Scrape>]) -> Vec<Option<MetricsInterval>> {
-    let [first, .., last] = scrapes else {
-        return Vec::new();
-    };
-    first
-        .iter()
-        .zip(last)
-        .map(|(first, last)| {
-            let ((from_ns, before), (to_ns, after)) = (first.as_ref()?, last.as_ref()?);
-            let seconds = to_ns.saturating_sub(*from_ns) as f64 / 1e9;
-            Some(MetricsInterval::new(seconds, before.clone(), after.clone()))
-        })
-        .collect()
-}
 
 /// Finds the tokenizer of the servers' model.
 fn tokenizer(

@@ -7,8 +7,8 @@ use std::sync::Once;
 
 use crate::redact::{self, Secrets};
 
-/// Installs a panic hook that prints panics as usual, but without secrets: those of the environment at once, those of a
-/// configuration from its first use. The second call does nothing.
+/// Installs a panic hook that prints panics as usual, but without secrets. Secrets of the environment are hidden at
+/// once, secrets of a configuration from its first use. The second call does nothing.
 pub fn hide_secrets() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -41,7 +41,7 @@ impl SortedValues {
         self.up_to[place.min(self.up_to.len() - 1)].0
     }
 
-    /// How many are no greater than `value`.
+    /// Returns the number of values not greater than `value`.
     pub fn count_up_to(&self, value: f64) -> u64 {
         let place = self.up_to.partition_point(|(own, _)| *own <= value);
         place.checked_sub(1).map_or(0, |last| self.up_to[last].1)
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn none_have_no_figure() {
+    fn an_empty_set_has_no_figure() {
         let none = SortedValues::default();
         assert_eq!(
             (none.mean(), none.population_std(), none.least()),

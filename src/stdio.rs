@@ -174,7 +174,7 @@ mod unix {
         fn redirect(&mut self) -> io::Result<()> {
             let mut is_shared = false;
             if let Some(original) = &self.stdout {
-                // One pipe for both keeps the order of output to the same destination.
+                // A shared pipe keeps the order of output to the same destination.
                 let same = |errors: &OwnedFd| is_same(original, errors);
                 is_shared = self.stderr.as_ref().map_or(Ok(false), same)?;
                 let (pipe, thread) = forward(original)?;

@@ -1,5 +1,5 @@
-//! Whom the client trusts: the platform's certificates, and what `CA_FILE` and `INSECURE` say beyond them.
-//! And why a connection that should be secure is not, in words that say which key helps.
+//! The certificates the client trusts: the platform's, plus `CA_FILE`, or any with `INSECURE`.
+//! TLS errors are explained with the key that fixes them.
 
 mod fault;
 
@@ -12,33 +12,32 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use crate::config::Settings;
 
 pub(crate) use fault::fault;
+use fault::is_ca_certificate;
 
-/// What `INSECURE` means, for every output.
+/// The warning about `INSECURE` in every output.
 pub(crate) const INSECURE: &str = "certificates are not verified, so anybody on the way can read the key and answer in the server's place";
 
-/// How TLS connections are made: those of the load and those of all questions beside it.
+/// The TLS settings of all connections: of the load, and of all other requests.
 #[derive(Clone, Debug)]
 pub struct Tls(ClientConfig);
 
 /// TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// `CA_FILE` is no file of certificates.
+    /// `CA_FILE` is not a readable file of certificates.
     #[error("CA_FILE: {} {reason}. {hint}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         reason: String,
-        /// What to do.
+        /// How to fix it.
         hint: &'static str,
     },
     /// The TLS library refuses its own settings.
@@ -47,7 +46,7 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Trusts what the platform trusts, `CA_FILE` beside it, or under `INSECURE` anybody.
+    /// Trusts the platform's certificates and `CA_FILE`, or with `INSECURE` any certificate.
     ///
     /// # Errors
     /// [`TlsError::CaFile`] if `CA_FILE` cannot be read or holds no certificate.
@@ -59,7 +58,7 @@ impl Tls {
         Tls::with(extra, config.insecure)
     }
 
-    /// Trusts what the platform trusts.
+    /// Trusts the platform's certificates.
     ///
     /// # Errors
     /// [`TlsError::Library`] if TLS cannot be set up at all.
@@ -92,7 +91,7 @@ impl Tls {
     }
 }
 
-/// The certificates of a PEM file, each one that can be trusted.
+/// Reads the certificates of a PEM file and checks that each can be trusted.
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |reason: String, hint| TlsError::CaFile {
         path: path.to_owned(),
@@ -130,10 +129,10 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
     Ok(certificates)
 }
 
-/// The platform's own judgement, with the certificates of `CA_FILE` beside its own.
+/// The platform's verifier, with the certificates of `CA_FILE` added.
 #[derive(Debug)]
 struct Trusting {
-    /// Why there is none, where the machine has not one certificate: plain HTTP needs none.
+    /// An error on a machine without certificates, which plain HTTP does not need.
     platform: Result<Verifier, String>,
     extra: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
@@ -154,8 +153,8 @@ impl ServerCertVerifier for Trusting {
         let judged =
             platform.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match judged {
-            // What `openssl req -x509` makes is marked as a CA's, which no server may show. Its dates were
-            // checked before that; whom it is for was not.
+            // `openssl req -x509` marks its certificates as a CA's, which no server may show. The verifier
+            // has checked the dates by then, but not the name.
             Err(rustls::Error::InvalidCertificate(error))
                 if is_ca_certificate(&error) && self.extra.contains(end_entity) =>
             {
@@ -193,13 +192,7 @@ impl ServerCertVerifier for Trusting {
     }
 }
 
-/// Whether a server showed a certificate that is marked as a CA's. The library of the verifier has no variant
-/// for it.
-fn is_ca_certificate(error: &CertificateError) -> bool {
-    matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
-}
-
-/// `INSECURE`: whatever certificate is shown.
+/// `INSECURE`: accepts any certificate.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

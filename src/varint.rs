@@ -10,7 +10,7 @@ pub(crate) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// Takes the first number off `bytes`; `None` where there is no whole one.
+/// Takes the first number off `bytes`; returns `None` if it is incomplete.
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let (mut number, mut shift) = (0, 0);
     loop {

@@ -139,7 +139,7 @@ fn the_latest_run_is_exported_under_its_version() {
 }
 
 #[test]
-fn a_file_that_is_no_baseline_is_refused_and_nothing_changes() {
+fn a_file_that_is_not_a_baseline_is_refused_and_nothing_changes() {
     let results = latest();
     results.succeed(&["baseline", "export", "whole.tar.gz"]);
     let whole = fs::read(results.path().join("whole.tar.gz")).expect("exported");

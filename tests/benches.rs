@@ -82,7 +82,7 @@ fn a_run_reports_rates_everywhere_and_says_that_it_is_simulated() {
         .iter()
         .map(|e| e["requests"].as_u64().expect("a count"))
         .collect();
-    // Requests are sent in turn; those of the windows' ends may lie on either side.
+    // Requests are sent in turn; requests at the ends of windows may lie on either side.
     assert!(
         shares.len() == 2 && shares[0].abs_diff(shares[1]) <= 8,
         "{shares:?}"
@@ -282,7 +282,7 @@ fn a_server_that_dies_fails_the_run_and_loses_nothing_measured() {
 }
 
 #[test]
-fn a_time_out_is_a_failure_of_its_own() {
+fn a_time_out_is_a_separate_failure() {
     let stalling = faults("stall=1:60000");
     let ran = CargoBench::one_point()
         .env("SERVEMARK_MODEL_ENDPOINTS", &endpoints(&[&stalling]))
@@ -313,7 +313,7 @@ fn a_safety_check_counts_in_the_latency_and_is_shown() {
 }
 
 #[test]
-fn what_cannot_run_says_where_and_how_to_mend_it() {
+fn a_bench_that_cannot_run_says_where_and_how_to_fix_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("parameters.json");
     fs::write(&file, r#"{"MAX_NEW_TOKEN": 5}"#).expect("a writable directory");

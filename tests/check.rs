@@ -39,7 +39,7 @@ fn without_endpoints_the_embedded_engine_is_ready_and_called_simulated() {
 }
 
 #[test]
-fn what_is_not_ready_is_told_apart_and_explained() {
+fn endpoints_that_are_not_ready_are_explained() {
     let good = engine(Faults::default());
     let broken = engine("http_500=1".parse().expect("faults"));
     let endpoints = format!("{},{},http://127.0.0.1:1", good.urls()[0], broken.urls()[0]);

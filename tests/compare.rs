@@ -89,7 +89,7 @@ fn figures_and_thresholds_are_chosen() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused_with_the_reason() {
+fn incomparable_runs_are_refused_with_the_reason() {
     let real = refused(|record| record.simulated = None);
     assert!(
         real.contains("the server is simulated before and real after"),

@@ -19,7 +19,7 @@ fn child() {
     }
 }
 
-/// What loading says in `directory` with these variables.
+/// Loads the configuration in `directory` with these variables and returns the message.
 fn load(directory: &Path, env: &[(&str, &OsStr)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["child", "--exact", "--ignored", "--nocapture"])

@@ -24,7 +24,7 @@ const AT_A_TIME: usize = 6;
 /// A load with a fault takes at most so long, on a slow machine.
 const MOST: Duration = Duration::from_secs(60);
 
-/// What becomes of the requests that meet a fault.
+/// The expected end of requests that meet a fault.
 #[derive(Clone, Copy)]
 enum Met {
     /// They fail, counted by one of these causes.
@@ -106,10 +106,10 @@ const LOADS: [Load; 4] = [
     Load::new("steady", false),
 ];
 
-/// What came of a load.
+/// The result of a load.
 struct Ran {
     code: Option<i32>,
-    /// What was printed, errors last.
+    /// The output, errors last.
     text: String,
     took: Duration,
     record: RunRecord,
@@ -129,7 +129,7 @@ impl Load {
     }
 
     /// # Errors
-    /// What was printed, where the server was not ready.
+    /// The output, if the server was not ready.
     fn try_run(self, engine: &Engine) -> Result<Ran, String> {
         let here = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_servemark"));
@@ -147,7 +147,7 @@ impl Load {
             .env("CRITERION_HOME", here.path())
             .env("SERVEMARK_STREAM", self.stream.to_string())
             .env("SERVEMARK_TOKENIZER_PATH", tokenizer)
-            // What is refused may be the questions beside the load; and each request takes a connection.
+            // The refused requests may be outside the load, and each request takes a connection.
             .env("SERVEMARK_MODEL_PATH", engine.model_name())
             .env("SERVEMARK_MODEL_HEADERS", r#"{"Connection": "close"}"#)
             .output()
@@ -205,7 +205,7 @@ impl Ran {
     }
 }
 
-/// Whether a latency is that of the same load without a fault. A request that waited for another's fault would
+/// Returns whether a latency equals the latency of the same load without a fault. A request that waited for another's fault would
 /// take 600 ms more and longer.
 fn is_undisturbed(ms: f64, healthy_ms: f64) -> bool {
     ms < 3.0 * healthy_ms + 250.0

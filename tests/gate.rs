@@ -106,7 +106,7 @@ fn a_slower_version_fails_and_everything_says_why() {
 }
 
 #[test]
-fn what_could_not_be_told_is_neither_passed_nor_regressed() {
+fn an_inconclusive_gate_is_neither_passed_nor_regressed() {
     let no_success = || {
         let mut record = failing(equal(), 40);
         (record.summary, record.windows) = (None, Vec::new());
@@ -166,7 +166,7 @@ fn many_failures_are_a_regression_however_well_the_others_are_served() {
 }
 
 #[test]
-fn a_sure_regression_stays_one_and_an_unsure_one_is_none() {
+fn a_certain_regression_stays_one_and_an_uncertain_one_is_dropped() {
     let (code, text, ..) = gate(&against(&bound(slower())), &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(
@@ -226,7 +226,7 @@ fn a_figure_asked_for_must_be_measurable_and_strict_wants_all() {
 }
 
 #[test]
-fn what_cannot_be_held_is_refused_and_the_files_say_so() {
+fn an_impossible_gate_is_refused_and_the_files_say_so() {
     let results = against(&equal());
     let files = ["--junit", "gate.xml", "--markdown", "gate.md"];
     let missing = results.fail(&[&["gate", "--baseline", "v9"][..], &files].concat());

@@ -60,7 +60,7 @@ fn every_command_teaches_with_examples_within_120_columns() {
     }
 }
 
-/// What a help text says of an option, from its name on.
+/// Returns the help text of an option, from its name on.
 fn about(help: &str, option: &str) -> Option<String> {
     let (_, said) = help.split_once(&format!("\n      {option} "))?;
     let said = said.split("\n      -").next().unwrap_or(said);

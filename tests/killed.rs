@@ -17,7 +17,7 @@ use servemark::internals::results::{Baselines, LastRun, RunRecord};
 /// Every baseline as it is listed: the content of its records by their paths.
 type View = BTreeMap<String, BTreeMap<PathBuf, Vec<u8>>>;
 
-/// What each command did, and how often it was killed before it had ended.
+/// The results of each command, and how often it was killed before its end.
 #[derive(Debug, Default)]
 struct Tally {
     old: usize,
@@ -46,7 +46,7 @@ fn kill_after(time: Duration, mut command: Command) -> bool {
     running
 }
 
-/// How long a command takes that nobody kills.
+/// Returns how long a command takes if it is not killed.
 fn duration(mut command: Command) -> Duration {
     let began = Instant::now();
     let output = command.output().expect("the command runs");
@@ -230,7 +230,7 @@ fn a_killed_run_loses_nothing_of_earlier_ones() {
     }
     println!("{killed} of {KILLS} killed within {time:?}; {unfinished} unfinished files");
     assert!(killed >= KILLS / 4);
-    // What the last one left is cleared by the next, which measures as if nothing had been.
+    // The next run clears the leftovers of the last one and measures as usual.
     duration(run());
     assert_cleared(results.path());
     results.succeed(&["results", "new"]);

@@ -49,7 +49,7 @@ fn a_model_is_read_from_its_directory() {
 }
 
 #[test]
-fn what_cannot_be_planned_is_said() {
+fn an_impossible_plan_is_reported() {
     for (arguments, code, words) in [
         (
             "--model-params 70B --dtype fp16 --gpus 1 --gpu-memory 80GB",

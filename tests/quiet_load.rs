@@ -29,7 +29,7 @@ struct Server {
     _runtime: Runtime,
 }
 
-/// What a server was asked, and how it answers.
+/// The requests that a server got, and its answers.
 struct Seen {
     counter: TokenCounter,
     /// Whether it says how many tokens an answer has.

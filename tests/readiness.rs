@@ -391,7 +391,7 @@ async fn an_identity_tells_what_the_server_is() {
 }
 
 #[tokio::test]
-async fn what_a_server_does_not_tell_is_missing_with_a_reason() {
+async fn facts_a_server_does_not_report_are_missing_with_a_reason() {
     let router = healthy(|| StatusCode::OK)
         .route(
             "/v1/models",
@@ -435,7 +435,7 @@ async fn a_simulated_server_is_known_by_its_header() {
 }
 
 #[tokio::test]
-async fn a_model_that_an_endpoint_does_not_serve_is_told_with_those_it_serves() {
+async fn a_model_that_an_endpoint_does_not_serve_is_reported_with_its_models() {
     let refusing = |model| {
         let refused = || async { (StatusCode::NOT_FOUND, "The model does not exist.") };
         vllm(model).route("/v1/chat/completions", post(refused))

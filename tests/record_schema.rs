@@ -25,7 +25,7 @@ fn written() -> Value {
     serde_json::to_value(Run::new(1, "").record("0.32.0")).expect("JSON")
 }
 
-/// What is wrong with a record, by the published schema.
+/// Returns the errors of a record by the published schema.
 fn faults(record: &Value) -> Vec<String> {
     let schema = jsonschema::validator_for(&published()).expect("a sound schema");
     let faults = schema.iter_errors(record);

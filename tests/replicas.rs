@@ -87,11 +87,11 @@ struct Run {
     begun: Instant,
 }
 
-/// What came of it.
+/// The result.
 struct Ran {
     here: TempDir,
     code: Option<i32>,
-    /// What was printed, errors last.
+    /// The output, errors last.
     text: String,
     took: Duration,
 }

@@ -92,7 +92,7 @@ fn without_anything_it_measures_the_simulated_engine_and_says_so() {
     let csv = std::fs::read_to_string(csv).expect("a CSV file");
     assert_eq!(csv.lines().count(), 3, "{csv}");
 
-    // What was kept is what the other commands work on.
+    // The other commands work on the files kept.
     let shown = here
         .command(&["results"])
         .output()

@@ -11,7 +11,7 @@ use gateway::{Answer, Gateway, say};
 use servemark::RunRecord;
 use tempfile::TempDir;
 
-/// What the engine serves.
+/// The model that the engine serves.
 const MODEL: &str = "simulated/sim-small";
 
 struct Ran {
@@ -80,7 +80,7 @@ fn named(model: &str) -> [(&str, &str); 1] {
 }
 
 #[test]
-fn whatever_the_side_questions_are_answered_the_load_runs_and_says_once_what_is_missing() {
+fn bad_answers_to_side_questions_do_not_stop_the_load_and_are_reported_once() {
     let engine = engines::engine(|_| {});
     let huge = "x".repeat(17 << 20);
     let cases = [
@@ -232,7 +232,7 @@ fn successes(engine: &servemark::internals::engine::Engine) -> f64 {
 }
 
 #[test]
-fn what_v1_models_lists_does_not_bar_a_model_that_the_server_takes() {
+fn a_model_missing_from_v1_models_is_measured_if_the_server_accepts_it() {
     let engine = engines::engine(|_| {});
     let pattern = r#"{"data":[{"id":"openai/*"}]}"#;
     for (body, said) in [
@@ -339,7 +339,7 @@ fn a_key_that_the_load_is_refused_with_is_told_at_once() {
 }
 
 #[test]
-fn a_model_that_the_server_refuses_is_named_with_what_it_lists() {
+fn a_model_that_the_server_refuses_is_named_with_the_models_it_lists() {
     let engine = engines::engine(|_| {});
     for health in [Answer::Pass, say("403 Forbidden", &[], "")] {
         let gateway = Gateway::before(&engine, move |path| match path {

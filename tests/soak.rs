@@ -37,10 +37,10 @@ const FAULTS: &str = "--faults=http_503=0.005,cut=0.005";
 /// How the second kind is counted.
 const CUT: &str = "stream cut short";
 
-/// What memory may grow by beside what is kept (bytes).
+/// Allowed growth of memory beside the records kept (bytes).
 const SPARE: u64 = 8 << 20;
 
-/// What may be kept of a content event (bytes), the requests' own share among it.
+/// Bytes that may be kept per content event, including the requests' own share.
 const PER_EVENT: u64 = 4;
 
 /// Streams, for how many seconds, and the engine's `--speed`.
@@ -102,7 +102,7 @@ fn memory_and_descriptors_do_not_grow_and_no_request_is_lost() {
     );
     let begin = Instant::now();
     let mut ended = Ended::default();
-    // What the first rounds need is needed once.
+    // The first rounds allocate memory that later rounds reuse.
     ended.extend(load.window(20).requests.iter());
     let (first, first_engine, first_events) =
         (resident("self"), resident(&engine_id), events(&ended));

@@ -1,4 +1,4 @@
-//! Output that nobody reads any more, or that has nowhere to go, never costs a result or shows a panic.
+//! Output to a closed pipe or a full disk never loses a result or causes a panic.
 #![cfg(target_os = "linux")]
 
 #[path = "cargo_bench/mod.rs"]
@@ -92,7 +92,7 @@ fn measured() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_closed_pipe_changes_neither_the_exit_code_nor_what_is_said() {
+fn a_closed_pipe_changes_neither_the_exit_code_nor_the_messages() {
     let directory = measured();
     for arguments in printing() {
         let read = servemark(directory.path(), &arguments)
@@ -181,7 +181,7 @@ fn streams_to_one_place_keep_their_order() {
 }
 
 #[test]
-fn a_bench_that_nobody_reads_is_measured_and_kept() {
+fn a_bench_without_a_reader_is_measured_and_kept() {
     let mut bench = CargoBench::one_point();
     bench.env("SERVEMARK_MAX_NEW_TOKENS", "4");
     let executable = bench.executable();
@@ -214,7 +214,7 @@ fn a_bench_that_nobody_reads_is_measured_and_kept() {
 }
 
 #[test]
-fn what_cannot_be_written_is_said_before_the_load() {
+fn unwritable_output_is_reported_before_the_load() {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("file"), "").expect("written");
     for output in [
@@ -243,7 +243,7 @@ fn what_cannot_be_written_is_said_before_the_load() {
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_said_before_the_load() {
+fn a_disk_that_is_too_small_is_reported_before_the_load() {
     for bench in ["chat_throughput", "deployments"] {
         let mut bench = CargoBench::new(bench);
         // Records of more bytes than any disk has.

@@ -1,4 +1,4 @@
-//! What is drawn on a terminal, and that nothing is drawn elsewhere.
+//! Output drawn on a terminal, and nothing drawn elsewhere.
 #![cfg(unix)]
 
 use std::fs::File;
@@ -38,7 +38,7 @@ fn on_a_terminal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     drop(pty.slave);
     let mut written = Vec::new();
     let mut some = [0; 4096];
-    // Linux ends a terminal that nobody holds with an error.
+    // Linux reports an error on a terminal without an open handle.
     while let Ok(read @ 1..) = master.read(&mut some) {
         written.extend_from_slice(&some[..read]);
     }
@@ -62,7 +62,7 @@ const RUN: [&str; 10] = [
     "--windows=2",
 ];
 
-/// Whether a text sets a colour: `ESC [ … m` with a parameter other than those of plain styles.
+/// Whether a text sets a colour: `ESC [ … m` with a parameter other than a plain style's.
 fn has_colour(text: &str) -> bool {
     text.split("\u{1b}[").skip(1).any(|code| {
         let (parameters, _) = code.split_once('m').unwrap_or_default();

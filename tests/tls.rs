@@ -151,7 +151,7 @@ fn a_ca_file_makes_self_signed_and_private_certificates_trusted() {
         .signed_by(&leaf_key, &Issuer::from_params(&ca, &ca_key))
         .expect("a certificate");
     let (own, own_key) = made("localhost", |_| {});
-    // What `openssl req -x509` makes.
+    // A certificate as `openssl req -x509` makes it.
     let (marked, marked_key) = made("localhost", |params| {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     });
@@ -259,7 +259,7 @@ fn a_machine_without_any_trusted_certificate_loads_plain_http_and_says_what_http
 }
 
 #[test]
-fn insecure_is_said_wherever_figures_are() {
+fn insecure_is_shown_wherever_figures_are() {
     let (runtime, engine) = (Runtime::new().expect("a runtime"), engines::engine(|_| {}));
     let folder = tempfile::tempdir().expect("a folder");
     let (port, _) = gateway(&runtime, &engine);

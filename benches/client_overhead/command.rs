@@ -1,4 +1,4 @@
-//! What the whole command costs: `servemark run` from its start to its exit, with the table and the record, beside
+//! The cost of the whole command: `servemark run` from its start to its exit, with the table and the record, beside
 //! the floor's whole process.
 
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ struct Started {
     criterion_home: PathBuf,
 }
 
-/// What a command used from its start to its exit.
+/// Resources used by a command from start to exit.
 #[derive(Serialize, Deserialize)]
 pub struct Used {
     pub cpu_s: f64,
@@ -38,7 +38,7 @@ const MODE: Mode = Mode {
     loads: &[(1_000, 100, 10), (1_000, 100, 40)],
 };
 
-/// What the command may take besides (bytes), and for each token event.
+/// Memory the command may use besides (bytes), and per token event.
 const FIXED_BYTES: f64 = 40e6;
 const BYTES_PER_EVENT: f64 = 4.0;
 

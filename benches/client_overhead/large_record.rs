@@ -1,4 +1,4 @@
-//! What it costs to read a record of ten million tokens, made in virtual time.
+//! The cost of reading a record of ten million tokens, made in virtual time.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What the client itself costs, and how far its timestamps are from the truth.
+//! The cost of the client itself, and the error of its timestamps.
 //!
 //! The engine and each client run in processes of their own: this one starts an engine, then itself again as the
 //! client of one point, so that `getrusage` and memory are that client's alone. Beside servemark's client runs the
@@ -48,7 +48,7 @@ enum Kind {
     Floor,
 }
 
-/// What the client's process says of itself.
+/// Figures that the client's process reports about itself.
 #[derive(Serialize, Deserialize)]
 struct Measured {
     events: u64,

@@ -1,4 +1,4 @@
-//! What became of many comparisons of one kind.
+//! Results of many comparisons of the same kind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,7 +76,7 @@ impl Tally {
         }
     }
 
-    /// What Criterion called the same comparisons.
+    /// Criterion's results for the same comparisons.
     pub fn of_criterion(trials: &[Regressed]) -> Tally {
         let any = |trial: &&Regressed| !trial.is_empty();
         let tok_s = |trial: &&Regressed| trial.contains_key(&Metric::OutputTokS);

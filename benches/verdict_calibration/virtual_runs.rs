@@ -14,13 +14,13 @@ use servemark::internals::verdict::RunSet;
 
 use crate::Result;
 
-/// From the start of one point to that of the next (s): its load, and Criterion's analysis.
+/// Time between the starts of two points (s): load and Criterion's analysis.
 const POINT_S: u64 = 5;
 
-/// From the start of a run to that of the next on a server that was started anew (s).
+/// Time between the starts of two runs on a restarted server (s).
 const RUN_S: u64 = 600;
 
-/// What is measured of a server.
+/// The measurements of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Family {
     /// The default `CONCURRENT_LEVELS` on two replicas.
@@ -216,7 +216,7 @@ impl Trial {
     }
 }
 
-/// What the shipped benches simulate.
+/// The workload that the shipped benches simulate.
 pub fn preset() -> std::result::Result<Preset, EngineError> {
     Preset::named("sim-small")
 }

@@ -1,4 +1,4 @@
-//! What all points of a run have in common.
+//! The context shared by all points of a run.
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -56,7 +56,7 @@ pub enum Aborted {
 }
 
 impl RunContext {
-    /// A run with an id of its own, that of a bench whose servers are not deployments.
+    /// Creates the run of a bench without deployments, with a new id.
     pub fn new(
         name: String,
         prompts: Vec<NamedPrompt>,
@@ -129,7 +129,7 @@ impl RunContext {
         self.args.mode() == Mode::Bench && self.args.drives_load()
     }
 
-    /// The bench's name, and that of the deployment where there are several.
+    /// Returns the bench's name, with the deployment's name where there are several.
     pub fn title(&self) -> String {
         match self.deployment_record() {
             Some(deployment) => format!("{} · {}", self.name, deployment.name),
@@ -154,8 +154,8 @@ impl RunContext {
         std::iter::once(latest).chain(self.saved_name()).collect()
     }
 
-    /// The names of the run's records while it is the last one: `new`, its deployment's name, or those of the
-    /// sides of an A/B run.
+    /// The names of the run's records while it is the last one: `new`, its deployment's name, or the names
+    /// of the sides of an A/B run.
     pub fn latest_names(&self) -> Vec<String> {
         match &self.config.ab {
             Some(sides) => sides.iter().map(|side| side.name.clone()).collect(),
@@ -226,8 +226,8 @@ impl RunContext {
         self.selected().next().is_none()
     }
 
-    /// Prints that the filter matches nothing. It may be meant for another bench of the same `cargo bench`, so
-    /// it is no failure.
+    /// Prints that the filter matches nothing. This is not a failure: the filter may be meant for another
+    /// bench of the same `cargo bench`.
     pub fn warn_nothing_matches(&self) {
         if let Some(filter) = self.args.filter().filter(|_| self.leads()) {
             let bench = &self.name;

@@ -7,7 +7,7 @@ use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::Interrupt;
 use crate::results::{self, DeploymentRecord};
 
-/// One of several deployments.
+/// A deployment of a bench with several.
 pub struct Deployed {
     pub record: DeploymentRecord,
     source: Source,

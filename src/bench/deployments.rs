@@ -20,7 +20,7 @@ use crate::report;
 use crate::results::{DeploymentRecord, RecordError};
 use crate::verdict::{self, RunSet, Thresholds};
 
-/// What the shipped `parameters.json` asks for; layouts differ beyond it.
+/// Concurrency levels of the shipped `parameters.json`; layouts differ only at higher levels.
 const SHIPPED_LEVELS: [usize; 3] = [1, 8, 32];
 
 /// Requests in flight at which the embedded layouts show what each is good for.
@@ -74,7 +74,7 @@ pub fn run(
             )
         }
     };
-    // What the command line leaves out is not booted.
+    // Deployments without a selected point are not booted.
     runs.retain(|run| !run.selects_nothing());
     let names = runs.iter().map(|run| run.record_name().to_owned());
     whole.deployments = names.collect();
@@ -129,7 +129,7 @@ fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
     let points: u32 = runs.iter().map(RunContext::count_points).sum();
     let points = points * whole.config.runs.get();
     let mut progress = Progress::new(points, whole.args.point_time(), Progress::CRITERION);
-    // One Criterion for each group, as all groups stay open: each compares all deployments.
+    // A Criterion per group, as all groups stay open: each compares all deployments.
     let mut benches: Vec<_> = whole
         .prompts
         .iter()
@@ -153,7 +153,7 @@ fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
             }
             results.fail();
         }
-        // Its servers end before those of the next are started.
+        // A deployment's servers are stopped before the next deployment starts.
         run.deployed.iter_mut().for_each(Deployed::stop);
     }
     drop(groups);
@@ -185,7 +185,7 @@ fn measure_one(
         let dialect = run.dialect();
         if let Some(deployed) = &mut run.deployed {
             let booted = deployed.boot(&run.config, dialect, &run.interrupt);
-            // What failed meanwhile failed because of the signal.
+            // After a signal, an error is its consequence.
             run.interrupt.check()?;
             booted?;
         }

@@ -1,4 +1,4 @@
-//! What a bench exits with, beside 0 and a signal's 130, 143 or 129.
+//! Exit codes of a bench, beside 0 and a signal's 130, 143 or 129.
 
 use crate::interrupt::Interrupt;
 use crate::stdio;

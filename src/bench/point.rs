@@ -38,7 +38,7 @@ impl<'a> Point<'a> {
         }
     }
 
-    /// The requests of the point. The first point that needs them prepares those of all points.
+    /// Returns the requests of the point. The first call prepares the requests of all points.
     ///
     /// # Errors
     /// Why there are no requests.
@@ -55,7 +55,7 @@ impl<'a> Point<'a> {
         })
     }
 
-    /// What the point's requests have in common.
+    /// Returns the template shared by the point's requests.
     pub fn template(&self, fixture: &Fixture, endpoints: &Endpoints) -> PayloadTemplate {
         let config = &self.context.config;
         let fixed_output = match config.fixed_output {
@@ -77,7 +77,7 @@ fn prepare_prompts(context: &RunContext, fixture: &Fixture) {
         Spinner::start("preparing prompts: the server's /tokenize counts a few hundred short texts")
     });
     for point in due {
-        // What is wrong with a prompt is reported at its points.
+        // An error of a prompt is reported at its points.
         let _ = point.prepared(fixture);
     }
 }

@@ -1,4 +1,4 @@
-//! What results, records, warnings and progress need to know of a point: plain data.
+//! Plain data about a point, for results, records, warnings and progress.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::results::{CriterionGroup, DeploymentRecord, PointKey, criterion_direc
 pub struct PointInfo<'a> {
     /// Name of the bench (`chat_throughput`).
     pub bench: &'a str,
-    /// The bench's name, and that of the deployment where several are measured.
+    /// The bench's name, with the deployment's name where several are measured.
     pub title: String,
     /// The prompt's key (`1k`).
     pub prompt: &'a str,

@@ -1,4 +1,4 @@
-//! What is refused before any server is booted: points that would share files, and baselines that are not there.
+//! Checks before any server is booted: no two points share files, and every baseline exists.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -77,15 +77,14 @@ pub(super) enum CannotBegin {
         lacking: usize,
         /// How many the command line selects.
         all: usize,
-        /// One that it lacks.
+        /// A benchmark that it lacks.
         example: String,
-        /// What to do.
+        /// How to fix it.
         hint: String,
     },
 }
 
-/// Refuses what `runs` cannot measure: they are those of the deployments of one bench, or a bench's only
-/// one.
+/// Rejects runs that cannot be measured; `runs` has one run per deployment of a bench, or its only run.
 pub(super) fn check(runs: &[RunContext]) -> Result<(), CannotBegin> {
     let Some(first) = runs.first().filter(|s| s.args.mode() != Mode::List) else {
         return Ok(());

@@ -41,7 +41,7 @@ pub fn run(mut context: RunContext) -> ExitCode {
     })
 }
 
-/// Measures and reports: the whole work of a single process, and that of rank 0.
+/// Measures and reports, in a single process or as rank 0.
 fn measure(context: &RunContext) -> u8 {
     let mut benches = MetricBench::all(&context.metrics);
     let mut results = Results::default();
@@ -75,7 +75,7 @@ fn measure(context: &RunContext) -> u8 {
 fn boot(context: &RunContext) -> Result<(), Aborted> {
     start::announce_plan(context);
     let booted = context.fixture().map(drop);
-    // What failed meanwhile failed because of the signal.
+    // After a signal, an error is its consequence.
     context.interrupt.check()?;
     booted?;
     start::replace_saved(context);

@@ -5,7 +5,7 @@ use indicatif::DecimalBytes;
 use super::context::RunContext;
 use crate::results::directory;
 
-/// Of a request: its times, counts and words in a record, without those of its tokens (bytes).
+/// Size of a request in a record (bytes), without its tokens.
 const PER_REQUEST: u64 = 64;
 
 /// Of a content event: a short number and a comma (bytes).
@@ -29,7 +29,7 @@ pub(super) fn problem(runs: &[RunContext]) -> Option<String> {
     })
 }
 
-/// What the records of a run's points take at least: a window has a round of requests or more.
+/// Returns the least size of a run's records: a window has at least one round of requests.
 fn least_bytes(context: &RunContext) -> u64 {
     if context.lock.is_none() {
         return 0;

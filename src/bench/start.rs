@@ -1,4 +1,4 @@
-//! The start of a run: from then on what an earlier one has left is no longer the latest.
+//! The start of a run: from then on the results of an earlier run are no longer the latest.
 
 use std::io;
 use std::path::Path;
@@ -121,7 +121,7 @@ fn clear(context: &RunContext, name: &str) -> Result<Vec<PointKey>, BaselineErro
             let path = Path::new(&group.directory)
                 .join(&deployment.name)
                 .join(level);
-            // One that stays is overwritten, or its point is no longer in the baseline.
+            // A directory left behind is overwritten, or its point is no longer in the baseline.
             let _ = std::fs::remove_dir_all(criterion.join(path).join(saved));
         }
     }

@@ -14,7 +14,7 @@ pub enum DeploymentError {
         deployment: String,
         /// GPUs of all its replicas.
         needed: usize,
-        /// What limits them.
+        /// The setting that limits them.
         variable: &'static str,
         /// How many are visible.
         visible: usize,

@@ -1,4 +1,4 @@
-//! One server as a process.
+//! A server process.
 
 use std::fs::File;
 use std::io;

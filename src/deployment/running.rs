@@ -33,7 +33,7 @@ struct FilledCommand {
 }
 
 impl FilledCommand {
-    /// The variables by which the entry itself chooses GPUs, without those that a shell would expand.
+    /// The variables by which the entry itself chooses GPUs, without variables that a shell would expand.
     fn gpus(&self) -> Vec<(String, String)> {
         let is_known = |(name, value): &(String, String)| {
             gpus::VARIABLES.contains(&name.as_str()) && !value.contains(['$', '`'])

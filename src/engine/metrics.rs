@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_labels_are_those_of_vllm() {
+    fn names_and_labels_match_vllm() {
         let limits = Preset::named("sim-small").expect("shipped").scheduler;
         let metrics = Metrics::new("some/model", &limits).expect("valid names");
         let arrival = Instant::now();

@@ -14,12 +14,12 @@ const MOST_STEPS: u64 = 150;
 /// Extent of the first simplex in the logarithm of each parameter, halved with each search.
 const EXTENT: f64 = 0.7;
 
-struct Misfit<'a> {
+struct PredictionError<'a> {
     preset: &'a Preset,
     observations: &'a [Observation],
 }
 
-impl CostFunction for Misfit<'_> {
+impl CostFunction for PredictionError<'_> {
     type Param = Vec<f64>;
     type Output = f64;
 
@@ -69,7 +69,7 @@ pub(super) fn nelder_mead(
         let solver = NelderMead::new(simplex)
             .with_sd_tolerance(1e-6)
             .map_err(failed)?;
-        let misfit = Misfit {
+        let misfit = PredictionError {
             preset,
             observations,
         };

@@ -98,7 +98,7 @@ fn parameters_are_rounded_to_five_digits() {
 }
 
 #[test]
-fn a_file_that_is_no_record_is_named() {
+fn a_file_that_is_not_a_record_is_named() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("new.json");
     let read = || Observation::read(&path).expect_err("unusable").to_string();

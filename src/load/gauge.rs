@@ -1,4 +1,4 @@
-//! What can be read of a load while it runs.
+//! Figures of a load while it runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use super::slots::Slots;
 #[derive(Clone)]
 pub struct Gauge(Arc<Slots>);
 
-/// What a load has done since it started. The figures are read one after another while it goes on,
+/// The progress of a load since it started. The figures are read one after another while it goes on,
 /// so they may disagree by the requests that end meanwhile: for showing, not for measuring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -34,7 +34,7 @@ impl Gauge {
     pub fn read(&self) -> Reading {
         let tally = &self.0.tally;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // What has ended first: read later, it could exceed what has begun.
+        // Read the ended requests first: read later, they could exceed the begun ones.
         let ended = read(&tally.ended);
         Reading {
             completed: read(&tally.completed),
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(
             slots.in_flight_events(),
             2,
-            "ended ones are no more in flight"
+            "ended requests are not in flight"
         );
     }
 }

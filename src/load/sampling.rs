@@ -5,14 +5,15 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Load, Window};
+use super::paced_load::Load;
+use super::window::Window;
 
-/// A load that gives one window after another.
+/// A load from which windows are taken one after another.
 pub trait Rounds {
     /// The window of the next `iterations` rounds.
     fn window(&mut self, iterations: u64) -> Window;
 
-    /// Whether no further window is wanted: sampling ends with those that it has.
+    /// Returns whether sampling ends with the windows taken so far.
     fn is_over(&self) -> bool {
         false
     }
@@ -40,7 +41,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// What the benches do unless they are told otherwise: Criterion's defaults suit functions of
+    /// The benches' default: Criterion's defaults suit functions of
     /// microseconds; a point of serving wants fewer, longer samples.
     pub const DEFAULT: Sampling = Sampling {
         warm_up: Duration::from_millis(500),

@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::Window;
 use super::threads::ThreadTime;
+use super::window::Window;
 use crate::client::RequestRecord;
 use crate::sorted_values::SortedValues;
 
@@ -53,7 +53,7 @@ impl Lag {
     }
 }
 
-/// What the watch over a load saw.
+/// The observations of a [`Watch`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfCheck {
     /// Share of their time that the load's threads ran, 0 to 1; `None` where the system does
@@ -187,7 +187,7 @@ impl Watch {
     }
 }
 
-/// What was seen of the load's threads while they were watched.
+/// Observations of the load's threads while they were watched.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched {
     busy_share: Option<f64>,

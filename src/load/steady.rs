@@ -61,7 +61,7 @@ impl Pacing for Steady {
     fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
         let (finished, runtime) = (&mut self.finished, &self.runtime);
         self.boundary.cut(iterations, self.workers.len(), || {
-            // What has ended already needs no wait.
+            // Requests that have ended already need no wait.
             finished.try_recv().ok().or_else(|| {
                 runtime.block_on(async {
                     tokio::select! {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What the threads of one name have done since they began.
+/// Time used by the threads of one name since they started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ThreadTime {
     /// Time on a core.

@@ -48,7 +48,7 @@ impl<T: Target> Wave<T> {
                 joined = wave.join_next() => match joined {
                     None => return ended,
                     Some(Ok(record)) => ended.push(record),
-                    // What has panicked ends the load, as if it had been called here.
+                    // A panic of a request ends the load, as if the request had been called here.
                     Some(Err(error)) => match error.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
                         Err(_) => return ended,

@@ -33,7 +33,7 @@ pub(crate) struct Finished {
 pub(crate) struct Boundary {
     pub at_ns: u64,
     /// Content events of requests in flight, of which as many count as will be of answers: where requests fail,
-    /// their events are no tokens received.
+    /// their events do not count as tokens received.
     pub in_flight_events: u64,
 }
 
@@ -139,10 +139,10 @@ impl Window {
 
     /// Output tokens *received* in the window.
     ///
-    /// Tokens of the requests that completed in it, less those that had arrived before it began, plus
-    /// those that have arrived of requests still in flight at its end. For the requests in flight only
+    /// Counts the tokens of the requests that completed in it, minus tokens that arrived before it began, plus
+    /// tokens of requests still in flight at its end. For the requests in flight only
     /// content events are known; they are turned into tokens by the window's own ratio of tokens to
-    /// events. `None` where no request completed or none says how many tokens it got.
+    /// events. `None` if no request completed, or no answer counts its tokens.
     pub fn output_tokens(&self) -> Option<f64> {
         let (mut tokens, mut events, mut counted) = (0_u64, 0_u64, false);
         for CompletedRequest { outcome, .. } in self.completed() {
@@ -216,7 +216,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tokens_are_those_received_in_the_window_not_those_of_its_completions() {
+    fn tokens_are_counted_in_the_window_in_which_they_arrive() {
         let two = vec![completed(0, 100, 900, 8), completed(0, 100, 1_000, 8)];
         assert_eq!(window(two.clone(), 0, 0).output_tokens(), Some(16.0));
         assert_eq!(window(two, 5, 2).output_tokens(), Some(13.0));

@@ -15,7 +15,7 @@ const AXES: [(&str, &str); 3] = [
     ("Average time (", "Throughput ("),
 ];
 
-/// Plots of a spread; the reciprocal of a spread is no rate, so these say nothing true.
+/// Plots of a spread, which are meaningless: the reciprocal of a spread is not a rate.
 const SPREAD_PLOTS: [&str; 2] = ["SD.svg", "MAD.svg"];
 
 /// Phrases of Criterion's pages, and what they are for a rate.
@@ -52,14 +52,14 @@ const PHRASES: [(&str, &str); 9] = [
     ),
 ];
 
-/// What the pages of one benchmark group are of.
+/// The subject of a benchmark group's pages.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupPages<'a> {
     /// The group's name as given to Criterion.
     pub name: &'a str,
     /// The metric of all its benchmarks.
     pub metric: Metric,
-    /// What was simulated, if anything was.
+    /// The simulated presets, if any.
     pub simulated: Option<&'a str>,
     /// Whether the servers' certificates were not verified.
     pub insecure: bool,
@@ -164,7 +164,7 @@ fn files_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Plots of the spread of the values themselves; those of relative change, in `change/`, are right.
+/// Plots of the spread of the values themselves; the plots of relative change, in `change/`, are correct.
 fn is_spread_of_values(path: &Path, name: &str) -> bool {
     let directory = path.parent().and_then(Path::file_name);
     SPREAD_PLOTS.contains(&name) && directory == Some("report".as_ref())

@@ -9,7 +9,7 @@ use crate::config::Metric;
 ///
 /// * Plots (`scale_values`) show rate metrics in tok/s and req/s, latency metrics in ms.
 /// * Text (`format_value`) shows the time behind the value, so that a standard deviation, too, is right:
-///   the reciprocal of a deviation is no rate.
+///   the reciprocal of a deviation is not a rate.
 /// * Throughput (`format_throughput`) shows the rate.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricFormatter {

@@ -20,7 +20,7 @@ use crate::metrics::latency;
 pub use criterion_pages::{GroupPages, link_criterion_to_report};
 pub use formatter::MetricFormatter;
 
-/// One serving metric as a Criterion [`Measurement`].
+/// A serving metric as a Criterion [`Measurement`].
 ///
 /// Use it with [`Bencher::iter_custom`](criterion::Bencher::iter_custom), returning
 /// `value(metric, &window) × iterations`.

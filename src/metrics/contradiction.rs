@@ -1,4 +1,4 @@
-//! What the answers of a point contradict: each other, what was expected, or what they count themselves.
+//! Contradictions in a point's answers: to each other, to the expected answer, or to their own counts.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::client::{Completion, ExpectedAnswer, TokenSource};
 /// is written here must be known beside their figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contradiction {
-    /// What it is.
+    /// The contradiction.
     pub kind: ContradictionKind,
     /// How many answers show it.
     pub answers: usize,
@@ -242,7 +242,7 @@ mod tests {
 
     type Change = fn(&mut Completion);
 
-    /// What is found in ten answers of eight tokens, of which the first five are changed.
+    /// Returns the contradictions in ten answers of eight tokens, of which the first five are changed.
     fn found(expected: &ExpectedAnswer, change: Change) -> Vec<Contradiction> {
         let mut requests: Vec<RequestRecord> =
             (0..10).map(|_| completed(0, 2_000, 9_000, 8)).collect();

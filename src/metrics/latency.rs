@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_undefined_is_none() {
+    fn undefined_latencies_are_none() {
         let answer = request(1, |_| {});
         assert_eq!(tpot_ns(&answer), None, "one token has no gap");
         let answer = request(5, |c| c.content_ns = Default::default());

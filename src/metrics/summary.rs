@@ -133,7 +133,8 @@ impl Summary {
     ///
     /// `threshold_tps` is `THRESHOLD_TPS` (tok/s), `endpoints` the length of the endpoint list. Goodput is
     /// left to [`Summary::with_goodput`], contradictions to [`Summary::with_contradictions`].
-    pub(crate) fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
+    #[doc(hidden)]
+    pub fn of(windows: &[Window], threshold_tps: f64, endpoints: usize) -> Option<Summary> {
         let answers = || windows.iter().flat_map(Window::completed);
         let completed = windows.iter().map(Window::succeeded).sum();
         if completed == 0 {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// A Llama-type decoder: grouped-query attention, a gated feed-forward network, RMS norms, no biases.
 ///
-/// The fields are those of the model's `config.json`.
+/// The fields are named as in the model's `config.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Architecture {
     /// Its name on the hub, or the path of its `config.json`.
@@ -84,7 +84,7 @@ impl Dtype {
         matches!(self, Dtype::Fp8 | Dtype::Int8 | Dtype::Int4)
     }
 
-    /// Bytes of an element of the KV cache: those of the activations, which have 16 bits with quantized weights.
+    /// Bytes of an element of the KV cache: as in the activations, which have 16 bits with quantized weights.
     pub fn kv_bytes(self) -> u64 {
         match self {
             Dtype::Fp32 => 4,
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_file_gives_what_it_says_and_defaults_for_the_rest() {
+    fn a_config_file_is_read_with_defaults_for_missing_fields() {
         let tiny = r#"{"num_hidden_layers": 2, "hidden_size": 256, "intermediate_size": 512,
             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 8192}"#;
         let model = Architecture::from_config("config.json", tiny).unwrap();

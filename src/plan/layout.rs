@@ -142,7 +142,7 @@ impl Plan {
         }
     }
 
-    /// The layout to try first: the one with the fewest GPUs per replica among those that hold the load, as
+    /// The layout to try first: the layout with the fewest GPUs per replica that holds the load, as
     /// GPUs that work together wait for each other; otherwise the one with the largest capacity. `None` if no
     /// layout fits.
     pub fn first(&self) -> Option<&PlannedLayout> {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said() {
+    fn impossible_layouts_are_reported() {
         let twelve = Memory {
             gpus: 12,
             ..EIGHT_80GB

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_indices_of_a_point_end_before_those_of_the_next() {
+    fn the_indices_of_points_do_not_overlap() {
         let mut indices = prompt().indices(7);
         indices.next.store(u32::MAX - 1, Ordering::Relaxed);
         assert_eq!(indices.next(), Some((8 << 32) - 2));

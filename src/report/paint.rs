@@ -125,7 +125,7 @@ at most 5 % regressed, FAILED or not
     }
 
     #[test]
-    fn what_must_not_be_missed_is_in_colour_and_nothing_else() {
+    fn only_important_text_is_coloured() {
         let painted = painted(TEXT);
         let coloured =
             |part: &str, style: Style| painted.contains(&format!("{style}{part}{style:#}"));

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_fits_the_mend_is_said() {
+    fn a_plan_without_a_fitting_layout_has_a_hint() {
         let plan_of = seventy(Need {
             context: 8192,
             concurrency: 64,

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_answers_contradict_is_a_note() {
+    fn contradictions_are_notes() {
         let mut row = measured();
         if let PointResult::Measured(summary) = &mut row.result {
             summary.contradictions = vec![crate::metrics::Contradiction {
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bench_has_a_table_of_its_own() {
+    fn each_bench_has_its_own_table() {
         let other = Row {
             bench: "pretrained_throughput".into(),
             ..measured()

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none_everywhere_get_one_of_their_own() {
+    fn names_invalid_on_some_systems_are_replaced() {
         let alike = [
             "x".repeat(70),
             format!("{}y", "x".repeat(69)),

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_of_every_point_has_a_directory_of_criterions_of_its_own() {
+    fn every_metric_of_every_point_has_its_own_criterion_directory() {
         let keys = [
             "1k".to_owned(),
             "a/b".to_owned(),

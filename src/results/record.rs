@@ -306,7 +306,8 @@ impl RunRecord {
     }
 
     /// The measured windows of each run, in order.
-    pub(crate) fn runs(&self) -> Vec<Vec<Window>> {
+    #[doc(hidden)]
+    pub fn runs(&self) -> Vec<Vec<Window>> {
         let windows = self.windows.iter().zip(self.measured_windows());
         let mut runs: Vec<Vec<Window>> = Vec::new();
         let mut last = None;

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_known_beforehand() {
+    fn an_unwritable_directory_is_detected_beforehand() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a/b.json");
         check_writable(&file).unwrap();

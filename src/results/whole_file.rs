@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_dead_writers_go_and_those_of_live_ones_stay() {
+    fn files_of_dead_writers_are_removed_and_files_of_live_ones_stay() {
         let directory = tempfile::tempdir().expect("a directory");
         let below = directory.path().join("bench/c=8");
         let mut live = WholeFile::create(&below.join("new.json")).expect("begun");

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_analysis_and_a_service_that_is_gone_are_errors() {
+    async fn an_invalid_analysis_and_an_unreachable_service_are_errors() {
         let (azure, _) = service(|_| (StatusCode::OK, "<html>".to_owned())).await;
         let error = azure.check("text").await.unwrap_err();
         assert!(

@@ -37,13 +37,13 @@ use crate::load::{Boundary, Finished, Rounds, Window};
 pub use record::record;
 pub use setup::{VirtualSetup, Wire};
 
-use replica::Replica;
+use replica::SimulatedReplica;
 
 /// A load on simulated replicas, in virtual time.
 #[derive(Debug)]
 pub struct VirtualLoad {
     setup: VirtualSetup,
-    replicas: Vec<Replica>,
+    replicas: Vec<SimulatedReplica>,
     balance: RoundRobin,
     tokens: TokenStream,
     to_server_ns: u64,
@@ -52,7 +52,7 @@ pub struct VirtualLoad {
     /// When the client can send again.
     can_send_ns: u64,
     /// The requests in flight; the index is the id of the sequence.
-    in_flight: Vec<InFlight>,
+    in_flight: Vec<SimulatedRequest>,
     /// Number of content events that the requests in flight have received.
     in_flight_events: u64,
     requests: u64,
@@ -63,7 +63,7 @@ pub struct VirtualLoad {
 }
 
 #[derive(Debug)]
-struct InFlight {
+struct SimulatedRequest {
     index: u64,
     endpoint: usize,
     intended_ns: u64,
@@ -90,7 +90,7 @@ impl VirtualLoad {
                 ),
             });
         }
-        let replicas = (0..setup.replicas.get()).map(|index| Replica::new(&setup, index));
+        let replicas = (0..setup.replicas.get()).map(|index| SimulatedReplica::new(&setup, index));
         let pieces = (0..256).map(|id| (id, format!(" {id}")));
         let nanos = |duration: Duration| duration.as_nanos() as u64;
         let begin_ns = nanos(setup.begin);
@@ -161,7 +161,7 @@ impl VirtualLoad {
     }
 
     /// Sends the next request with this index in flight, as soon as the client can.
-    fn send(&mut self, place: usize, now_ns: u64) -> InFlight {
+    fn send(&mut self, place: usize, now_ns: u64) -> SimulatedRequest {
         let sent_ns = now_ns.max(self.can_send_ns);
         self.can_send_ns = sent_ns.saturating_add(self.between_sends_ns);
         let index = self.requests;
@@ -175,7 +175,7 @@ impl VirtualLoad {
             finish: FinishReason::Length,
         };
         self.replicas[endpoint].submit(sent_ns.saturating_add(self.to_server_ns), sequence);
-        InFlight {
+        SimulatedRequest {
             index,
             endpoint,
             intended_ns: now_ns,
@@ -227,7 +227,7 @@ impl VirtualLoad {
         let content_ns = std::mem::take(&mut self.in_flight[place].content_ns);
         let events = content_ns.len() as u64;
         self.in_flight_events -= events;
-        let InFlight {
+        let SimulatedRequest {
             index,
             endpoint,
             intended_ns,

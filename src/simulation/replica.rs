@@ -1,16 +1,16 @@
 use super::VirtualSetup;
 use crate::engine::{EngineCore, Sequence, TokenEvent};
 
-/// One simulated replica.
+/// A simulated replica.
 #[derive(Debug)]
-pub(super) struct Replica {
+pub(super) struct SimulatedReplica {
     core: EngineCore,
     /// End of the current step; `None` while idle.
     step_end_ns: Option<u64>,
 }
 
-impl Replica {
-    pub fn new(setup: &VirtualSetup, index: usize) -> Replica {
+impl SimulatedReplica {
+    pub fn new(setup: &VirtualSetup, index: usize) -> SimulatedReplica {
         let VirtualSetup {
             preset,
             noise,
@@ -18,7 +18,7 @@ impl Replica {
             seeds,
             ..
         } = setup;
-        Replica {
+        SimulatedReplica {
             core: EngineCore::new(preset, *noise, *slowdown, *seeds, index),
             step_end_ns: None,
         }

@@ -32,7 +32,7 @@ impl Wire {
     };
 }
 
-/// What to simulate. Build with [`VirtualSetup::new`] and struct update.
+/// Settings of a simulation. Build with [`VirtualSetup::new`] and struct update.
 #[derive(Clone, Debug)]
 pub struct VirtualSetup {
     /// The engine.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use url::Url;
 
 use super::prompt_queue::{PromptQueue, QueuedPrompt, SerializedPrompt};
-use super::unanswered::{InFlight, UnansweredLog};
+use super::unanswered::{TrackedRequest, UnansweredLog};
 use crate::client::{
     Block, BlockStage, Client, Clock, Completion, Failure, FailureCause, Outcome, Prepared,
     RequestRecord,
@@ -84,7 +84,7 @@ impl BalancedEndpoints {
             keep_text: self.keep_texts.next(),
             request_id: prefix.map(|prefix| format!("{prefix}{index:x}")),
         };
-        let in_flight = InFlight::start(&self.unanswered, self.clock(), endpoint);
+        let in_flight = TrackedRequest::start(&self.unanswered, self.clock(), endpoint);
         let exchange = self
             .client
             .send(prepared, events, &in_flight.heard_ns)

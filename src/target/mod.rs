@@ -1,4 +1,4 @@
-//! What a request of the load meets: a prompt made ahead of it, a safety check, and the endpoint whose turn it is.
+//! The target of a load's requests: a prompt prepared ahead, a safety check, and a balanced endpoint.
 
 mod balanced_endpoints;
 mod prompt_queue;

@@ -11,7 +11,7 @@ use crate::metrics::Unanswered;
 pub(crate) struct UnansweredLog(Arc<Mutex<Vec<Unanswered>>>);
 
 impl UnansweredLog {
-    /// Removes and returns the requests so far; those in flight are added when the load ends.
+    /// Removes and returns the requests so far; requests in flight are added when the load ends.
     pub fn take(&self) -> Vec<Unanswered> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -23,7 +23,7 @@ impl UnansweredLog {
 }
 
 /// A request in flight; it enters the log when it times out or is dropped before it ends.
-pub(super) struct InFlight<'a> {
+pub(super) struct TrackedRequest<'a> {
     log: &'a UnansweredLog,
     clock: Clock,
     endpoint: usize,
@@ -33,9 +33,9 @@ pub(super) struct InFlight<'a> {
     is_answered: bool,
 }
 
-impl InFlight<'_> {
-    pub fn start(log: &UnansweredLog, clock: Clock, endpoint: usize) -> InFlight<'_> {
-        InFlight {
+impl TrackedRequest<'_> {
+    pub fn start(log: &UnansweredLog, clock: Clock, endpoint: usize) -> TrackedRequest<'_> {
+        TrackedRequest {
             log,
             clock,
             endpoint,
@@ -52,7 +52,7 @@ impl InFlight<'_> {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for TrackedRequest<'_> {
     fn drop(&mut self) {
         if !self.is_answered {
             self.log.push(Unanswered {

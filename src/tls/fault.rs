@@ -9,9 +9,9 @@ use rustls::{AlertDescription, CertificateError};
 /// Why a connection could not be made secure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFault {
-    /// What happened.
+    /// The fault.
     pub what: String,
-    /// What to do.
+    /// How to fix it.
     pub hint: &'static str,
     /// Whether the server's certificate is at fault, which no waiting changes.
     pub is_certificate: bool,
@@ -92,7 +92,7 @@ fn of_certificate(error: &CertificateError) -> TlsFault {
                 .to_owned(),
             UNKNOWN_ISSUER,
         ),
-        other if super::is_ca_certificate(other) => (
+        other if is_ca_certificate(other) => (
             "its certificate is not trusted: it is self-signed, and marked as a CA's own".to_owned(),
             UNKNOWN_ISSUER,
         ),
@@ -127,6 +127,11 @@ fn of_certificate(error: &CertificateError) -> TlsFault {
         hint,
         is_certificate: true,
     }
+}
+
+/// Returns whether the server showed a certificate marked as a CA's. The verifier has no error variant for it.
+pub(super) fn is_ca_certificate(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
 }
 
 fn date(time: UnixTime) -> String {

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use rustls::Error;
 
+use rustls::CertificateError;
+
 use super::*;
 
 fn config(json: &str, folder: &Path) -> Settings {

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::NotComparable;
-use super::figure::{Figure, Sample};
+use super::figure::{Figure, WindowSample};
 use crate::config::Slo;
 use crate::load::Window;
 use crate::metrics::SortedValues;
@@ -89,10 +89,10 @@ impl BlockSeries {
         ])
     }
 
-    fn new(figure: Figure, samples: Vec<Sample>) -> Result<BlockSeries, NotComparable> {
+    fn new(figure: Figure, samples: Vec<WindowSample>) -> Result<BlockSeries, NotComparable> {
         let (value, blocks) = match figure.percentile() {
             None => {
-                let ratios: Vec<_> = samples.iter().filter_map(Sample::ratio).collect();
+                let ratios: Vec<_> = samples.iter().filter_map(WindowSample::ratio).collect();
                 let value = quotient(ratios.iter().map(|ratio| (1.0, ratio)));
                 (value, Blocks::Ratios(ratios))
             }
@@ -191,36 +191,36 @@ fn variance(values: &[f64]) -> f64 {
     squares / (values.len().max(2) - 1) as f64
 }
 
-impl Sample {
+impl WindowSample {
     fn ratio(&self) -> Option<(f64, f64)> {
         match self {
-            Sample::Ratio {
+            WindowSample::Ratio {
                 numerator,
                 denominator,
             } => Some((*numerator, *denominator)),
-            Sample::Values(_) => None,
+            WindowSample::Values(_) => None,
         }
     }
 
     /// The figure of the sample alone, to correlate neighbours.
     fn level(&self) -> f64 {
         match self {
-            Sample::Ratio {
+            WindowSample::Ratio {
                 numerator,
                 denominator,
             } => numerator / denominator,
-            Sample::Values(values) => values.mean().unwrap_or(f64::NAN),
+            WindowSample::Values(values) => values.mean().unwrap_or(f64::NAN),
         }
     }
 
-    fn join(&mut self, other: Sample) {
+    fn join(&mut self, other: WindowSample) {
         match (self, other) {
             (
-                Sample::Ratio {
+                WindowSample::Ratio {
                     numerator,
                     denominator,
                 },
-                Sample::Ratio {
+                WindowSample::Ratio {
                     numerator: n,
                     denominator: d,
                 },
@@ -228,17 +228,21 @@ impl Sample {
                 *numerator += n;
                 *denominator += d;
             }
-            (Sample::Values(values), Sample::Values(more)) => values.absorb(&more),
+            (WindowSample::Values(values), WindowSample::Values(more)) => values.absorb(&more),
             _ => unreachable!("all samples of a figure are of one kind"),
         }
     }
 }
 
-fn samples(figure: Figure, windows: &[Window], slo: &Slo) -> Result<Vec<Sample>, NotComparable> {
+fn samples(
+    figure: Figure,
+    windows: &[Window],
+    slo: &Slo,
+) -> Result<Vec<WindowSample>, NotComparable> {
     // Throughput includes windows in which every request failed; they have no latencies.
     let counts = |window: &&Window| figure.larger_is_better() || window.has_success();
     let windows = windows.iter().filter(counts);
-    let samples: Option<Vec<Sample>> = windows.map(|w| figure.sample(w, slo)).collect();
+    let samples: Option<Vec<WindowSample>> = windows.map(|w| figure.sample(w, slo)).collect();
     let samples = samples.ok_or(NotComparable::NotMeasured)?;
     match samples.len() {
         windows if windows < LEAST_BLOCKS => Err(NotComparable::TooFewWindows {
@@ -250,7 +254,7 @@ fn samples(figure: Figure, windows: &[Window], slo: &Slo) -> Result<Vec<Sample>,
 }
 
 /// Joins neighbours to at most [`MOST_BLOCKS`] blocks of equal size.
-fn chunked(samples: Vec<Sample>) -> Vec<Sample> {
+fn chunked(samples: Vec<WindowSample>) -> Vec<WindowSample> {
     joined(samples, |len| len.div_ceil(MOST_BLOCKS))
 }
 
@@ -258,7 +262,7 @@ fn chunked(samples: Vec<Sample>) -> Vec<Sample> {
 ///
 /// Batch means choose their length in this way (Fishman 1978): the lag-1 correlation of K independent blocks
 /// has a standard deviation of about 1 ÷ √K, so a larger one indicates dependence.
-fn independent(mut blocks: Vec<Sample>) -> Vec<Sample> {
+fn independent(mut blocks: Vec<WindowSample>) -> Vec<WindowSample> {
     while blocks.len() >= JOINABLE_BLOCKS && lag_1(&blocks) > 1.0 / (blocks.len() as f64).sqrt() {
         blocks = joined(blocks, |_| 2);
     }
@@ -266,10 +270,10 @@ fn independent(mut blocks: Vec<Sample>) -> Vec<Sample> {
 }
 
 /// Joins every `each` neighbours; the remaining ones join the last block.
-fn joined(samples: Vec<Sample>, each: impl Fn(usize) -> usize) -> Vec<Sample> {
+fn joined(samples: Vec<WindowSample>, each: impl Fn(usize) -> usize) -> Vec<WindowSample> {
     let each = each(samples.len());
     let whole = (samples.len() / each).max(1);
-    let mut blocks: Vec<Sample> = Vec::with_capacity(whole);
+    let mut blocks: Vec<WindowSample> = Vec::with_capacity(whole);
     for (at, sample) in samples.into_iter().enumerate() {
         match blocks.get_mut((at / each).min(whole - 1)) {
             Some(block) => block.join(sample),
@@ -280,8 +284,8 @@ fn joined(samples: Vec<Sample>, each: impl Fn(usize) -> usize) -> Vec<Sample> {
 }
 
 /// Correlation of each block's level with the next one's.
-fn lag_1(blocks: &[Sample]) -> f64 {
-    let levels: Vec<f64> = blocks.iter().map(Sample::level).collect();
+fn lag_1(blocks: &[WindowSample]) -> f64 {
+    let levels: Vec<f64> = blocks.iter().map(WindowSample::level).collect();
     let mean = levels.iter().sum::<f64>() / levels.len() as f64;
     let spread: f64 = levels.iter().map(|level| (level - mean).powi(2)).sum();
     let common = levels
@@ -295,12 +299,12 @@ fn lag_1(blocks: &[Sample]) -> f64 {
 
 impl Steps {
     /// The percentile of all values, and their steps.
-    fn new(percentile: f64, samples: Vec<Sample>) -> Result<(f64, Steps), NotComparable> {
+    fn new(percentile: f64, samples: Vec<WindowSample>) -> Result<(f64, Steps), NotComparable> {
         let blocks: Vec<SortedValues> = samples
             .into_iter()
             .filter_map(|sample| match sample {
-                Sample::Values(values) => Some(values),
-                Sample::Ratio { .. } => None,
+                WindowSample::Values(values) => Some(values),
+                WindowSample::Ratio { .. } => None,
             })
             .collect();
         let mut all = SortedValues::default();

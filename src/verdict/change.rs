@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn one_side_has_its_mean_and_runs_that_differ_widen_its_interval() {
+    fn a_side_has_its_mean_and_differing_runs_widen_its_interval() {
         let (value, (low, high)) = of_one_side(&[run(10.0, 0.01)], 0.01);
         assert!((value - 10.0).abs() < 1e-9);
         assert!((high / 10.0 - 0.022622_f64.exp()).abs() < 1e-5, "{high}");

@@ -35,7 +35,7 @@ pub enum Figure {
 
 /// A figure's contribution from one window.
 #[derive(Clone, Debug)]
-pub(super) enum Sample {
+pub(super) enum WindowSample {
     /// The figure is a ratio of sums: of amounts to seconds, or of values to their number.
     Ratio {
         /// Amount, or sum of the values (ms).
@@ -152,9 +152,9 @@ impl Figure {
     }
 
     /// The contribution of `window`; `None` if the window does not have the figure.
-    pub(super) fn sample(self, window: &Window, slo: &Slo) -> Option<Sample> {
+    pub(super) fn sample(self, window: &Window, slo: &Slo) -> Option<WindowSample> {
         let per_second = |amount: Option<f64>| {
-            Some(Sample::Ratio {
+            Some(WindowSample::Ratio {
                 numerator: amount?,
                 denominator: window.wall_ns() as f64 * 1e-9,
             })
@@ -171,7 +171,7 @@ impl Figure {
             Figure::E2elP50 | Figure::E2elP99 => {
                 Some(values(window, |answer| Some(latency::e2el_ns(answer))))
             }
-            Figure::ItlP99 => Some(Sample::Values(sorted_itl_ms([window]))),
+            Figure::ItlP99 => Some(WindowSample::Values(sorted_itl_ms([window]))),
             // Computed by `failures`, not from windows.
             Figure::Failed => None,
         }
@@ -186,13 +186,13 @@ fn each(window: &Window, latency: Latency) -> impl Iterator<Item = f64> + use<'_
         .filter_map(move |answer| Some(latency(&answer)? * MS_PER_NS))
 }
 
-fn values(window: &Window, latency: Latency) -> Sample {
-    Sample::Values(each(window, latency).collect())
+fn values(window: &Window, latency: Latency) -> WindowSample {
+    WindowSample::Values(each(window, latency).collect())
 }
 
-fn mean(window: &Window, latency: Latency) -> Option<Sample> {
+fn mean(window: &Window, latency: Latency) -> Option<WindowSample> {
     let (sum, count) = each(window, latency).fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
-    (count > 0.0).then_some(Sample::Ratio {
+    (count > 0.0).then_some(WindowSample::Ratio {
         numerator: sum,
         denominator: count,
     })
@@ -204,7 +204,7 @@ mod tests {
     use crate::load::window_tests::{completed, window};
 
     #[test]
-    fn names_are_found_and_are_those_of_serde() {
+    fn names_are_found_and_match_serde() {
         for figure in Figure::ALL {
             assert_eq!(Figure::named(figure.id()), Some(figure));
             let json = serde_json::to_string(&figure).expect("JSON");
@@ -226,7 +226,7 @@ mod tests {
         );
         window.end_ns = ms(500);
         let ratio = |figure: Figure| match figure.sample(&window, &Slo::default()) {
-            Some(Sample::Ratio {
+            Some(WindowSample::Ratio {
                 numerator,
                 denominator,
             }) => numerator / denominator,
@@ -236,7 +236,8 @@ mod tests {
         assert_eq!(ratio(Figure::Rps), 4.0);
         assert_eq!(ratio(Figure::TtftMean), 30.0);
         assert_eq!(ratio(Figure::TpotMean), 10.0);
-        let Some(Sample::Values(e2el)) = Figure::E2elP99.sample(&window, &Slo::default()) else {
+        let Some(WindowSample::Values(e2el)) = Figure::E2elP99.sample(&window, &Slo::default())
+        else {
             panic!("values");
         };
         assert_eq!(e2el, [60.0, 80.0].into_iter().collect());

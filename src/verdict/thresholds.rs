@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_threshold_is_said() {
+    fn an_invalid_threshold_is_reported() {
         for (text, words) in [
             ("tok_s", "has no threshold"),
             ("toks=3%", "is not a valid figure, such as tok_s"),

@@ -1,4 +1,4 @@
-//! What a run makes of servers that answer badly: each way to fail is counted by its cause, with the server's
+//! Runs against servers that answer badly: each way to fail is counted by its cause, with the server's
 //! own words, and what contradicts itself is said.
 
 #[path = "../cargo_bench/mod.rs"]
@@ -100,7 +100,7 @@ fn said(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), both)
 }
 
-/// What `run` says of a server that gives nothing but this answer.
+/// Returns the output of `run` against a server that always gives this answer.
 fn only(answer: Answer) -> (Option<i32>, String) {
     Here::new().run(&Scripted::start(vec![answer]), "2")
 }
@@ -174,7 +174,7 @@ fn a_stream_that_ends_is_not_yet_an_answer() {
 }
 
 #[test]
-fn what_comes_in_place_of_a_stream_is_named() {
+fn a_response_that_is_not_a_stream_is_named() {
     for (answer, cause, words) in [
         (
             Answer::json(r#"{"error":{"message":"no room","code":500}}"#),
@@ -245,7 +245,7 @@ fn an_answer_that_is_not_streamed_is_judged_alike() {
 }
 
 #[test]
-fn what_is_optional_loses_no_request() {
+fn missing_optional_fields_lose_no_request() {
     let both = TOKEN.replace("\"content\"", "\"reasoning\":null,\"content\"");
     let bom = format!(
         "\u{feff}: comment\r\n\r\nevent: ping\r\ndata: alive\r\n\r\nretry: 5\ndata: {TOKEN}\n\n"
@@ -423,7 +423,7 @@ fn an_answer_far_larger_than_asked_for_is_broken_off() {
 }
 
 #[test]
-fn a_count_of_tokens_that_cannot_be_is_said_and_ends_no_run() {
+fn an_impossible_token_count_is_reported_and_does_not_end_the_run() {
     let here = Here::new();
     let usage = USAGE.replace(
         "\"completion_tokens\":2",

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 /// One response of the script.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What is written, piece by piece, each when the one before is on its way.
+    /// The pieces to write, each after the previous one was sent.
     pieces: Vec<String>,
     /// Whether the response's end never comes, although the connection stays open.
     is_held: bool,

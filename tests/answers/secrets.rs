@@ -28,7 +28,7 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn what_a_server_repeats_of_keys_and_headers_is_hidden_everywhere() {
+fn keys_and_headers_repeated_by_a_server_are_hidden_everywhere() {
     let here = Here::with(&format!(
         r#"{{"MODEL_HEADERS": {{"X-Tenant": "{TENANT}", "Cookie": "session={COOKIE}; theme=dark"}}}}"#
     ));
@@ -100,7 +100,7 @@ const PASSWORD: &str = "hunter2-4711-secret";
 /// [`API_KEY`] in base64.
 const KEY_IN_BASE64: &str = "c2stYW5zd2Vycy00NzExLXNlY3JldA==";
 
-/// What must be nowhere. The last are common to several.
+/// Secrets that must not appear anywhere. The last are shared by several cases.
 const MARKS: [&str; 7] = [
     API_KEY,
     TENANT,
@@ -165,7 +165,7 @@ fn command_lines() -> Vec<String> {
         .collect()
 }
 
-/// What is in an archive; other files as they are.
+/// Returns the content of an archive; other files unchanged.
 fn unpacked(path: &str, bytes: Vec<u8>) -> Vec<u8> {
     if !path.ends_with(".tar.gz") {
         return bytes;
@@ -261,7 +261,7 @@ fn no_command_tells_a_secret_to_anybody_but_the_server() {
     see(&gate, &[2]);
     see(&["report", "--output", "pages"], &[0]);
     see(&["baseline", "delete", "other"], &[0]);
-    // What the configuration itself says wrong.
+    // Errors in the configuration itself.
     for (key, value) in [
         (
             "SERVEMARK_MODEL_HEADERS",

@@ -11,12 +11,12 @@ pub struct Browser {
     program: &'static str,
 }
 
-/// What a page was like.
+/// Observations of a page.
 #[derive(Debug)]
 pub struct Shown {
     /// Messages of its console.
     pub console: Vec<String>,
-    /// What it asked of a network.
+    /// Its network requests.
     pub requests: Vec<String>,
     /// Pixels that it is wide, whatever the window is.
     pub width: u64,
@@ -30,7 +30,7 @@ pub struct Shown {
 
 const PROBE: &str = include_str!("probe.html");
 
-/// What keeps Chromium from doing anything but what it is asked to.
+/// Options that keep Chromium from background activity.
 const ALONE: [&str; 10] = [
     "--headless",
     // Containers have no user namespaces, in which it shuts itself in.

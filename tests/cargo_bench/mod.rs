@@ -16,7 +16,7 @@ pub struct CargoBench {
     results: Rc<TempDir>,
 }
 
-/// What a run printed and left behind.
+/// The output and files of a run.
 pub struct Ran {
     pub succeeded: bool,
     /// stdout, then stderr.
@@ -103,7 +103,7 @@ impl CargoBench {
         command
     }
 
-    /// What a run gave whose process has ended with `output`.
+    /// Creates the result of a run from its process's `output`.
     pub fn ran(&self, output: &Output) -> Ran {
         let text = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
         Ran {

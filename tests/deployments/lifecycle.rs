@@ -113,7 +113,7 @@ fn under_way(bench: &CargoBench) -> (std::process::Child, Vec<u16>) {
             break;
         }
     }
-    // What else it says must not block it.
+    // Its further output must not block it.
     std::thread::spawn(move || lines.for_each(drop));
     (child, ports)
 }
@@ -256,7 +256,7 @@ fn a_panic_stops_the_servers_and_what_they_have_started() {
 
 #[cfg(unix)]
 #[test]
-fn each_replica_sees_gpus_of_its_own_unless_the_entry_chooses_itself() {
+fn each_replica_sees_its_own_gpus_unless_the_entry_chooses_itself() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let show = "echo seen=$CUDA_VISIBLE_DEVICES; sleep 600";
     let command = json!(["sh", "-c", show, "{port}"]);

@@ -64,7 +64,7 @@ fn serves(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// A port that nobody else will use, and so a mark by which a process can be known.
+/// A port that no other process uses, which identifies a process.
 fn mark() -> (TcpListener, u16) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let port = listener.local_addr().expect("an address").port();

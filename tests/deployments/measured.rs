@@ -1,4 +1,4 @@
-//! What a run of deployments gives: records, plots, a table, verdicts.
+//! The results of a run of deployments: records, plots, a table, verdicts.
 
 use std::process::Command;
 
@@ -116,7 +116,7 @@ fn the_old_version_against_the_new_in_one_command() {
 }
 
 #[test]
-fn what_the_command_line_leaves_out_is_not_started() {
+fn deployments_without_a_selected_point_are_not_started() {
     let mut bench = bench(json!([
         {"name": "one", "command": engine("")},
         {"name": "none", "command": "no-such-program {port}"},

@@ -1,4 +1,4 @@
-//! Responses compared, field by field and in order, with those of a real vLLM 0.32.0.
+//! Responses compared, field by field and in order, with the responses of a real vLLM 0.32.0.
 
 use serde_json::Value;
 use serde_json::json;

@@ -90,7 +90,7 @@ async fn a_malformed_event_is_among_good_ones() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_utf8() {
+async fn garbage_is_not_utf8() {
     let engine = with_faults("garbage=1");
     let bytes = post(&engine, CHAT, &chat_body(10))
         .await

@@ -9,14 +9,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-/// What becomes of a request.
+/// The gateway's treatment of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// The engine answers it; a connection of the load's is the engine's from then on.
     Pass,
     /// This is answered: a whole response, after which the connection is closed.
     Say(String),
-    /// Nobody answers it.
+    /// It gets no answer.
     Hang,
     /// A response with this line for a body, again and again without end.
     Endless(&'static str),

@@ -50,7 +50,7 @@ fn record(results: &Path, concurrency: usize, name: &str) -> RunRecord {
     RunRecord::read(&results.join(path)).expect("a record")
 }
 
-/// What the last run of the records of this name set out to measure.
+/// Returns the planned points of the last run of the records of this name.
 fn plan(results: &Path, name: &str) -> Value {
     let path = format!("servemark/chat_throughput/runs/{name}.plan.json");
     let text = fs::read(results.join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -123,7 +123,7 @@ fn a_run_that_dies_before_its_first_point_leaves_nothing_as_the_latest() {
     says(&results, 0, &["baseline", "save", "whole"]);
     let before = plan(&results, "new");
 
-    // What measures nothing is no run.
+    // A command that measures nothing is not a run.
     for arguments in [
         &["--test"][..],
         &["--list"],

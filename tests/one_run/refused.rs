@@ -1,4 +1,4 @@
-//! What is said before any server is asked.
+//! Errors reported before any server is contacted.
 
 use super::cargo_bench::CargoBench;
 use super::engines::engine;
@@ -12,7 +12,7 @@ fn without_server() -> CargoBench {
 }
 
 #[test]
-fn a_baseline_that_is_not_there_is_said_first() {
+fn a_missing_baseline_is_reported_first() {
     for (options, words) in [
         (
             &["--baseline", "v0"][..],
@@ -68,7 +68,7 @@ fn the_baselines_that_there_are_are_named_and_half_a_one_is_refused() {
 }
 
 #[test]
-fn a_filter_that_matches_nothing_says_so_and_is_no_failure() {
+fn a_filter_that_matches_nothing_is_reported_and_is_not_a_failure() {
     for bench in ["chat_throughput", "deployments"] {
         let ran = CargoBench::new(bench).run(&["of-another-bench"]);
         assert!(ran.succeeded, "{}", ran.text);

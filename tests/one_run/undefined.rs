@@ -16,7 +16,7 @@ fn one_token_answers(server: &Engine) -> CargoBench {
 }
 
 #[test]
-fn a_metric_alone_that_is_undefined_is_said_and_makes_no_result_of_the_warm_up() {
+fn an_undefined_metric_alone_is_reported_and_the_warm_up_is_not_its_result() {
     let server = engine(|_| {});
     let mut bench = one_token_answers(&server);
     let ran = bench.run(&[&["tpot"], &SHORT[..]].concat());

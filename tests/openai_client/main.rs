@@ -35,7 +35,7 @@ fn can_import(python: &Path) -> bool {
     run(import.args(["-c", "import openai"])).is_ok()
 }
 
-/// What the command printed, or what went wrong.
+/// Returns the command's output, or its error.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command
         .output()

@@ -24,7 +24,7 @@ const RANKS: usize = 4;
 /// Variables of one process, and their values.
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
-/// What an Indexed Job sets in its pods.
+/// The variables that an Indexed Job sets in its pods.
 const TWO_PODS: [Variables; 2] = [
     &[("JOB_COMPLETION_INDEX", "0")],
     &[("JOB_COMPLETION_INDEX", "1")],

@@ -1,4 +1,4 @@
-//! What goes wrong in one process is said by all.
+//! A failure in one process is reported by all.
 
 use servemark::RunRecord;
 

@@ -10,7 +10,7 @@ use servemark::internals::results::{RunRecord, write_atomically};
 use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
 use tempfile::TempDir;
 
-/// What Criterion would call its output directory.
+/// Returns Criterion's name of the output directory.
 pub struct Results(TempDir);
 
 /// One run of one point.

@@ -177,7 +177,7 @@ fn criterions_page_and_ours_link_to_each_other() {
 }
 
 #[test]
-fn points_that_the_last_run_left_out_are_marked_and_those_that_are_gone_have_no_page() {
+fn points_missing_from_the_last_run_are_marked_and_deleted_points_have_no_page() {
     let results = results();
     let mut older = record(50, "0%", 16, "0.32.0");
     older.ended_unix_s = 1.79e9;
@@ -209,7 +209,7 @@ fn points_that_the_last_run_left_out_are_marked_and_those_that_are_gone_have_no_
 }
 
 #[test]
-fn what_was_not_measured_is_said() {
+fn unmeasured_points_are_reported() {
     let results = Results::new();
     let mut one = record(1, "0%", 1, "0.32.0");
     let requests = one.requests.iter().take(1).map(|mut request| {

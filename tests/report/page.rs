@@ -1,4 +1,4 @@
-//! What every page of a report promises.
+//! Properties of every page of a report.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -5,7 +5,7 @@ use clap::Parser;
 
 use crate::load::Sampling;
 
-/// What servemark itself must know of Criterion's command line; Criterion parses it again for itself.
+/// The options of Criterion's command line that servemark needs; Criterion parses the line again itself.
 ///
 /// The options that are only passed over stand here so that their values are not taken for the filter.
 #[derive(Clone, Debug, Default, Parser)]
@@ -72,7 +72,7 @@ pub struct BenchArgs {
     show_output: bool,
 }
 
-/// What Criterion will do with the benchmarks.
+/// What Criterion does with the benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Measure.
@@ -88,23 +88,23 @@ pub enum Mode {
 /// A baseline that the command line names.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedBaseline<'a> {
-    /// By which option.
+    /// The option that names it.
     pub option: &'static str,
     /// Its name.
     pub name: &'a str,
     /// Whether every benchmark must have it.
     pub is_strict: bool,
-    /// What Criterion reads of it.
+    /// The file of the baseline that Criterion reads.
     pub file: &'static str,
 }
 
 impl BenchArgs {
-    /// Reads the process's arguments; what is wrong with them Criterion will say.
+    /// Reads the process's arguments. Criterion reports invalid ones.
     pub fn from_env() -> BenchArgs {
         BenchArgs::read(std::env::args())
     }
 
-    /// Those of a run that measures every point so, without Criterion.
+    /// Returns the arguments of a run without Criterion that measures every point with `sampling`.
     pub fn alone(sampling: &Sampling) -> BenchArgs {
         BenchArgs {
             bench: true,
@@ -122,7 +122,7 @@ impl BenchArgs {
             .unwrap_or_else(|_| BenchArgs::parse_from(["bench"]))
     }
 
-    /// What Criterion will do: without `--bench`, which `cargo bench` passes, it only tests.
+    /// Returns the mode Criterion runs in; without `--bench`, which `cargo bench` passes, it only tests.
     pub fn mode(&self) -> Mode {
         match (self.list, self.bench && !self.test) {
             (true, _) => Mode::List,
@@ -135,7 +135,7 @@ impl BenchArgs {
     /// Whether a benchmark of this id runs.
     pub fn selects(&self, id: &str) -> bool {
         match &self.filter {
-            // As Criterion: none of ours is ignored otherwise.
+            // As in Criterion: servemark's benchmarks are never ignored otherwise.
             _ if self.ignored => false,
             None => true,
             Some(filter) if self.exact => id == filter,
@@ -146,15 +146,15 @@ impl BenchArgs {
         }
     }
 
-    /// What the benchmarks' ids must match, if anything.
+    /// Returns the filter of benchmark ids, if any.
     pub fn filter(&self) -> Option<&str> {
         self.filter.as_deref()
     }
 
-    /// Refuses a filter that is no regular expression, at which Criterion would panic.
+    /// Rejects a filter that is not a valid regular expression, on which Criterion would panic.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the filter is invalid.
     pub fn check_filter(&self) -> Result<(), String> {
         match &self.filter {
             Some(filter) if !self.exact => match regex::Regex::new(filter) {

@@ -6,8 +6,8 @@ use super::args::Mode;
 use super::metric_bench::MetricGroup;
 use super::point_failed::PointFailed;
 use crate::bench::drive::{
-    Budget, InterruptibleLoad, LoadResult, Observation, Observed, PrecisionReached,
-    count_missing_tokens, direct,
+    Budget, InterruptibleLoad, LoadObservation, LoadObservationResult, LoadResult,
+    PrecisionReached, count_missing_tokens, direct,
 };
 use crate::bench::outcome::Results;
 use crate::bench::point::Point;
@@ -85,8 +85,8 @@ struct LiveWindows<'a> {
     /// Why Criterion's benchmark ended early, if it did.
     failed: Option<PointFailed>,
     /// Set while samples are taken.
-    observation: Option<Observation>,
-    observed: Option<Observed>,
+    observation: Option<LoadObservation>,
+    observed: Option<LoadObservationResult>,
     /// Whether windows were taken until the precision was reached.
     is_extended: bool,
     meter: &'a Meter,
@@ -216,7 +216,7 @@ impl<'a> LiveWindows<'a> {
     /// From here on windows are results.
     fn begin_samples(&mut self) {
         self.warm_up = Some(self.windows.len());
-        self.observation = Some(Observation::begin(self.fixture, true));
+        self.observation = Some(LoadObservation::begin(self.fixture, true));
         let Some(samples) = self.sample_size else {
             return;
         };
@@ -297,7 +297,7 @@ impl<'a> LiveWindows<'a> {
         let begin = match self.warm_up {
             Some(warm_up) => warm_up,
             None if self.warms_up && is_interrupted => self.windows.len(),
-            // What failed before the first sample has no result, but causes.
+            // A load that fails before the first sample has failure causes, but no result.
             None if self.warms_up => match self.windows.last() {
                 Some(last) if !last.has_success() => self.windows.len() - 1,
                 _ => self.windows.len(),

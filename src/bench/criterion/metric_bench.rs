@@ -29,8 +29,8 @@ pub struct MetricBench {
     criterion: Criterion<ServingMeasurement>,
 }
 
-/// A prompt's group of a metric's benchmarks. Those of all metrics are open at the same time, as they take turns at
-/// each point.
+/// A prompt's group of a metric's benchmarks. The groups of all metrics are open at the same time, as the metrics
+/// take turns at each point.
 pub struct MetricGroup<'a> {
     pub metric: Metric,
     /// Tells Criterion's warm-up from its samples.
@@ -39,7 +39,7 @@ pub struct MetricGroup<'a> {
 }
 
 impl MetricBench {
-    /// One for each metric.
+    /// Creates a bench for each metric.
     pub fn all(metrics: &[Metric]) -> Vec<MetricBench> {
         metrics.iter().copied().map(MetricBench::new).collect()
     }

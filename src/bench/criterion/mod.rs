@@ -22,16 +22,16 @@ pub use metric_bench::{MetricBench, MetricGroup, link_pages, open_groups};
 use point_failed::PointFailed;
 use replay::{REPLAY_PACE, Replay};
 
-/// Metrics without a result of Criterion's, though the load ran.
+/// Metrics for which Criterion has no result, though the load ran.
 #[derive(Default)]
-struct Missing {
+struct MetricsWithoutResult {
     /// The load does not define them.
     undefined: Vec<Metric>,
     /// A signal came before Criterion had them.
     interrupted: Vec<Metric>,
 }
 
-/// How doubtful it is that a load defines the metric: one that surely does drives it.
+/// Ranks metrics by how likely a load leaves them undefined; the lowest drives the load.
 fn doubt(metric: Metric) -> u8 {
     match metric {
         Metric::OutputTokS | Metric::Rps | Metric::E2el => 0,
@@ -64,7 +64,7 @@ pub fn run(
     let Some(driver) = driver.map(|at| selected.remove(at)) else {
         return Ok(());
     };
-    let mut missing = Missing::default();
+    let mut missing = MetricsWithoutResult::default();
     let windows = drive_load(point, driver, progress, results, &mut missing)?;
     let count = 1 + selected.len();
     for group in selected {
@@ -90,7 +90,7 @@ fn drive_load(
     group: &mut MetricGroup<'_>,
     progress: &mut Progress,
     results: &mut Results,
-    missing: &mut Missing,
+    missing: &mut MetricsWithoutResult,
 ) -> Result<Vec<Window>, Aborted> {
     let context = point.context;
     let windows = match &context.meeting {
@@ -126,7 +126,7 @@ fn replay_windows(
     group: &mut MetricGroup<'_>,
     results: &mut Results,
     windows: &[Window],
-    missing: &mut Missing,
+    missing: &mut MetricsWithoutResult,
 ) {
     let (metric, interrupt) = (group.metric, &point.context.interrupt);
     // A point that failed, or was cut short, was reported when it was.

@@ -53,7 +53,7 @@ impl Budget {
         Instant::now().checked_add(self.whole())
     }
 
-    /// What a spent budget means for a point of which so many windows are whole.
+    /// Returns the note of a point whose budget ran out after `windows` whole windows.
     pub fn spent(&self, windows: usize, wanted: usize) -> String {
         format!(
             "ended early: its time is over, {:.1} s ({TIMES} × the {:.1} s planned, and {:.0} s); figures are of {windows} of {wanted} windows",

@@ -6,7 +6,7 @@ use super::budget::Budget;
 use super::interruptible_load::InterruptibleLoad;
 use super::load_result::LoadResult;
 use super::missing_tokens::{count_missing_tokens, estimate_missing_tokens};
-use super::observation::Observation;
+use super::observation::LoadObservation;
 use super::precision::PrecisionReached;
 use crate::bench::outcome::Results;
 use crate::bench::point::Point;
@@ -26,7 +26,7 @@ pub fn run(
 ) -> Vec<Window> {
     let (context, info) = (point.context, &point.info);
     let plan = results.plan_of(info);
-    // What failed in the first run was reported then.
+    // Failures of the first run have been reported.
     if run > 0 && plan.is_none() {
         return Vec::new();
     }
@@ -82,7 +82,7 @@ fn measure(
         None => warm_up.has_success().then(|| sampling.iterations(&warm_up)),
     };
     meter.plan(sampling.windows);
-    let observation = Observation::begin(fixture, true);
+    let observation = LoadObservation::begin(fixture, true);
     let mut budget = None;
     let mut windows = match rounds {
         _ if load.is_over() => Vec::new(),

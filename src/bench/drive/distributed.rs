@@ -10,7 +10,7 @@ use super::distributed_part::{Assignment, Driven, drive};
 use super::interruptible_load::serving;
 use crate::bench::context::{Aborted, new_run_id};
 use crate::bench::criterion::Mode;
-use crate::bench::outcome::{self, Measured, Origin, Results};
+use crate::bench::outcome::{self, DrivenBy, Measured, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::{Meter, Progress};
 use crate::config::{LoadShape, Settings};
@@ -48,7 +48,7 @@ pub enum CannotShare {
         "{key} is set, but this is rank {rank} of {size}: ranks share the load of one run. Unset it; for several runs, start the ranks several times"
     )]
     Alone {
-        /// What is set.
+        /// The key that is set.
         key: &'static str,
         /// This process's rank.
         rank: usize,
@@ -108,7 +108,7 @@ pub fn meet(
     Ok(meeting)
 }
 
-/// What must be the same in all ranks.
+/// Returns the settings that must be equal in all ranks.
 fn plan(bench: &str, prompts: &[NamedPrompt], config: &Settings) -> Value {
     let mut plan = config.shared_settings();
     let keys: Vec<&str> = prompts.iter().map(|prompt| &*prompt.key).collect();
@@ -123,7 +123,7 @@ fn plan(bench: &str, prompts: &[NamedPrompt], config: &Settings) -> Value {
     Value::Object(plan)
 }
 
-/// What the ranks have agreed on for a point.
+/// The ranks' agreement on a point.
 enum Agreed {
     /// It does not start, for this reason.
     NotStarted(String),
@@ -201,7 +201,7 @@ fn keep(
         servers: driven.servers,
         self_check: merged.self_check,
         outages: outcome::outages(&windows, endpoints, None),
-        origin: Origin::Distributed {
+        origin: DrivenBy::Distributed {
             ranks: merged.ranks,
             clock_unix_ns: merged.clock_unix_ns,
         },
@@ -266,8 +266,8 @@ fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agre
     })
 }
 
-/// Rank 0's own part, and those of the other ranks as they come. In a measurement their records are kept beside the
-/// point's. After one is missing, what is there already is still kept.
+/// Collects rank 0's own part and the parts of the other ranks. A measurement keeps their records beside the
+/// point's, even if a later rank's part is missing.
 fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, MeetingError> {
     let ordinal = u64::from(point.info.ordinal);
     let keep = (point.info.mode == Mode::Bench).then(|| point.info.record_path("new"));
@@ -328,7 +328,7 @@ fn forget_parts(record: &Path) {
         .and_then(|directory| std::fs::read_dir(directory).ok());
     for file in kept.into_iter().flatten().flatten() {
         if file.file_name().to_string_lossy().starts_with(KEPT_PART) {
-            // One that stays is overwritten, or is older than the record, as its time says.
+            // A file left behind is overwritten, or its time shows that it is older than the record.
             let _ = std::fs::remove_file(file.path());
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::interruptible_load::{FAILURES_IN_A_ROW, patience, start};
 use super::missing_tokens::count_missing_tokens_of;
-use super::observation::{Observation, Observed};
+use super::observation::{LoadObservation, LoadObservationResult};
 use crate::bench::outcome::{self, ServerStats};
 use crate::bench::point::Point;
 use crate::bench::progress::Meter;
@@ -19,7 +19,7 @@ use crate::requests::Requests;
 use crate::results::RankPart;
 use crate::target::BalancedEndpoints;
 
-/// What a rank has to do of a point.
+/// A rank's share of a point's work.
 pub struct Assignment {
     pub share: Share,
     /// Tokens of the prompt.
@@ -29,18 +29,18 @@ pub struct Assignment {
     pub at_unix_ns: u64,
 }
 
-/// What rank 0 must know of a point beside the parts.
+/// Facts about a point that rank 0 needs beside the parts.
 pub struct Driven {
     pub prompt_tokens: usize,
-    /// What the servers reported meanwhile; only rank 0 reads it.
+    /// Statistics of the servers during the part; only rank 0 reads them.
     pub servers: ServerStats,
     /// An instant before which no rank has stopped sending (ns since 1970).
     pub stop_unix_ns: u64,
 }
 
-/// What was recorded while a part was measured.
+/// Observations made while a part was measured.
 struct MeasuredShare {
-    observed: Observed,
+    observed: LoadObservationResult,
     /// Which of the requests ended meanwhile.
     requests: Range<usize>,
     stop_unix_ns: Result<u64, MeetingError>,
@@ -113,10 +113,10 @@ fn measure_share(
     let sampling = point.context.args.sampling();
     let from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
     load.until(from_ns);
-    let observation = Observation::begin(fixture, meeting.ranks().leads());
+    let observation = LoadObservation::begin(fixture, meeting.ranks().leads());
     let first = load.requests.len();
     load.until(from_ns + sampling.measurement.as_nanos() as u64);
-    // One round more than there are samples, as the first completion only ends the warm-up.
+    // One extra round: the first completion only ends the warm-up.
     load.until_ended(first + (sampling.windows + 1) * load.concurrency);
     let sharers = Share::count(meeting.ranks(), point.concurrency());
     let ordinal = u64::from(point.info.ordinal);
@@ -184,7 +184,7 @@ fn wait_until(fixture: &Fixture, at_ns: u64) {
     fixture.runtime.block_on(sleep);
 }
 
-/// A rank's load: its requests are cut into windows only together with those of the other ranks.
+/// A rank's load: its requests are cut into windows only after merging them with the other ranks' requests.
 struct SharedLoad {
     /// Until it is drained.
     load: Option<Load>,

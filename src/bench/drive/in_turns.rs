@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 
 use super::interruptible_load::InterruptibleLoad;
 use super::missing_tokens::count_missing_tokens;
-use super::observation::Observation;
-use crate::bench::outcome::{self, Measured, Origin, Results};
+use super::observation::LoadObservation;
+use crate::bench::outcome::{self, DrivenBy, Measured, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::Progress;
 use crate::fixture::{Fixture, Side};
@@ -36,7 +36,7 @@ pub fn run(
     let prompt_tokens = source.tokens();
     let meter = progress.meter();
     meter.show("measuring");
-    let observation = Observation::begin(fixture, true);
+    let observation = LoadObservation::begin(fixture, true);
     let start = |side: usize, _| {
         let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
         InterruptibleLoad::start(point, fixture, endpoints, source, &meter)
@@ -79,7 +79,7 @@ pub fn run(
             servers: observed.servers.of(side.place.clone()),
             self_check: Some(self_check.clone()),
             outages: outcome::outages(&windows, &side.endpoints, None),
-            origin: Origin::InTurns { side: &side.name },
+            origin: DrivenBy::InTurns { side: &side.name },
             partial: partial.clone(),
         };
         results.add(&point.info, fixture, measured);

@@ -134,7 +134,7 @@ pub fn patience(point: &Point<'_>) -> Duration {
 /// Prepares the target of a share of the point's load, with prompts that no load before has sent.
 ///
 /// # Errors
-/// What cannot be prepared.
+/// Why the load cannot be prepared.
 pub fn serving(
     point: &Point<'_>,
     fixture: &Fixture,

@@ -1,9 +1,9 @@
 //! The result of a load, and what is kept of it.
 
 use super::budget::Budget;
-use super::observation::Observed;
+use super::observation::LoadObservationResult;
 use super::precision::PrecisionReached;
-use crate::bench::outcome::{self, Measured, Origin, Results};
+use crate::bench::outcome::{self, DrivenBy, Measured, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::Progress;
 use crate::config::Precision;
@@ -22,7 +22,7 @@ pub struct LoadResult {
     /// Whether a signal ended the load before all of it was measured.
     pub is_interrupted: bool,
     /// `None` where no window was measured.
-    pub observed: Option<Observed>,
+    pub observed: Option<LoadObservationResult>,
     /// Requests without an answer.
     pub unanswered: Vec<Unanswered>,
     /// The point's time, where its end ended the load.
@@ -85,7 +85,7 @@ impl LoadResult {
             servers: servers.unwrap_or_default(),
             self_check: client.map(|watched| watched.check(&windows)),
             outages,
-            origin: Origin::Direct,
+            origin: DrivenBy::Direct,
             partial,
         };
         results.add(&point.info, fixture, measured);

@@ -15,5 +15,5 @@ pub use budget::Budget;
 pub use interruptible_load::InterruptibleLoad;
 pub use load_result::LoadResult;
 pub use missing_tokens::count_missing_tokens;
-pub use observation::{Observation, Observed};
+pub use observation::{LoadObservation, LoadObservationResult};
 pub use precision::PrecisionReached;

@@ -9,7 +9,7 @@ use crate::verdict;
 /// How well output tok/s is known.
 #[derive(Clone, Copy, Debug)]
 pub struct PrecisionReached {
-    /// Half of its 95 % interval, as a share of it; `None` where there is no interval.
+    /// Half of the 95 % interval, as a share of the figure; `None` without an interval.
     half_width: Option<f64>,
     /// Time sampled for it.
     sampled: Duration,

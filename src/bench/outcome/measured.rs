@@ -9,7 +9,7 @@ use crate::results::RankPart;
 pub struct Measured<'a> {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// What the answer to each request must be.
+    /// The expected answer to each request.
     pub expected: ExpectedAnswer,
     /// The servers under load.
     pub endpoints: &'a Endpoints,
@@ -18,13 +18,13 @@ pub struct Measured<'a> {
     pub self_check: Option<SelfCheck>,
     /// When an endpoint served nothing.
     pub outages: Vec<Outage>,
-    pub origin: Origin<'a>,
+    pub origin: DrivenBy<'a>,
     /// Why it is only a part of what was planned, if it is.
     pub partial: Option<String>,
 }
 
 /// The way in which a load was driven.
-pub enum Origin<'a> {
+pub enum DrivenBy<'a> {
     /// By this process alone.
     Direct,
     /// By several processes: the ranks, and the clock of the windows at zero (ns since 1970).

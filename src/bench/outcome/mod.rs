@@ -1,4 +1,4 @@
-//! What a run keeps of its points: their rows, records and warnings.
+//! The results of a run's points: rows, records and warnings.
 
 mod measured;
 mod record;
@@ -19,7 +19,7 @@ use crate::metrics::{FailureCount, Outage, Summary, count_blocked, count_failure
 use crate::report::{PointResult, Row};
 use crate::results::{BaselineName, PointKey, RunRecord};
 
-pub use measured::{Measured, Origin};
+pub use measured::{DrivenBy, Measured};
 pub use record::{record, written};
 pub use server_stats::ServerStats;
 pub use warnings::outages;
@@ -27,7 +27,7 @@ pub use warnings::outages;
 /// The points so far, and whether anything went wrong.
 #[derive(Default)]
 pub struct Results {
-    entries: Vec<Entry>,
+    entries: Vec<PointRuns>,
     notes: Vec<String>,
     /// A name for the run after its servers' version, where they say one.
     name: Option<BaselineName>,
@@ -35,8 +35,8 @@ pub struct Results {
 }
 
 /// A point, in all of its runs so far.
-struct Entry {
-    /// The bench's name with that of the deployment or side, as in the row.
+struct PointRuns {
+    /// The bench's name with the name of the deployment or side, as in the row.
     title: String,
     key: PointKey,
     row: Row,
@@ -72,7 +72,7 @@ impl Results {
         let why = match metric {
             Metric::Tpot => "no answer of a window had two tokens or more",
             Metric::Ttft => "no answer of a window came as a stream with content",
-            Metric::OutputTokS => "nobody has counted the output tokens of a window",
+            Metric::OutputTokS => "the output tokens of a window were not counted",
             Metric::Rps | Metric::E2el => "a window took no time",
         };
         let note = format!("{} is undefined for {point}: {why}", metric.id());
@@ -157,7 +157,7 @@ impl Results {
     /// nothing later can lose it.
     pub fn add(&mut self, point: &PointInfo<'_>, fixture: &Fixture, measured: Measured<'_>) {
         let title = match &measured.origin {
-            Origin::InTurns { side, .. } => format!("{} · {side}", point.bench),
+            DrivenBy::InTurns { side, .. } => format!("{} · {side}", point.bench),
             _ => point.title.clone(),
         };
         let key = point.key();
@@ -187,7 +187,7 @@ impl Results {
             None => measured.servers,
         };
         let mut notes = Vec::from_iter(warnings::prefix_cache(&row, &servers.intervals));
-        if let Origin::Direct | Origin::Distributed { .. } = measured.origin {
+        if let DrivenBy::Direct | DrivenBy::Distributed { .. } = measured.origin {
             notes.extend(warnings::changed(point, &row));
         }
         notes.extend(warnings::client_bound(&row));
@@ -197,7 +197,7 @@ impl Results {
             self.write(point, record, measured.origin);
         }
         let further = runs.len() < point.config.runs.get() as usize;
-        let entry = Entry {
+        let entry = PointRuns {
             title,
             key,
             recount: warnings::recount(fixture, measured.windows),
@@ -213,18 +213,18 @@ impl Results {
         self.push(entry, known);
     }
 
-    fn write(&mut self, point: &PointInfo<'_>, mut record: RunRecord, origin: Origin<'_>) {
+    fn write(&mut self, point: &PointInfo<'_>, mut record: RunRecord, origin: DrivenBy<'_>) {
         let mut names: Vec<&str> = point.record_names.iter().map(String::as_str).collect();
         match origin {
-            Origin::Direct => {}
-            Origin::Distributed {
+            DrivenBy::Direct => {}
+            DrivenBy::Distributed {
                 ranks,
                 clock_unix_ns,
             } => {
                 record.ranks = ranks;
                 record.clock_unix_ns = clock_unix_ns;
             }
-            Origin::InTurns { side } => {
+            DrivenBy::InTurns { side } => {
                 record.interleaved = record.run_id.clone();
                 names = vec![side];
             }
@@ -255,7 +255,7 @@ impl Results {
             },
             ..row(point, &fixture.endpoints, 0, point.title.clone())
         };
-        let entry = Entry {
+        let entry = PointRuns {
             title: point.title.clone(),
             key: point.key(),
             row,
@@ -269,7 +269,7 @@ impl Results {
     }
 
     /// Puts a point where it stood, or at the end.
-    fn push(&mut self, entry: Entry, at: Option<usize>) {
+    fn push(&mut self, entry: PointRuns, at: Option<usize>) {
         let row = &entry.row;
         if row.summary().is_none() {
             self.failed = true;
@@ -341,7 +341,7 @@ fn result(
 }
 
 /// The worst of the clients of a point's runs.
-fn worst(before: Option<&Entry>, last: Option<SelfCheck>, run: usize) -> Option<SelfCheck> {
+fn worst(before: Option<&PointRuns>, last: Option<SelfCheck>, run: usize) -> Option<SelfCheck> {
     let Some(before) = before else {
         return last;
     };

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use crate::endpoint::{MetricsInterval, ServerSample};
 
-/// What the servers reported of themselves during a run of a point's load, for each endpoint.
+/// Statistics that each endpoint reported during a run of a point's load.
 #[derive(Clone, Default)]
 pub struct ServerStats {
     /// Their counters over the run.
@@ -12,7 +12,7 @@ pub struct ServerStats {
 }
 
 impl ServerStats {
-    /// Those of the endpoints at these positions of the list.
+    /// Returns the statistics of the endpoints at these positions of the list.
     pub fn of(&self, place: Range<usize>) -> ServerStats {
         let timeline = self.timeline.get(place.clone()).unwrap_or_default();
         ServerStats {

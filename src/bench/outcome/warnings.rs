@@ -42,7 +42,7 @@ pub fn client_bound(row: &Row) -> Option<String> {
     })
 }
 
-/// What is asked of the record of the run before; its requests are passed over.
+/// The fields needed of the previous run's record; its requests are skipped.
 #[derive(Deserialize)]
 struct Before {
     simulated: Option<String>,
@@ -58,7 +58,7 @@ pub fn outages(
     let Some((first, last)) = windows.first().zip(windows.last()) else {
         return Vec::new();
     };
-    // What still waits tells of the time after the last request that ended, too.
+    // Requests still waiting extend the time covered beyond the last request that ended.
     let waited = unanswered
         .into_iter()
         .flatten()
@@ -111,7 +111,7 @@ fn other_kind(before: &Before, row: &Row) -> Option<String> {
     let (was, is) = (before.simulated.is_some(), row.simulated.is_some());
     (was != is).then(|| {
         format!(
-            "{}: the run before was {}, this one {}: what Criterion calls a change is none",
+            "{}: the run before was {}, this one {}: ignore the change that Criterion reports",
             row.name(),
             kind(was),
             kind(is)

@@ -13,19 +13,19 @@ use crate::terminal::{self, DRAWN_EVERY, minutes};
 /// Rates are of the last two seconds.
 const RATES_OVER: Duration = Duration::from_secs(2);
 
-/// What a bar's whole length stands for.
+/// Units of a full bar.
 const WHOLE: u64 = 1_000;
 
 /// Shows a load until it is dropped. Draws only between [`Meter::show`] and [`Meter::hide`], as
 /// Criterion writes to the same terminal at other times; nothing at all where nothing is drawn.
-pub struct Meter(Option<Drawing>);
+pub struct Meter(Option<DrawingThread>);
 
-struct Drawing {
+struct DrawingThread {
     shared: Arc<(Mutex<Picture>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is drawn.
+/// The state that is drawn.
 struct Picture {
     /// While it is shown.
     bar: Option<ProgressBar>,
@@ -68,8 +68,8 @@ impl Meter {
         let thread = std::thread::Builder::new()
             .name("servemark-meter".into())
             .spawn(move || draw(&drawn));
-        // Without a thread nothing is shown, which is no reason not to measure.
-        Meter(thread.ok().map(|thread| Drawing {
+        // Without a thread nothing is shown, but the measurement goes on.
+        Meter(thread.ok().map(|thread| DrawingThread {
             shared,
             thread: Some(thread),
         }))
@@ -117,7 +117,7 @@ impl Meter {
     }
 
     fn picture(&self) -> Option<MutexGuard<'_, Picture>> {
-        let Drawing { shared, .. } = self.0.as_ref()?;
+        let DrawingThread { shared, .. } = self.0.as_ref()?;
         // Half a picture does no harm.
         Some(shared.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -129,7 +129,7 @@ impl Drop for Meter {
         if let Some(mut picture) = self.picture() {
             picture.over = true;
         }
-        if let Some(Drawing { shared, thread }) = &mut self.0 {
+        if let Some(DrawingThread { shared, thread }) = &mut self.0 {
             shared.1.notify_all();
             // A thread that has panicked draws no more either.
             let _ = thread.take().map(JoinHandle::join);
@@ -164,7 +164,7 @@ impl Picture {
         *done += 1;
         let to_come = planned.saturating_sub(*done as usize) as u32;
         let point_over = now + now.duration_since(*began) / *done * to_come;
-        // What is left of the run beside this point stays.
+        // The time expected for the other points does not change.
         let others = self.run_over.saturating_duration_since(self.point_over);
         self.run_over = point_over + others;
         self.point_over = point_over;

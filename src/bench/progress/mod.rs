@@ -16,7 +16,7 @@ pub struct Progress {
     points: u32,
     /// How long the load of a point runs.
     load_time: Duration,
-    /// What follows it.
+    /// How long the analysis after the load takes.
     analysis: Duration,
     /// When the run will be over, as far as is known.
     over: Option<Instant>,
@@ -59,7 +59,7 @@ impl Progress {
         );
     }
 
-    /// What shows the load of the point that was announced, while it runs.
+    /// Returns a meter that shows the load of the announced point while it runs.
     pub fn meter(&self) -> Meter {
         let now = Instant::now();
         Meter::start(now + self.load_time, self.over.unwrap_or(now))

@@ -195,7 +195,7 @@ async fn a_status_stands_however_its_response_ended() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_malformed() {
+async fn a_response_that_is_not_http_is_malformed() {
     let endless = format!("{OK}X: {}", "x".repeat(BUFFER_BYTES));
     for response in [
         "SSH-2.0-OpenSSH_9.2\r\n",

@@ -166,7 +166,7 @@ fn a_stream_that_ends_is_not_yet_an_answer() {
 }
 
 #[test]
-fn what_comes_in_place_of_a_stream_is_named() {
+fn a_response_that_is_not_a_stream_is_named() {
     use FailureCause::*;
     for (body, cause, words) in [
         (

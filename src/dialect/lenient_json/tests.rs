@@ -21,7 +21,7 @@ fn told(event: &[u8], expected: Told) {
 }
 
 #[test]
-fn usage_that_is_no_count_says_nothing() {
+fn usage_without_a_count_is_ignored() {
     const NONE: Option<u32> = None;
     for (usage, counts) in [
         ("null", [NONE, NONE]),
@@ -95,7 +95,7 @@ fn of_two_names_of_one_thing_one_is_taken() {
 }
 
 #[test]
-fn what_is_null_or_of_another_type_says_nothing() {
+fn null_and_mistyped_fields_are_ignored() {
     for event in [
         r#"{"choices":null}"#,
         r#"{"choices":null,"usage":null,"error":null}"#,
@@ -147,7 +147,7 @@ fn tool_calls_refusals_and_parts_are_content() {
 }
 
 #[test]
-fn text_that_is_no_unicode_has_replacement_characters() {
+fn text_that_is_not_unicode_has_replacement_characters() {
     for text in [&br"\ud83d"[..], br"\uDE00", b"\xff", b"\xe2\x82"] {
         let event = [br#"{"choices":[{"text":"a"#, text, br#"b"}]}"#].concat();
         told(&event, ("", "a\u{fffd}b", None, [None, None]));
@@ -256,7 +256,7 @@ fn error_bodies_give_their_message() {
 }
 
 #[test]
-fn what_is_no_json_at_all_is_an_error() {
+fn invalid_json_is_an_error() {
     for event in [
         r#"{"choices":[{"#,
         "words",

@@ -65,7 +65,7 @@ fn old_names_stand_for_the_new_ones() {
 }
 
 #[test]
-fn what_is_not_a_number_is_not_known() {
+fn non_numeric_values_are_unknown() {
     let metrics = ServerMetrics::parse("vllm:kv_cache_usage_perc{engine=\"0\"} NaN\n").unwrap();
     assert_eq!(metrics.kv_cache_usage, None);
     assert!(metrics.has_vllm);
@@ -79,7 +79,7 @@ fn another_servers_page_has_no_figures() {
 }
 
 #[test]
-fn what_is_no_prometheus_page_is_refused() {
+fn an_invalid_prometheus_page_is_rejected() {
     for page in [
         "",
         "<html>\n<p>1</p>\n",
@@ -124,7 +124,7 @@ fn a_difference_is_what_was_counted_in_between() {
 }
 
 #[test]
-fn a_label_set_that_appears_starts_from_nought() {
+fn a_new_label_set_starts_from_zero() {
     let before =
         ServerMetrics::parse("vllm:prompt_tokens_total 0\nvllm:generation_tokens_total 0\n");
     let counted = delta(&before.unwrap(), &ServerMetrics::parse(PAGE).unwrap()).unwrap();

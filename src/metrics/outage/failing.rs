@@ -47,7 +47,7 @@ pub(super) fn spells<R: Borrow<RequestRecord>>(
             url: url.clone(),
             from_s: trace.seconds(ends[spell.start].at_ns),
             to_s: trace.seconds(ends[spell.end - 1].at_ns),
-            // Whatever ended a spell was an answer.
+            // A spell always ends with an answer.
             recovered: spell.end < ends.len(),
             kind: OutageKind::Failed {
                 requests: spell.len(),
@@ -84,7 +84,7 @@ fn notable(ends: &[End]) -> Vec<Range<usize>> {
     let failed: usize = spells.iter().map(ExactSizeIterator::len).sum();
     spells.retain(|spell| {
         let (outside, length) = (ends.len() - spell.len(), spell.len());
-        // One more of each kind than were seen: a share of zero would be sure of too much.
+        // Add one of each kind: a share of zero would claim certainty.
         let share = (failed - length + 1) as f64 / (outside + 2) as f64;
         let expected = ends.len() as f64 * share.powf(length as f64);
         length >= LEAST && (outside == 0 || expected < EXPECTED_BY_CHANCE)

@@ -12,7 +12,7 @@ const LEAST_NS: u64 = 1_000_000_000;
 /// A silence is said where it is so many times as long as requests usually wait for a byte.
 const TIMES_THE_USUAL: u64 = 5;
 
-/// What a time is resolved to (ns), in a run that is not very long.
+/// Resolution of times (ns), in a run that is not very long.
 const STEP_NS: u64 = 100_000_000;
 
 /// Most steps of a run: bounds the memory.
@@ -64,7 +64,7 @@ where
     of_each.collect()
 }
 
-/// The median over answers of the longest time without a byte (ns); `None` where there is no answer.
+/// Returns the median over answers of the longest time without a byte (ns); `None` without an answer.
 fn usual_wait_ns<R: Borrow<RequestRecord>>(requests: impl Iterator<Item = R>) -> Option<u64> {
     let longest = requests.filter_map(|request| {
         let request = request.borrow();
@@ -131,7 +131,7 @@ struct Timeline {
     scale: Scale,
     /// Whether a byte came, or may have come.
     active: Vec<bool>,
-    /// Requests in flight for the whole of a step, less those of the step before.
+    /// Requests in flight for the whole of a step, minus the requests of the step before.
     begun: Vec<i64>,
     /// When the latest byte of an answer came (ns).
     answered_ns: u64,
@@ -151,7 +151,7 @@ impl Timeline {
             }
             Outcome::Failed(failure)
                 if failure.cause == FailureCause::Timeout && timeouts_are_noted => {}
-            // Nobody knows when its bytes came.
+            // The times of its bytes are unknown.
             Outcome::Failed(_) | Outcome::Blocked(_) => {
                 self.active(request.sent_ns, request.end_ns);
             }
@@ -159,7 +159,7 @@ impl Timeline {
     }
 
     fn active(&mut self, from_ns: u64, to_ns: u64) {
-        // What was over before the run says nothing of its first step.
+        // A request that ended before the run does not count in its first step.
         if to_ns >= self.scale.start_ns {
             let (from, to) = (self.scale.step(from_ns), self.scale.step(to_ns));
             self.active[from..=to].fill(true);

@@ -101,7 +101,7 @@ fn a_replica_that_freezes_is_named_with_when_and_how_many_waited() {
     }
     let said = "endpoint http://b:8001: no byte for 9.8 s from 2.1 s on, with 3 requests in flight; it answers again";
     assert_eq!(found(&requests, &[]), [said]);
-    // One whose bytes come meanwhile breaks the silence.
+    // A request whose bytes arrive meanwhile ends the silence.
     requests.push(answer(1, 2_100, 11_900));
     assert_eq!(found(&requests, &[]), [""; 0]);
 }
@@ -132,7 +132,7 @@ fn a_slow_server_is_not_silent() {
 }
 
 #[test]
-fn a_time_out_of_which_nobody_noted_the_bytes_tells_no_silence() {
+fn a_time_out_without_byte_times_is_not_a_silence() {
     let mut requests = healthy([9_000, 2_000]);
     requests.push(failed(1, FailureCause::Timeout, 2_000, 9_000));
     let trace = RunTrace {

@@ -61,7 +61,7 @@ fn errors_name_file_and_key() {
 }
 
 #[test]
-fn a_missing_key_lists_those_that_exist() {
+fn a_missing_key_lists_the_existing_keys() {
     let text = Questions::built_in()
         .unwrap()
         .get("3k")

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::frame::{self, Body, plots, table};
+use super::frame::{self, PageContent, plots, table};
 use super::links::Page;
 use super::view::View;
 use crate::report::number::count;
@@ -12,7 +12,7 @@ use crate::results::RunRecord;
 use crate::verdict::{Comparison, Figure, FigureChange, PointComparison, RunSet, Thresholds};
 
 /// The page; `None` without a baseline.
-pub(super) fn body(view: &View<'_>) -> Option<Body> {
+pub(super) fn body(view: &View<'_>) -> Option<PageContent> {
     let comparison = view.comparison.as_ref()?;
     let before = view.source.baseline.as_ref()?;
     let title = format!("{} against {}", view.source.latest.name, before.name);
@@ -24,7 +24,7 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
             Ok(comparison) => { (compared(&ordered(view, comparison))) }
         }
     };
-    Some(Body {
+    Some(PageContent {
         page: Page::Comparison,
         title,
         content,

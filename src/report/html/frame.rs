@@ -15,7 +15,7 @@ const POLICY: &str =
 pub(super) const TITLE_END: &str = " · servemark";
 
 /// The content of a page.
-pub(super) struct Body {
+pub(super) struct PageContent {
     pub page: Page,
     pub title: String,
     pub content: Markup,
@@ -38,7 +38,7 @@ pub(super) struct PageFrame {
 
 impl PageFrame {
     /// A document with one page, or with all of them.
-    pub fn document(&self, bodies: &[Body]) -> String {
+    pub fn document(&self, bodies: &[PageContent]) -> String {
         let title = bodies.first().map_or("servemark", |body| &body.title);
         let first = bodies
             .first()

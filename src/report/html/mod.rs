@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub use source::ReportSource;
 
 use folder::Folder;
-use frame::{Body, PageFrame};
+use frame::{PageContent, PageFrame};
 use links::{Packaging, Page};
 use view::View;
 
@@ -64,7 +64,7 @@ fn render(
     source: &ReportSource,
     packaging: Packaging,
     criterion: Option<&str>,
-) -> (PageFrame, Vec<Body>) {
+) -> (PageFrame, Vec<PageContent>) {
     let view = View::of(source, packaging);
     let mut menu = vec![(Page::Overview, "Overview")];
     if view.comparison.is_some() {

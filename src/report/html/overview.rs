@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::frame::{self, Body, table};
+use super::frame::{self, PageContent, table};
 use super::links::Page;
 use super::prompt_plots::Levels;
 use super::run_facts::{self, configuration, is_client_bound};
@@ -14,7 +14,7 @@ use crate::report::plot::Table;
 use crate::report::{columns, notes};
 use crate::verdict::{Comparison, Estimate, NotComparable, Verdict};
 
-pub(super) fn body(view: &View<'_>) -> Body {
+pub(super) fn body(view: &View<'_>) -> PageContent {
     let benches: Vec<&[PointView<'_>]> = view
         .points
         .chunk_by(|a, b| a.key.bench == b.key.bench)
@@ -34,7 +34,7 @@ pub(super) fn body(view: &View<'_>) -> Body {
         (verdicts(view))
         @for points in &benches { (figures(view, points)) }
     };
-    Body {
+    PageContent {
         page: Page::Overview,
         title,
         content,

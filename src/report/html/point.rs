@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::frame::{self, Body, plots, table};
+use super::frame::{self, PageContent, plots, table};
 use super::links::Page;
 use super::overview::{interval, marks, point_link};
 use super::point_plots;
@@ -21,12 +21,12 @@ use crate::report::plot::Table;
 /// Number of requests in the table of the slowest.
 const SLOWEST: usize = 20;
 
-pub(super) fn bodies(view: &View<'_>) -> Vec<Body> {
+pub(super) fn bodies(view: &View<'_>) -> Vec<PageContent> {
     let places: Vec<usize> = (0..view.points.len()).collect();
     workers::each(&places, |at| body(view, *at))
 }
 
-fn body(view: &View<'_>, at: usize) -> Body {
+fn body(view: &View<'_>, at: usize) -> PageContent {
     let point = &view.points[at];
     let page = Page::Point(point.key.clone());
     let content = html! {
@@ -47,7 +47,7 @@ fn body(view: &View<'_>, at: usize) -> Body {
             Some(_) => { (measured(point)) }
         }
     };
-    Body {
+    PageContent {
         page,
         title: point.key.to_string(),
         content,

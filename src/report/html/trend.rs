@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::html;
 
 use super::comparison::legend;
-use super::frame::{Body, plots, table};
+use super::frame::{PageContent, plots, table};
 use super::links::Page;
 use super::view::{TREND_FIGURES as FIGURES, View, trend_thresholds};
 use crate::level::Level;
@@ -17,7 +17,7 @@ use crate::results::{PointKey, RunRecord};
 use crate::verdict::{Figure, RunSet, estimate};
 
 /// The page; `None` with fewer than three versions: two have the comparison.
-pub(super) fn body(view: &View<'_>) -> Option<Body> {
+pub(super) fn body(view: &View<'_>) -> Option<PageContent> {
     let trend = view.trend.as_ref()?;
     let versions = &view.source.versions;
     let letters: Vec<String> = (0..versions.len()).map(sides::letter).collect();
@@ -45,7 +45,7 @@ pub(super) fn body(view: &View<'_>) -> Option<Body> {
             }
         }
     };
-    Some(Body {
+    Some(PageContent {
         page: Page::Trend,
         title,
         content,

@@ -1,9 +1,9 @@
 //! Horizontal bars: a row for each name.
 
 use super::axis::Axis;
-use super::canvas::{Frame, draw};
+use super::canvas::{PlotFrame, draw};
 use super::colors::ColorRole;
-use super::{Plot, Table};
+use super::plot_types::{Plot, Table};
 use crate::report::number::{grouped, value};
 
 /// A bar of a row.
@@ -23,9 +23,9 @@ pub(in crate::report) fn bars(title: &str, caption: &str, unit: &str, all: Vec<B
     }
     let rows = &all[..all.len().min(MOST)];
     let names = rows.iter().map(|bar| bar.name.clone());
-    let frame = Frame {
+    let frame = PlotFrame {
         height: 150 + 56 * rows.len() as u32,
-        ..Frame::new(
+        ..PlotFrame::new(
             Axis::from_zero(unit, rows.iter().map(|bar| bar.length)),
             Axis::names("", names).downwards(),
         )

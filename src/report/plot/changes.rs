@@ -1,9 +1,9 @@
 //! Relative changes with their intervals, a row for each point.
 
 use super::axis::{Axis, extent};
-use super::canvas::{Frame, draw};
+use super::canvas::{PlotFrame, draw};
 use super::colors::ColorRole;
-use super::{Key, Plot, Table};
+use super::plot_types::{LegendEntry, Plot, Table};
 use crate::report::change::{percent, threshold as shown};
 use crate::verdict::Verdict;
 
@@ -52,9 +52,9 @@ pub(in crate::report) fn changes(
         *label = percent(*at).replace(".0 %", " %");
     }
     let names = rows.iter().map(|row| row.name.clone());
-    let frame = Frame {
+    let frame = PlotFrame {
         height: 150 + 44 * rows.len() as u32,
-        ..Frame::new(x, Axis::names("", names).downwards())
+        ..PlotFrame::new(x, Axis::names("", names).downwards())
     };
     let texts = rows
         .iter()
@@ -82,7 +82,7 @@ pub(in crate::report) fn changes(
     Plot::new(title, caption, drawn, table(&all)).with_legend(legend(rows))
 }
 
-fn legend(rows: &[ChangeRow]) -> Vec<Key> {
+fn legend(rows: &[ChangeRow]) -> Vec<LegendEntry> {
     let all = [
         Verdict::Regressed,
         Verdict::Improved,
@@ -93,7 +93,7 @@ fn legend(rows: &[ChangeRow]) -> Vec<Key> {
         .into_iter()
         .filter(|v| rows.iter().any(|row| row.verdict == *v));
     seen.map(|verdict| {
-        Key::new(verdict.id(), |panel| {
+        LegendEntry::new(verdict.id(), |panel| {
             panel.interval([(0.1, 0.5), (0.9, 0.5)], series(verdict))?;
             panel.marker((0.5, 0.5), series(verdict), false)
         })

@@ -1,10 +1,10 @@
 //! Curves: against the level, over time, from version to version.
 
 use super::axis::{Axis, extent, place};
-use super::canvas::{DrawError, Frame, Panel, draw};
+use super::canvas::{DrawError, Panel, PlotFrame, draw};
 use super::colors::ColorRole;
+use super::plot_types::{LegendEntry, Plot, Table};
 use super::sampling::thinned;
-use super::{Key, Plot, Table};
 use crate::level::Level;
 use crate::report::number::{NOT_AVAILABLE, grouped, value};
 
@@ -56,8 +56,8 @@ impl Curve {
         }
     }
 
-    fn key(&self, markers: bool) -> Key {
-        Key::new(&*self.name, |panel| {
+    fn key(&self, markers: bool) -> LegendEntry {
+        LegendEntry::new(&*self.name, |panel| {
             panel.line(&[(0.02, 0.5), (0.98, 0.5)], ColorRole::Line(self.series))?;
             match markers {
                 true => panel.marker((0.5, 0.5), self.series, self.hollow),
@@ -151,9 +151,9 @@ pub(in crate::report) fn against_level(
             ..axis
         }
     });
-    let frame = Frame {
+    let frame = PlotFrame {
         right,
-        ..Frame::new(Axis::levels("requests in flight", levels), y)
+        ..PlotFrame::new(Axis::levels("requests in flight", levels), y)
     };
     let placed = |p: &CurveAt| CurveAt {
         x: place(p.x),
@@ -186,7 +186,7 @@ pub(in crate::report) fn over_names(
         return Plot::nothing(title, "No side has it.");
     }
     let y = Axis::from_zero(unit, tops(&curves));
-    let frame = Frame::new(Axis::names("version", names.iter().cloned()), y);
+    let frame = PlotFrame::new(Axis::names("version", names.iter().cloned()), y);
     let name = |x: f64| names.get(x as usize).cloned().unwrap_or_default();
     let alt = alt(title, unit, &curves, |p| format!(" at {}", name(p.x)));
     let svg = draw(&frame, &alt, |panel| {
@@ -213,9 +213,9 @@ pub(in crate::report) fn over_time(
         let top = tops(&curves).fold(0.01, f64::max);
         y = Axis::percent(unit, (1.06 * top).min(1.0));
     }
-    let frame = Frame {
+    let frame = PlotFrame {
         height: 430,
-        ..Frame::new(Axis::linear("seconds of the run", 0.0, end), y)
+        ..PlotFrame::new(Axis::linear("seconds of the run", 0.0, end), y)
     };
     let ranges = curves.iter().map(|curve| {
         let range = extent(curve.points.iter().map(|p| p.y));

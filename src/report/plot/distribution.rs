@@ -1,10 +1,10 @@
 //! Distributions of values: cumulative shares and densities.
 
 use super::axis::Axis;
-use super::canvas::{DrawError, Frame, Panel, draw};
+use super::canvas::{DrawError, Panel, PlotFrame, draw};
 use super::colors::ColorRole;
+use super::plot_types::{Plot, Table};
 use super::sampling::steps;
-use super::{Plot, Table};
 use crate::metrics::SortedValues;
 use crate::report::number::value;
 
@@ -28,7 +28,7 @@ pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &SortedValues) ->
         return Plot::nothing(title, format!("There are no values of {what}."));
     };
     let share = Axis::percent("share of values up to it", 1.0);
-    let frame = Frame::new(
+    let frame = PlotFrame::new(
         Axis::linear(format!("{what} (ms)"), start(sorted), end),
         share,
     );
@@ -66,7 +66,7 @@ pub(in crate::report) fn density(title: &str, what: &str, sorted: &SortedValues)
     if y.ticks.iter().any(|(_, label)| label.len() > 6) {
         y.ticks.clear();
     }
-    let frame = Frame::new(Axis::linear(format!("{what} (ms)"), start, end), y);
+    let frame = PlotFrame::new(Axis::linear(format!("{what} (ms)"), start, end), y);
     let drawn = draw(&frame, &alt(title, sorted), |panel| {
         let shape = [(start, 0.0)]
             .into_iter()

@@ -11,6 +11,7 @@ mod colors;
 mod curves;
 mod distribution;
 mod pareto;
+mod plot_types;
 mod sampling;
 mod waterfall;
 
@@ -19,113 +20,8 @@ pub(super) use changes::{ChangeRow, changes};
 pub(super) use curves::{Curve, CurveAt, Scale, against_level, over_names, over_time};
 pub(super) use distribution::{density, ecdf};
 pub(super) use pareto::{ParetoCurve, pareto};
+pub(super) use plot_types::{Drawing, Plot, Table};
 pub(super) use waterfall::{Span, waterfall};
-
-use canvas::{DrawError, Panel, explain, key};
-
-/// A plot of a page.
-#[derive(Debug)]
-pub(super) struct Plot {
-    /// Its title.
-    pub title: String,
-    /// How to read it.
-    pub caption: String,
-    pub drawing: Drawing,
-    pub legend: Vec<Key>,
-    pub table: Table,
-}
-
-/// The picture, or why there is none.
-#[derive(Debug)]
-pub(super) enum Drawing {
-    /// An `svg` element.
-    Svg(String),
-    /// A sentence.
-    Nothing(String),
-}
-
-/// An entry of a legend.
-#[derive(Debug)]
-pub(super) struct Key {
-    /// An `svg` element.
-    pub mark: String,
-    pub name: String,
-}
-
-/// Rows under a head; the first `words` columns are text, the others figures.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Table {
-    pub head: Vec<String>,
-    pub rows: Vec<Vec<String>>,
-    pub words: usize,
-}
-
-impl Table {
-    pub fn new(words: usize, head: &[&str]) -> Table {
-        Table {
-            head: head.iter().map(|head| (*head).to_owned()).collect(),
-            rows: Vec::new(),
-            words,
-        }
-    }
-
-    /// Adds rows.
-    pub fn with(mut self, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
-        self.rows.extend(rows);
-        self
-    }
-}
-
-impl Plot {
-    /// A plot without a legend.
-    fn new(
-        title: &str,
-        caption: impl Into<String>,
-        drawn: Result<String, DrawError>,
-        table: Table,
-    ) -> Plot {
-        Plot {
-            title: title.to_owned(),
-            caption: caption.into(),
-            drawing: match drawn {
-                Ok(svg) => Drawing::Svg(svg),
-                Err(error) => Drawing::Nothing(explain(&error)),
-            },
-            legend: Vec::new(),
-            table,
-        }
-    }
-
-    fn with_legend(self, legend: impl IntoIterator<Item = Key>) -> Plot {
-        Plot {
-            legend: legend.into_iter().collect(),
-            ..self
-        }
-    }
-
-    /// A sentence in place of a picture.
-    pub fn nothing(title: impl Into<String>, why: impl Into<String>) -> Plot {
-        Plot {
-            title: title.into(),
-            caption: String::new(),
-            drawing: Drawing::Nothing(why.into()),
-            legend: Vec::new(),
-            table: Table::default(),
-        }
-    }
-}
-
-impl Key {
-    fn new(
-        name: impl Into<String>,
-        marks: impl FnOnce(&Panel<'_, '_>) -> Result<(), DrawError>,
-    ) -> Key {
-        Key {
-            mark: key(marks).unwrap_or_default(),
-            name: name.into(),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -139,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plot_scales_has_words_and_no_colour_of_its_own() {
+    fn a_plot_scales_has_text_and_takes_colours_from_the_style_sheet() {
         let curve = Curve {
             points: vec![
                 CurveAt::sure(1.0, 230.0),
@@ -175,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_draw_is_said() {
+    fn empty_plots_say_why() {
         use crate::metrics::SortedValues;
 
         let plots = [

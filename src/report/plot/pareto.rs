@@ -1,9 +1,9 @@
 //! Throughput against latency, with the Pareto frontier.
 
 use super::axis::Axis;
-use super::canvas::{Frame, draw};
+use super::canvas::{PlotFrame, draw};
 use super::colors::ColorRole;
-use super::{Key, Plot, Table};
+use super::plot_types::{LegendEntry, Plot, Table};
 use crate::level::Level;
 use crate::report::number::value;
 
@@ -47,7 +47,7 @@ pub(in crate::report) fn pareto(
         return Plot::nothing(title, "No point has both figures.");
     }
     let x = points().map(|point| point.1).chain(limit);
-    let frame = Frame::new(
+    let frame = PlotFrame::new(
         Axis::from_zero(format!("{latency} (ms)"), x),
         Axis::from_zero(unit, points().map(|point| point.2)),
     );
@@ -71,17 +71,17 @@ pub(in crate::report) fn pareto(
         }
         Ok(())
     });
-    let mut legend: Vec<Key> = curves
+    let mut legend: Vec<LegendEntry> = curves
         .iter()
         .map(|curve| {
-            Key::new(&*curve.name, |panel| {
+            LegendEntry::new(&*curve.name, |panel| {
                 panel.line(&[(0.02, 0.5), (0.98, 0.5)], ColorRole::Line(curve.series))?;
                 panel.marker((0.5, 0.5), curve.series, curve.hollow)
             })
         })
         .collect();
     legend.extend(limit.map(|limit| {
-        Key::new(format!("within the SLO of {} ms", value(limit)), |panel| {
+        LegendEntry::new(format!("within the SLO of {} ms", value(limit)), |panel| {
             panel.bar((0.1, 0.1), (0.9, 0.9), ColorRole::Within)
         })
     }));

@@ -1,9 +1,9 @@
 //! Requests below each other, each with its stages over time.
 
 use super::axis::{Axis, extent};
-use super::canvas::{Frame, draw};
+use super::canvas::{PlotFrame, draw};
 use super::colors::ColorRole;
-use super::{Key, Plot, Table};
+use super::plot_types::{LegendEntry, Plot, Table};
 
 /// A request's stages (seconds of the run).
 #[derive(Clone, Debug)]
@@ -40,9 +40,9 @@ pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
         range: spans.len() as f64 - 0.4..-0.6,
         ticks: Vec::new(),
     };
-    let frame = Frame {
+    let frame = PlotFrame {
         height: 150 + 18 * spans.len() as u32,
-        ..Frame::new(Axis::linear("seconds of the run", begin, end), rows)
+        ..PlotFrame::new(Axis::linear("seconds of the run", begin, end), rows)
     };
     let alt = format!(
         "{title}: {} requests between {begin:.2} s and {end:.2} s of the run.",
@@ -68,7 +68,7 @@ pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
     let before = spans.iter().any(|span| span.sent > span.start);
     let legend = STAGES.iter().enumerate().skip(usize::from(!before));
     let legend = legend.map(|(stage, name)| {
-        Key::new(*name, |panel| {
+        LegendEntry::new(*name, |panel| {
             panel.bar((0.1, 0.2), (0.9, 0.8), ColorRole::Fill(SERIES[stage]))
         })
     });

@@ -147,7 +147,7 @@ fn a_reserved_name_in_a_file_is_refused_and_another_can_be_given() {
 }
 
 #[test]
-fn what_cannot_be_brought_whole_is_taken_back() {
+fn an_incomplete_import_is_rolled_back() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = recorded();
     let sample = "chat_throughput_100_rps/c=8/v1/sample.json";
@@ -237,7 +237,7 @@ fn the_old_baseline_stays_whole_where_the_new_one_cannot_be_brought() {
 }
 
 #[test]
-fn what_criterion_was_killed_at_writing_is_not_kept() {
+fn files_truncated_by_a_killed_criterion_are_not_kept() {
     let (directory, baselines) = with_old_v1();
     let half = directory
         .path()

@@ -60,7 +60,7 @@ fn a_percentile_is_exact_and_its_resamples_lie_around_it() {
 }
 
 #[test]
-fn what_cannot_be_estimated_says_why() {
+fn a_missing_estimate_has_a_reason() {
     let windows: Vec<Window> = (0..10).map(|_| block(10, 100, 20)).collect();
     let refused = |figure, windows: &[Window]| series(figure, windows).expect_err("refused");
     assert_eq!(

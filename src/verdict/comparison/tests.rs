@@ -101,7 +101,7 @@ fn different_things_are_refused_with_the_reason() {
 }
 
 #[test]
-fn what_differs_is_listed_and_a_bound_client_makes_it_doubtful() {
+fn differences_are_listed_and_a_client_bound_point_is_doubtful() {
     let before = recorded(&setup(1, "0%"));
     let mut after = recorded(&setup(1, "0%"));
     after.endpoints[0].server = Some("vLLM 0.33.0".to_owned());
@@ -284,7 +284,7 @@ fn sides_whose_answers_have_other_lengths_did_other_work() {
 }
 
 #[test]
-fn what_a_sides_answers_contradict_is_a_warning() {
+fn contradictions_of_a_side_are_warnings() {
     let mut after = recorded(&setup(3, "0%"));
     let summary = after.summary.as_mut().expect("figures");
     summary.contradictions = vec![crate::metrics::Contradiction {

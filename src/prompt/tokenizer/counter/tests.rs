@@ -229,7 +229,7 @@ fn a_server_that_refuses_leads_to_the_shipped_tokenizer_with_the_reason() {
 }
 
 #[test]
-fn an_answer_that_is_no_count_is_an_error_that_names_the_url() {
+fn an_answer_without_a_count_is_an_error_that_names_the_url() {
     for answer in [
         json!({"tokens": "none"}),
         json!({"count": 3, "tokens": [1]}),
