@@ -10,14 +10,38 @@ use engines::engine;
 use servemark::RunRecord;
 use tempfile::TempDir;
 
-const BENCH: &str = r#"use servemark::{Bench, Workload};
+const BENCH: &str = r#"use servemark::{
+    Bench, Config, Run, RunError, RunRecord, RunResult, Sampling, Workload, record,
+};
 
 fn main() -> std::process::ExitCode {
     let questions = Workload::questions([
         ("hello", "What is a good name for a grey cat?"),
         ("sum", "What is the sum of all numbers from one to a hundred?"),
     ]);
-    Bench::new("mine", questions).run()
+    Bench::new("mine", questions).config(Config::new().set("SEED", 42)).run()
+}
+
+/// A program that measures compiles against the public names.
+#[allow(dead_code)]
+fn measure() -> Result<f64, RunError> {
+    let sampling = Sampling { windows: 4, ..Sampling::DEFAULT };
+    let run = Run::new(Workload::chat()).config(Config::new()).sampling(sampling);
+    let result: RunResult = run.measure()?;
+    let rate = |record: &RunRecord| -> Option<f64> {
+        let summary: &record::Summary = record.summary.as_ref()?;
+        let level: record::Level = record.level;
+        let p99 = |ttft: &record::Distribution| ttft.p99;
+        println!("{level}: {:?}", summary.ttft_ms.as_ref().map(p99));
+        summary.output_tok_s
+    };
+    Ok(result.records.iter().filter_map(rate).sum())
+}
+
+/// A record is read without a run.
+#[allow(dead_code)]
+fn read(path: &std::path::Path) -> Result<String, record::RecordError> {
+    Ok(RunRecord::read(path)?.model())
 }
 "#;
 

@@ -7,6 +7,7 @@ mod exchange;
 mod expected_answer;
 mod failure;
 mod finish;
+#[cfg(feature = "engine")]
 pub(crate) mod fuzzing;
 mod http1;
 mod http_client;

@@ -116,3 +116,55 @@ impl Flag {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::parse;
+    use crate::config::{ConfigSource, Settings};
+
+    /// Loads these settings over a variable and a file that set `MAX_NEW_TOKENS` to 3 and 2.
+    fn load(config: Config) -> Result<Settings, String> {
+        let env = |name: &str| (name == "SERVEMARK_MAX_NEW_TOKENS").then(|| "3".to_owned());
+        let file = r#"{"MAX_NEW_TOKENS": 2, "CONCURRENT_LEVELS": [5]}"#;
+        parse(ConfigSource::BuiltIn, file, &env, &config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_program_wins_over_the_environment_and_this_over_the_file() {
+        let settings = load(
+            Config::new()
+                .set("MAX_NEW_TOKENS", 9)
+                .set("MAX_NEW_TOKENS", 4),
+        );
+        assert_eq!(settings.unwrap().max_new_tokens.get(), 4);
+        let settings = load(Config::new()).unwrap();
+        assert_eq!(settings.max_new_tokens.get(), 3);
+        let settings = load(Config::new().set("CONCURRENT_LEVELS", Value::Null)).unwrap();
+        let levels = settings.concurrent_levels.iter().map(|level| level.get());
+        assert_eq!(Vec::from_iter(levels), [1, 8, 32], "null is the default");
+    }
+
+    #[test]
+    fn unknown_keys_and_invalid_values_are_reported_together() {
+        let config = Config::new()
+            .set("CONCURENT_LEVELS", [1])
+            .set("TOP_P", 2.0)
+            .set("OPENAI_API_KEY", "sk-secret");
+        let error = load(config).expect_err("three problems");
+        for expected in [
+            "the program, key CONCURENT_LEVELS: found an unknown key; expected the key CONCURRENT_LEVELS",
+            "the program, key TOP_P: found 2",
+            "the program, key OPENAI_API_KEY: found an unknown key; expected no secrets",
+        ] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        assert!(!error.contains("sk-secret"), "{error}");
+    }
+
+    #[test]
+    fn a_config_shows_its_keys_without_the_values() {
+        let config = Config::new().set("MODEL_HEADERS", Value::from("secret"));
+        assert_eq!(format!("{config:?}"), r#"{"MODEL_HEADERS"}"#);
+    }
+}

@@ -77,7 +77,7 @@ impl Settings {
     }
 }
 
-fn parse(
+pub(super) fn parse(
     source: ConfigSource,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,

@@ -34,5 +34,6 @@ pub use sample::ServerSample;
 pub use scraper::Scraper;
 pub use served_model::ServedModel;
 pub use server_metrics::{CountersReset, ServerCounters, ServerMetrics};
+#[cfg(feature = "cli")]
 pub(crate) use trial::QUESTION;
 pub use trial::Trial;

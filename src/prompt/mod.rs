@@ -20,6 +20,7 @@ mod unique_prefix;
 mod word_pool;
 mod workload;
 
+#[cfg(any(feature = "engine", test))]
 pub(crate) use chat_question::ChatQuestion;
 pub use error::PromptError;
 pub(crate) use named_prompt::NamedPrompt;
@@ -27,7 +28,10 @@ pub use questions::{Question, Questions, QuestionsError, QuestionsOrigin};
 #[cfg(test)]
 pub(crate) use random_tokens::RandomTokens;
 
-pub(crate) use source::{PromptKind, PromptSource, SourceOptions};
+#[cfg(any(feature = "engine", test))]
+pub(crate) use source::PromptKind;
+pub(crate) use source::{PromptSource, SourceOptions};
+#[cfg(feature = "cli")]
 pub(crate) use tokenizer::PROBE_LIMIT;
 pub use tokenizer::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,
