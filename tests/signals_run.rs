@@ -130,27 +130,40 @@ fn assert_whole(written: &str, format: &str, bench: &CargoBench, context: &str) 
     assert!(written.ends_with('\n'), "{context}: {written}");
 }
 
+/// Checks every signal with every format, each against an engine of its own.
+fn each_signal_of(
+    formats: &[&'static str],
+    check: impl Fn(&str, &CargoBench, (Signal, &'static str)) + Sync,
+) {
+    let with_signals = |format: &&'static str| {
+        let format = *format;
+        signals().map(move |signal| (format, signal))
+    };
+    let cases = Vec::from_iter(formats.iter().flat_map(with_signals));
+    each(cases, |(format, signal)| {
+        let server = engine(|_| {});
+        check(format, &bench_against(&server), signal);
+    });
+}
+
 #[test]
 fn figures_that_are_being_printed_come_out_whole() {
-    let formats = ["table", "csv", "markdown", "json", "vllm"];
-    let cases = formats
-        .iter()
-        .flat_map(|format| signals().map(move |signal| (*format, signal)));
-    each(Vec::from_iter(cases), |(format, (signal, name))| {
-        let server = engine(|_| {});
-        let bench = bench_against(&server);
-        let (reader, writer, filled) = full_pipe();
-        let command = run(&bench, "2", "4", &["--format", format]);
-        let mut process = Process::start_with_stdout(command, writer.into());
-        // The figures are printed by then, and have not left the process.
-        process.until("Keep this run");
-        interrupt(&mut process, (signal, name));
-        let printed = within("the figures", move || read_all(reader));
-        let context = format!("{format} {name}");
-        assert_ended(process, signal, &context);
-        let printed = std::str::from_utf8(&printed[filled..]).expect("text");
-        assert_whole(printed, format, &bench, &context);
-    });
+    each_signal_of(
+        &["table", "csv", "markdown", "json", "vllm"],
+        |format, bench, (signal, name)| {
+            let (reader, writer, filled) = full_pipe();
+            let command = run(bench, "2", "4", &["--format", format]);
+            let mut process = Process::start_with_stdout(command, writer.into());
+            // The figures are printed by then, and have not left the process.
+            process.until("Keep this run");
+            interrupt(&mut process, (signal, name));
+            let printed = within("the figures", move || read_all(reader));
+            let context = format!("{format} {name}");
+            assert_ended(process, signal, &context);
+            let printed = std::str::from_utf8(&printed[filled..]).expect("text");
+            assert_whole(printed, format, bench, &context);
+        },
+    );
 }
 
 #[test]
@@ -187,18 +200,12 @@ fn a_second_signal_does_not_wait_for_the_reader_of_the_figures() {
 
 #[test]
 fn figures_that_are_being_written_to_a_file_come_out_whole() {
-    let formats = ["csv", "json", "vllm"];
-    let cases = formats
-        .iter()
-        .flat_map(|format| signals().map(move |signal| (*format, signal)));
-    each(Vec::from_iter(cases), |(format, (signal, name))| {
-        let server = engine(|_| {});
-        let bench = bench_against(&server);
+    each_signal_of(&["csv", "json", "vllm"], |format, bench, (signal, name)| {
         let path = bench.results().join("figures.jsonl");
         mkfifo(&path, Mode::S_IRWXU).expect("a named pipe");
         let output = ["--format", format, "--output", "figures.jsonl"];
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
-        let command = run(&bench, "2", "4", &output);
+        let command = run(bench, "2", "4", &output);
         let mut process = Process::start_with_stdout(command, writer.into());
         // The table comes first; then the file is opened, which waits for its reader.
         let mut reader = within("the table", move || {
@@ -216,7 +223,7 @@ fn figures_that_are_being_written_to_a_file_come_out_whole() {
             "{context}"
         );
         let written = std::str::from_utf8(&written).expect("text");
-        assert_whole(written, format, &bench, &context);
+        assert_whole(written, format, bench, &context);
     });
 }
 

@@ -234,7 +234,7 @@ pub fn delta(
     })
 }
 
-/// Whether a reading has counters at all, so that one it lacks is one still at nought.
+/// Whether a reading has counters, so that a missing one is still zero.
 fn before_counted(counters: &ServerCounters) -> bool {
     counters.prompt_tokens_total.is_some() && counters.generation_tokens_total.is_some()
 }
