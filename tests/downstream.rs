@@ -59,13 +59,26 @@ fn main() {
 "#;
 
 /// A crate of its own with a bench `mine`. Crates of one name would share what cargo builds of them.
+///
+/// It has servemark's own development dependencies and profile besides: cargo then takes nearly all crates from the
+/// build of these tests, which have the same features there.
 fn package(name: &str, default_features: bool, bench: &str) -> TempDir {
     let package = tempfile::tempdir().expect("a temporary directory");
     let servemark = env!("CARGO_MANIFEST_DIR");
+    let own = fs::read_to_string(format!("{servemark}/Cargo.toml")).expect("a manifest");
+    let section = |name: &str| {
+        let (_, rest) = own.split_once(name).expect("a section of the manifest");
+        rest.split("\n[").next().expect("its lines").to_owned()
+    };
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-         [dev-dependencies]\nservemark = {{ path = {servemark:?}, default-features = {default_features} }}\n\n\
-         [[bench]]\nname = \"mine\"\nharness = false\n\n[workspace]\n"
+         [dev-dependencies]{}\nservemark = {{ path = {servemark:?}, default-features = {default_features} }}\n\n\
+         [target.'cfg(unix)'.dev-dependencies]{}\n\n\
+         [profile.dev]{}\n\n\
+         [[bench]]\nname = \"mine\"\nharness = false\n\n[workspace]\n",
+        section("\n[dev-dependencies]"),
+        section("\n[target.'cfg(unix)'.dev-dependencies]"),
+        section("\n[profile.dev]"),
     );
     fs::create_dir_all(package.path().join("src")).expect("a writable directory");
     fs::create_dir_all(package.path().join("benches")).expect("a writable directory");
