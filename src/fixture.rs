@@ -173,11 +173,8 @@ impl Fixture {
         let connections = Connections::over(&tls);
         let runtime = load_runtime()?;
         // Only what a run opens counts against the limit: a low one may still be enough.
-        let most = config
-            .concurrent_levels
-            .iter()
-            .map(|level| level.get())
-            .max();
+        let levels = config.levels().into_iter();
+        let most = levels.map(|level| config.most_in_flight(level).get()).max();
         if let Err(error) = raise_file_limit()
             && most.unwrap_or(0) as u64 * FILES_PER_REQUEST > error.limit
         {

@@ -51,6 +51,7 @@ mod ranks;
 pub mod record;
 mod redact;
 mod report;
+mod request_rate;
 mod requests;
 mod results;
 mod safety;

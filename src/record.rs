@@ -9,9 +9,10 @@ pub use crate::endpoint::{Identity, MetricsInterval, Missing, ServerSample};
 pub use crate::level::{InvalidLevel, Level};
 pub use crate::load::{Lag, SelfCheck};
 pub use crate::metrics::{
-    Blocked, Contradiction, ContradictionKind, Distribution, EndpointShare, FailureCount, Outage,
-    OutageKind, Summary, TokenCounts,
+    Blocked, Contradiction, ContradictionKind, Distribution, EndpointShare, FailureCount,
+    LittlesLaw, Outage, OutageKind, Saturation, Summary, TokenCounts,
 };
+pub use crate::request_rate::{InvalidRate, RequestRate};
 pub use crate::requests::RequestColumns;
 pub use crate::results::{
     DeploymentRecord, PointKey, RankPart, RecordError, RunRecord, SCHEMA_VERSION, WindowRecord,

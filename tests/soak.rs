@@ -20,11 +20,11 @@ use engine_process::EngineProcess;
 use engines::prompt_tokens_at;
 use requests::Requests;
 use servemark::internals::client::{Client, Clock, Connections, PayloadTemplate};
-use servemark::internals::config::{Config, LoadShape, Settings};
+use servemark::internals::config::{Config, Settings};
 use servemark::internals::dialect::Completions;
 use servemark::internals::file_limit::raise_file_limit;
 use servemark::internals::fixture::load_runtime;
-use servemark::internals::load::Load;
+use servemark::internals::load::{Load, Pace};
 use servemark::internals::metrics::count_failures;
 use servemark::internals::requests::Requests as Ended;
 use url::Url;
@@ -96,8 +96,7 @@ fn memory_and_descriptors_do_not_grow_and_no_request_is_lost() {
     let mut load = Load::start(
         runtime.handle().clone(),
         Arc::new(target),
-        LoadShape::Steady,
-        streams.try_into().expect("some"),
+        Pace::Steady(streams.try_into().expect("some")),
         clock,
     );
     let begin = Instant::now();

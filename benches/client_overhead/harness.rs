@@ -1,16 +1,17 @@
 //! servemark's own client under a steady load, as the benches run it, and its error against the truth.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use servemark::internals::client::{Client, Clock, Connections, Outcome, PayloadTemplate};
-use servemark::internals::config::{Config, LoadShape, Settings};
+use servemark::internals::config::{Config, Settings};
 use servemark::internals::dialect::Completions;
 use servemark::internals::file_limit::raise_file_limit;
 use servemark::internals::fixture::load_runtime;
-use servemark::internals::load::{Load, Window};
+use servemark::internals::load::{Load, Pace, Window};
 use servemark::internals::metrics::SortedValues;
 use url::Url;
 
@@ -31,13 +32,12 @@ pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     let payload = PayloadTemplate::new(&config, &Completions, crate::MODEL, true);
     let url = base.join("v1/completions")?;
     let target = Arc::new(Requests::new(client, url, payload.body("x")));
-    let streams = point.streams.try_into()?;
+    let streams = NonZeroUsize::try_from(point.streams)?;
     let before_bytes = usage::peak_memory_bytes()?;
     let mut load = Load::start(
         runtime.handle().clone(),
         target,
-        LoadShape::Steady,
-        streams,
+        Pace::Steady(streams),
         clock,
     );
     let warm_up = load.window(1);

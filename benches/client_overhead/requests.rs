@@ -41,6 +41,7 @@ impl Target for Requests {
             index,
             endpoint: 0,
             intended_ns: exchange.sent_ns,
+            is_scheduled: false,
             start_ns: exchange.sent_ns,
             sent_ns: exchange.sent_ns,
             end_ns: exchange.ended_ns,

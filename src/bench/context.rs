@@ -1,6 +1,5 @@
 //! The context shared by all points of a run.
 
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use once_cell::unsync::OnceCell;
@@ -12,6 +11,7 @@ use crate::config::{Metric, Settings};
 use crate::dialect::{ChatCompletions, Dialect};
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::{Interrupt, Interrupted};
+use crate::level::Level;
 use crate::prompt::NamedPrompt;
 use crate::ranks::{Meeting, MeetingError};
 use crate::results::{DeploymentRecord, ResultsLock};
@@ -182,13 +182,14 @@ impl RunContext {
 
     /// The points of a prompt, selected or not.
     pub fn points_of(&self, prompt: usize) -> impl Iterator<Item = PointInfo<'_>> {
-        let levels = &self.config.concurrent_levels;
-        let point = move |(at, level): (usize, &NonZeroUsize)| PointInfo {
+        let levels = self.config.levels();
+        let count = levels.len();
+        let point = move |(at, level): (usize, Level)| PointInfo {
             bench: &self.name,
             title: self.title(),
             prompt: &self.prompts[prompt].key,
-            level: (*level).into(),
-            ordinal: (prompt * levels.len() + at) as u32,
+            level,
+            ordinal: (prompt * count + at) as u32,
             dialect: self.prompts[prompt].kind.dialect(),
             mode: self.args.mode(),
             config: &self.config,
@@ -200,7 +201,7 @@ impl RunContext {
                 .as_ref()
                 .map(|meeting| &*meeting.decided().request_id_prefix),
         };
-        levels.iter().enumerate().map(point)
+        levels.into_iter().enumerate().map(point)
     }
 
     /// The points of which the command line selects a metric.

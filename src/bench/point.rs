@@ -6,12 +6,16 @@ use std::sync::Arc;
 use super::context::RunContext;
 use super::point_info::PointInfo;
 use crate::client::PayloadTemplate;
-use crate::config::FixedOutput;
+use crate::config::{FixedOutput, LoadShape};
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::level::Level;
+use crate::load::{Arrivals, Pace};
 use crate::prompt::{NamedPrompt, PromptSource, SourceOptions};
 use crate::terminal::Spinner;
+
+/// Makes the seed of arrivals another than that of prompts.
+const ARRIVALS_SEED: u64 = 0xA221_7A15;
 
 /// A prompt at a level, in its run. Its load runs once, whatever metrics are measured.
 pub struct Point<'a> {
@@ -23,7 +27,7 @@ pub struct Point<'a> {
 impl<'a> Point<'a> {
     /// The point of `context` that `info` describes.
     pub fn new(context: &'a RunContext, info: PointInfo<'a>) -> Point<'a> {
-        let levels = context.config.concurrent_levels.len();
+        let levels = context.config.levels().len();
         Point {
             context,
             prompt: &context.prompts[info.ordinal as usize / levels],
@@ -31,10 +35,26 @@ impl<'a> Point<'a> {
         }
     }
 
-    /// Requests in flight.
-    pub fn concurrency(&self) -> NonZeroUsize {
-        match self.info.level {
-            Level::Concurrency(requests) => requests,
+    /// The most requests in flight.
+    pub fn most_in_flight(&self) -> NonZeroUsize {
+        self.context.config.most_in_flight(self.info.level)
+    }
+
+    /// When its requests start, `concurrency` of them in flight in a closed loop.
+    pub fn pace(&self, concurrency: NonZeroUsize, seed: u64) -> Pace {
+        let config = &self.context.config;
+        match (self.info.level, config.load_shape) {
+            (Level::Rate(rate), _) if rate.is_max() => Pace::Steady(concurrency),
+            (Level::Rate(rate), _) => {
+                // Arrivals that are not those of another point, nor related to the prompts.
+                let seed = seed ^ (u64::from(self.info.ordinal) << 32) ^ ARRIVALS_SEED;
+                Pace::Open {
+                    arrivals: Box::new(Arrivals::new(rate.per_second(), config.arrivals, seed)),
+                    max_in_flight: concurrency,
+                }
+            }
+            (Level::Concurrency(_), LoadShape::Wave) => Pace::Wave(concurrency),
+            (Level::Concurrency(_), _) => Pace::Steady(concurrency),
         }
     }
 

@@ -19,6 +19,8 @@ Examples:
       two questions of the input file, longer answers, about 30 s per point
   servemark run --random-tokens 2000 --shape wave --slo ttft=200,tpot=50
       2000 random tokens through /v1/completions, in waves; goodput within these limits (ms)
+  servemark run --rate 2,8,32 --duration 60
+      an open loop: requests arrive at these rates (req/s), as from independent users; latencies count from the arrival
   servemark run --format vllm --output results/
       results of `vllm bench serve`, one file for each point
 
@@ -38,6 +40,18 @@ pub struct Arguments {
     /// Numbers of requests kept in flight, one after another [default: CONCURRENT_LEVELS, 1,8,32]
     #[arg(long, value_name = "N,…")]
     concurrency: Option<String>,
+    /// Requests that arrive per second, one rate after another, or "max": an open loop [default with --shape open:
+    /// REQUEST_RATES, 1,4,16]
+    #[arg(long, value_name = "N,…", conflicts_with = "concurrency")]
+    rate: Option<String>,
+    /// How the gaps between arrivals are distributed: poisson, constant or gamma=SHAPE, the burstiness of `vllm bench
+    /// serve` [default: ARRIVALS, poisson]
+    #[arg(long, value_name = "PROCESS", value_parser = arrivals)]
+    arrivals: Option<String>,
+    /// Requests of an open loop that may be in flight; those that arrive beyond it are counted as not sent [default:
+    /// MAX_IN_FLIGHT, 4096]
+    #[arg(long, value_name = "N")]
+    max_in_flight: Option<String>,
     /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the question of 100 tokens]
     #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
     prompt: Option<String>,
@@ -47,7 +61,7 @@ pub struct Arguments {
     /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
     #[arg(long, value_name = "N")]
     max_tokens: Option<String>,
-    /// When a finished request is replaced [default: LOAD_SHAPE]
+    /// When the next request starts [default: LOAD_SHAPE, or open with --rate]
     #[arg(long, value_name = "SHAPE", value_enum)]
     shape: Option<LoadShape>,
     /// Approximate measuring time of each point (s)
@@ -83,6 +97,17 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Converts `gamma=0.5` to the object that is the value of ARRIVALS; other texts are values already.
+fn arrivals(text: &str) -> Result<String, String> {
+    let Some(shape) = text.strip_prefix("gamma=") else {
+        return Ok(text.to_owned());
+    };
+    let shape: f64 = shape
+        .parse()
+        .map_err(|_| format!("{shape:?} is not a number"))?;
+    Ok(serde_json::json!({"gamma": shape}).to_string())
+}
+
 /// Converts `ttft=200,tpot=50` to the object that is the value of SLO.
 fn slo(text: &str) -> Result<String, String> {
     let limit = |entry: &str| -> Result<(String, serde_json::Value), String> {
@@ -103,13 +128,22 @@ fn slo(text: &str) -> Result<String, String> {
 impl Arguments {
     /// The keys that the options set.
     fn flags(&self) -> Vec<Flag> {
-        let shape = self.shape.map(|shape| shape.id().to_owned());
+        let open = self.rate.as_ref().map(|_| LoadShape::Open);
+        let shape = self.shape.or(open).map(|shape| shape.id().to_owned());
         let options = [
             (
                 &keys::CONCURRENT_LEVELS,
                 "--concurrency",
                 "1,8,64",
                 &self.concurrency,
+            ),
+            (&keys::REQUEST_RATES, "--rate", "2,8", &self.rate),
+            (&keys::ARRIVALS, "--arrivals", "poisson", &self.arrivals),
+            (
+                &keys::MAX_IN_FLIGHT,
+                "--max-in-flight",
+                "1000",
+                &self.max_in_flight,
             ),
             (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
             (

@@ -71,12 +71,14 @@ pub enum FailureCause {
     SafetyCheck,
     /// The prompt could not be made.
     Prompt,
+    /// It arrived in an open loop when `MAX_IN_FLIGHT` requests were in flight.
+    NotSent,
     /// A cause in a record of another version.
     Unknown,
 }
 
 /// The name of every cause but a status.
-const NAMES: [(FailureCause, &str); 18] = [
+const NAMES: [(FailureCause, &str); 19] = [
     (FailureCause::Connect, "connection failed"),
     (FailureCause::Timeout, "timed out"),
     (FailureCause::StreamCut, "stream cut short"),
@@ -94,6 +96,7 @@ const NAMES: [(FailureCause, &str); 18] = [
     (FailureCause::UnknownFinishReason, "unknown finish reason"),
     (FailureCause::SafetyCheck, "safety check failed"),
     (FailureCause::Prompt, "prompt generation failed"),
+    (FailureCause::NotSent, "not sent"),
     (FailureCause::Unknown, "unknown cause"),
 ];
 

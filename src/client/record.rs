@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failure;
+use super::failure::{Failure, FailureCause};
 use super::timestamps::Timestamps;
 
 /// One request after it ended.
@@ -15,8 +15,11 @@ pub struct RequestRecord<O = Outcome> {
     pub index: u64,
     /// Which endpoint of the list served it.
     pub endpoint: usize,
-    /// When it could be sent: its place in a closed loop was free.
+    /// When it could be sent: its place in a closed loop was free, or its arrival in an open loop was due.
     pub intended_ns: u64,
+    /// Whether an open loop scheduled it: its latencies count from `intended_ns`, so that a client that sends late
+    /// does not shorten the wait (no coordinated omission).
+    pub is_scheduled: bool,
     /// When the user's wait began: before the safety check, if there is one.
     pub start_ns: u64,
     /// `t_send`: just before the request was handed to the HTTP client.
@@ -31,12 +34,29 @@ pub struct RequestRecord<O = Outcome> {
 }
 
 impl<O> RequestRecord<O> {
+    /// Where E2EL begins (ns).
+    pub fn e2el_from_ns(&self) -> u64 {
+        match self.is_scheduled {
+            true => self.intended_ns,
+            false => self.start_ns,
+        }
+    }
+
+    /// Where TTFT begins (ns).
+    pub fn ttft_from_ns(&self) -> u64 {
+        match self.is_scheduled {
+            true => self.intended_ns,
+            false => self.sent_ns,
+        }
+    }
+
     /// The same request with another outcome; `None` if `outcome` returns `None`.
     fn map_outcome<P>(self, outcome: impl FnOnce(O) -> Option<P>) -> Option<RequestRecord<P>> {
         Some(RequestRecord {
             index: self.index,
             endpoint: self.endpoint,
             intended_ns: self.intended_ns,
+            is_scheduled: self.is_scheduled,
             start_ns: self.start_ns,
             sent_ns: self.sent_ns,
             end_ns: self.end_ns,
@@ -47,6 +67,11 @@ impl<O> RequestRecord<O> {
 }
 
 impl RequestRecord {
+    /// Whether it left the client: not an arrival beyond `MAX_IN_FLIGHT`.
+    pub fn was_sent(&self) -> bool {
+        !matches!(&self.outcome, Outcome::Failed(failure) if failure.cause == FailureCause::NotSent)
+    }
+
     /// The request if it succeeded.
     pub fn completed(self) -> Option<CompletedRequest> {
         self.map_outcome(|outcome| match outcome {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::choices::{Balancing, FixedOutput, LoadShape, PrefixCache};
+use super::choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, PrefixCache};
 use super::safety::SafetyKeys;
 use super::settings::{ConfigSource, Settings};
 use super::slo::Slo;
@@ -51,6 +51,9 @@ impl Draft {
                 prompt_keys: None,
                 stream: true,
                 load_shape: LoadShape::Steady,
+                request_rates: Vec::new(),
+                arrivals: ArrivalProcess::Poisson,
+                max_in_flight: NonZeroUsize::MIN,
                 prefix_cache: PrefixCache::Bust,
                 fixed_output: FixedOutput::Auto,
                 extra_body: serde_json::Map::new(),

@@ -107,9 +107,20 @@ keys! {
     STREAM: Single, Workload, "true", "true or false", "true",
         |d, v| d.config.stream = value::flag(v)?,
         |c| json!(c.stream);
-    LOAD_SHAPE: Single, Workload, "\"steady\"", "\"steady\" or \"wave\"", "\"steady\"",
+    LOAD_SHAPE: Single, Workload, "\"steady\"", "\"steady\", \"wave\" or \"open\"", "\"steady\"",
         |d, v| d.config.load_shape = value::one_of(v, &LoadShape::ALL, LoadShape::id)?,
         |c| json!(c.load_shape.id());
+    REQUEST_RATES: Numbers, Incidental, "[1, 4, 16]",
+        "a list of different numbers of requests per second from 0.001 to 100000, or \"max\"", "[2, 8, \"max\"]",
+        |d, v| d.config.request_rates = value::distinct(v, value::request_rate)?,
+        |c| of_open_loop(c, json!(c.request_rates));
+    ARRIVALS: Single, Workload, "\"poisson\"",
+        "\"poisson\", \"constant\" or {\"gamma\": shape} with a shape from 0.01 to 1000", "{\"gamma\": 0.5}",
+        |d, v| d.config.arrivals = value::arrivals(v)?,
+        |c| of_open_loop(c, public::arrivals(c.arrivals));
+    MAX_IN_FLIGHT: Single, Reported, "4096", "a whole number of requests from 1 to 100000", "1000",
+        |d, v| d.config.max_in_flight = value::count(v, 100_000)?,
+        |c| of_open_loop(c, json!(c.max_in_flight));
     PREFIX_CACHE: Single, Workload, "\"bust\"",
         "\"bust\", \"allow\" or the shared fraction, a number from 0 to 1", "\"bust\"",
         |d, v| d.config.prefix_cache = value::prefix_cache(v)?,
@@ -169,6 +180,11 @@ keys! {
     SAFETY_SEVERITY: Single, Workload, "4", "a whole number from 1 to 6", "4",
         |d, v| d.safety.severity = value::whole(v, 1, 6)? as u8,
         |c| backend(c).and_then(|backend| Some(json!(backend.threshold()?)));
+}
+
+/// A setting that other loads do not use is not part of their records.
+fn of_open_loop(config: &Settings, value: Value) -> Option<Value> {
+    (config.load_shape == LoadShape::Open).then_some(value)
 }
 
 fn backend(config: &Settings) -> Option<&SafetyBackend> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Map, Value, json};
 
-use super::choices::{FixedOutput, PrefixCache};
+use super::choices::{ArrivalProcess, FixedOutput, PrefixCache};
 use super::value::is_open_header;
 use crate::redact::HIDDEN;
 
@@ -22,6 +22,14 @@ pub(super) fn headers(headers: &HeaderMap) -> Value {
 
 pub(super) fn path(path: &Option<PathBuf>) -> Value {
     json!(path.as_ref().map(|path| path.to_string_lossy()))
+}
+
+pub(super) fn arrivals(process: ArrivalProcess) -> Value {
+    match process {
+        ArrivalProcess::Poisson => "poisson".into(),
+        ArrivalProcess::Constant => "constant".into(),
+        ArrivalProcess::Gamma(shape) => json!({"gamma": shape}),
+    }
 }
 
 pub(super) fn prefix_cache(policy: PrefixCache) -> Value {

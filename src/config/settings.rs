@@ -7,12 +7,14 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::api_key::ApiKey;
-use super::choices::{Balancing, FixedOutput, LoadShape, Metric, PrefixCache};
+use super::choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache};
 use super::deployment::Deployment;
 use super::endpoint_url::EndpointUrl;
 use super::safety::SafetyConfig;
 use super::sampling::Precision;
 use super::slo::Slo;
+use crate::level::Level;
+use crate::request_rate::RequestRate;
 
 /// The configuration of a run: `parameters.json`, the `SERVEMARK_<KEY>` overrides and the documented defaults, parsed.
 ///
@@ -69,8 +71,15 @@ pub struct Settings {
     pub prompt_keys: Option<Vec<String>>,
     /// `STREAM`: whether answers are streamed (without it there is no TTFT).
     pub stream: bool,
-    /// `LOAD_SHAPE`: when a finished request is replaced.
+    /// `LOAD_SHAPE`: when the next request starts.
     pub load_shape: LoadShape,
+    /// `REQUEST_RATES`: the rates of an open loop, in the order they are run. No duplicates; not empty in an open
+    /// loop.
+    pub request_rates: Vec<RequestRate>,
+    /// `ARRIVALS`: how the gaps between the arrivals of an open loop are distributed.
+    pub arrivals: ArrivalProcess,
+    /// `MAX_IN_FLIGHT`: requests of an open loop that may be in flight; those that arrive beyond it are not sent.
+    pub max_in_flight: NonZeroUsize,
     /// `PREFIX_CACHE`: the part of each prompt that the server may find in its prefix cache.
     pub prefix_cache: PrefixCache,
     /// `FIXED_OUTPUT_LENGTH`: whether every answer is forced to `MAX_NEW_TOKENS` tokens.
@@ -125,6 +134,27 @@ impl std::fmt::Display for ConfigSource {
 }
 
 impl Settings {
+    /// The levels of each prompt, in the order they are run.
+    pub fn levels(&self) -> Vec<Level> {
+        match self.load_shape {
+            LoadShape::Steady | LoadShape::Wave => {
+                let levels = self.concurrent_levels.iter().copied();
+                levels.map(Level::from).collect()
+            }
+            LoadShape::Open => self
+                .request_rates
+                .iter()
+                .copied()
+                .map(Level::Rate)
+                .collect(),
+        }
+    }
+
+    /// The most requests that may be in flight at this level.
+    pub fn most_in_flight(&self, level: Level) -> NonZeroUsize {
+        level.concurrency().unwrap_or(self.max_in_flight)
+    }
+
     /// The servers under load: those of both deployments of an A/B run, else
     /// [`Settings::model_endpoints`]; without one, the embedded simulated engine is booted.
     pub fn endpoints(&self) -> Vec<EndpointUrl> {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use serde_json::{Map, Value};
 
-use super::choices::{FixedOutput, Metric, PrefixCache};
+use super::choices::{ArrivalProcess, FixedOutput, Metric, PrefixCache};
 use super::endpoint_url::EndpointUrl;
 use super::names::nearest;
+use crate::request_rate::RequestRate;
 
 /// An invalid value: what was found, fit to be shown.
 #[derive(Debug)]
@@ -255,6 +256,31 @@ pub(super) fn extra_body(value: &Value) -> Parsed<Map<String, Value>> {
 pub(super) fn one_of<T: Copy>(value: &Value, all: &[T], id: fn(T) -> &'static str) -> Parsed<T> {
     let named = all.iter().find(|one| value.as_str() == Some(id(**one)));
     named.copied().ok_or_else(|| Fault::found(value))
+}
+
+pub(super) fn request_rate(value: &Value) -> Parsed<RequestRate> {
+    if value.as_str() == Some(RequestRate::MAX_TEXT) {
+        return Ok(RequestRate::MAX);
+    }
+    let rate = value.as_f64().and_then(RequestRate::new);
+    rate.ok_or_else(|| not_a_number(value))
+}
+
+pub(super) fn arrivals(value: &Value) -> Parsed<ArrivalProcess> {
+    let shape = |object: &Map<String, Value>| {
+        let shape = object
+            .get("gamma")
+            .filter(|_| object.len() == 1)?
+            .as_f64()?;
+        (0.01..=1_000.0).contains(&shape).then_some(shape)
+    };
+    let process = match value {
+        Value::String(name) if name == "poisson" => Some(ArrivalProcess::Poisson),
+        Value::String(name) if name == "constant" => Some(ArrivalProcess::Constant),
+        Value::Object(object) => shape(object).map(ArrivalProcess::Gamma),
+        _ => None,
+    };
+    process.ok_or_else(|| Fault::found(value))
 }
 
 pub(super) fn prefix_cache(value: &Value) -> Parsed<PrefixCache> {

@@ -34,12 +34,10 @@ impl Gauge {
     pub fn read(&self) -> Reading {
         let tally = &self.0.tally;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // Read the ended requests first: read later, they could exceed the begun ones.
-        let ended = read(&tally.ended);
         Reading {
             completed: read(&tally.completed),
             failed: read(&tally.failed),
-            in_flight: read(&tally.begun).saturating_sub(ended),
+            in_flight: self.0.in_flight(),
             tokens: read(&tally.tokens) + self.0.in_flight_events(),
         }
     }

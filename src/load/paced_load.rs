@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use tokio::runtime::Handle;
 
+use super::arrivals::Arrivals;
 use super::gauge::Gauge;
+use super::open::Open;
 use super::pacing::Pacing;
 use super::slots::Slots;
 use super::steady::Steady;
@@ -14,9 +16,34 @@ use super::target::Target;
 use super::wave::Wave;
 use super::window::Window;
 use crate::client::{Clock, RequestRecord};
-use crate::config::LoadShape;
 
-/// A running load at one concurrency; dropping it stops it and abandons what is in flight.
+/// When the requests of a load start.
+#[derive(Debug)]
+pub enum Pace {
+    /// So many are in flight at any time: one that has ended is replaced at once.
+    Steady(NonZeroUsize),
+    /// So many start at once, and the next when all have ended.
+    Wave(NonZeroUsize),
+    /// They arrive at given times.
+    Open {
+        /// When.
+        arrivals: Box<Arrivals>,
+        /// How many may be in flight; others are not sent.
+        max_in_flight: NonZeroUsize,
+    },
+}
+
+impl Pace {
+    /// The most requests in flight.
+    pub fn most_in_flight(&self) -> NonZeroUsize {
+        match self {
+            Pace::Steady(most) | Pace::Wave(most) => *most,
+            Pace::Open { max_in_flight, .. } => *max_in_flight,
+        }
+    }
+}
+
+/// A running load at one level; dropping it stops it and abandons what is in flight.
 pub struct Load {
     pacing: Box<dyn Pacing>,
     slots: Arc<Slots>,
@@ -26,20 +53,18 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts the load on `runtime`; a steady load sends at once, a wave load when a window is taken.
-    pub fn start<T: Target>(
-        runtime: Handle,
-        target: Arc<T>,
-        shape: LoadShape,
-        concurrency: NonZeroUsize,
-        clock: Clock,
-    ) -> Load {
-        let slots = Slots::new(concurrency);
+    /// Starts the load on `runtime`. A steady load sends at once, a wave load when a window is taken; the first
+    /// arrival of an open loop comes after a gap.
+    pub fn start<T: Target>(runtime: Handle, target: Arc<T>, pace: Pace, clock: Clock) -> Load {
+        let slots = Slots::new(pace.most_in_flight());
         let own = Arc::clone(&slots);
         Load {
-            pacing: match shape {
-                LoadShape::Steady => Box::new(Steady::start(runtime, target, own, clock)),
-                LoadShape::Wave => Box::new(Wave::new(runtime, target, own, clock)),
+            pacing: match pace {
+                Pace::Steady(_) => Box::new(Steady::start(runtime, target, own, clock)),
+                Pace::Wave(_) => Box::new(Wave::new(runtime, target, own, clock)),
+                Pace::Open { arrivals, .. } => {
+                    Box::new(Open::start(runtime, target, own, clock, *arrivals))
+                }
             },
             slots,
             over_at: None,
@@ -76,9 +101,7 @@ impl Load {
     pub fn window_until(&mut self, iterations: u64, end: impl Future<Output = ()>) -> Window {
         let iterations = if self.is_cut { 0 } else { iterations };
         let end = std::pin::pin!(or_at(end, self.over_at));
-        let mut window = self.pacing.window(iterations, end);
-        let rounds = window.requests.len() / self.slots.concurrency();
-        window.iterations = window.iterations.min(rounds as u64);
+        let window = self.pacing.window(iterations, end);
         if self.over_at.is_some_and(|at| Instant::now() >= at) {
             self.is_cut = true;
             self.pacing.break_off();

@@ -43,6 +43,14 @@ impl Slots {
         events
     }
 
+    /// Requests that have begun and not ended.
+    pub fn in_flight(&self) -> u64 {
+        // The ended ones first: read later, they could exceed the begun ones.
+        let ended = self.tally.ended.load(Ordering::Relaxed);
+        let begun = self.tally.begun.load(Ordering::Relaxed);
+        begun.saturating_sub(ended)
+    }
+
     /// The events that the requests in flight have received.
     pub fn in_flight_events(&self) -> u64 {
         let events = self.slots.iter().map(|slot| slot.load(Ordering::Relaxed));

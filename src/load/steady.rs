@@ -60,7 +60,7 @@ impl Steady {
 impl Pacing for Steady {
     fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
         let (finished, runtime) = (&mut self.finished, &self.runtime);
-        self.boundary.cut(iterations, self.workers.len(), || {
+        let mut window = self.boundary.cut(iterations, self.workers.len(), || {
             // Requests that have ended already need no wait.
             finished.try_recv().ok().or_else(|| {
                 runtime.block_on(async {
@@ -73,7 +73,9 @@ impl Pacing for Steady {
                     }
                 })
             })
-        })
+        });
+        window.count_rounds(self.workers.len());
+        window
     }
 
     fn break_off(&mut self) {
@@ -129,6 +131,7 @@ async fn work<T: Target>(
             record,
             events: events.into(),
             in_flight_events,
+            in_flight: slots.in_flight(),
         };
         if sender.send(finished).is_err() {
             return;
@@ -147,9 +150,8 @@ mod tests {
 
     use super::*;
     use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
-    use crate::config::LoadShape;
-    use crate::load::Load;
     use crate::load::window_tests::completed;
+    use crate::load::{Load, Pace};
 
     /// Finishes a request when every place is taken, and so proves that C are in flight.
     struct Rendezvous {
@@ -171,6 +173,7 @@ mod tests {
                 index: 0,
                 endpoint: 0,
                 intended_ns: start_ns,
+                is_scheduled: false,
                 start_ns,
                 sent_ns: start_ns,
                 end_ns: self.clock.now_ns(),
@@ -183,7 +186,7 @@ mod tests {
         }
     }
 
-    fn run(shape: LoadShape, concurrency: usize) -> (Vec<Window>, usize) {
+    fn run(pace: fn(NonZeroUsize) -> Pace, concurrency: usize) -> (Vec<Window>, usize) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .build()
@@ -198,8 +201,7 @@ mod tests {
         let mut load = Load::start(
             runtime.handle().clone(),
             Arc::clone(&target),
-            shape,
-            NonZeroUsize::new(concurrency).unwrap(),
+            pace(NonZeroUsize::new(concurrency).unwrap()),
             clock,
         );
         let windows = [1, 3, 2].map(|iterations| load.window(iterations));
@@ -208,13 +210,13 @@ mod tests {
 
     #[test]
     fn both_shapes_keep_exactly_c_in_flight_and_give_rounds_of_c() {
-        for shape in [LoadShape::Steady, LoadShape::Wave] {
+        for pace in [Pace::Steady, Pace::Wave] {
             for concurrency in [1, 2, 16] {
-                let (windows, most) = run(shape, concurrency);
-                assert_eq!(most, concurrency, "{shape:?}");
+                let (windows, most) = run(pace, concurrency);
+                assert_eq!(most, concurrency);
                 for window in &windows {
                     let expected = window.iterations as usize * concurrency;
-                    assert_eq!(window.requests.len(), expected, "{shape:?}");
+                    assert_eq!(window.requests.len(), expected);
                     assert!(window.end_ns > window.start_ns);
                 }
             }
@@ -223,12 +225,12 @@ mod tests {
 
     #[test]
     fn steady_windows_are_contiguous_and_wave_windows_carry_nothing() {
-        let (windows, _) = run(LoadShape::Steady, 4);
+        let (windows, _) = run(Pace::Steady, 4);
         for pair in windows.windows(2) {
             assert_eq!(pair[0].end_ns, pair[1].start_ns);
             assert_eq!(pair[0].carried_out, pair[1].carried_in);
         }
-        let (windows, _) = run(LoadShape::Wave, 4);
+        let (windows, _) = run(Pace::Wave, 4);
         assert!(
             windows
                 .iter()
@@ -267,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_load_whose_target_freezes_ends_at_its_time_with_what_has_ended() {
-        for shape in [LoadShape::Steady, LoadShape::Wave] {
+        const FOUR: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+        for (pace, in_flight) in [(Pace::Steady(FOUR), 4), (Pace::Wave(FOUR), 2)] {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_time()
@@ -281,26 +284,20 @@ mod tests {
                 sent: AtomicUsize::new(0),
                 broken_off: Arc::clone(&broken_off),
             });
-            let mut load = Load::start(
-                runtime.handle().clone(),
-                target,
-                shape,
-                NonZeroUsize::new(4).unwrap(),
-                clock,
-            );
+            let mut load = Load::start(runtime.handle().clone(), target, pace, clock);
             assert_eq!(load.window(2).iterations, 2);
             assert!(!load.is_cut());
             load.end_at(Instant::now() + Duration::from_millis(100));
             let short = load.window(3);
             let ended = (short.iterations, short.requests.len());
-            assert_eq!(ended, (0, 2), "{shape:?}: two of the last round");
-            assert!(load.is_cut(), "{shape:?}");
-            let in_flight = match shape {
-                LoadShape::Steady => 4,
-                LoadShape::Wave => 2,
-            };
-            assert_eq!(broken_off.load(Ordering::SeqCst), in_flight, "{shape:?}");
-            assert_eq!(load.window(1).requests.len(), 0, "{shape:?}");
+            assert_eq!(
+                ended,
+                (0, 2),
+                "two of the last round, {in_flight} in flight"
+            );
+            assert!(load.is_cut());
+            assert_eq!(broken_off.load(Ordering::SeqCst), in_flight);
+            assert_eq!(load.window(1).requests.len(), 0);
             load.abandon();
         }
     }
@@ -335,8 +332,7 @@ mod tests {
         let mut load = Load::start(
             runtime.handle().clone(),
             Arc::clone(&target),
-            LoadShape::Steady,
-            NonZeroUsize::new(3).unwrap(),
+            Pace::Steady(NonZeroUsize::new(3).unwrap()),
             clock,
         );
         let mut ended = load.window(4).requests.len();

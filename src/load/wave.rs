@@ -65,13 +65,15 @@ impl<T: Target> Wave<T> {
 impl<T: Target> Pacing for Wave<T> {
     fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
         let mut is_over = false;
-        Window::of_waves(self.clock.now_ns(), iterations, || {
+        let mut window = Window::of_waves(self.clock.now_ns(), iterations, || {
             if is_over {
                 return Vec::new();
             }
             let wave = self.runtime.block_on(self.round(end.as_mut()));
             is_over = wave.len() < self.slots.concurrency();
             wave
-        })
+        });
+        window.count_rounds(self.slots.concurrency());
+        window
     }
 }

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use crate::client::{CompletedRequest, Outcome, RequestRecord};
 use crate::requests::Requests;
 
@@ -16,6 +18,8 @@ pub struct Window {
     pub carried_in: u64,
     /// Content events already received at its end by requests still in flight.
     pub carried_out: u64,
+    /// Requests in flight at its end, where the load does not fix their number: in an open loop.
+    pub in_flight: Option<u64>,
 }
 
 /// A finished request of a steady load, and what the others had received at that moment:
@@ -26,6 +30,8 @@ pub(crate) struct Finished {
     /// Content events that it had received.
     pub events: u64,
     pub in_flight_events: u64,
+    /// Requests still in flight.
+    pub in_flight: u64,
 }
 
 /// Where the next window of a steady load begins: the completion that ended the last one.
@@ -45,13 +51,47 @@ impl Boundary {
         &mut self,
         iterations: u64,
         concurrency: usize,
-        mut next: impl FnMut() -> Option<Finished>,
+        next: impl FnMut() -> Option<Finished>,
     ) -> Window {
         let wanted = iterations.saturating_mul(concurrency as u64);
+        self.cut_where(iterations, |ended, _| ended >= wanted, next)
+    }
+
+    /// As [`Boundary::cut`], but the window ends with the first completion at `due_ns` or later. Arrivals that were
+    /// not sent end no window: a window of them alone has nothing of the servers.
+    pub fn cut_at(
+        &mut self,
+        due_ns: u64,
+        iterations: u64,
+        mut next: impl FnMut() -> Option<Finished>,
+    ) -> Window {
+        let has_ended = Cell::new(false);
+        let is_whole = |_, at_ns| has_ended.get() && at_ns >= due_ns;
+        let mut in_flight = None;
+        let next = || {
+            next().inspect(|finished| {
+                has_ended.set(has_ended.get() || finished.record.was_sent());
+                in_flight = Some(finished.in_flight);
+            })
+        };
+        let window = self.cut_where(iterations, is_whole, next);
+        Window {
+            in_flight,
+            ..window
+        }
+    }
+
+    /// `is_whole` is given how many requests have ended, and when the last one did.
+    fn cut_where(
+        &mut self,
+        iterations: u64,
+        is_whole: impl Fn(u64, u64) -> bool,
+        mut next: impl FnMut() -> Option<Finished>,
+    ) -> Window {
         let begin = *self;
         let mut requests = Requests::default();
         let (mut answered, mut lost) = (0, 0);
-        while (requests.len() as u64) < wanted {
+        while !is_whole(requests.len() as u64, self.at_ns) {
             let Some(finished) = next() else {
                 break;
             };
@@ -74,6 +114,7 @@ impl Boundary {
             requests,
             carried_in: begin.in_flight_events,
             carried_out: self.in_flight_events,
+            in_flight: None,
         }
     }
 }
@@ -100,7 +141,14 @@ impl Window {
             requests,
             carried_in: 0,
             carried_out: 0,
+            in_flight: None,
         }
+    }
+
+    /// Counts only the whole rounds of `concurrency` requests, where it was cut short.
+    pub(super) fn count_rounds(&mut self, concurrency: usize) {
+        let rounds = (self.requests.len() / concurrency) as u64;
+        self.iterations = self.iterations.min(rounds);
     }
 
     /// Takes the window that follows into this one.
@@ -108,6 +156,7 @@ impl Window {
         self.end_ns = more.end_ns;
         self.iterations += more.iterations;
         self.carried_out = more.carried_out;
+        self.in_flight = more.in_flight.or(self.in_flight);
         self.requests.extend(more.requests.iter());
     }
 
@@ -181,6 +230,7 @@ pub(crate) mod tests {
             index: 0,
             endpoint: 0,
             intended_ns: start_ns,
+            is_scheduled: false,
             start_ns,
             sent_ns: start_ns,
             end_ns,
@@ -212,6 +262,7 @@ pub(crate) mod tests {
             requests: requests.into(),
             carried_in,
             carried_out,
+            in_flight: None,
         }
     }
 
@@ -244,6 +295,7 @@ pub(crate) mod tests {
                 record,
                 events: if k % 2 == 1 { 30 } else { 10 },
                 in_flight_events: 90,
+                in_flight: 4,
             }
         });
         let mut boundary = Boundary::default();

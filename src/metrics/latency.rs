@@ -2,29 +2,31 @@
 
 use crate::client::{CompletedRequest, Completion, RequestRecord};
 
-/// E2EL (ns): end of the user's wait − its begin; a safety check's time is included.
+/// E2EL (ns): end of the user's wait − its begin; a safety check's time is included. In an open loop it begins
+/// when the arrival was due.
 pub fn e2el_ns<O>(record: &RequestRecord<O>) -> f64 {
-    record.end_ns.saturating_sub(record.start_ns) as f64
+    record.end_ns.saturating_sub(record.e2el_from_ns()) as f64
 }
 
-/// TTFT (ns): first content event − `t_send`; `None` where the response was not streamed or empty.
+/// TTFT (ns): first content event − `t_send`, or − the time when the arrival was due in an open loop; `None` where
+/// the response was not streamed or empty.
 pub fn ttft_ns(request: &CompletedRequest) -> Option<f64> {
-    ttft_after(request.sent_ns, &request.outcome)
+    ttft_after(request.ttft_from_ns(), &request.outcome)
 }
 
-/// TTFT (ns) of a request that was sent at `sent_ns`.
-pub fn ttft_after(sent_ns: u64, completion: &Completion) -> Option<f64> {
+/// TTFT (ns) of a request whose wait began at `begin_ns`.
+pub fn ttft_after(begin_ns: u64, completion: &Completion) -> Option<f64> {
     let first = completion.content_ns.first()?;
-    Some(first.saturating_sub(sent_ns) as f64)
+    Some(first.saturating_sub(begin_ns) as f64)
 }
 
-/// TTFO (ns): first event of the answer itself − `t_send`, where reasoning came before it; `None` elsewhere.
+/// TTFO (ns): first event of the answer itself − the begin of TTFT, where reasoning came before it; `None` elsewhere.
 ///
 /// NVIDIA AIPerf's *time to first output token*. TTFT counts the reasoning, as its tokens are generated all
 /// the same.
 pub fn ttfo_ns(request: &CompletedRequest) -> Option<f64> {
     let first = request.outcome.first_answer_ns?;
-    Some(first.saturating_sub(request.sent_ns) as f64)
+    Some(first.saturating_sub(request.ttft_from_ns()) as f64)
 }
 
 /// TPOT (ns/token): (last byte − first content event) ÷ (output tokens − 1).

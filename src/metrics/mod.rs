@@ -6,6 +6,7 @@ mod goodput;
 pub mod latency;
 mod outage;
 mod peak;
+mod steadiness;
 mod summary;
 
 pub use crate::sorted_values::SortedValues;
@@ -14,6 +15,7 @@ pub use distribution::Distribution;
 pub use goodput::{good_requests, goodput, meets};
 pub use outage::{Outage, OutageKind, RunTrace, Unanswered, outages};
 pub use peak::{most_in_flight, most_tokens_in_a_second};
+pub use steadiness::{LittlesLaw, Saturation};
 pub use summary::{
     Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,
     sorted_itl_ms,

@@ -1,10 +1,14 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Contradiction, Distribution, Outage, SortedValues, contradictions, goodput, latency};
+use super::{
+    Contradiction, Distribution, LittlesLaw, Outage, Saturation, SortedValues, contradictions,
+    goodput, latency,
+};
 use crate::client::{
     CompletedRequest, ExpectedAnswer, FailureCause, Outcome, RequestRecord, TokenSource,
 };
@@ -58,6 +62,13 @@ pub struct Summary {
     /// When an endpoint served nothing although it was asked.
     #[serde(default)]
     pub outages: Vec<Outage>,
+    /// Set where the arrivals of an open loop outran the completions; its latencies and goodput are then null, as they
+    /// depend on how long the load ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<Saturation>,
+    /// Set where the number in flight contradicts the rate and the latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub littles_law: Option<LittlesLaw>,
     /// What each endpoint served, in the order of the endpoint list.
     pub endpoints: Vec<EndpointShare>,
 }
@@ -174,6 +185,8 @@ impl Summary {
             tokens,
             contradictions: Vec::new(),
             outages: Vec::new(),
+            saturation: None,
+            littles_law: None,
             endpoints: shares(requests(), endpoints),
         })
     }
@@ -192,6 +205,26 @@ impl Summary {
     ) -> Summary {
         let answers = windows.iter().flat_map(Window::completed);
         self.contradictions = contradictions(answers.map(|answer| answer.outcome), expected);
+        self
+    }
+
+    /// With whether the load of `runs` was in a steady state; call it last. `concurrency` is what a closed loop keeps
+    /// in flight all the time, `None` for another load.
+    pub(crate) fn with_steadiness(
+        mut self,
+        runs: &[&[Window]],
+        concurrency: Option<NonZeroUsize>,
+    ) -> Summary {
+        let saturations = runs.iter().filter_map(|run| Saturation::of(run));
+        self.saturation = saturations.max_by(|a, b| a.growth.total_cmp(&b.growth));
+        self.littles_law = runs
+            .iter()
+            .find_map(|run| LittlesLaw::contradiction(run, concurrency));
+        if self.saturation.is_some() {
+            self.goodput = None;
+            self.tok_s_per_request = None;
+            [self.e2el_ms, self.ttft_ms, self.ttfo_ms] = [None; 3];
+        }
         self
     }
 

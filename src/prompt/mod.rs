@@ -32,6 +32,7 @@ pub(crate) use random_tokens::RandomTokens;
 pub(crate) use source::PromptKind;
 pub(crate) use source::{PromptSource, SourceOptions};
 #[cfg(feature = "cli")]
+#[cfg(feature = "cli")]
 pub(crate) use tokenizer::PROBE_LIMIT;
 pub use tokenizer::{
     Loaded, ServerTokenizer, SpecialTokens, TokenCounter, TokenizeError, TokenizerLookup,

@@ -183,6 +183,7 @@ fn cut(
                 events: 0,
                 // Only read of the request that ends the window.
                 in_flight_events: at_end,
+                in_flight: concurrency as u64,
             })
         })
     };
@@ -204,6 +205,7 @@ fn failed(requests: &EndOrder, began_ns: u64) -> Window {
         requests,
         carried_in: 0,
         carried_out: 0,
+        in_flight: None,
     }
 }
 

@@ -60,7 +60,7 @@ pub fn not_measured(points: &[PointKey]) -> String {
     let of_one_prompt = points.chunk_by(|a, b| (&a.bench, &a.prompt) == (&b.bench, &b.prompt));
     let named = of_one_prompt.map(|points| {
         let levels = points.iter().skip(1);
-        let levels = levels.map(|point| format!(", {}", point.level.value()));
+        let levels = levels.map(|point| format!(", {}", point.level.value_text()));
         format!("{}{}", points[0], levels.collect::<String>())
     });
     Vec::from_iter(named).join("; ")

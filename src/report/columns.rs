@@ -2,6 +2,7 @@
 
 use super::Row;
 use super::number::{NOT_AVAILABLE, fixed, or_na};
+use crate::level::Level;
 use crate::load::SelfCheck;
 use crate::metrics::{Distribution, Summary};
 
@@ -121,12 +122,22 @@ fn concurrency(row: &Row) -> String {
     requests.map_or(NOT_AVAILABLE.to_owned(), |requests| requests.to_string())
 }
 
+fn request_rate(row: &Row) -> String {
+    match row.level {
+        Level::Rate(rate) => rate.to_string(),
+        Level::Concurrency(_) => NOT_AVAILABLE.to_owned(),
+    }
+}
+
 /// The point of a row.
 pub const POINT: [Column; 3] = [
     text("Benchmark", |r| r.bench.clone()),
     text("Prompt", |r| r.prompt.clone()),
     text("Prompt Tokens", |r| r.prompt_tokens.to_string()),
 ];
+
+/// The level of an open loop.
+pub const RATE: [Column; 1] = [text("Request Rate (req/s)", request_rate)];
 
 /// Latencies of the requests.
 pub const LATENCY: [[Column; 4]; 6] = [
@@ -139,7 +150,11 @@ pub const LATENCY: [[Column; 4]; 6] = [
 ];
 
 /// The point of a row, in a terminal's table.
-pub const SHORT_POINT: [Column; 2] = [text("prompt", |r| r.prompt.clone()), text("c", concurrency)];
+pub const SHORT_POINT: [Column; 3] = [
+    text("prompt", |r| r.prompt.clone()),
+    text("c", concurrency),
+    text("rate", request_rate),
+];
 
 /// The main figures of a terminal's table.
 pub const SHORT_THROUGHPUT: [Column; 9] = [
@@ -153,13 +168,18 @@ pub const SHORT_THROUGHPUT: [Column; 9] = [
     }),
     text("failed", failed),
     text("client", client),
-    text(REMARK, |r| match r.partial {
-        Some(_) => "partial".to_owned(),
-        None => String::new(),
+    text(REMARK, |r| {
+        let is_saturated = r.summary().is_some_and(|s| s.saturation.is_some());
+        let remarks = [
+            ("partial", r.partial.is_some()),
+            ("saturated", is_saturated),
+        ];
+        let remarks = remarks.iter().filter(|remark| remark.1);
+        Vec::from_iter(remarks.map(|remark| remark.0)).join(", ")
     }),
 ];
 
-/// Head of the terminal table's column that marks partial points, shown if there is one.
+/// Head of the terminal table's column that marks partial and saturated points, shown if there is one.
 pub const REMARK: &str = "remark";
 
 /// The main latencies of a terminal's table.
@@ -260,6 +280,7 @@ pub fn all() -> impl Iterator<Item = &'static Column> {
     ORIGINAL
         .iter()
         .chain(&POINT)
+        .chain(&RATE)
         .chain(LATENCY.iter().flatten())
         .chain(&CONTEXT)
         .chain(&CLIENT)

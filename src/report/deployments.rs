@@ -32,7 +32,14 @@ pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
         let rows = of_prompt
             .iter()
             .map(|record| row(record, &of_prompt).to_vec());
-        let table = grid(HEAD.map(String::from).to_vec(), rows, 3);
+        let mut head = HEAD.map(String::from);
+        if of_prompt
+            .iter()
+            .any(|record| record.level.concurrency().is_none())
+        {
+            head[LEVEL] = "rate".to_owned();
+        }
+        let table = grid(head.to_vec(), rows, 3);
         text.push_str(&format!("{table}\n\n"));
         let tokens = of_prompt.first().map_or(0, |record| record.prompt_tokens);
         text.push_str(&format!("Best for prompt {prompt} ({tokens} tokens):\n"));
@@ -63,6 +70,9 @@ fn of_prompt<'a>(sides: &'a [RunSet], prompt: &str) -> Vec<&'a RunRecord> {
     records
 }
 
+/// Position of the level's column.
+const LEVEL: usize = 3;
+
 const HEAD: [&str; 13] = [
     "Prompt",
     "Deployment",
@@ -87,7 +97,7 @@ fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
         record.prompt.clone(),
         named(record),
         layout(record),
-        record.level.value().to_string(),
+        record.level.value_text(),
         or_na(tok_s),
         or_na(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
         or_na(summary.map(|s| s.rps)),

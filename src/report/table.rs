@@ -12,12 +12,18 @@ use crate::metrics::{EndpointShare, Summary, TokenCounts};
 /// It is Markdown, so that it can be pasted into an issue.
 pub fn table(rows: &[Row]) -> String {
     let shown = |column: &&Column| {
-        let optional = ["tok/s per GPU", "goodput req/s", "client", columns::REMARK];
+        let optional = [
+            "c",
+            "rate",
+            "tok/s per GPU",
+            "goodput req/s",
+            "client",
+            columns::REMARK,
+        ];
         !optional.contains(&column.name) || has_values(rows, column)
     };
-    let throughput = columns::SHORT_POINT
-        .iter()
-        .chain(columns::SHORT_THROUGHPUT.iter().filter(shown));
+    let point = || columns::SHORT_POINT.iter().filter(shown);
+    let throughput = point().chain(columns::SHORT_THROUGHPUT.iter().filter(shown));
     let latency = columns::SHORT_LATENCY
         .iter()
         .filter(|c| has_values(rows, c));
@@ -25,7 +31,7 @@ pub fn table(rows: &[Row]) -> String {
     let mut tables = vec![fitting(rows, &Vec::from_iter(throughput))];
     // If every point failed, there are no latencies.
     if !latency.is_empty() {
-        let columns = columns::SHORT_POINT.iter().chain(latency);
+        let columns = point().chain(latency);
         tables.push(fitting(rows, &Vec::from_iter(columns)));
     }
     with_notes(rows, tables)
@@ -38,14 +44,19 @@ pub fn table(rows: &[Row]) -> String {
 pub fn markdown(rows: &[Row]) -> String {
     let [_, prompt, prompt_tokens] = &columns::POINT;
     let concurrency = &columns::ORIGINAL[0];
-    let throughput = columns::ORIGINAL.iter().chain([prompt]);
+    let rate = || columns::RATE.iter().filter(|c| has_values(rows, c));
+    let throughput = columns::ORIGINAL.iter().chain([prompt]).chain(rate());
     let latency = columns::LATENCY
         .iter()
         .flatten()
         .filter(|c| has_values(rows, c));
-    let latency = [prompt, concurrency].into_iter().chain(latency);
+    let latency = [prompt, concurrency]
+        .into_iter()
+        .chain(rate())
+        .chain(latency);
     let context = [prompt, prompt_tokens, concurrency]
         .into_iter()
+        .chain(rate())
         .chain(&columns::CONTEXT)
         .chain(&columns::CLIENT)
         .chain(&columns::CONNECTION)
@@ -131,7 +142,7 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
             "TTFT counts reasoning; TTFO is the time to the first token of the answer itself",
         ),
         (
-            measured().any(|s| s.ttft_ms.is_none()),
+            measured().any(|s| s.ttft_ms.is_none() && s.saturation.is_none()),
             "TTFT, TPOT and ITL are n/a where responses are not streamed (STREAM: false)",
         ),
         (by_tokenizer > 0, &counted_by_tokenizer),
@@ -170,6 +181,8 @@ fn notes_of_point(row: &Row) -> Vec<String> {
         )
     }));
     if let Some(summary) = row.summary() {
+        notes.extend(summary.saturation.iter().map(ToString::to_string));
+        notes.extend(summary.littles_law.iter().map(ToString::to_string));
         notes.extend(summary.contradictions.iter().map(ToString::to_string));
         notes.extend(summary.outages.iter().map(ToString::to_string));
         notes.extend(failing(summary));

@@ -18,6 +18,9 @@ pub(super) struct Columns {
     #[schemars(with = "Vec<Option<usize>>")]
     endpoint: OptionalIntegers,
     intended_ns: Integers,
+    /// Whether an open loop scheduled them: TTFT and E2EL then count from `intended_ns`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    scheduled: bool,
     start_ns: Integers,
     sent_ns: Integers,
     end_ns: Integers,
@@ -100,6 +103,7 @@ impl Columns {
         let endpoint = (record.endpoint != usize::MAX).then_some(record.endpoint as u64);
         self.endpoint.push(endpoint);
         self.intended_ns.push(record.intended_ns);
+        self.scheduled |= record.is_scheduled;
         self.start_ns.push(record.start_ns);
         self.sent_ns.push(record.sent_ns);
         self.end_ns.push(record.end_ns);
@@ -216,6 +220,7 @@ impl Columns {
             index: self.index.next(&mut at.index),
             endpoint: endpoint.map_or(usize::MAX, |endpoint| endpoint as usize),
             intended_ns: self.intended_ns.next(&mut at.intended_ns),
+            is_scheduled: self.scheduled,
             start_ns: self.start_ns.next(&mut at.start_ns),
             sent_ns,
             end_ns,

@@ -180,6 +180,9 @@ impl Serialize for RequestColumns {
             Outcome::Blocked(block) => Some(block),
             _ => None,
         });
+        if self.iter().next().is_some_and(|r| r.is_scheduled) {
+            columns.serialize_field("scheduled", &true)?;
+        }
         if !first_answer_us.is_empty() {
             columns.serialize_field("first_answer_us", &first_answer_us)?;
         }

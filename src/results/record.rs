@@ -114,7 +114,7 @@ pub struct WindowRecord {
     pub start_ns: u64,
     /// End (ns).
     pub end_ns: u64,
-    /// Rounds of C completed requests in it.
+    /// Rounds in it: of C completed requests in a closed loop, of equal times in an open loop.
     pub iterations: u64,
     /// Number of the record's requests that ended in it.
     pub requests: usize,
@@ -122,6 +122,9 @@ pub struct WindowRecord {
     pub carried_in: u64,
     /// Content events that requests in flight at its end have received until then.
     pub carried_out: u64,
+    /// Requests in flight at its end, in an open loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
     /// Output tokens received in it.
     pub output_tokens: Option<f64>,
 }
@@ -335,6 +338,7 @@ impl RunRecord {
             requests,
             carried_in: w.carried_in,
             carried_out: w.carried_out,
+            in_flight: w.in_flight,
         };
         self.windows.iter().zip(requests).map(window).collect()
     }
@@ -362,6 +366,7 @@ impl WindowRecord {
             requests: window.requests.len(),
             carried_in: window.carried_in,
             carried_out: window.carried_out,
+            in_flight: window.in_flight,
             output_tokens: window.output_tokens(),
         }
     }

@@ -32,7 +32,7 @@ use crate::client::{Completion, Outcome, RequestRecord, Timestamps};
 use crate::config::LoadShape;
 use crate::endpoint::RoundRobin;
 use crate::engine::{EngineError, FinishReason, Sequence, TokenEvent, TokenStream, Vocabulary};
-use crate::load::{Boundary, Finished, Rounds, Window};
+use crate::load::{Arrivals, Boundary, Finished, Rounds, TimedRounds, Window, not_sent};
 
 pub use record::record;
 pub use setup::{VirtualSetup, Wire};
@@ -53,6 +53,8 @@ pub struct VirtualLoad {
     can_send_ns: u64,
     /// The requests in flight; the index is the id of the sequence.
     in_flight: Vec<SimulatedRequest>,
+    /// The arrivals of an open loop.
+    open: Option<OpenLoop>,
     /// Number of content events that the requests in flight have received.
     in_flight_events: u64,
     requests: u64,
@@ -60,6 +62,39 @@ pub struct VirtualLoad {
     boundary: Boundary,
     /// The tokens of the last step; kept to reuse the allocation.
     events: Vec<TokenEvent>,
+}
+
+/// The arrivals of an open loop, and what they need.
+#[derive(Debug)]
+struct OpenLoop {
+    arrivals: Arrivals,
+    begin_ns: u64,
+    next_ns: u64,
+    rounds: TimedRounds,
+    /// Indices that no request in flight has.
+    free: Vec<usize>,
+}
+
+impl OpenLoop {
+    fn new(setup: &VirtualSetup, begin_ns: u64) -> OpenLoop {
+        let seed = setup.seeds.steps;
+        let mut arrivals = Arrivals::new(setup.request_rate, setup.arrivals, seed);
+        OpenLoop {
+            next_ns: begin_ns + arrivals.next().unwrap_or(0),
+            rounds: TimedRounds::new(begin_ns, arrivals.mean_ns()),
+            arrivals,
+            begin_ns,
+            free: (0..setup.concurrency.get()).rev().collect(),
+        }
+    }
+
+    /// When the next request arrives, and the index that it gets, if one is free.
+    fn arrive(&mut self) -> (u64, Option<usize>) {
+        let after_ns = self.arrivals.next().unwrap_or(u64::MAX);
+        let next_ns = self.begin_ns.saturating_add(after_ns);
+        let at_ns = std::mem::replace(&mut self.next_ns, next_ns);
+        (at_ns, self.free.pop())
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +142,7 @@ impl VirtualLoad {
             can_send_ns: begin_ns,
             in_flight: Vec::with_capacity(setup.concurrency.get()),
             in_flight_events: 0,
+            open: (setup.shape == LoadShape::Open).then(|| OpenLoop::new(&setup, begin_ns)),
             requests: 0,
             finished: VecDeque::new(),
             boundary: Boundary {
@@ -125,21 +161,23 @@ impl VirtualLoad {
     /// Runs until `iterations` more rounds are complete and returns them as a window, as
     /// [`Load::window`](crate::load::Load::window) does.
     pub fn window(&mut self, iterations: u64) -> Window {
-        let concurrency = self.setup.concurrency.get();
-        match self.setup.shape {
-            LoadShape::Steady => {
-                let mut boundary = self.boundary;
-                let window = boundary.cut(iterations, concurrency, || self.next_finished());
-                self.boundary = boundary;
-                window
-            }
-            LoadShape::Wave => {
-                let start_ns = self.boundary.at_ns;
-                let window = Window::of_waves(start_ns, iterations, || self.wave());
-                self.boundary.at_ns = window.end_ns;
-                window
-            }
+        if let Some(open) = &self.open {
+            let mut timed = open.rounds;
+            let window = timed.window(iterations, || self.next_finished());
+            self.open.iter_mut().for_each(|open| open.rounds = timed);
+            return window;
         }
+        let mut boundary = self.boundary;
+        let window = match self.setup.shape {
+            LoadShape::Wave => Window::of_waves(boundary.at_ns, iterations, || self.wave()),
+            LoadShape::Steady | LoadShape::Open => {
+                let concurrency = self.setup.concurrency.get();
+                boundary.cut(iterations, concurrency, || self.next_finished())
+            }
+        };
+        boundary.at_ns = window.end_ns;
+        self.boundary = boundary;
+        window
     }
 
     fn wave(&mut self) -> Vec<RequestRecord> {
@@ -199,14 +237,40 @@ impl VirtualLoad {
     /// Runs the simulation until a request finishes.
     fn next_finished(&mut self) -> Option<Finished> {
         while self.finished.is_empty() {
-            // A request is always in flight, so a replica is busy.
             let next = self.replicas.iter_mut();
             let next = next.min_by_key(|replica| replica.next_ns().unwrap_or(u64::MAX))?;
+            let arrival_ns = self.open.as_ref().map(|open| open.next_ns);
+            if arrival_ns.is_some_and(|at_ns| next.next_ns().is_none_or(|step| at_ns <= step)) {
+                self.arrive();
+                continue;
+            }
+            // In a closed loop a request is always in flight, so a replica is busy.
             let now_ns = next.next_ns()?;
             next.advance(now_ns, &mut self.events);
             self.deliver(now_ns.saturating_add(self.to_client_ns));
         }
         self.finished.pop_front()
+    }
+
+    /// Sends the next request of an open loop, unless too many are in flight.
+    fn arrive(&mut self) {
+        let Some((at_ns, place)) = self.open.as_mut().map(OpenLoop::arrive) else {
+            return;
+        };
+        let Some(place) = place else {
+            return self.finished.push_back(Finished {
+                record: not_sent(at_ns, at_ns, self.setup.concurrency.get()),
+                events: 0,
+                in_flight_events: self.in_flight_events,
+                in_flight: self.setup.concurrency.get() as u64,
+            });
+        };
+        let request = self.send(place, at_ns);
+        match self.in_flight.get_mut(place) {
+            Some(before) => *before = request,
+            // Indices are given out in their order.
+            None => self.in_flight.push(request),
+        }
     }
 
     /// Delivers the tokens of a step to the client.
@@ -239,6 +303,7 @@ impl VirtualLoad {
             index,
             endpoint,
             intended_ns,
+            is_scheduled: self.open.is_some(),
             start_ns: sent_ns,
             sent_ns,
             end_ns: now_ns,
@@ -256,14 +321,25 @@ impl VirtualLoad {
                 finish_reason: Some("length".into()),
             }),
         };
+        if let Some(open) = &mut self.open {
+            open.free.push(place);
+        }
         self.finished.push_back(Finished {
             record,
             events,
             in_flight_events: self.in_flight_events,
+            in_flight: self.count_in_flight(),
         });
         if self.setup.shape == LoadShape::Steady {
             self.in_flight[place] = self.send(place, now_ns);
         }
+    }
+
+    /// Requests in flight in an open loop; a closed loop fixes them.
+    fn count_in_flight(&self) -> u64 {
+        let most = self.setup.concurrency.get();
+        let free = self.open.as_ref().map_or(0, |open| open.free.len());
+        most.saturating_sub(free) as u64
     }
 }
 

@@ -13,6 +13,7 @@ use crate::results::{RunRecord, SCHEMA_VERSION};
 /// simulated.
 pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRecord {
     let windows: Vec<Window> = runs.iter().flatten().cloned().collect();
+    let slices = runs.iter().map(Vec::as_slice);
     let (columns, requests) = RunRecord::columns(runs);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let endpoint = |_| Identity {
@@ -36,7 +37,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         prompt_tokens: setup.prompt_tokens,
         tokenizer: "none: prompts are token numbers".to_owned(),
         api: None,
-        level: setup.concurrency.into(),
+        level: setup.level(),
         seed: setup.seeds.steps,
         request_id_prefix: None,
         simulated: Some(setup.preset.name.clone()),
@@ -45,7 +46,8 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
             "LOAD_SHAPE": setup.shape.id(),
         }),
         endpoints: (0..setup.replicas.get()).map(endpoint).collect(),
-        summary: Summary::of(&windows, 0.0, setup.replicas.get()),
+        summary: Summary::of(&windows, 0.0, setup.replicas.get())
+            .map(|summary| summary.with_steadiness(&Vec::from_iter(slices), None)),
         failures: count_failures(windows.iter().flat_map(|window| window.requests.iter())),
         blocked: Vec::new(),
         server_metrics: Vec::new(),

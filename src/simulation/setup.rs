@@ -1,8 +1,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use crate::config::LoadShape;
+use crate::config::{ArrivalProcess, LoadShape};
 use crate::engine::{Noise, Preset, Seeds, Slowdown};
+use crate::level::Level;
+use crate::request_rate::RequestRate;
 
 /// Times on the wire, and in the code at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +49,14 @@ pub struct VirtualSetup {
     pub seeds: Seeds,
     /// Start of the load on the time axis, along which the machine drifts. Default zero.
     pub begin: Duration,
-    /// Closed loop: steady or wave. Default steady.
+    /// When the next request starts. Default steady.
     pub shape: LoadShape,
-    /// Requests in flight. The simulation runs closed loops only, so it is a plain number. Default 8.
+    /// Requests in flight; the most of them in an open loop. Default 8.
     pub concurrency: NonZeroUsize,
+    /// Arrivals of an open loop per second (above 0). Default 1.
+    pub request_rate: f64,
+    /// How the gaps between the arrivals of an open loop are distributed. Default Poisson.
+    pub arrivals: ArrivalProcess,
     /// Prompt length (tokens). Default 100.
     pub prompt_tokens: usize,
     /// Leading tokens that all prompts share, for the prefix cache. Default 0.
@@ -62,6 +68,14 @@ pub struct VirtualSetup {
 }
 
 impl VirtualSetup {
+    /// How hard the engines are loaded.
+    pub fn level(&self) -> Level {
+        match RequestRate::new(self.request_rate) {
+            Some(rate) if self.shape == LoadShape::Open => Level::Rate(rate),
+            _ => self.concurrency.into(),
+        }
+    }
+
     /// A steady load of 8 short requests on one replica of `preset`.
     pub fn new(preset: Preset) -> VirtualSetup {
         const EIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
@@ -75,6 +89,8 @@ impl VirtualSetup {
             begin: Duration::ZERO,
             shape: LoadShape::Steady,
             concurrency: EIGHT,
+            request_rate: 1.0,
+            arrivals: ArrivalProcess::Poisson,
             prompt_tokens: 100,
             shared_prefix_tokens: 0,
             output_tokens: THIRTY_TWO,

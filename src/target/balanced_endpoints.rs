@@ -98,6 +98,7 @@ impl BalancedEndpoints {
             index,
             endpoint,
             intended_ns: exchange.sent_ns,
+            is_scheduled: false,
             start_ns: exchange.sent_ns,
             sent_ns: exchange.sent_ns,
             // A response is over with its last byte; noticing that takes a little longer.
@@ -155,6 +156,7 @@ fn unsent(index: u64, start_ns: u64, end_ns: u64, outcome: Outcome) -> RequestRe
         index,
         endpoint: NO_ENDPOINT,
         intended_ns: start_ns,
+        is_scheduled: false,
         start_ns,
         sent_ns: end_ns,
         end_ns,

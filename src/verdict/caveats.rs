@@ -70,6 +70,9 @@ impl Caveats {
         match &record.summary {
             None => self.doubts.push(format!("{side}: no request succeeded")),
             Some(summary) => {
+                let saturation = summary.saturation.iter();
+                self.doubts
+                    .extend(saturation.map(|saturation| format!("{side}: {saturation}")));
                 let warning = |contradiction: &Contradiction| format!("{side}: {contradiction}");
                 self.warnings
                     .extend(summary.contradictions.iter().map(warning));

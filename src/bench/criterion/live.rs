@@ -195,6 +195,7 @@ impl<'a> LiveWindows<'a> {
                 requests: Default::default(),
                 carried_in: 0,
                 carried_out: 0,
+                in_flight: None,
             };
             let is_warm = u128::from(warm_up.wall_ns()) >= sampling.warm_up.as_nanos();
             if is_warm || self.failed != Some(PointFailed::Undefined) {

@@ -175,7 +175,7 @@ fn keep(
         Span {
             warm_up: sampling.warm_up,
             stop_unix_ns: driven.stop_unix_ns,
-            concurrency: point.concurrency().get(),
+            concurrency: point.most_in_flight().get(),
             samples: sampling.windows,
         },
     );
@@ -227,7 +227,7 @@ pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
             format!(
                 "{} of {} in flight, {} requests, began {:.1} ms after the common instant",
                 rank.concurrency,
-                point.concurrency(),
+                point.most_in_flight(),
                 requests.len(),
                 rank.start_lag_ms
             )
@@ -242,7 +242,7 @@ pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
 
 /// Prepares this rank's part and agrees with the others on when it starts.
 fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agreed, MeetingError> {
-    let share = Share::of(meeting.ranks(), point.concurrency());
+    let share = Share::of(meeting.ranks(), point.most_in_flight());
     let prepared = share.map(|share| {
         let source = point.source(fixture)?;
         let tokens = source.tokens();
@@ -276,7 +276,7 @@ fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, 
     keep_part(0)?;
     let mut parts = vec![own];
     let mut missing = None;
-    for rank in 1..Share::count(meeting.ranks(), point.concurrency()) {
+    for rank in 1..Share::count(meeting.ranks(), point.most_in_flight()) {
         let path = meeting.part(ordinal, rank);
         let came = match &missing {
             None => meeting.wait_for_part(ordinal, rank),

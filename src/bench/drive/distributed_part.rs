@@ -118,7 +118,7 @@ fn measure_share(
     load.until(from_ns + sampling.measurement.as_nanos() as u64);
     // One extra round: the first completion only ends the warm-up.
     load.until_ended(first + (sampling.windows + 1) * load.concurrency);
-    let sharers = Share::count(meeting.ranks(), point.concurrency());
+    let sharers = Share::count(meeting.ranks(), point.most_in_flight());
     let ordinal = u64::from(point.info.ordinal);
     let stop_unix_ns = meeting.enough(ordinal, sharers, || load.collect());
     let requests = first..load.requests.len();
@@ -133,7 +133,7 @@ fn measure_share(
 
 /// Says that this rank sends nothing more, and waits for the others where it is about to ask a server.
 fn wait_for_others(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) {
-    let sharers = Share::count(meeting.ranks(), point.concurrency());
+    let sharers = Share::count(meeting.ranks(), point.most_in_flight());
     let sharers = match fixture.counter.asks_a_server() {
         true => sharers,
         false => 0,
@@ -167,6 +167,7 @@ fn leave(
         requests: part.requests.clone(),
         carried_in: 0,
         carried_out: 0,
+        in_flight: None,
     }];
     let servers = ServerStats::default();
     let mut record = outcome::record(info, fixture, &row, endpoints, &[&whole], &servers);

@@ -48,7 +48,7 @@ impl<'a> InterruptibleLoad<'a> {
         source: Arc<dyn PromptSource>,
         meter: &'a Meter,
     ) -> Result<InterruptibleLoad<'a>, String> {
-        let share = Share::whole(point.concurrency());
+        let share = Share::whole(point.most_in_flight());
         let target = serving(point, fixture, endpoints, source, &share)?;
         let unanswered = target.unanswered.clone();
         let load = start(point, fixture, target, &share);
@@ -181,8 +181,7 @@ pub fn start(
     Load::start(
         fixture.runtime.handle().clone(),
         Arc::new(target),
-        point.context.config.load_shape,
-        share.concurrency,
+        point.pace(share.concurrency, fixture.seed),
         fixture.clock,
     )
 }

@@ -7,11 +7,12 @@ mod summary;
 mod warnings;
 
 use std::borrow::Cow;
+use std::num::NonZeroUsize;
 
 use super::criterion::Mode;
 use super::point_info::PointInfo;
 use crate::client::ExpectedAnswer;
-use crate::config::Metric;
+use crate::config::{LoadShape, Metric};
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::{SelfCheck, Window};
@@ -330,7 +331,8 @@ fn result(
             let summary = summary
                 .with_goodput(&windows, &config.slo)
                 .with_contradictions(&windows, expected)
-                .with_outages(outages.to_vec());
+                .with_outages(outages.to_vec())
+                .with_steadiness(runs, kept_in_flight(point));
             PointResult::Measured(Box::new(summary))
         }
         None => PointResult::Failed {
@@ -338,6 +340,12 @@ fn result(
             blocked: count_blocked(requests()),
         },
     }
+}
+
+/// The requests that the point's load keeps in flight all the time, if it does.
+fn kept_in_flight(point: &PointInfo<'_>) -> Option<NonZeroUsize> {
+    let is_kept = point.config.load_shape == LoadShape::Steady;
+    point.level.concurrency().filter(|_| is_kept)
 }
 
 /// The worst of the clients of a point's runs.

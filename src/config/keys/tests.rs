@@ -5,6 +5,9 @@ use crate::config::{BUILT_IN, ConfigSource};
 
 type Variables = &'static [(&'static str, &'static str)];
 
+/// What makes the keys of an open loop part of a record.
+const OPEN: [(&str, &str); 1] = [("SERVEMARK_LOAD_SHAPE", "open")];
+
 /// Each key with a value other than its default, and the variables that make it count.
 const CHANGED: &[(&str, &str, Variables)] = &[
     ("MAX_NEW_TOKENS", "5", &[]),
@@ -29,6 +32,9 @@ const CHANGED: &[(&str, &str, Variables)] = &[
     ("PROMPT_KEYS", "25", &[]),
     ("STREAM", "false", &[]),
     ("LOAD_SHAPE", "wave", &[]),
+    ("REQUEST_RATES", "0.5,max", &OPEN),
+    ("ARRIVALS", r#"{"gamma": 0.5}"#, &OPEN),
+    ("MAX_IN_FLIGHT", "5", &OPEN),
     ("PREFIX_CACHE", "allow", &[]),
     ("FIXED_OUTPUT_LENGTH", "true", &[]),
     ("EXTRA_BODY", r#"{"top_k": 20}"#, &[]),
@@ -131,6 +137,9 @@ fn fields(config: Settings) -> Vec<(&'static str, String)> {
         prompt_keys,
         stream,
         load_shape,
+        request_rates,
+        arrivals,
+        max_in_flight,
         prefix_cache,
         fixed_output,
         extra_body,
@@ -167,6 +176,9 @@ fn fields(config: Settings) -> Vec<(&'static str, String)> {
         ("PROMPT_KEYS", text(prompt_keys)),
         ("STREAM", text(stream)),
         ("LOAD_SHAPE", text(load_shape)),
+        ("REQUEST_RATES", text(request_rates)),
+        ("ARRIVALS", text(arrivals)),
+        ("MAX_IN_FLIGHT", text(max_in_flight)),
         ("PREFIX_CACHE", text(prefix_cache)),
         ("FIXED_OUTPUT_LENGTH", text(fixed_output)),
         ("EXTRA_BODY", text(extra_body)),

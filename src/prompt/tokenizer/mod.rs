@@ -15,6 +15,7 @@ mod special_tokens;
 pub use counter::{TokenCounter, shipped_tokenizer};
 pub use error::{TokenizeError, TokenizerSource};
 pub use lookup::{Loaded, TokenizerLookup};
+#[cfg(feature = "cli")]
 pub(crate) use server::PROBE_LIMIT;
 pub use server::ServerTokenizer;
 pub use special_tokens::SpecialTokens;

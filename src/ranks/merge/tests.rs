@@ -245,6 +245,7 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
         requests: vec![completed(1_000, 2_000, 2_500, 1), request].into(),
         carried_in: 0,
         carried_out: 0,
+        in_flight: None,
     };
     let part = through_a_file(&split(&[&window], 1)[0]);
     let merged = MergedRun::of(

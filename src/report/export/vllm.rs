@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::exporter::{Exporter, Form};
 use crate::client::{CompletedRequest, Outcome, RequestRecord};
+use crate::level::Level;
 use crate::load::Window;
 use crate::metrics::{self, SortedValues, latency};
 use crate::results::RunRecord;
@@ -91,9 +92,8 @@ fn about(record: &RunRecord) -> Map<String, Value> {
         "model_id": record.model(),
         "tokenizer_id": record.tokenizer,
         "num_prompts": record.requests.len(),
-        // A closed loop has no rate of its own.
-        "request_rate": "inf",
-        "burstiness": 1.0,
+        "request_rate": request_rate(record),
+        "burstiness": burstiness(record),
         "max_concurrency": record.level.concurrency(),
         // Keys of ours, as vLLM's --metadata adds some.
         "servemark_version": record.servemark_version,
@@ -101,6 +101,19 @@ fn about(record: &RunRecord) -> Map<String, Value> {
         "insecure": record.insecure(),
         "partial": record.partial,
     }))
+}
+
+/// A closed loop has no rate of its own: vLLM writes `inf` for it.
+fn request_rate(record: &RunRecord) -> Value {
+    match record.level {
+        Level::Rate(rate) if !rate.is_max() => rate.per_second().into(),
+        Level::Rate(_) | Level::Concurrency(_) => "inf".into(),
+    }
+}
+
+/// The shape of the gamma distribution of gaps; 1 where they are not from one.
+fn burstiness(record: &RunRecord) -> f64 {
+    record.config["ARRIVALS"]["gamma"].as_f64().unwrap_or(1.0)
 }
 
 fn totals(record: &RunRecord, windows: &[Window]) -> Map<String, Value> {

@@ -64,10 +64,15 @@ fn figures(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
         h2 { "All points of " (points[0].key.bench) }
         (point_table(view, points))
         (frame::list(&notes(&rows)))
-        @for points in points.chunk_by(|a, b| a.key.prompt == b.key.prompt) {
+        @for points in points.chunk_by(of_one_load) {
             (prompt(view, points))
         }
     }
+}
+
+/// Whether two points have one prompt, and levels of one kind.
+fn of_one_load(a: &PointView<'_>, b: &PointView<'_>) -> bool {
+    a.key.prompt == b.key.prompt && a.key.level.quantity() == b.key.level.quantity()
 }
 
 fn prompt(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
@@ -195,9 +200,11 @@ fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
 
 /// The marks of a point.
 pub(super) fn marks(point: &PointView<'_>) -> Vec<&'static str> {
+    let is_saturated = point.row.summary().is_some_and(|s| s.saturation.is_some());
     let marks = [
         (point.row.summary().is_none(), "failed"),
         (point.row.partial.is_some(), "partial"),
+        (is_saturated, "saturated"),
         (point.is_older, "older run"),
         (is_client_bound(point.record), "client-bound"),
         (point.row.simulated.is_some(), "simulated"),

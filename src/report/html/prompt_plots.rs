@@ -50,6 +50,11 @@ impl Levels<'_> {
         levels
     }
 
+    fn title(&self, words: &str) -> String {
+        let quantity = self.points.first().map(|point| point.key.level.quantity());
+        format!("{words} against {}", quantity.unwrap_or("level"))
+    }
+
     /// GPUs behind the endpoints, if known.
     fn gpus(&self) -> Option<f64> {
         let mut gpus = self.points.iter().filter_map(|point| point.row.num_gpu);
@@ -62,7 +67,7 @@ impl Levels<'_> {
             None => "Per GPU: n/a, as NUM_GPU is not set.",
         };
         against_level(
-            "Output tokens per second against concurrency",
+            &self.title("Output tokens per second"),
             &format!("{INTERVALS} {per_gpu}"),
             "output tok/s",
             &self.levels(),
@@ -74,7 +79,7 @@ impl Levels<'_> {
     fn requests(&self) -> Plot {
         let rps = |point: &PointView<'_>| point.row.summary().map(|s| s.rps);
         against_level(
-            "Requests per second against concurrency",
+            &self.title("Requests per second"),
             INTERVALS,
             "RPS (req/s)",
             &self.levels(),
@@ -130,7 +135,7 @@ impl Levels<'_> {
     }
 
     fn latency(&self, name: &str, words: &str, latency: Latency) -> Plot {
-        let title = format!("{words} against concurrency");
+        let title = self.title(words);
         let at = |point: &PointView<'_>, percentile: Percentile| {
             let figure = latency(point.row.summary()?)?;
             let level = point.key.level.value();

@@ -78,7 +78,9 @@ impl<'a> View<'a> {
             return Vec::new();
         };
         let same = |point: &&PointView<'_>| {
-            point.key.bench == first.key.bench && point.key.prompt == first.key.prompt
+            point.key.bench == first.key.bench
+                && point.key.prompt == first.key.prompt
+                && point.key.level.quantity() == first.key.level.quantity()
         };
         self.before.iter().filter(same).collect()
     }

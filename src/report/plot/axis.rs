@@ -60,7 +60,9 @@ impl Axis {
     /// Levels, with equal distances for equal ratios of their values: a label for each level, unless it
     /// stands too near to another.
     pub fn levels(label: impl Into<String>, levels: &[Level]) -> Axis {
-        let places: Vec<f64> = levels.iter().map(|level| place(level.value())).collect();
+        // The rate `max` has no place among numbers.
+        let levels = levels.iter().filter(|level| level.value().is_finite());
+        let places: Vec<f64> = levels.clone().map(|level| place(level.value())).collect();
         let (low, high) = extent(places.iter().copied()).unwrap_or((0.0, 1.0));
         let room = 0.06 * (high - low).max(1.0);
         let mut axis = Axis {
@@ -72,7 +74,7 @@ impl Axis {
         let mut last = f64::NEG_INFINITY;
         for (at, level) in places.into_iter().zip(levels) {
             if at - last > apart {
-                axis.ticks.push((at, level.value().to_string()));
+                axis.ticks.push((at, level.value_text()));
                 last = at;
             }
         }

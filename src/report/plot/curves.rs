@@ -128,6 +128,14 @@ fn alt(title: &str, unit: &str, curves: &[Curve], place: impl Fn(&CurveAt) -> St
 
 /// Values against the levels `levels`. With `per`, a label and a
 /// divisor, the right axis shows the divided values.
+/// What the axis of these levels counts.
+fn quantity(levels: &[Level]) -> &'static str {
+    match levels.first() {
+        Some(Level::Rate(_)) => "requests arriving per second",
+        _ => "requests in flight",
+    }
+}
+
 pub(in crate::report) fn against_level(
     title: &str,
     caption: &str,
@@ -153,14 +161,19 @@ pub(in crate::report) fn against_level(
     });
     let frame = PlotFrame {
         right,
-        ..PlotFrame::new(Axis::levels("requests in flight", levels), y)
+        ..PlotFrame::new(Axis::levels(quantity(levels), levels), y)
     };
     let placed = |p: &CurveAt| CurveAt {
         x: place(p.x),
         ..*p
     };
     let drawn = curves.iter().map(|curve| Curve {
-        points: curve.points.iter().map(placed).collect(),
+        points: curve
+            .points
+            .iter()
+            .filter(|p| p.x.is_finite())
+            .map(placed)
+            .collect(),
         ..curve.clone()
     });
     let drawn: Vec<Curve> = drawn.collect();

@@ -91,7 +91,7 @@ pub(in crate::report) fn pareto(
             let (latency, rate) = (value(*latency), value(*rate));
             vec![
                 curve.name.clone(),
-                level.value().to_string(),
+                level.value_text(),
                 latency,
                 rate,
                 best.to_owned(),

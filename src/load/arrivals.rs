@@ -1,0 +1,139 @@
+//! When the requests of an open loop arrive.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Exp1, Gamma};
+
+use crate::config::ArrivalProcess;
+
+/// Times of arrival (ns after the load's start), in order and without end: a function of the seed.
+#[derive(Debug)]
+pub struct Arrivals {
+    gap: Gap,
+    rng: StdRng,
+    mean_ns: f64,
+    at_ns: f64,
+}
+
+/// Gaps of mean 1.
+#[derive(Clone, Copy, Debug)]
+enum Gap {
+    Constant,
+    Exponential,
+    Gamma(Gamma<f64>),
+}
+
+impl Arrivals {
+    /// Arrivals at `per_second` (req/s, above 0 and finite).
+    pub fn new(per_second: f64, process: ArrivalProcess, seed: u64) -> Arrivals {
+        let gamma = |shape: f64| Gamma::new(shape, 1.0 / shape).map(Gap::Gamma);
+        Arrivals {
+            gap: match process {
+                ArrivalProcess::Constant => Gap::Constant,
+                ArrivalProcess::Poisson => Gap::Exponential,
+                // A shape of the configuration is above 0.
+                ArrivalProcess::Gamma(shape) => gamma(shape).unwrap_or(Gap::Exponential),
+            },
+            rng: StdRng::seed_from_u64(seed),
+            mean_ns: 1e9 / per_second,
+            at_ns: 0.0,
+        }
+    }
+
+    /// The mean gap (ns).
+    pub fn mean_ns(&self) -> f64 {
+        self.mean_ns
+    }
+}
+
+impl Iterator for Arrivals {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let gap = match &self.gap {
+            Gap::Constant => 1.0,
+            Gap::Exponential => Exp1.sample(&mut self.rng),
+            Gap::Gamma(gamma) => gamma.sample(&mut self.rng),
+        };
+        self.at_ns += gap * self.mean_ns;
+        Some(self.at_ns as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use statrs::distribution::{ContinuousCDF, Gamma as GammaLaw};
+
+    use super::*;
+
+    /// Gaps (s) of `count` arrivals.
+    fn gaps(per_second: f64, process: ArrivalProcess, count: usize) -> Vec<f64> {
+        let arrivals = Arrivals::new(per_second, process, 7).take(count);
+        let mut before = 0;
+        let gap = |at_ns: u64| (at_ns - std::mem::replace(&mut before, at_ns)) as f64 * 1e-9;
+        arrivals.map(gap).collect()
+    }
+
+    /// The Kolmogorov-Smirnov distance between values and a law.
+    fn distance(mut values: Vec<f64>, law: &GammaLaw) -> f64 {
+        values.sort_by(f64::total_cmp);
+        let n = values.len() as f64;
+        let gap = |(at, value): (usize, &f64)| {
+            let p = law.cdf(*value);
+            (p - at as f64 / n)
+                .abs()
+                .max((p - (at + 1) as f64 / n).abs())
+        };
+        values.iter().enumerate().map(gap).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn gaps_follow_their_law() {
+        const COUNT: usize = 20_000;
+        let laws = [
+            (ArrivalProcess::Poisson, 1.0),
+            (ArrivalProcess::Gamma(0.5), 0.5),
+            (ArrivalProcess::Gamma(4.0), 4.0),
+        ];
+        for (process, shape) in laws {
+            for rate in [0.5, 8.0, 5_000.0] {
+                let law = GammaLaw::new(shape, shape * rate).expect("a valid law");
+                let distance = distance(gaps(rate, process, COUNT), &law);
+                // The critical value at a level of 0.1 %.
+                let critical = 1.95 / (COUNT as f64).sqrt();
+                assert!(distance < critical, "{process:?} at {rate}: {distance}");
+            }
+        }
+        let other = GammaLaw::new(1.0, 8.0).expect("a valid law");
+        let distance = distance(gaps(8.0, ArrivalProcess::Gamma(0.5), COUNT), &other);
+        assert!(distance > 0.05, "another law is told apart: {distance}");
+    }
+
+    #[test]
+    fn constant_gaps_are_equal_and_every_rate_is_met() {
+        let gaps_s = gaps(8.0, ArrivalProcess::Constant, 100);
+        assert!(gaps_s.iter().all(|gap| (gap - 0.125).abs() < 1e-8));
+        let processes = [
+            ArrivalProcess::Constant,
+            ArrivalProcess::Poisson,
+            ArrivalProcess::Gamma(0.5),
+        ];
+        for process in processes {
+            let total: f64 = gaps(100.0, process, 200_000).iter().sum();
+            assert!(
+                (total / 2_000.0 - 1.0).abs() < 0.015,
+                "{process:?}: {total}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_seed_gives_one_sequence() {
+        let times = |seed| {
+            let arrivals = Arrivals::new(10.0, ArrivalProcess::Poisson, seed);
+            Vec::from_iter(arrivals.take(100))
+        };
+        assert_eq!(times(1), times(1));
+        assert_ne!(times(1), times(2));
+    }
+}
