@@ -12,8 +12,11 @@ use servemark::RunRecord;
 use servemark::internals::client::{Completion, Failure, Outcome, RequestRecord};
 use servemark::internals::engine::{Engine, Faults};
 
-/// Requests in flight.
-const CONCURRENCY: usize = 4;
+/// Requests in flight in a closed loop.
+const CONCURRENCY: &str = "4";
+
+/// Requests that arrive per second in an open loop.
+const RATE: &str = "40";
 
 /// Tokens of an answer.
 const TOKENS: usize = 8;
@@ -99,11 +102,13 @@ struct Load {
     stream: bool,
 }
 
-const LOADS: [Load; 4] = [
+const LOADS: [Load; 6] = [
     Load::new("wave", true),
     Load::new("wave", false),
     Load::new("steady", true),
     Load::new("steady", false),
+    Load::new("open", true),
+    Load::new("open", false),
 ];
 
 /// The result of a load.
@@ -140,8 +145,13 @@ impl Load {
         let begun = Instant::now();
         let output = command
             .args(["run", "--endpoint", engine.urls()[0].as_str()])
-            .args(["--concurrency", &CONCURRENCY.to_string(), "--prompt", "25"])
-            .args(["--max-tokens", &TOKENS.to_string(), "--shape", self.shape])
+            .args(["--prompt", "25", "--max-tokens", &TOKENS.to_string()])
+            .args(["--shape", self.shape])
+            // Beside a stalled request an open loop goes on sending.
+            .args(match self.shape {
+                "open" => ["--rate", RATE],
+                _ => ["--concurrency", CONCURRENCY],
+            })
             .args(["--duration", "0.5", "--warm-up", "0.1", "--windows", "5"])
             .current_dir(here.path())
             .env("CRITERION_HOME", here.path())
@@ -155,7 +165,11 @@ impl Load {
         let took = begun.elapsed();
         let text = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
         let text = text.concat();
-        let path = format!("servemark/run/25/c={CONCURRENCY}/new.json");
+        let level = match self.shape {
+            "open" => format!("rate={RATE}"),
+            _ => format!("c={CONCURRENCY}"),
+        };
+        let path = format!("servemark/run/25/{level}/new.json");
         let record = RunRecord::read(&here.path().join(path));
         if record.is_err() && text.contains("a request for the model") {
             return Err(text);

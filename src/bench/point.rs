@@ -12,6 +12,7 @@ use crate::fixture::Fixture;
 use crate::level::Level;
 use crate::load::{Arrivals, Pace};
 use crate::prompt::{NamedPrompt, PromptSource, SourceOptions};
+use crate::ranks::Share;
 use crate::terminal::Spinner;
 
 /// Makes the seed of arrivals another than that of prompts.
@@ -40,21 +41,42 @@ impl<'a> Point<'a> {
         self.context.config.most_in_flight(self.info.level)
     }
 
-    /// When its requests start, `concurrency` of them in flight in a closed loop.
-    pub fn pace(&self, concurrency: NonZeroUsize, seed: u64) -> Pace {
-        let config = &self.context.config;
+    /// When the requests of a share of its load start.
+    pub fn pace(&self, share: &Share, seed: u64) -> Pace {
+        let (config, concurrency) = (&self.context.config, share.concurrency);
         match (self.info.level, config.load_shape) {
             (Level::Rate(rate), _) if rate.is_max() => Pace::Steady(concurrency),
             (Level::Rate(rate), _) => {
                 // Arrivals that are not those of another point, nor related to the prompts.
                 let seed = seed ^ (u64::from(self.info.ordinal) << 32) ^ ARRIVALS_SEED;
+                let all = Arrivals::new(rate.per_second(), config.arrivals, seed);
+                let (first, step) = share.arrivals();
                 Pace::Open {
-                    arrivals: Box::new(Arrivals::new(rate.per_second(), config.arrivals, seed)),
+                    arrivals: Box::new(all.thinned(first, step)),
                     max_in_flight: concurrency,
                 }
             }
             (Level::Concurrency(_), LoadShape::Wave) => Pace::Wave(concurrency),
             (Level::Concurrency(_), _) => Pace::Steady(concurrency),
+        }
+    }
+
+    /// Requests after which a round of the whole load ends, in whatever process; `None` where rounds take equal times.
+    pub fn round(&self) -> Option<NonZeroUsize> {
+        match self.info.level {
+            Level::Rate(rate) if !rate.is_max() => None,
+            level => Some(self.context.config.most_in_flight(level)),
+        }
+    }
+
+    /// How many requests of a share are prepared before they are sent.
+    pub fn prepared_ahead(&self, share: &Share) -> usize {
+        // Deep enough that a whole round can start at once, twice.
+        let rounds = 2 * share.concurrency.get() + 16;
+        match self.info.level {
+            // Two seconds of arrivals: all that may be in flight would fill the memory with prompts.
+            Level::Rate(rate) => rounds.min((2.0 * rate.per_second()) as usize + 64),
+            Level::Concurrency(_) => rounds,
         }
     }
 

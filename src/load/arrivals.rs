@@ -1,5 +1,7 @@
 //! When the requests of an open loop arrive.
 
+use std::num::NonZeroUsize;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Exp1, Gamma};
@@ -11,8 +13,13 @@ use crate::config::ArrivalProcess;
 pub struct Arrivals {
     gap: Gap,
     rng: StdRng,
+    /// The mean gap of the whole sequence (ns).
     mean_ns: f64,
     at_ns: f64,
+    /// Arrivals of the sequence that are left out before the next one.
+    left_out: usize,
+    /// Distance in the sequence from one arrival to the next.
+    step: NonZeroUsize,
 }
 
 /// Gaps of mean 1.
@@ -37,12 +44,34 @@ impl Arrivals {
             rng: StdRng::seed_from_u64(seed),
             mean_ns: 1e9 / per_second,
             at_ns: 0.0,
+            left_out: 0,
+            step: NonZeroUsize::MIN,
+        }
+    }
+
+    /// Only every `step`th arrival from the `first` on, so that several processes with one seed send together what one
+    /// process would.
+    pub fn thinned(self, first: usize, step: NonZeroUsize) -> Arrivals {
+        Arrivals {
+            left_out: first,
+            step,
+            ..self
         }
     }
 
     /// The mean gap (ns).
     pub fn mean_ns(&self) -> f64 {
-        self.mean_ns
+        self.mean_ns * self.step.get() as f64
+    }
+
+    fn next_of_sequence_ns(&mut self) -> f64 {
+        let gap = match &self.gap {
+            Gap::Constant => 1.0,
+            Gap::Exponential => Exp1.sample(&mut self.rng),
+            Gap::Gamma(gamma) => gamma.sample(&mut self.rng),
+        };
+        self.at_ns += gap * self.mean_ns;
+        self.at_ns
     }
 }
 
@@ -50,13 +79,11 @@ impl Iterator for Arrivals {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        let gap = match &self.gap {
-            Gap::Constant => 1.0,
-            Gap::Exponential => Exp1.sample(&mut self.rng),
-            Gap::Gamma(gamma) => gamma.sample(&mut self.rng),
-        };
-        self.at_ns += gap * self.mean_ns;
-        Some(self.at_ns as u64)
+        for _ in 0..self.left_out {
+            self.next_of_sequence_ns();
+        }
+        self.left_out = self.step.get() - 1;
+        Some(self.next_of_sequence_ns() as u64)
     }
 }
 
@@ -135,5 +162,16 @@ mod tests {
         };
         assert_eq!(times(1), times(1));
         assert_ne!(times(1), times(2));
+    }
+
+    #[test]
+    fn processes_of_one_seed_send_together_what_one_would() {
+        let all = || Arrivals::new(10.0, ArrivalProcess::Gamma(0.5), 9);
+        let three = NonZeroUsize::new(3).expect("three");
+        let part = |first| all().thinned(first, three).take(50);
+        let mut together: Vec<u64> = (0..3).flat_map(part).collect();
+        together.sort_unstable();
+        assert_eq!(together, Vec::from_iter(all().take(150)));
+        assert_eq!(all().thinned(1, three).mean_ns(), 3.0 * all().mean_ns());
     }
 }

@@ -57,11 +57,10 @@ impl TimedRounds {
         while settled_ns.is_none_or(|settled_ns| self.boundary.at_ns < settled_ns) {
             let Some(finished) = next() else { return };
             let record = &finished.record;
-            if !record.was_sent() {
-                continue;
+            if record.was_sent() {
+                let first_ns = record.end_ns.saturating_sub(record.e2el_from_ns());
+                settled_ns.get_or_insert(start_ns.saturating_add(2 * first_ns));
             }
-            let first_ns = record.end_ns.saturating_sub(record.e2el_from_ns());
-            settled_ns.get_or_insert(start_ns.saturating_add(2 * first_ns));
             self.boundary.at_ns = self.boundary.at_ns.max(record.end_ns);
             self.boundary.in_flight_events = finished.in_flight_events;
         }

@@ -2,6 +2,8 @@
 
 mod end_order;
 
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use end_order::EndOrder;
@@ -34,8 +36,8 @@ pub(crate) struct Span {
     pub warm_up: Duration,
     /// Time before which no rank has stopped sending (ns since 1970).
     pub stop_unix_ns: u64,
-    /// Requests in flight of all ranks.
-    pub concurrency: usize,
+    /// Requests in flight of all ranks, which are a round; `None` for an open loop, whose windows take equal times.
+    pub round: Option<NonZeroUsize>,
     /// Windows to cut.
     pub samples: usize,
 }
@@ -43,8 +45,8 @@ pub(crate) struct Span {
 /// A point as all ranks measured it; times are of rank 0's clock.
 #[derive(Debug)]
 pub(crate) struct MergedRun {
-    /// Windows of equally many whole rounds: C completed requests of any rank. If no round was completed:
-    /// one window with all failed requests.
+    /// Windows of equally many whole rounds: C completed requests of any rank. Of an open loop, windows of equal
+    /// times. If no round was completed: one window with all failed requests.
     pub windows: Vec<Window>,
     /// The ranks.
     pub ranks: Vec<RankPart>,
@@ -101,7 +103,7 @@ impl MergedRun {
         let stop_ns = span.stop_unix_ns.saturating_sub(clock_unix_ns);
         let interval = began_ns.saturating_add(span.warm_up.as_nanos() as u64)
             ..=stop_ns.min(aborted_at_ns.unwrap_or(u64::MAX));
-        let windows = cut(&requests, interval, span.concurrency, span.samples);
+        let windows = cut(&requests, interval, span);
         MergedRun {
             notes: notes(&ranks, windows.len(), span.samples),
             windows: match windows.is_empty() {
@@ -149,45 +151,73 @@ impl Shift {
     }
 }
 
-/// Cuts the requests that ended in `interval` into `samples` windows.
-fn cut(
-    requests: &EndOrder,
-    interval: std::ops::RangeInclusive<u64>,
-    concurrency: usize,
-    samples: usize,
-) -> Vec<Window> {
+/// Cuts the requests that ended in `interval` into windows.
+fn cut(requests: &EndOrder, interval: RangeInclusive<u64>, span: Span) -> Vec<Window> {
     let first = requests.ended_before(*interval.start());
     let last = requests.ended_before(interval.end().saturating_add(1));
     // The first completion ends the warm-up; the windows start at it.
     let Some(ended) = last.checked_sub(first + 1) else {
         return Vec::new();
     };
-    let rounds = ended / concurrency.max(1);
-    let (windows, iterations) = match rounds / samples.max(1) {
-        0 => (rounds, 1),
-        each => (samples, each),
+    let (iterations, boundaries) = match span.round {
+        Some(round) => whole_rounds(first, ended, round.get(), span.samples),
+        None => (1, equal_times(requests, first, last - 1, span.samples)),
     };
-    let length = iterations * concurrency;
-    let boundaries = (0..=windows).map(|window| first + window * length);
-    let mut carried = in_flight_events(requests, &Vec::from_iter(boundaries)).into_iter();
+    let in_flight = InFlight::at(requests, &boundaries);
     let mut boundary = Boundary {
         at_ns: requests.end_ns(first),
-        in_flight_events: carried.next().unwrap_or(0),
+        in_flight_events: in_flight.first().map_or(0, |at_begin| at_begin.events),
     };
     let mut ended = requests.iter().skip(first + 1);
-    let mut cut_one = |at_end: u64| {
-        boundary.cut(iterations as u64, concurrency, || {
+    let mut cut_one = |(ends, at_end): (&[usize], &InFlight)| {
+        let length = ends[1] - ends[0];
+        let window = boundary.cut(1, length, || {
             Some(Finished {
                 record: ended.next()?,
                 // Failed requests are not in flight at a boundary.
                 events: 0,
                 // Only read of the request that ends the window.
-                in_flight_events: at_end,
-                in_flight: concurrency as u64,
+                in_flight_events: at_end.events,
+                in_flight: at_end.requests,
             })
-        })
+        });
+        Window {
+            iterations,
+            in_flight: span.round.is_none().then_some(at_end.requests),
+            ..window
+        }
     };
-    carried.map(&mut cut_one).collect()
+    let ends = boundaries.windows(2).zip(in_flight.iter().skip(1));
+    ends.map(&mut cut_one).collect()
+}
+
+/// Rounds of each window, and the positions of the requests that end the windows, the first after `first`.
+fn whole_rounds(first: usize, ended: usize, round: usize, samples: usize) -> (u64, Vec<usize>) {
+    let rounds = ended / round;
+    let (windows, each) = match rounds / samples.max(1) {
+        0 => (rounds, 1),
+        each => (samples, each),
+    };
+    let boundaries = (0..=windows).map(|window| first + window * each * round);
+    (each as u64, boundaries.collect())
+}
+
+/// The positions of the requests that end windows of equal times from the end of `first` to that of `last`. A window
+/// without an end is part of the next one.
+fn equal_times(requests: &EndOrder, first: usize, last: usize, samples: usize) -> Vec<usize> {
+    let [begin_ns, end_ns] = [first, last].map(|position| requests.end_ns(position));
+    let due_ns = |window: usize| {
+        let share = window as f64 / samples.max(1) as f64;
+        begin_ns + ((end_ns - begin_ns) as f64 * share) as u64
+    };
+    let ends = (1..=samples).map(|window| requests.ended_before(due_ns(window)).min(last));
+    let mut boundaries = vec![first];
+    for end in ends {
+        if end > *boundaries.last().unwrap_or(&first) {
+            boundaries.push(end);
+        }
+    }
+    boundaries
 }
 
 /// A window of the requests that did not succeed: all that is known of a point that was not measured.
@@ -209,30 +239,41 @@ fn failed(requests: &EndOrder, began_ns: u64) -> Window {
     }
 }
 
-/// Content events that requests in flight had received when the requests at these positions, in ascending order, ended;
-/// those of requests that failed later are not known.
-fn in_flight_events(requests: &EndOrder, boundaries: &[usize]) -> Vec<u64> {
-    let ends_ns = boundaries.iter().map(|position| requests.end_ns(*position));
-    let ends_ns: Vec<u64> = ends_ns.collect();
-    let mut events = vec![0; boundaries.len()];
-    for (position, request) in requests.iter().enumerate() {
-        let Outcome::Completed(completion) = &request.outcome else {
-            continue;
-        };
-        // It was in flight at those after its start and before its end.
-        let from = ends_ns.partition_point(|at_ns| *at_ns < request.sent_ns);
-        let to = boundaries.partition_point(|boundary| *boundary < position);
-        let mut content = completion.content_ns.iter().peekable();
-        let mut received = 0;
-        for boundary in from..to {
-            let has_come = |event_ns: &u64| *event_ns <= ends_ns[boundary];
-            while content.next_if(has_come).is_some() {
-                received += 1;
+/// What was in flight when a request ended.
+#[derive(Clone, Copy, Default)]
+struct InFlight {
+    requests: u64,
+    /// Content events that those requests had received. Those of requests that failed later are not known.
+    events: u64,
+}
+
+impl InFlight {
+    /// When the requests at these positions, in ascending order, ended.
+    fn at(requests: &EndOrder, boundaries: &[usize]) -> Vec<InFlight> {
+        let ends_ns = boundaries.iter().map(|position| requests.end_ns(*position));
+        let ends_ns: Vec<u64> = ends_ns.collect();
+        let mut in_flight = vec![InFlight::default(); boundaries.len()];
+        for (position, request) in requests.iter().enumerate() {
+            // It was in flight at those after its start and before its end.
+            let from = ends_ns.partition_point(|at_ns| *at_ns < request.sent_ns);
+            let to = boundaries.partition_point(|boundary| *boundary < position);
+            let content_ns = match &request.outcome {
+                Outcome::Completed(completion) => Some(completion.content_ns.iter()),
+                Outcome::Failed(_) | Outcome::Blocked(_) => None,
+            };
+            let mut content_ns = content_ns.into_iter().flatten().peekable();
+            let mut received = 0;
+            for boundary in from..to {
+                let has_come = |event_ns: &u64| *event_ns <= ends_ns[boundary];
+                while content_ns.next_if(has_come).is_some() {
+                    received += 1;
+                }
+                in_flight[boundary].requests += 1;
+                in_flight[boundary].events += received;
             }
-            events[boundary] += received;
         }
+        in_flight
     }
-    events
 }
 
 fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {

@@ -4,12 +4,11 @@ use std::num::NonZeroUsize;
 
 use super::Ranks;
 
-/// The part of a load of C requests in flight that one process sends.
-///
-/// It keeps a number of requests in flight: only loads with a fixed concurrency are shared between ranks.
+/// The part of a load that one process sends: some of the C requests in flight of a closed loop, every nth arrival of
+/// an open loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Requests that it keeps in flight.
+    /// Requests that it keeps in flight; in an open loop, the most of them.
     pub concurrency: NonZeroUsize,
     /// Requests in flight of the ranks before it. It selects the first endpoint, so that the first C
     /// requests of all ranks together are spread as one process would spread them.
@@ -39,13 +38,19 @@ impl Share {
             concurrency: NonZeroUsize::new(each + usize::from(rank < over))?,
             before: rank * each + rank.min(over),
             first: rank,
-            step: NonZeroUsize::new(size)?,
+            // Prompts and arrivals of ranks that send nothing are the others'.
+            step: NonZeroUsize::new(size.min(all))?,
         })
     }
 
     /// Number of ranks that have a part: the first ones.
     pub fn count(ranks: Ranks, concurrency: NonZeroUsize) -> usize {
         ranks.size().min(concurrency.get())
+    }
+
+    /// Which arrivals of an open loop it sends: the first one, and the distance to the next.
+    pub fn arrivals(&self) -> (usize, NonZeroUsize) {
+        (self.first, self.step)
     }
 
     /// The part's share of `numbers`, the numbers of a point's prompts. The ranks take them in turn, so

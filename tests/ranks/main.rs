@@ -327,6 +327,38 @@ fn processes_of_slurm_share_a_load() {
 }
 
 #[test]
+fn processes_share_the_arrivals_of_an_open_loop() {
+    const RATE: f64 = 40.0;
+    let engine = engine("");
+    let mut bench = chat(&engine, 5);
+    bench
+        .env("SERVEMARK_RANKS", "2")
+        .env("SERVEMARK_LOAD_SHAPE", "open")
+        .env("SERVEMARK_REQUEST_RATES", &RATE.to_string())
+        .env("SERVEMARK_ARRIVALS", "constant");
+    let outputs = processes(&bench, &TWO_PODS, &arguments("0.5", "3"));
+    assert_all_end_with(0, &outputs);
+    let record = bench.ran(&outputs[0]).record_path();
+    let directory = record.parent().expect("a directory");
+    let (merged, parts) = (record_in(directory), parts(directory, 2));
+    assert_eq!(merged.level.to_string(), "rate=40");
+    assert!(merged.windows.len() >= 2);
+    let rps = merged.summary.as_ref().expect("figures").rps;
+    assert!((rps / RATE - 1.0).abs() < 0.1, "{rps} req/s");
+    for part in &parts {
+        let mut arrivals = Vec::from_iter(part.requests.iter().map(|r| r.intended_ns));
+        arrivals.sort_unstable();
+        let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]);
+        let wanted_ns = 2e9 / RATE;
+        assert!(
+            gaps.clone().all(|gap| (gap as f64 - wanted_ns).abs() < 2.0),
+            "every second arrival: {:?}",
+            Vec::from_iter(gaps)
+        );
+    }
+}
+
+#[test]
 fn pods_of_an_indexed_job_meet_in_the_directory_they_are_given() {
     let engine = engine("");
     let volume = tempfile::tempdir().expect("a temporary directory");

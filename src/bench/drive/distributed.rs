@@ -175,7 +175,7 @@ fn keep(
         Span {
             warm_up: sampling.warm_up,
             stop_unix_ns: driven.stop_unix_ns,
-            concurrency: point.most_in_flight().get(),
+            round: point.round(),
             samples: sampling.windows,
         },
     );

@@ -11,6 +11,7 @@ use crate::bench::point::Point;
 use crate::bench::progress::Meter;
 use crate::client::{Clock, Outcome};
 use crate::fixture::Fixture;
+use crate::level::Level;
 use crate::load::{Load, Window};
 use crate::metrics::{count_blocked, count_failures};
 use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
@@ -117,7 +118,8 @@ fn measure_share(
     let first = load.requests.len();
     load.until(from_ns + sampling.measurement.as_nanos() as u64);
     // One extra round: the first completion only ends the warm-up.
-    load.until_ended(first + (sampling.windows + 1) * load.concurrency);
+    let round = point.round().map_or(1, |_| load.concurrency);
+    load.until_ended(first + (sampling.windows + 1) * round);
     let sharers = Share::count(meeting.ranks(), point.most_in_flight());
     let ordinal = u64::from(point.info.ordinal);
     let stop_unix_ns = meeting.enough(ordinal, sharers, || load.collect());
@@ -152,7 +154,10 @@ fn leave(
 ) -> Result<(), MeetingError> {
     let (info, endpoints) = (&point.info, &fixture.endpoints);
     let row = Row {
-        level: share.concurrency.into(),
+        level: match info.level {
+            Level::Concurrency(_) => share.concurrency.into(),
+            rate @ Level::Rate(_) => rate,
+        },
         self_check: part.self_check.clone(),
         result: PointResult::Failed {
             failures: count_failures(part.requests.iter()),
@@ -226,6 +231,8 @@ impl SharedLoad {
                     self.failed_in_a_row = 0;
                     self.succeeded = Instant::now();
                 }
+                // What was not sent tells nothing of the servers.
+                _ if !request.was_sent() => {}
                 Outcome::Failed(_) | Outcome::Blocked(_) => self.failed_in_a_row += 1,
             }
             self.requests.push(request);

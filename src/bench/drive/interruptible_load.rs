@@ -144,8 +144,7 @@ pub fn serving(
 ) -> Result<BalancedEndpoints, String> {
     let (config, info) = (&point.context.config, &point.info);
     let template = point.template(fixture, endpoints);
-    // Deep enough that a whole round can start at once, twice.
-    let depth = 2 * share.concurrency.get() + 16;
+    let depth = point.prepared_ahead(share);
     let indices = share.of_numbers(point.prompt.indices(info.ordinal));
     let safety = config
         .safety
@@ -181,7 +180,7 @@ pub fn start(
     Load::start(
         fixture.runtime.handle().clone(),
         Arc::new(target),
-        point.pace(share.concurrency, fixture.seed),
+        point.pace(share, fixture.seed),
         fixture.clock,
     )
 }

@@ -2,6 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::client::{Failure, FailureCause};
+use crate::config::LoadShape;
 use crate::engine::Preset;
 use crate::load::window_tests::completed;
 use crate::metrics::Summary;
@@ -33,7 +34,7 @@ impl One {
             // The completion that ends the warm-up is the first one after it.
             warm_up: Duration::from_nanos(self.warm_up.end_ns),
             stop_unix_ns: EPOCH_NS + BEGAN_NS + self.windows.last().expect("windows").end_ns,
-            concurrency: CONCURRENCY,
+            round: NonZeroUsize::new(CONCURRENCY),
             samples: self.windows.len(),
         }
     }
@@ -190,6 +191,48 @@ fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
 }
 
 #[test]
+fn an_open_loop_is_cut_into_windows_of_equal_times() {
+    let mut load = VirtualLoad::start(VirtualSetup {
+        shape: LoadShape::Open,
+        request_rate: 40.0,
+        concurrency: NonZeroUsize::new(1_000).expect("above 0"),
+        ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))
+    })
+    .expect("a sound preset");
+    let [warm_up, measured, rest] = [10, 200, 40].map(|rounds| load.window(rounds));
+    let span = Span {
+        warm_up: Duration::from_nanos(warm_up.end_ns),
+        stop_unix_ns: EPOCH_NS + BEGAN_NS + measured.end_ns,
+        round: None,
+        samples: 10,
+    };
+    let all = [&warm_up, &measured, &rest];
+    let parts: Vec<Part> = split(&all, 4).iter().map(through_a_file).collect();
+    let windows = MergedRun::of(parts, span).windows;
+    assert_eq!(windows.len(), 10);
+    let each_ns = measured.wall_ns() as f64 / 10.0;
+    for window in &windows {
+        let off = (window.wall_ns() as f64 / each_ns - 1.0).abs();
+        assert!(
+            off < 0.25,
+            "a window ends with a completion, 25 ms apart: {off}"
+        );
+        let at_ns = window.end_ns - BEGAN_NS;
+        let requests = all.iter().flat_map(|window| window.requests.iter());
+        let in_flight = requests.filter(|r| r.sent_ns <= at_ns && r.end_ns > at_ns);
+        let in_flight = in_flight.count() as u64;
+        // Those that ended with the same step are in order, not in time, before or after the end.
+        let counted = window.in_flight.expect("an open loop");
+        assert!(
+            counted.abs_diff(in_flight) <= 2,
+            "{counted}, not {in_flight}"
+        );
+    }
+    let counted: usize = windows.iter().map(|window| window.requests.len()).sum();
+    assert!(measured.requests.len().abs_diff(counted) <= 1);
+}
+
+#[test]
 fn it_does_not_matter_who_sent_what() {
     let one = measured();
     let merged = |of| figures(&MergedRun::of(split(&one.all(), of), one.span()).windows);
@@ -253,7 +296,7 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
         Span {
             warm_up: Duration::from_secs(1),
             stop_unix_ns: EPOCH_NS + BEGAN_NS + 3_000,
-            concurrency: 2,
+            round: NonZeroUsize::new(2),
             samples: 10,
         },
     );
