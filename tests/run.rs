@@ -113,6 +113,54 @@ fn without_anything_it_measures_the_simulated_engine_and_says_so() {
 }
 
 #[test]
+fn requests_arrive_at_a_rate_and_too_high_a_rate_is_saturation() {
+    let (here, server) = (Here::new(), engine(|_| {}));
+    let url = server.urls()[0].to_string();
+    let open = ["--endpoint", &url, "--prompt", "25", "--max-tokens", "8"];
+    let rates = [
+        "--rate",
+        "40,max",
+        "--arrivals",
+        "constant",
+        "--ramp",
+        "linear=0.2",
+    ];
+    let most = ["--max-in-flight", "1"];
+    let ran = here.run(&[&open[..], &rates, &most].concat());
+    let (out, err) = (text(&ran.stdout), text(&ran.stderr));
+    assert_eq!(ran.status.code(), Some(0), "{out}{err}");
+    let record = |level: &str| {
+        let path = format!("servemark/run/25/{level}/new.json");
+        RunRecord::read(&here.0.path().join(path)).expect("a record")
+    };
+    // Few may be in flight, and each that is not sent is counted.
+    let summary = record("rate=40").summary.expect("figures");
+    let sent = summary.completed as f64 / (summary.completed + summary.failed()) as f64;
+    let saturation = summary.saturation.expect("more arrive than one at a time");
+    assert!(saturation.not_sent > 0 && sent < 1.0, "{saturation}");
+    assert_eq!(saturation.not_sent, summary.failed(), "{out}{err}");
+    assert!(summary.e2el_ms.is_none() && summary.ttft_ms.is_none());
+    for said in ["saturated", "not sent"] {
+        assert!(out.contains(said), "{said}: {out}");
+    }
+    // As many as may be in flight is a closed loop.
+    let summary = record("rate=max").summary.expect("figures");
+    assert!(summary.saturation.is_none() && summary.e2el_ms.is_some());
+
+    let slow = ["--rate", "5", "--duration", "4", "--max-tokens", "2"];
+    let slow = [&["run", "--endpoint", &url, "--prompt", "25"], &slow[..]].concat();
+    let ran = here.command(&slow).output().expect("the command runs");
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    let served = record("rate=5");
+    let summary = served.summary.expect("figures");
+    assert!(summary.saturation.is_none() && summary.failed() == 0);
+    assert!((2.5..10.0).contains(&summary.rps), "{} req/s", summary.rps);
+    for request in served.requests.iter() {
+        assert!(request.is_scheduled && request.intended_ns <= request.sent_ns);
+    }
+}
+
+#[test]
 fn options_win_over_environment_and_file() {
     let (here, server) = (Here::new(), engine(|_| {}));
     let url = server.urls()[0].to_string();

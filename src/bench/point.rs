@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::context::RunContext;
 use super::point_info::PointInfo;
 use crate::client::PayloadTemplate;
-use crate::config::{FixedOutput, LoadShape};
+use crate::config::{FixedOutput, LoadShape, SteadyStart};
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::level::Level;
@@ -52,11 +52,14 @@ impl<'a> Point<'a> {
                 let all = Arrivals::new(rate.per_second(), config.arrivals, seed);
                 let (first, step) = share.arrivals();
                 Pace::Open {
-                    arrivals: Box::new(all.thinned(first, step)),
+                    arrivals: Box::new(all.after(config.ramp).thinned(first, step)),
                     max_in_flight: concurrency,
                 }
             }
             (Level::Concurrency(_), LoadShape::Wave) => Pace::Wave(concurrency),
+            (Level::Concurrency(_), _) if config.start == SteadyStart::Staggered => {
+                Pace::Staggered(concurrency)
+            }
             (Level::Concurrency(_), _) => Pace::Steady(concurrency),
         }
     }
@@ -75,7 +78,7 @@ impl<'a> Point<'a> {
         let rounds = 2 * share.concurrency.get() + 16;
         match self.info.level {
             // Two seconds of arrivals: all that may be in flight would fill the memory with prompts.
-            Level::Rate(rate) => rounds.min((2.0 * rate.per_second()) as usize + 64),
+            Level::Rate(rate) => rounds.min((2.0 * rate.per_second() + 64.0) as usize),
             Level::Concurrency(_) => rounds,
         }
     }

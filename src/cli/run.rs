@@ -46,8 +46,12 @@ pub struct Arguments {
     rate: Option<String>,
     /// How the gaps between arrivals are distributed: poisson, constant or gamma=SHAPE, the burstiness of `vllm bench
     /// serve` [default: ARRIVALS, poisson]
-    #[arg(long, value_name = "PROCESS", value_parser = arrivals)]
+    #[arg(long, value_name = "PROCESS", value_parser = named_number)]
     arrivals: Option<String>,
+    /// How the rate of an open loop rises to the point's before the warm-up: linear=SECONDS or exponential=SECONDS
+    /// [default: RAMP, at once]
+    #[arg(long, value_name = "RAMP", value_parser = named_number)]
+    ramp: Option<String>,
     /// Requests of an open loop that may be in flight; those that arrive beyond it are counted as not sent [default:
     /// MAX_IN_FLIGHT, 4096]
     #[arg(long, value_name = "N")]
@@ -97,15 +101,15 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Converts `gamma=0.5` to the object that is the value of ARRIVALS; other texts are values already.
-fn arrivals(text: &str) -> Result<String, String> {
-    let Some(shape) = text.strip_prefix("gamma=") else {
+/// Converts `gamma=0.5` to the object that is the value of a key; other texts are values already.
+fn named_number(text: &str) -> Result<String, String> {
+    let Some((name, number)) = text.split_once('=') else {
         return Ok(text.to_owned());
     };
-    let shape: f64 = shape
+    let number: f64 = number
         .parse()
-        .map_err(|_| format!("{shape:?} is not a number"))?;
-    Ok(serde_json::json!({"gamma": shape}).to_string())
+        .map_err(|_| format!("{number:?} is not a number"))?;
+    Ok(serde_json::json!({name: number}).to_string())
 }
 
 /// Converts `ttft=200,tpot=50` to the object that is the value of SLO.
@@ -139,6 +143,7 @@ impl Arguments {
             ),
             (&keys::REQUEST_RATES, "--rate", "2,8", &self.rate),
             (&keys::ARRIVALS, "--arrivals", "poisson", &self.arrivals),
+            (&keys::RAMP, "--ramp", "linear=10", &self.ramp),
             (
                 &keys::MAX_IN_FLIGHT,
                 "--max-in-flight",

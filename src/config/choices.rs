@@ -1,5 +1,7 @@
 //! The values of keys that choose one of several.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 
 /// When the next request starts.
@@ -37,6 +39,59 @@ pub enum ArrivalProcess {
     /// By a gamma distribution of this shape, the *burstiness* of `vllm bench serve`: 1 is Poisson, below 1 more
     /// bursty, above 1 more even.
     Gamma(f64),
+}
+
+/// How the rate of an open loop rises to the point's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RampStrategy {
+    /// By equal steps.
+    Linear,
+    /// By equal factors.
+    Exponential,
+}
+
+impl RampStrategy {
+    /// Every strategy.
+    pub const ALL: [RampStrategy; 2] = [RampStrategy::Linear, RampStrategy::Exponential];
+
+    /// Its name in `RAMP`.
+    pub fn id(self) -> &'static str {
+        match self {
+            RampStrategy::Linear => "linear",
+            RampStrategy::Exponential => "exponential",
+        }
+    }
+}
+
+/// The time before the warm-up of an open loop, in which its rate rises from a tenth of the point's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ramp {
+    /// How it rises.
+    pub strategy: RampStrategy,
+    /// How long it takes.
+    pub duration: Duration,
+}
+
+/// How the requests of a steady load begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SteadyStart {
+    /// All at once.
+    Together,
+    /// One after another, spread over the time of one request, so that their prefills are not aligned.
+    Staggered,
+}
+
+impl SteadyStart {
+    /// Every way.
+    pub const ALL: [SteadyStart; 2] = [SteadyStart::Together, SteadyStart::Staggered];
+
+    /// Its value of `START`.
+    pub fn id(self) -> &'static str {
+        match self {
+            SteadyStart::Together => "together",
+            SteadyStart::Staggered => "staggered",
+        }
+    }
 }
 
 /// Which endpoint gets the next request.

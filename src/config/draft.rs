@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, PrefixCache};
+use super::choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, PrefixCache, SteadyStart};
 use super::safety::SafetyKeys;
 use super::settings::{ConfigSource, Settings};
 use super::slo::Slo;
@@ -51,8 +51,10 @@ impl Draft {
                 prompt_keys: None,
                 stream: true,
                 load_shape: LoadShape::Steady,
+                start: SteadyStart::Together,
                 request_rates: Vec::new(),
                 arrivals: ArrivalProcess::Poisson,
+                ramp: None,
                 max_in_flight: NonZeroUsize::MIN,
                 prefix_cache: PrefixCache::Bust,
                 fixed_output: FixedOutput::Auto,

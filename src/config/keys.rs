@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::choices::{Balancing, LoadShape, Metric};
+use super::choices::{Balancing, LoadShape, Metric, SteadyStart};
 use super::deployment::Deployment;
 pub use super::key::Key;
 use super::key::{Kind, Public, Syntax};
@@ -110,6 +110,9 @@ keys! {
     LOAD_SHAPE: Single, Workload, "\"steady\"", "\"steady\", \"wave\" or \"open\"", "\"steady\"",
         |d, v| d.config.load_shape = value::one_of(v, &LoadShape::ALL, LoadShape::id)?,
         |c| json!(c.load_shape.id());
+    START: Single, Reported, "\"together\"", "\"together\" or \"staggered\"", "\"staggered\"",
+        |d, v| d.config.start = value::one_of(v, &SteadyStart::ALL, SteadyStart::id)?,
+        |c| (c.load_shape == LoadShape::Steady).then(|| json!(c.start.id()));
     REQUEST_RATES: Numbers, Incidental, "[1, 4, 16]",
         "a list of different numbers of requests per second from 0.001 to 100000, or \"max\"", "[2, 8, \"max\"]",
         |d, v| d.config.request_rates = value::distinct(v, value::request_rate)?,
@@ -118,6 +121,11 @@ keys! {
         "\"poisson\", \"constant\" or {\"gamma\": shape} with a shape from 0.01 to 1000", "{\"gamma\": 0.5}",
         |d, v| d.config.arrivals = value::arrivals(v)?,
         |c| of_open_loop(c, public::arrivals(c.arrivals));
+    RAMP: Single, Reported, "null",
+        "{\"linear\": seconds} or {\"exponential\": seconds} with a number of seconds above 0 and up to 86400, or null",
+        "{\"linear\": 10}",
+        |d, v| d.config.ramp = Some(value::ramp(v)?),
+        |c| of_open_loop(c, public::ramp(c.ramp));
     MAX_IN_FLIGHT: Single, Reported, "4096", "a whole number of requests from 1 to 100000", "1000",
         |d, v| d.config.max_in_flight = value::count(v, 100_000)?,
         |c| of_open_loop(c, json!(c.max_in_flight));

@@ -33,7 +33,10 @@ mod template;
 mod value;
 
 pub use api_key::{ApiKey, InvalidApiKey};
-pub use choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache};
+pub use choices::{
+    ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache, Ramp, RampStrategy,
+    SteadyStart,
+};
 pub use deployment::{Deployment, Launch, ServerSource};
 pub(crate) use endpoint_url::hide_query;
 pub use endpoint_url::{EndpointUrl, EndpointUrlError};

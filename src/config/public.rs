@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Map, Value, json};
 
-use super::choices::{ArrivalProcess, FixedOutput, PrefixCache};
+use super::choices::{ArrivalProcess, FixedOutput, PrefixCache, Ramp};
 use super::value::is_open_header;
 use crate::redact::HIDDEN;
 
@@ -30,6 +30,11 @@ pub(super) fn arrivals(process: ArrivalProcess) -> Value {
         ArrivalProcess::Constant => "constant".into(),
         ArrivalProcess::Gamma(shape) => json!({"gamma": shape}),
     }
+}
+
+pub(super) fn ramp(ramp: Option<Ramp>) -> Value {
+    let value = |ramp: Ramp| json!({ramp.strategy.id(): ramp.duration.as_secs_f64()});
+    ramp.map_or(Value::Null, value)
 }
 
 pub(super) fn prefix_cache(policy: PrefixCache) -> Value {

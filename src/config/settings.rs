@@ -7,7 +7,9 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::api_key::ApiKey;
-use super::choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache};
+use super::choices::{
+    ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache, Ramp, SteadyStart,
+};
 use super::deployment::Deployment;
 use super::endpoint_url::EndpointUrl;
 use super::safety::SafetyConfig;
@@ -73,11 +75,15 @@ pub struct Settings {
     pub stream: bool,
     /// `LOAD_SHAPE`: when the next request starts.
     pub load_shape: LoadShape,
+    /// `START`: how the requests of a steady load begin.
+    pub start: SteadyStart,
     /// `REQUEST_RATES`: the rates of an open loop, in the order they are run. No duplicates; not empty in an open
     /// loop.
     pub request_rates: Vec<RequestRate>,
     /// `ARRIVALS`: how the gaps between the arrivals of an open loop are distributed.
     pub arrivals: ArrivalProcess,
+    /// `RAMP`: how the rate of an open loop rises to the point's own; at once without it.
+    pub ramp: Option<Ramp>,
     /// `MAX_IN_FLIGHT`: requests of an open loop that may be in flight; those that arrive beyond it are not sent.
     pub max_in_flight: NonZeroUsize,
     /// `PREFIX_CACHE`: the part of each prompt that the server may find in its prefix cache.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use serde_json::{Map, Value};
 
-use super::choices::{ArrivalProcess, FixedOutput, Metric, PrefixCache};
+use super::choices::{ArrivalProcess, FixedOutput, Metric, PrefixCache, Ramp, RampStrategy};
 use super::endpoint_url::EndpointUrl;
 use super::names::nearest;
 use crate::request_rate::RequestRate;
@@ -281,6 +281,20 @@ pub(super) fn arrivals(value: &Value) -> Parsed<ArrivalProcess> {
         _ => None,
     };
     process.ok_or_else(|| Fault::found(value))
+}
+
+pub(super) fn ramp(value: &Value) -> Parsed<Ramp> {
+    let of = |strategy: RampStrategy| {
+        let object = value.as_object().filter(|object| object.len() == 1)?;
+        let seconds = object.get(strategy.id())?.as_f64()?;
+        let is_sound = seconds > 0.0 && seconds <= 86_400.0;
+        is_sound.then(|| Ramp {
+            strategy,
+            duration: Duration::from_secs_f64(seconds),
+        })
+    };
+    let ramp = RampStrategy::ALL.into_iter().find_map(of);
+    ramp.ok_or_else(|| Fault::found(value))
 }
 
 pub(super) fn prefix_cache(value: &Value) -> Parsed<PrefixCache> {

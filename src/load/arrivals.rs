@@ -6,16 +6,18 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Exp1, Gamma};
 
-use crate::config::ArrivalProcess;
+use crate::config::{ArrivalProcess, Ramp, RampStrategy};
 
 /// Times of arrival (ns after the load's start), in order and without end: a function of the seed.
 #[derive(Debug)]
 pub struct Arrivals {
     gap: Gap,
     rng: StdRng,
-    /// The mean gap of the whole sequence (ns).
+    /// The mean gap of the whole sequence (ns), after the ramp.
     mean_ns: f64,
-    at_ns: f64,
+    /// Expected number of arrivals until the last one.
+    expected: f64,
+    ramp: Option<Ramp>,
     /// Arrivals of the sequence that are left out before the next one.
     left_out: usize,
     /// Distance in the sequence from one arrival to the next.
@@ -43,7 +45,8 @@ impl Arrivals {
             },
             rng: StdRng::seed_from_u64(seed),
             mean_ns: 1e9 / per_second,
-            at_ns: 0.0,
+            expected: 0.0,
+            ramp: None,
             left_out: 0,
             step: NonZeroUsize::MIN,
         }
@@ -59,7 +62,17 @@ impl Arrivals {
         }
     }
 
-    /// The mean gap (ns).
+    /// Preceded by a ramp.
+    pub fn after(self, ramp: Option<Ramp>) -> Arrivals {
+        Arrivals { ramp, ..self }
+    }
+
+    /// When their rate has risen to its own (ns after the load's start).
+    pub fn steady_from_ns(&self) -> u64 {
+        self.ramp.map_or(0, |ramp| ramp.duration.as_nanos() as u64)
+    }
+
+    /// The mean gap (ns), after the ramp.
     pub fn mean_ns(&self) -> f64 {
         self.mean_ns * self.step.get() as f64
     }
@@ -70,9 +83,41 @@ impl Arrivals {
             Gap::Exponential => Exp1.sample(&mut self.rng),
             Gap::Gamma(gamma) => gamma.sample(&mut self.rng),
         };
-        self.at_ns += gap * self.mean_ns;
-        self.at_ns
+        self.expected += gap;
+        match &self.ramp {
+            None => self.expected * self.mean_ns,
+            Some(ramp) => ramp_at_ns(ramp, self.expected * self.mean_ns),
+        }
     }
+}
+
+/// The share of the point's rate at which a ramp begins.
+const RAMP_FROM: f64 = 0.1;
+
+/// When as many requests have arrived as would have at the point's own rate after `own_ns` (ns): the inverse of the
+/// integral of the rate, which turns a stationary process into one of a changing rate (time rescaling).
+fn ramp_at_ns(ramp: &Ramp, own_ns: f64) -> f64 {
+    let ramp_ns = ramp.duration.as_nanos() as f64;
+    let whole = match ramp.strategy {
+        RampStrategy::Linear => (1.0 + RAMP_FROM) / 2.0,
+        RampStrategy::Exponential => (RAMP_FROM - 1.0) / RAMP_FROM.ln(),
+    };
+    // In shares of the ramp's duration.
+    let own = own_ns / ramp_ns;
+    if own > whole {
+        return ramp_ns + own_ns - whole * ramp_ns;
+    }
+    ramp_ns
+        * match ramp.strategy {
+            RampStrategy::Linear => {
+                let rise = 1.0 - RAMP_FROM;
+                ((RAMP_FROM * RAMP_FROM + 2.0 * rise * own).sqrt() - RAMP_FROM) / rise
+            }
+            RampStrategy::Exponential => {
+                let growth = -RAMP_FROM.ln();
+                (1.0 + own * growth / RAMP_FROM).ln() / growth
+            }
+        }
 }
 
 impl Iterator for Arrivals {
@@ -173,5 +218,28 @@ mod tests {
         together.sort_unstable();
         assert_eq!(together, Vec::from_iter(all().take(150)));
         assert_eq!(all().thinned(1, three).mean_ns(), 3.0 * all().mean_ns());
+    }
+
+    #[test]
+    fn a_ramp_rises_from_a_tenth_to_the_whole_rate() {
+        for strategy in RampStrategy::ALL {
+            let duration = std::time::Duration::from_secs(100);
+            let ramp = Some(Ramp { strategy, duration });
+            let arrivals = || Arrivals::new(1_000.0, ArrivalProcess::Constant, 1).after(ramp);
+            let in_second = |second: u64| {
+                let from_ns = second * 1_000_000_000;
+                let in_it = |at_ns: &u64| (from_ns..from_ns + 1_000_000_000).contains(at_ns);
+                arrivals().take(120_000).filter(in_it).count() as f64
+            };
+            let middle = match strategy {
+                RampStrategy::Linear => 0.55,
+                RampStrategy::Exponential => 0.1_f64.sqrt(),
+            };
+            for (second, share) in [(0, 0.1), (50, middle), (99, 1.0), (100, 1.0), (110, 1.0)] {
+                let off = in_second(second) / (1_000.0 * share) - 1.0;
+                assert!(off.abs() < 0.06, "{strategy:?} in second {second}: {off}");
+            }
+            assert_eq!(arrivals().steady_from_ns(), 100_000_000_000);
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Open {
         let (ended, finished) = unbounded_channel();
         let start_ns = clock.now_ns();
         let stopped = Arc::new(AtomicBool::new(false));
-        let rounds = TimedRounds::new(start_ns, arrivals.mean_ns());
+        let rounds = TimedRounds::new(start_ns, &arrivals);
         let sending = Sending {
             target,
             free: Arc::new(Mutex::new((0..slots.concurrency()).rev().collect())),

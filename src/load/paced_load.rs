@@ -22,6 +22,8 @@ use crate::client::{Clock, RequestRecord};
 pub enum Pace {
     /// So many are in flight at any time: one that has ended is replaced at once.
     Steady(NonZeroUsize),
+    /// As steady, but they begin one after another, spread over the time of the first one.
+    Staggered(NonZeroUsize),
     /// So many start at once, and the next when all have ended.
     Wave(NonZeroUsize),
     /// They arrive at given times.
@@ -37,7 +39,7 @@ impl Pace {
     /// The most requests in flight.
     pub fn most_in_flight(&self) -> NonZeroUsize {
         match self {
-            Pace::Steady(most) | Pace::Wave(most) => *most,
+            Pace::Steady(most) | Pace::Staggered(most) | Pace::Wave(most) => *most,
             Pace::Open { max_in_flight, .. } => *max_in_flight,
         }
     }
@@ -60,7 +62,8 @@ impl Load {
         let own = Arc::clone(&slots);
         Load {
             pacing: match pace {
-                Pace::Steady(_) => Box::new(Steady::start(runtime, target, own, clock)),
+                Pace::Steady(_) => Box::new(Steady::start(runtime, target, own, clock, false)),
+                Pace::Staggered(_) => Box::new(Steady::start(runtime, target, own, clock, true)),
                 Pace::Wave(_) => Box::new(Wave::new(runtime, target, own, clock)),
                 Pace::Open { arrivals, .. } => {
                     Box::new(Open::start(runtime, target, own, clock, *arrivals))

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::pacing::{End, Pacing};
@@ -28,6 +30,7 @@ impl Steady {
         target: Arc<T>,
         slots: Arc<Slots>,
         clock: Clock,
+        is_staggered: bool,
     ) -> Steady {
         let (sender, finished) = unbounded_channel();
         let boundary = Boundary {
@@ -35,15 +38,21 @@ impl Steady {
             in_flight_events: 0,
         };
         let stopped = Arc::new(AtomicBool::new(false));
+        let (first_ended, first) = watch::channel(None);
         let workers = (0..slots.concurrency())
             .map(|slot| {
+                let begin = match (is_staggered, slot) {
+                    (false, _) => Begin::AtOnce,
+                    (true, 0) => Begin::First(first_ended.clone()),
+                    (true, _) => Begin::After(first.clone()),
+                };
                 runtime.spawn(work(
                     Arc::clone(&target),
                     Arc::clone(&slots),
                     slot,
                     clock,
-                    sender.clone(),
-                    Arc::clone(&stopped),
+                    (sender.clone(), Arc::clone(&stopped)),
+                    begin,
                 ))
             })
             .collect();
@@ -113,18 +122,50 @@ impl Drop for Steady {
     }
 }
 
+/// When a worker sends its first request.
+enum Begin {
+    AtOnce,
+    /// At once, and the others begin after it.
+    First(watch::Sender<Option<Duration>>),
+    /// When the first worker's first request has ended; the value is the time that it took.
+    After(watch::Receiver<Option<Duration>>),
+}
+
+impl Begin {
+    async fn wait(&mut self, slot: usize, concurrency: usize) {
+        let Begin::After(first) = self else { return };
+        // The sender is dropped only if the first worker was broken off, as this one is about to be.
+        let Ok(took) = first.wait_for(Option::is_some).await.map(|took| *took) else {
+            return;
+        };
+        let share = slot as f64 / concurrency as f64;
+        tokio::time::sleep(took.unwrap_or_default().mul_f64(share)).await;
+    }
+
+    /// Lets the others begin, after the first worker's first request.
+    fn ended(&mut self, record: &RequestRecord) {
+        if let Begin::First(others) = self {
+            let took_ns = record.end_ns.saturating_sub(record.start_ns);
+            others.send_replace(Some(Duration::from_nanos(took_ns)));
+            *self = Begin::AtOnce;
+        }
+    }
+}
+
 async fn work<T: Target>(
     target: Arc<T>,
     slots: Arc<Slots>,
     slot: usize,
     clock: Clock,
-    sender: UnboundedSender<Finished>,
-    stopped: Arc<AtomicBool>,
+    (sender, stopped): (UnboundedSender<Finished>, Arc<AtomicBool>),
+    mut begin: Begin,
 ) {
+    begin.wait(slot, slots.concurrency()).await;
     while !stopped.load(Ordering::Relaxed) {
         let intended_ns = clock.now_ns();
         let mut record = target.request(slots.begin(slot)).await;
         record.intended_ns = intended_ns;
+        begin.ended(&record);
         let events = slots.end(slot, &record);
         let in_flight_events = slots.in_flight_events();
         let finished = Finished {
@@ -340,5 +381,38 @@ mod tests {
         ended += load.drain().len();
         assert!(ended >= 4 * 3);
         assert_eq!(ended, target.sent.load(Ordering::SeqCst));
+    }
+
+    /// Takes its time for each request.
+    struct Slow {
+        clock: Clock,
+    }
+
+    impl Target for Slow {
+        async fn request(&self, _: &AtomicU32) -> RequestRecord {
+            let start_ns = self.clock.now_ns();
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            completed(start_ns, start_ns, self.clock.now_ns(), 1)
+        }
+    }
+
+    #[test]
+    fn a_staggered_load_begins_over_the_time_of_its_first_request() {
+        const FOUR: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
+        let clock = Clock::start();
+        let (handle, target) = (runtime.handle().clone(), Arc::new(Slow { clock }));
+        let mut load = Load::start(handle, target, Pace::Staggered(FOUR), clock);
+        let mut requests = Vec::from_iter(load.window(3).requests.iter());
+        load.abandon();
+        requests.sort_by_key(|request| request.start_ns);
+        let first = &requests[0];
+        let took_ns = first.end_ns - first.start_ns;
+        // The first worker goes on at once; the others follow by a quarter of that time each.
+        let wanted_ns = [1, 2, 3].map(|quarters| first.end_ns + took_ns * quarters / 4);
+        for (request, wanted_ns) in requests[2..].iter().zip(wanted_ns) {
+            assert!(request.start_ns >= wanted_ns);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Windows of an open loop, cut by time.
 
+use super::arrivals::Arrivals;
 use super::window::{Boundary, Finished, Window};
 
 /// The shortest round (ns).
@@ -13,19 +14,22 @@ pub(crate) struct TimedRounds {
     /// drift.
     due_ns: f64,
     round_ns: f64,
+    /// When requests arrive at the load's own rate (ns).
+    steady_from_ns: u64,
     is_settled: bool,
 }
 
 impl TimedRounds {
     /// Rounds of a load that starts at `start_ns`, each as long as the mean gap between its arrivals or longer.
-    pub fn new(start_ns: u64, mean_gap_ns: f64) -> TimedRounds {
+    pub fn new(start_ns: u64, arrivals: &Arrivals) -> TimedRounds {
         TimedRounds {
             boundary: Boundary {
                 at_ns: start_ns,
                 in_flight_events: 0,
             },
             due_ns: start_ns as f64,
-            round_ns: mean_gap_ns.max(SHORTEST_NS),
+            round_ns: arrivals.mean_ns().max(SHORTEST_NS),
+            steady_from_ns: start_ns.saturating_add(arrivals.steady_from_ns()),
             is_settled: false,
         }
     }
@@ -49,8 +53,8 @@ impl TimedRounds {
         window
     }
 
-    /// Waits until the load has run for twice as long as its first request took: until then arrivals outnumber
-    /// completions on any server. What ends meanwhile is in no window.
+    /// Waits until the ramp is over and the load has run for twice as long as its first request took: until then
+    /// arrivals outnumber completions on any server. What ends meanwhile is in no window.
     fn settle(&mut self, next: &mut impl FnMut() -> Option<Finished>) {
         let start_ns = self.boundary.at_ns;
         let mut settled_ns = None;
@@ -59,7 +63,8 @@ impl TimedRounds {
             let record = &finished.record;
             if record.was_sent() {
                 let first_ns = record.end_ns.saturating_sub(record.e2el_from_ns());
-                settled_ns.get_or_insert(start_ns.saturating_add(2 * first_ns));
+                let settled = start_ns.saturating_add(2 * first_ns);
+                settled_ns.get_or_insert(settled.max(self.steady_from_ns));
             }
             self.boundary.at_ns = self.boundary.at_ns.max(record.end_ns);
             self.boundary.in_flight_events = finished.in_flight_events;

@@ -81,7 +81,7 @@ impl OpenLoop {
         let mut arrivals = Arrivals::new(setup.request_rate, setup.arrivals, seed);
         OpenLoop {
             next_ns: begin_ns + arrivals.next().unwrap_or(0),
-            rounds: TimedRounds::new(begin_ns, arrivals.mean_ns()),
+            rounds: TimedRounds::new(begin_ns, &arrivals),
             arrivals,
             begin_ns,
             free: (0..setup.concurrency.get()).rev().collect(),
