@@ -11,6 +11,7 @@ macro_rules! open {
 open!(
     #[cfg(feature = "cli")]
     check,
+    capacity,
     client,
     config,
     deployment,

@@ -18,6 +18,7 @@
 #![warn(missing_docs)]
 
 mod bench;
+mod capacity;
 #[cfg(feature = "cli")]
 mod check;
 #[cfg(feature = "cli")]

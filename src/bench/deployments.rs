@@ -11,7 +11,7 @@ use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
 use super::{preflight, session, space, start};
-use crate::config::{Deployment, Settings, Slo};
+use crate::config::{Deployment, Limit, Settings, Slo};
 use crate::embedded::{EmbeddedLayout, LAYOUTS};
 use crate::fixture::Fixture;
 use crate::interrupt::{Interrupt, Interrupted};
@@ -31,10 +31,11 @@ const LAYOUT_PROMPT: &str = "100";
 
 /// Objectives under which the best embedded layout is another than without.
 const LAYOUT_SLO: Slo = Slo {
-    ttft: Some(500.0),
-    tpot: Some(30.0),
+    ttft: Some(Limit::of_p99(500.0)),
+    tpot: Some(Limit::of_p99(30.0)),
     itl: None,
     e2el: None,
+    failed: None,
 };
 
 /// Measures every deployment of a configuration, and reports.

@@ -162,7 +162,8 @@ keys! {
         |d, v| d.config.metrics = value::metrics(v)?,
         |c| json!(Vec::from_iter(c.metrics.iter().map(|metric: &Metric| metric.id())));
     SLO: Single, Reported, "{}",
-        "an object of limits in ms, any of ttft, tpot, itl and e2el, each above 0", "{\"ttft\": 200, \"tpot\": 50}",
+        "an object of limits in ms, any of ttft, tpot, itl and e2el, each a number above 0 or an object of one of p50, p90, p95, p99, p99.9 and such a number, and failed, a share from 0 to 1",
+        "{\"ttft\": {\"p95\": 500}, \"tpot\": 50, \"failed\": 0.01}",
         |d, v| d.config.slo = slo::read(v)?,
         |c| json!(c.slo);
     RUNS: Single, Reported, "1", "a whole number of runs from 1 to 100", "3",

@@ -48,7 +48,7 @@ pub(crate) use overrides::Flag;
 pub use safety::{SafetyBackend, SafetyConfig};
 pub use sampling::Precision;
 pub use settings::{ConfigSource, Settings};
-pub use slo::Slo;
+pub use slo::{Limit, Percentile, Slo};
 pub use template::{Blanks, Template};
 
 /// The `parameters.json` this crate ships, used where no file is found.

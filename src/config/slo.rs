@@ -1,30 +1,153 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::value::{self, Fault, Parsed};
 
-/// Service-level objectives of one request: `SLO`. A request that meets all of them counts for goodput.
+/// Service-level objectives: `SLO`. A request that is within all limits counts for goodput; a deployment meets an
+/// objective if as many of its requests are within the limit as the percentile says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slo {
-    /// Limit of the time to the first token (ms).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ttft: Option<f64>,
-    /// Limit of the time per output token after the first (ms/token).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tpot: Option<f64>,
-    /// Limit of the longest gap between two content events (ms).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub itl: Option<f64>,
-    /// Limit of the end-to-end latency (ms).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub e2el: Option<f64>,
+    /// Limit of the time to the first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<Limit>,
+    /// Limit of the time per output token after the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot: Option<Limit>,
+    /// Limit of the longest gap between two content events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub itl: Option<Limit>,
+    /// Limit of the end-to-end latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el: Option<Limit>,
+    /// The largest share of failed requests (0 to 1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<f64>,
+}
+
+/// A limit of a latency, and how many of the requests must be within it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// The limit (ms).
+    pub ms: f64,
+    /// The percentile of the latency that must be within it.
+    pub percentile: Percentile,
+}
+
+/// A percentile that an objective can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Percentile {
+    /// The median.
+    P50,
+    /// Nine of ten.
+    P90,
+    /// 19 of 20.
+    P95,
+    /// 99 of 100.
+    P99,
+    /// 999 of 1,000.
+    P99_9,
+}
+
+impl Percentile {
+    /// Every percentile.
+    pub const ALL: [Percentile; 5] = [
+        Percentile::P50,
+        Percentile::P90,
+        Percentile::P95,
+        Percentile::P99,
+        Percentile::P99_9,
+    ];
+
+    /// Its name in `SLO`.
+    pub fn id(self) -> &'static str {
+        match self {
+            Percentile::P50 => "p50",
+            Percentile::P90 => "p90",
+            Percentile::P95 => "p95",
+            Percentile::P99 => "p99",
+            Percentile::P99_9 => "p99.9",
+        }
+    }
+
+    /// The percentage of values at or below it.
+    pub fn percent(self) -> f64 {
+        match self {
+            Percentile::P50 => 50.0,
+            Percentile::P90 => 90.0,
+            Percentile::P95 => 95.0,
+            Percentile::P99 => 99.0,
+            Percentile::P99_9 => 99.9,
+        }
+    }
 }
 
 impl Slo {
-    /// Whether no limit is set, so that there is no goodput.
+    /// Whether no latency is limited, so that there is no goodput.
     pub fn is_empty(&self) -> bool {
-        *self == Slo::default()
+        self.latencies().iter().all(|(_, limit)| limit.is_none())
+    }
+
+    /// The latencies by their names, with their limits.
+    pub fn latencies(&self) -> [(&'static str, Option<Limit>); 4] {
+        [
+            ("ttft", self.ttft),
+            ("tpot", self.tpot),
+            ("itl", self.itl),
+            ("e2el", self.e2el),
+        ]
+    }
+}
+
+impl Limit {
+    /// A limit (ms) of P99, which a plain number means.
+    pub const fn of_p99(ms: f64) -> Limit {
+        Limit {
+            ms,
+            percentile: Percentile::P99,
+        }
+    }
+
+    /// A number above 0, or an object of one percentile and such a number; `None` for anything else.
+    fn of(value: &Value) -> Option<Limit> {
+        let ms = |value: &Value| value.as_f64().filter(|ms| *ms > 0.0);
+        let Some(object) = value.as_object() else {
+            return ms(value).map(Limit::of_p99);
+        };
+        let (name, limit) = object.iter().next().filter(|_| object.len() == 1)?;
+        let mut all = Percentile::ALL.into_iter();
+        Some(Limit {
+            ms: ms(limit)?,
+            percentile: all.find(|percentile| percentile.id() == name)?,
+        })
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ≤ {} ms", self.percentile, self.ms)
+    }
+}
+
+impl std::fmt::Display for Percentile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "P{}", self.percent())
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.percentile {
+            Percentile::P99 => serializer.serialize_f64(self.ms),
+            other => serializer.collect_map([(other.id(), self.ms)]),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Limit::of(&value).ok_or_else(|| serde::de::Error::custom("not a limit"))
     }
 }
 
@@ -37,11 +160,50 @@ pub(super) fn read(value: &Value) -> Parsed<Slo> {
             "tpot" => &mut slo.tpot,
             "itl" => &mut slo.itl,
             "e2el" => &mut slo.e2el,
+            "failed" => {
+                slo.failed = Some(value::number(limit, |share| (0.0..=1.0).contains(&share))?);
+                continue;
+            }
             _ => {
                 return Err(Fault::because(value, format!("{name:?} is not a latency")));
             }
         };
-        *place = Some(value::number(limit, |ms| ms > 0.0)?);
+        *place = Some(Limit::of(limit).ok_or_else(|| Fault::found(limit))?);
     }
     Ok(slo)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_is_of_p99_or_names_its_percentile_and_is_written_as_it_is_read() {
+        let value =
+            json!({"ttft": {"p95": 500.0}, "tpot": 50.0, "e2el": {"p99.9": 1e4}, "failed": 0.01});
+        let slo = read(&value).expect("valid");
+        assert_eq!(slo.tpot, Some(Limit::of_p99(50.0)));
+        assert_eq!(slo.ttft.map(|limit| limit.percentile.percent()), Some(95.0));
+        assert_eq!(serde_json::to_value(slo).expect("JSON"), value);
+        assert_eq!(serde_json::from_value::<Slo>(value).expect("an SLO"), slo);
+        assert!(!slo.is_empty());
+        let only_failed = read(&json!({"failed": 0.5})).expect("valid");
+        assert!(only_failed.is_empty(), "goodput needs a latency");
+    }
+
+    #[test]
+    fn other_limits_are_invalid() {
+        for invalid in [
+            json!({"ttft": {"p98": 5}}),
+            json!({"ttft": {"p95": 5, "p99": 9}}),
+            json!({"ttft": {}}),
+            json!({"ttft": -1}),
+            json!({"failed": 1.5}),
+            json!({"rps": 1}),
+        ] {
+            assert!(read(&invalid).is_err(), "{invalid}");
+        }
+    }
 }

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SortedValues;
+use crate::config::Percentile;
 
 /// Mean and percentiles of raw values, in the values' own unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,18 @@ impl Distribution {
             p90: values.percentile(90.0),
             p99: values.percentile(99.0),
         })
+    }
+}
+
+impl Distribution {
+    /// A percentile that an objective names; `None` where it is not kept.
+    pub fn at(&self, percentile: Percentile) -> Option<f64> {
+        match percentile {
+            Percentile::P50 => Some(self.p50),
+            Percentile::P90 => Some(self.p90),
+            Percentile::P99 => Some(self.p99),
+            Percentile::P95 | Percentile::P99_9 => None,
+        }
     }
 }
 

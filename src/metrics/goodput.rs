@@ -1,5 +1,5 @@
 use crate::client::CompletedRequest;
-use crate::config::Slo;
+use crate::config::{Limit, Slo};
 use crate::load::Window;
 
 use super::latency;
@@ -9,9 +9,9 @@ use super::latency;
 /// A limit on TTFT is not met where TTFT is unknown. TPOT and ITL are undefined for an answer of one
 /// token, which keeps no user waiting between tokens and so meets them.
 pub fn meets(slo: &Slo, request: &CompletedRequest) -> bool {
-    let within = |value_ns: f64, limit_ms: f64| value_ns * 1e-6 <= limit_ms;
-    let unless_undefined = |value_ns: Option<f64>, limit_ms: Option<f64>| {
-        limit_ms.is_none_or(|limit| value_ns.is_none_or(|value| within(value, limit)))
+    let within = |value_ns: f64, limit: Limit| value_ns * 1e-6 <= limit.ms;
+    let unless_undefined = |value_ns: Option<f64>, limit: Option<Limit>| {
+        limit.is_none_or(|limit| value_ns.is_none_or(|value| within(value, limit)))
     };
     let ttft = latency::ttft_ns(request);
     let longest_gap = latency::itl_ns(&request.outcome).max_by(f64::total_cmp);
@@ -46,11 +46,13 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn limits(ttft: Option<f64>, tpot: Option<f64>, itl: Option<f64>, e2el: Option<f64>) -> Slo {
+        let [ttft, tpot, itl, e2el] = [ttft, tpot, itl, e2el].map(|ms| ms.map(Limit::of_p99));
         Slo {
             ttft,
             tpot,
             itl,
             e2el,
+            failed: None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::change::percent;
 use super::grid::grid;
 use super::label;
 use super::number::{NOT_AVAILABLE, or_na, value};
+use crate::config::Limit;
 use crate::level::Level;
 use crate::metrics::{Distribution, Summary};
 use crate::results::RunRecord;
@@ -139,28 +140,32 @@ fn gpus(record: &RunRecord) -> Option<f64> {
     record.config["NUM_GPU"].as_f64()
 }
 
-/// The limits of `SLO`, each with its P99.
-fn limits(record: &RunRecord) -> Vec<(&'static str, f64, Option<f64>)> {
-    let slo = record.slo();
-    let p99 = |of: fn(&Summary) -> Option<Distribution>| {
-        record.summary.as_ref().and_then(of).map(|d| d.p99)
+/// The limits of `SLO`, each with the percentile that must be within it (ms).
+fn limits(record: &RunRecord) -> Vec<(&'static str, Limit, Option<f64>)> {
+    let summary = record.summary.as_ref();
+    let latency = |name| {
+        let summary = summary?;
+        match name {
+            "ttft" => summary.ttft_ms,
+            "tpot" => summary.tpot_ms,
+            "itl" => summary.itl_ms,
+            _ => summary.e2el_ms,
+        }
     };
-    let all = [
-        ("TTFT", slo.ttft, p99(|s| s.ttft_ms)),
-        ("TPOT", slo.tpot, p99(|s| s.tpot_ms)),
-        ("ITL", slo.itl, p99(|s| s.itl_ms)),
-        ("E2EL", slo.e2el, p99(|s| s.e2el_ms)),
-    ];
-    let set = all
-        .into_iter()
-        .filter_map(|(name, limit, p99)| Some((name, limit?, p99)));
+    let limits = record.slo().latencies().into_iter();
+    let set = limits.filter_map(|(name, limit)| {
+        let limit = limit?;
+        let value = latency(name).and_then(|values| values.at(limit.percentile));
+        Some((name, limit, value))
+    });
     set.collect()
 }
 
-/// Whether every P99 that `SLO` limits is within its limit; `None` without limits.
+/// Whether every percentile that `SLO` limits is within its limit; `None` without limits.
 fn in_slo(record: &RunRecord) -> Option<bool> {
     let limits = limits(record);
-    let within = |(_, limit, p99): &(_, f64, Option<f64>)| p99.is_some_and(|p99| p99 <= *limit);
+    let within =
+        |(_, limit, value): &(_, Limit, Option<f64>)| value.is_some_and(|ms| ms <= limit.ms);
     (!limits.is_empty()).then(|| limits.iter().all(within))
 }
 
@@ -263,11 +268,8 @@ fn within_slo(records: &[&RunRecord]) -> String {
     }
     let limits = limits
         .iter()
-        .map(|(name, limit, _)| format!("{name} ≤ {limit} ms"));
-    let question = format!(
-        "throughput with P99 of {}",
-        Vec::from_iter(limits).join(", ")
-    );
+        .map(|(name, limit, _)| format!("{} {limit}", name.to_uppercase()));
+    let question = format!("throughput with {}", Vec::from_iter(limits).join(", "));
     let within = best_points(records, |record| in_slo(record) == Some(true));
     match within.is_empty() {
         true => format!("{question}: none, no point meets it"),

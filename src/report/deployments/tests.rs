@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 
 use super::*;
-use crate::config::Slo;
+use crate::config::{Limit, Slo};
 use crate::engine::Preset;
 use crate::results::DeploymentRecord;
 use crate::simulation::{self, VirtualLoad, VirtualSetup};
@@ -70,19 +70,19 @@ fn the_table_has_scaling_and_balance_and_the_answers_name_the_best() {
 fn points_beyond_the_slo_do_not_count_and_equals_are_tied() {
     // Between the TPOT of 8 and of 32 requests at one server.
     let slo = Slo {
-        tpot: Some(5.5),
+        tpot: Some(Limit::of_p99(5.5)),
         ..Slo::default()
     };
     let sides = [side("a", 1, &[8, 32], slo), side("b", 1, &[8, 32], slo)];
     let text = deployments("deployments", &sides);
-    let within = line(&text, "- throughput with P99 of TPOT ≤ 5.5 ms: ");
+    let within = line(&text, "- throughput with TPOT P99 ≤ 5.5 ms: ");
     assert!(
         within.contains("at c=8") && !within.contains("at c=32"),
         "{text}"
     );
     assert!(within.contains("; tied with"), "{within}");
     let tight = Slo {
-        tpot: Some(0.001),
+        tpot: Some(Limit::of_p99(0.001)),
         ..Slo::default()
     };
     let text = deployments("deployments", &[side("a", 1, &[8], tight)]);

@@ -172,9 +172,9 @@ impl Levels<'_> {
             .last()
             .map_or(Slo::default(), |point| point.record.slo());
         let limit = |name: &str| match name {
-            "TTFT" => slo.ttft,
-            "TPOT" => slo.tpot,
-            _ => slo.e2el,
+            "TTFT" => slo.ttft.map(|limit| limit.ms),
+            "TPOT" => slo.tpot.map(|limit| limit.ms),
+            _ => slo.e2el.map(|limit| limit.ms),
         };
         let limited = LATENCIES.iter().any(|(name, _, _)| limit(name).is_some());
         let shown = |name: &str| limit(name).is_some() || (!limited && name == "E2EL");

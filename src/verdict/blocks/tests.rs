@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Limit;
 use crate::load::window_tests::{completed, window};
 
 const MS: u64 = 1_000_000;
@@ -82,7 +83,7 @@ fn a_missing_estimate_has_a_reason() {
         NotComparable::NotMeasured
     );
     let strict = Slo {
-        ttft: Some(1.0),
+        ttft: Some(Limit::of_p99(1.0)),
         ..Slo::default()
     };
     let none_good = BlockSeries::of(Figure::Goodput, &windows, &strict);

@@ -1,0 +1,502 @@
+use std::fmt;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fit::Estimate;
+use super::objective::Objective;
+use super::trial::{Judgement, Trial};
+use crate::level::Level;
+use crate::request_rate::RequestRate;
+
+/// What kind of level is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Requests in flight: whole numbers.
+    Concurrency,
+    /// Requests per second, to three digits.
+    Rate,
+}
+
+impl Scale {
+    /// The level nearest to `value` (requests, or req/s).
+    pub fn level(self, value: f64) -> Level {
+        match self {
+            Scale::Concurrency => {
+                let requests = std::num::NonZeroUsize::new(value.round() as usize);
+                requests.unwrap_or(std::num::NonZeroUsize::MIN).into()
+            }
+            Scale::Rate => {
+                let digit = 10_f64.powf(value.log10().floor() - 2.0);
+                let rounded = (value / digit).round() * digit;
+                // In one text: 0.30000000000000004 is 0.3.
+                let rounded = format!("{rounded:.6}").parse().unwrap_or(value);
+                Level::Rate(RequestRate::new(rounded).unwrap_or(RequestRate::MAX))
+            }
+        }
+    }
+
+    /// Least and greatest level.
+    fn range(self) -> (f64, f64) {
+        match self {
+            Scale::Concurrency => (1.0, 100_000.0),
+            Scale::Rate => (0.001, 100_000.0),
+        }
+    }
+
+    /// What a level counts.
+    fn unit(self) -> &'static str {
+        match self {
+            Scale::Concurrency => "users",
+            Scale::Rate => "req/s",
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Try this level.
+    Measure(Level),
+    /// The search is over.
+    Done,
+}
+
+/// A search for the capacity: says which level to try next, and what is known at its end.
+#[derive(Debug)]
+pub struct Search {
+    scale: Scale,
+    objectives: Vec<Objective>,
+    first: f64,
+    greatest: f64,
+    /// Trials after which it narrows no further.
+    most_trials: usize,
+    /// All trials in their order, those of confirmations included.
+    trials: Vec<Trial>,
+    confirming: Option<Confirmation>,
+    confirmations: u32,
+    rng: StdRng,
+}
+
+/// Fresh requests at the answer, and one step above.
+#[derive(Clone, Debug)]
+struct Confirmation {
+    answer: Level,
+    above: Option<Level>,
+    at_answer: Option<Judgement>,
+    at_above: Option<Judgement>,
+}
+
+/// The capacity, as far as a search could tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Capacity {
+    /// The largest level that meets every objective, by the fit; none where even the least level does not.
+    pub level: Option<Level>,
+    /// Lower end of the 95 % interval (requests in flight, or req/s); 0 is below the least level.
+    pub lower: f64,
+    /// Upper end; none where the greatest level that was tried may be within the objectives.
+    pub upper: Option<f64>,
+    /// The objective that the next level misses.
+    pub bound_by: Option<String>,
+    /// The least level above it that is known to fail.
+    pub first_failing: Option<Level>,
+    /// What fresh requests at the level said.
+    pub confirmed: Option<Judgement>,
+    /// A level that fails, below one that passes: the deployment is not monotone, and its capacity not one number.
+    pub not_monotone: Option<(Level, Level)>,
+}
+
+/// The interval is narrow enough at this ratio of its ends.
+const NARROW: f64 = 1.1;
+
+/// A level is this many times the one before, as long as no limit is in sight.
+const GROWTH: f64 = 4.0;
+
+/// Answers that fresh requests contradict before the search gives up.
+const MOST_CONFIRMATIONS: u32 = 2;
+
+impl Search {
+    /// The usual number of trials after which a search narrows no further.
+    pub const MOST_TRIALS: usize = 12;
+
+    /// A search that starts at `first` (requests in flight, or req/s) and tries no level above `greatest`.
+    pub fn new(scale: Scale, objectives: Vec<Objective>, first: f64, greatest: f64) -> Search {
+        let (least, most) = scale.range();
+        let greatest = greatest.clamp(least, most);
+        Search {
+            scale,
+            objectives,
+            first: first.clamp(least, greatest),
+            greatest,
+            most_trials: Search::MOST_TRIALS,
+            trials: Vec::new(),
+            confirming: None,
+            confirmations: 0,
+            rng: StdRng::seed_from_u64(0),
+        }
+    }
+
+    /// The objectives.
+    pub fn objectives(&self) -> &[Objective] {
+        &self.objectives
+    }
+
+    /// All trials so far, in their order.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// Requests that a trial needs to tell a share near the allowed one: ten that may miss, four that may fail.
+    pub fn requests_wanted(&self) -> f64 {
+        let wanted = self.objectives.iter().map(|objective| {
+            let missed = if objective.is_latency() { 10.0 } else { 4.0 };
+            missed / objective.allowed.max(1e-3)
+        });
+        wanted.fold(0.0, f64::max)
+    }
+
+    /// Adds what was seen at the level that [`Search::next`] asked for.
+    pub fn add(&mut self, trial: Trial) {
+        let judged = trial.judge(&self.objectives);
+        self.trials.push(trial);
+        if let Some(confirming) = &mut self.confirming {
+            match confirming.at_answer {
+                None => confirming.at_answer = Some(judged),
+                Some(_) => confirming.at_above = Some(judged),
+            }
+        }
+    }
+
+    /// Says what to try next.
+    pub fn next(&mut self) -> Next {
+        if let Some(confirming) = &self.confirming {
+            match (confirming.at_answer, confirming.at_above, confirming.above) {
+                (None, _, _) => return Next::Measure(confirming.answer),
+                // An answer that fails is not the answer, whatever is above it.
+                (Some(Judgement::Fails), _, _) | (Some(_), Some(Judgement::Passes), _)
+                    if self.confirmations < MOST_CONFIRMATIONS =>
+                {
+                    self.confirming = None;
+                    self.most_trials = self.trials.len() + 2;
+                }
+                (Some(_), None, Some(above)) => return Next::Measure(above),
+                _ => return Next::Done,
+            }
+        }
+        if let Some(level) = self.narrow() {
+            return Next::Measure(level);
+        }
+        let estimate = self.estimate();
+        let Some(answer) = self.answer(&estimate) else {
+            return Next::Done;
+        };
+        let upper = estimate.quantile(0.975);
+        let above = upper.is_finite().then(|| match self.scale {
+            Scale::Concurrency => self.scale.level(upper + 1.0),
+            Scale::Rate => self.scale.level(upper * 1.02),
+        });
+        self.confirmations += 1;
+        self.confirming = Some(Confirmation {
+            answer,
+            above,
+            at_answer: None,
+            at_above: None,
+        });
+        Next::Measure(answer)
+    }
+
+    /// The level at which the answer is least known; none where it is known well enough, or enough has been tried.
+    fn narrow(&mut self) -> Option<Level> {
+        let levels = self.levels();
+        let (Some(lowest), Some(highest)) = (levels.first(), levels.last()) else {
+            return Some(self.scale.level(self.first));
+        };
+        if self.trials.len() >= self.most_trials {
+            return None;
+        }
+        let (lowest, highest) = (lowest.level.value(), highest.level.value());
+        let estimate = self.estimate();
+        let [lower, median, upper] = [0.025, 0.5, 0.975].map(|share| estimate.quantile(share));
+        let least = self.scale.range().0;
+        if median.is_infinite() && highest < self.greatest {
+            return Some(self.scale.level((highest * GROWTH).min(self.greatest)));
+        }
+        if median == 0.0 && lowest > least {
+            return Some(self.scale.level((lowest / GROWTH).max(least)));
+        }
+        let is_known = match self.scale {
+            Scale::Concurrency => upper - lower <= 1.0 || upper <= lower * NARROW,
+            Scale::Rate => upper <= lower * NARROW,
+        };
+        if is_known || (lower.is_infinite()) || upper == 0.0 {
+            return None;
+        }
+        if upper.is_infinite() && highest < self.greatest {
+            return Some(
+                self.scale
+                    .level((highest * GROWTH.sqrt()).min(self.greatest)),
+            );
+        }
+        // Half of the draws are on either side of the median; where it has been tried, on either side of a quartile.
+        let candidates = [0.5, 0.25, 0.75, 0.1, 0.9].map(|share| estimate.quantile(share));
+        let sound = candidates.into_iter().filter(|c| c.is_finite() && *c > 0.0);
+        let candidates = Vec::from_iter(sound.map(|value| self.scale.level(value)));
+        let is_new = |level: &&Level| levels.iter().all(|tried| tried.level != **level);
+        let new = candidates.iter().find(is_new).or(candidates.first());
+        new.copied()
+            .or(Some(self.scale.level(highest.min(self.greatest))))
+    }
+
+    /// Trials of one level together, by their levels.
+    fn levels(&self) -> Vec<Trial> {
+        let mut levels: Vec<Trial> = Vec::new();
+        for trial in &self.trials {
+            let at = levels.partition_point(|other| other.level < trial.level);
+            match levels
+                .get_mut(at)
+                .filter(|other| other.level == trial.level)
+            {
+                Some(same) => *same = same.clone().with(trial),
+                None => levels.insert(at, trial.clone()),
+            }
+        }
+        levels
+    }
+
+    fn estimate(&mut self) -> Estimate {
+        Estimate::of(&self.levels(), &self.objectives, self.scale, &mut self.rng)
+    }
+
+    /// The largest level tried between the lower end of the interval and the median, else the median: a level between
+    /// two that were tried may be beyond a cliff.
+    fn answer(&self, estimate: &Estimate) -> Option<Level> {
+        let [lower, median] = [0.025, 0.5].map(|share| estimate.quantile(share));
+        let median = median.min(self.greatest);
+        let tried = self.trials.iter().map(|trial| trial.level);
+        let tried = tried.filter(|level| (lower..=median).contains(&level.value()));
+        (median > 0.0).then(|| tried.max().unwrap_or_else(|| self.scale.level(median)))
+    }
+
+    /// What is known now.
+    pub fn capacity(&mut self) -> Capacity {
+        let (levels, estimate) = (self.levels(), self.estimate());
+        let confirming = self.confirming.as_ref();
+        let level = match confirming {
+            Some(confirming) => Some(confirming.answer),
+            None => self.answer(&estimate),
+        };
+        let judged = levels.iter().map(|t| (t.level, t.judge(&self.objectives)));
+        let judged = Vec::from_iter(judged);
+        let fails = |judged: &&(Level, Judgement)| judged.1 == Judgement::Fails;
+        let first_failing = judged.iter().filter(fails).map(|judged| judged.0);
+        let mut above_answer = first_failing
+            .clone()
+            .filter(|failing| Some(*failing) > level);
+        let passes_above = |failing: Level| {
+            let mut above = judged.iter().filter(|judged| judged.0 > failing);
+            above.find(|judged| judged.1 == Judgement::Passes)
+        };
+        let mut inversions =
+            first_failing.filter_map(|failing| Some((failing, passes_above(failing)?.0)));
+        let upper = estimate.quantile(0.975);
+        Capacity {
+            level,
+            lower: estimate.quantile(0.025).min(self.greatest),
+            upper: upper.is_finite().then_some(upper),
+            bound_by: estimate.bound_by.map(|at| self.objectives[at].name.clone()),
+            first_failing: above_answer.next(),
+            confirmed: confirming.and_then(|confirming| confirming.at_answer),
+            not_monotone: inversions.next(),
+        }
+    }
+}
+
+impl Capacity {
+    fn scale(&self) -> Scale {
+        match self.level.or(self.first_failing) {
+            Some(Level::Rate(_)) => Scale::Rate,
+            _ => Scale::Concurrency,
+        }
+    }
+
+    /// What is doubtful about it, each a sentence.
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if let (Some(level), Some(confirmed @ (Judgement::Fails | Judgement::CannotTell))) =
+            (self.level, self.confirmed)
+        {
+            doubts.push(match confirmed {
+                Judgement::Fails => {
+                    format!("fresh requests at {level} missed an objective: measure longer")
+                }
+                _ => format!(
+                    "fresh requests at {level} are too few, or too close to the limit, to tell"
+                ),
+            });
+        }
+        if let Some((fails, passes)) = self.not_monotone {
+            doubts.push(format!(
+                "{fails} fails although {passes} passes: the deployment is not monotone, and one number does not describe it"
+            ));
+        }
+        doubts
+    }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = self.scale();
+        let number = |value: f64| scale.level(value).value_text();
+        let Some(level) = self.level else {
+            return write!(f, "none: the least level fails already");
+        };
+        match self.upper {
+            None => return write!(f, "at least {} {}", level.value_text(), scale.unit()),
+            Some(upper) => write!(
+                f,
+                "{} {} (95 %: {} … {})",
+                level.value_text(),
+                scale.unit(),
+                match self.lower > 0.0 {
+                    true => number(self.lower),
+                    false => "0".to_owned(),
+                },
+                number(upper)
+            )?,
+        }
+        if let Some(bound_by) = &self.bound_by {
+            write!(f, ", bound by {bound_by}")?;
+        }
+        match self.first_failing {
+            Some(failing) => write!(f, "; first failing {}", failing.value_text()),
+            None => f.write_str("; no level is known to fail"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::{Count, objectives};
+    use crate::config::{Limit, Percentile, Slo};
+
+    fn p95() -> Vec<Objective> {
+        let limit = Limit {
+            ms: 500.0,
+            percentile: Percentile::P95,
+        };
+        objectives(&Slo {
+            ttft: Some(limit),
+            ..Slo::default()
+        })
+    }
+
+    /// A deployment of which so many of 1,000 requests miss the limit at each level.
+    fn search(scale: Scale, missed: impl Fn(f64) -> u64) -> (Capacity, usize) {
+        let mut search = Search::new(scale, p95(), 4.0, 4_096.0);
+        while let Next::Measure(level) = search.next() {
+            let missed = missed(level.value()).min(1_000);
+            let count = |missed| Count::of([(missed, 1_000)].into_iter());
+            search.add(Trial {
+                level,
+                counts: vec![count(missed), count(0)],
+                rps: 10.0,
+                is_saturated: false,
+            });
+            assert!(search.trials().len() < 30, "it ends");
+        }
+        (search.capacity(), search.trials().len())
+    }
+
+    #[test]
+    fn a_share_that_rises_is_crossed_where_it_is_allowed() {
+        let rising = |level: f64| (50.0 * (level / 128.0).powi(4)) as u64;
+        let (capacity, trials) = search(Scale::Concurrency, rising);
+        let level = capacity.level.expect("some").value();
+        assert!((110.0..150.0).contains(&level), "{capacity}");
+        assert!(
+            capacity.lower <= 128.0 && capacity.upper >= Some(128.0),
+            "{capacity}"
+        );
+        assert_eq!(capacity.bound_by.as_deref(), Some("TTFT P95 ≤ 500 ms"));
+        assert!(
+            capacity.first_failing > capacity.level && trials <= 16,
+            "{capacity}"
+        );
+        assert_eq!(capacity.not_monotone, None);
+        let text = capacity.to_string();
+        assert!(
+            text.contains("users (95 %: ") && text.contains("; first failing"),
+            "{text}"
+        );
+        let (capacity, _) = search(Scale::Rate, |rate| (50.0 * (rate / 17.0).powi(4)) as u64);
+        assert!(
+            capacity.lower <= 17.0 && capacity.upper >= Some(17.0),
+            "{capacity}"
+        );
+    }
+
+    #[test]
+    fn a_cliff_is_an_interval_of_neighbours() {
+        let (capacity, _) = search(
+            Scale::Concurrency,
+            |level| if level > 77.0 { 900 } else { 1 },
+        );
+        assert!(
+            capacity.lower <= 77.0 && capacity.upper >= Some(77.0),
+            "{capacity}"
+        );
+        assert!(
+            capacity.upper.expect("found") - capacity.lower <= 8.0,
+            "{capacity}"
+        );
+        assert_eq!(capacity.confirmed, Some(Judgement::Passes), "{capacity}");
+    }
+
+    #[test]
+    fn the_ends_of_the_scale_are_named() {
+        let (capacity, _) = search(Scale::Concurrency, |_| 0);
+        assert_eq!(capacity.to_string(), "at least 4096 users");
+        let (capacity, _) = search(Scale::Concurrency, |_| 1_000);
+        assert_eq!((capacity.level, capacity.upper), (None, Some(0.0)));
+        assert!(capacity.to_string().starts_with("none"), "{capacity}");
+    }
+
+    #[test]
+    fn a_deployment_that_is_not_monotone_is_named() {
+        let dip = |level: f64| {
+            if (3.0..=4.0).contains(&level) || level > 60.0 {
+                300
+            } else {
+                1
+            }
+        };
+        let (capacity, _) = search(Scale::Concurrency, dip);
+        // Depending on what was tried.
+        if capacity.not_monotone.is_some() {
+            assert!(
+                capacity
+                    .doubts()
+                    .iter()
+                    .any(|doubt| doubt.contains("not monotone"))
+            );
+        }
+        let mut search = Search::new(Scale::Concurrency, p95(), 4.0, 100.0);
+        for (level, missed) in [(4.0, 300), (16.0, 1), (64.0, 900)] {
+            let count = |missed| Count::of([(missed, 1_000)].into_iter());
+            search.add(Trial {
+                level: Scale::Concurrency.level(level),
+                counts: vec![count(missed), count(0)],
+                rps: 10.0,
+                is_saturated: false,
+            });
+        }
+        let inversion = search
+            .capacity()
+            .not_monotone
+            .map(|(a, b)| (a.value(), b.value()));
+        assert_eq!(inversion, Some((4.0, 16.0)));
+    }
+}
