@@ -174,7 +174,7 @@ impl Tally {
         let mut tally = Tally::default();
         for seed in 1..=searches {
             let mut search = case.search();
-            while let Next::Measure(level) = search.next() {
+            while let Next::Measure(level) = search.next_level() {
                 let nth = search.trials().len() as u64;
                 search.add(case.trial(level, TRIAL_S, seed * 1_000_000 + nth));
             }

@@ -180,6 +180,17 @@ impl RunContext {
         })
     }
 
+    /// Makes these the levels of all prompts.
+    pub fn set_levels(&mut self, levels: &[Level]) {
+        let concurrency = levels.iter().filter_map(|level| level.concurrency());
+        self.config.concurrent_levels = concurrency.collect();
+        let rates = levels.iter().filter_map(|level| match level {
+            Level::Rate(rate) => Some(*rate),
+            Level::Concurrency(_) => None,
+        });
+        self.config.request_rates = rates.collect();
+    }
+
     /// The points of a prompt, selected or not.
     pub fn points_of(&self, prompt: usize) -> impl Iterator<Item = PointInfo<'_>> {
         let levels = self.config.levels();

@@ -30,7 +30,7 @@ const LAYOUT_LEVELS: [usize; 3] = [8, 64, 512];
 const LAYOUT_PROMPT: &str = "100";
 
 /// Objectives under which the best embedded layout is another than without.
-const LAYOUT_SLO: Slo = Slo {
+pub(super) const LAYOUT_SLO: Slo = Slo {
     ttft: Some(Limit::of_p99(500.0)),
     tpot: Some(Limit::of_p99(30.0)),
     itl: None,

@@ -9,6 +9,7 @@
 //! }
 //! ```
 
+mod capacity;
 mod context;
 mod criterion;
 mod deployed;
@@ -32,6 +33,7 @@ use crate::config::{Config, Settings};
 use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
+pub(crate) use capacity::CapacitySearch;
 pub use run::{Run, RunError, RunResult};
 
 use context::{RunContext, defined_metrics};
@@ -39,13 +41,23 @@ use criterion::BenchArgs;
 use drive::distributed;
 use exit_code::CANNOT_RUN;
 
+/// What a benchmark finds out.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// The figures of the endpoints.
+    Endpoints,
+    /// The figures of `DEPLOYMENTS`, and which of them is best.
+    Deployments,
+    /// How much the endpoints hold within `SLO`.
+    Capacity,
+}
+
 /// A benchmark target: a name, a workload, and what the process exits with.
 pub struct Bench {
     name: String,
     workload: Workload,
     config: Config,
-    /// Whether it measures `DEPLOYMENTS`, and not the endpoints.
-    of_deployments: bool,
+    kind: Kind,
 }
 
 impl Bench {
@@ -55,7 +67,7 @@ impl Bench {
             name: name.into(),
             workload,
             config: Config::new(),
-            of_deployments: false,
+            kind: Kind::Endpoints,
         }
     }
 
@@ -64,7 +76,16 @@ impl Bench {
     /// the embedded engines of [`LAYOUTS`](crate::embedded::LAYOUTS).
     pub fn deployments(name: impl Into<String>, workload: Workload) -> Bench {
         Bench {
-            of_deployments: true,
+            kind: Kind::Deployments,
+            ..Bench::new(name, workload)
+        }
+    }
+
+    /// A benchmark called `name` that finds the largest concurrency within `SLO`, or in an open loop the largest rate.
+    /// Without `SLO` it is that of the embedded layouts. With `--test` it only says whether it could run.
+    pub fn capacity(name: impl Into<String>, workload: Workload) -> Bench {
+        Bench {
+            kind: Kind::Capacity,
             ..Bench::new(name, workload)
         }
     }
@@ -93,9 +114,13 @@ impl Bench {
         args.color().write_global();
         args.check_filter()?;
         let _ = ::criterion::Criterion::default().configure_from_args();
+        if let Kind::Capacity = self.kind {
+            return find_capacity(self.name, self.workload, self.config, args);
+        }
         let ranks = Ranks::from_env()?;
         let config = Settings::load(&self.config)?;
-        match (self.of_deployments, ranks) {
+        let of_deployments = matches!(self.kind, Kind::Deployments);
+        match (of_deployments, ranks) {
             (true, None) => deployments::run(self.name, &self.workload, config, args),
             (true, Some(ranks)) => {
                 let size = ranks.size();
@@ -106,6 +131,26 @@ impl Bench {
                 Ok(context.map_or(ExitCode::SUCCESS, session::run))
             }
         }
+    }
+}
+
+fn find_capacity(
+    name: String,
+    workload: Workload,
+    config: Config,
+    args: BenchArgs,
+) -> Result<ExitCode, Box<dyn Error>> {
+    if !args.drives_load() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let search = CapacitySearch::of_bench(name, workload, args).config(config);
+    match search.run() {
+        Err(RunError::Interrupted { why, exit_code }) => {
+            eprintln!("{why}; nothing was measured");
+            Ok(ExitCode::from(exit_code))
+        }
+        Err(error) => Err(error.into()),
+        Ok(found) => Ok(ExitCode::from(found.show())),
     }
 }
 

@@ -29,9 +29,15 @@ impl<'a> Point<'a> {
     /// The point of `context` that `info` describes.
     pub fn new(context: &'a RunContext, info: PointInfo<'a>) -> Point<'a> {
         let levels = context.config.levels().len();
+        let prompt = info.ordinal as usize / levels;
+        Point::of_prompt(context, info, prompt)
+    }
+
+    /// The point of this prompt of `context`, whatever its ordinal.
+    pub fn of_prompt(context: &'a RunContext, info: PointInfo<'a>, prompt: usize) -> Point<'a> {
         Point {
             context,
-            prompt: &context.prompts[info.ordinal as usize / levels],
+            prompt: &context.prompts[prompt],
             info,
         }
     }

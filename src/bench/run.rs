@@ -107,7 +107,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    fn invalid(cause: impl Into<Cause>) -> RunError {
+    pub(super) fn invalid(cause: impl Into<Cause>) -> RunError {
         RunError::Invalid(cause.into())
     }
 }
@@ -153,7 +153,7 @@ impl Run {
         // One selects the point; the load gives them all.
         let metrics = vec![Metric::OutputTokS];
         let name = NAME.to_owned();
-        let lock = lock_run().map_err(|error| RunError::Locked(error.into()))?;
+        let lock = lock_run(NAME).map_err(|error| RunError::Locked(error.into()))?;
         let mut context = RunContext::new(name, prompts, config, args, metrics, lock);
         context.interrupt = Interrupt::listen();
         let context = [context];
@@ -164,11 +164,7 @@ impl Run {
         let [context] = context;
         start::announce_plan(&context);
         let fixture = context.fixture();
-        // A fixture that failed meanwhile failed because of the signal.
-        let interrupt = &context.interrupt;
-        if let (Some(why), Some(exit_code)) = (interrupt.why_partial(), interrupt.exit_code()) {
-            return Err(RunError::Interrupted { why, exit_code });
-        }
+        context.not_interrupted()?;
         let results = run(
             &context,
             fixture.map_err(|error| RunError::NotReady(error))?,
@@ -177,8 +173,19 @@ impl Run {
     }
 }
 
+impl RunContext {
+    /// # Errors
+    /// [`RunError::Interrupted`] after a signal: what failed meanwhile failed because of it.
+    pub(super) fn not_interrupted(&self) -> Result<(), RunError> {
+        match (self.interrupt.why_partial(), self.interrupt.exit_code()) {
+            (Some(why), Some(exit_code)) => Err(RunError::Interrupted { why, exit_code }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Refuses two sides, and a process that is one of several ranks.
-fn refuse_what_a_bench_does(config: &Settings) -> Result<(), RunError> {
+pub(super) fn refuse_what_a_bench_does(config: &Settings) -> Result<(), RunError> {
     const BENCH: &str = "cargo bench --bench chat_throughput";
     if config.ab.is_some() {
         let what = "SERVEMARK_AB measures two deployments in turns, which a bench does";
@@ -194,9 +201,9 @@ fn refuse_what_a_bench_does(config: &Settings) -> Result<(), RunError> {
 }
 
 /// The right to write records; `None` where nothing can be written, which the plan's writing says.
-fn lock_run() -> Result<Option<ResultsLock>, LockError> {
+pub(super) fn lock_run(name: &str) -> Result<Option<ResultsLock>, LockError> {
     let baselines = Baselines::beneath(results::criterion_directory());
-    match baselines.lock_for_run("servemark run") {
+    match baselines.lock_for_run(&format!("servemark {name}")) {
         Ok(lock) => Ok(Some(lock)),
         Err(BaselineError::Lock(held @ LockError::Held { .. })) => Err(held),
         Err(_) => Ok(None),
@@ -204,7 +211,7 @@ fn lock_run() -> Result<Option<ResultsLock>, LockError> {
 }
 
 /// Leaves the usual question, if it is among several.
-fn only_the_usual(prompts: &mut Vec<NamedPrompt>) {
+pub(super) fn only_the_usual(prompts: &mut Vec<NamedPrompt>) {
     if prompts.iter().any(|prompt| prompt.key == USUAL_PROMPT) {
         prompts.retain(|prompt| prompt.key == USUAL_PROMPT);
     }

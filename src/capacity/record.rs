@@ -1,6 +1,7 @@
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::objective::Objective;
 use super::search::{Capacity, Search};
@@ -27,11 +28,13 @@ pub struct CapacityRecord {
     /// Address and version of each server.
     pub endpoints: Vec<String>,
     /// The configuration, without secrets.
-    pub config: Map<String, Value>,
+    pub config: Value,
     /// What had to be met.
     pub objectives: Vec<Objective>,
     /// The levels that were tried, in their order.
     pub trials: Vec<TrialRecord>,
+    /// What is notable of the trials, each a sentence.
+    pub notes: Vec<String>,
     /// Why the search ended early, if it did.
     pub partial: Option<String>,
     /// The result.
@@ -52,6 +55,16 @@ pub struct TrialRecord {
     pub counts: Vec<Count>,
     /// The worst of all objectives.
     pub judgement: Judgement,
+}
+
+impl CapacityRecord {
+    /// The version that this program writes.
+    pub const SCHEMA_VERSION: u32 = 1;
+
+    /// When the search ended.
+    pub fn ended(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis((self.ended_unix_s * 1e3) as i64).unwrap_or_default()
+    }
 }
 
 impl TrialRecord {

@@ -157,7 +157,7 @@ impl Search {
         wanted.fold(0.0, f64::max)
     }
 
-    /// Adds what was seen at the level that [`Search::next`] asked for.
+    /// Adds what was seen at the level that [`Search::next_level`] asked for.
     pub fn add(&mut self, trial: Trial) {
         let judged = trial.judge(&self.objectives);
         self.trials.push(trial);
@@ -170,7 +170,7 @@ impl Search {
     }
 
     /// Says what to try next.
-    pub fn next(&mut self) -> Next {
+    pub fn next_level(&mut self) -> Next {
         if let Some(confirming) = &self.confirming {
             match (confirming.at_answer, confirming.at_above, confirming.above) {
                 (None, _, _) => return Next::Measure(confirming.answer),
@@ -396,7 +396,7 @@ mod tests {
     /// A deployment of which so many of 1,000 requests miss the limit at each level.
     fn search(scale: Scale, missed: impl Fn(f64) -> u64) -> (Capacity, usize) {
         let mut search = Search::new(scale, p95(), 4.0, 4_096.0);
-        while let Next::Measure(level) = search.next() {
+        while let Next::Measure(level) = search.next_level() {
             let missed = missed(level.value()).min(1_000);
             let count = |missed| Count::of([(missed, 1_000)].into_iter());
             search.add(Trial {

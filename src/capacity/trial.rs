@@ -86,13 +86,24 @@ impl Count {
         (self.missed as f64 * weight, self.requests as f64 * weight)
     }
 
-    /// Judges by the exact interval of a share [Clopper and Pearson 1934], which is that of the percentile by order
+    /// The share that missed it.
+    pub fn share(self) -> f64 {
+        self.missed as f64 / self.requests.max(1) as f64
+    }
+
+    /// The exact 95 % interval of the share [Clopper and Pearson 1934], which is that of the percentile by order
     /// statistics.
-    pub fn judge(self, allowed: f64) -> Judgement {
+    pub fn interval(self) -> (f64, f64) {
         let (missed, all) = self.independent();
         let quantile = |a: f64, b: f64, at: f64| BetaLaw::new(a, b).map(|law| law.inverse_cdf(at));
         let upper = quantile(missed + 1.0, all - missed, 1.0 - ERROR).unwrap_or(1.0);
         let lower = quantile(missed, all - missed + 1.0, ERROR).unwrap_or(0.0);
+        (lower, upper)
+    }
+
+    /// Judges by the interval of the share.
+    pub fn judge(self, allowed: f64) -> Judgement {
+        let (lower, upper) = self.interval();
         match () {
             () if upper <= allowed => Judgement::Passes,
             () if lower > allowed => Judgement::Fails,

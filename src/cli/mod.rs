@@ -1,6 +1,7 @@
 //! The `servemark` command: one file per subcommand, with its arguments and what it prints.
 
 mod baseline;
+mod capacity;
 mod check;
 mod compare;
 mod completions;
@@ -19,6 +20,7 @@ mod results;
 mod run;
 mod servers;
 mod side;
+mod slo;
 
 use std::process::ExitCode;
 
@@ -57,6 +59,8 @@ enum Command {
     Check(check::Arguments),
     /// Measure without Criterion, for a quick look: the same load, figures and records as the benches.
     Run(Box<run::Arguments>),
+    /// Find the largest load within the objectives (SLO): requests in flight, or requests per second.
+    Capacity(Box<capacity::Arguments>),
     /// Show a run's figures again, or write them as CSV, Markdown, JSON or results of `vllm bench serve`.
     Results(results::Arguments),
     /// Save runs under names, list them, and copy them between machines.
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
     let result = match parse().command {
         Command::Check(arguments) => check::run(arguments),
         Command::Run(arguments) => run::run(*arguments),
+        Command::Capacity(arguments) => capacity::run(*arguments),
         Command::Results(arguments) => results::run(arguments),
         Command::Baseline(arguments) => baseline::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),

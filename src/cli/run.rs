@@ -81,7 +81,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<String>,
     /// Limits that a request must meet to count for goodput (ms): ttft, tpot, itl, e2el [default: SLO]
-    #[arg(long, value_name = "LATENCY=MS,…", value_parser = slo)]
+    #[arg(long, value_name = "LATENCY=MS,…", value_parser = super::slo::parse)]
     slo: Option<String>,
     /// GPUs behind all endpoints, for figures per GPU [default: NUM_GPU]
     #[arg(long, value_name = "N")]
@@ -93,7 +93,7 @@ pub struct Arguments {
 const WINDOWS: NonZeroU32 = NonZeroU32::new(Sampling::DEFAULT.windows as u32).unwrap();
 
 /// Parses a time like Criterion's options: seconds above 0.
-fn seconds(text: &str) -> Result<f64, String> {
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() => Ok(seconds),
@@ -110,23 +110,6 @@ fn named_number(text: &str) -> Result<String, String> {
         .parse()
         .map_err(|_| format!("{number:?} is not a number"))?;
     Ok(serde_json::json!({name: number}).to_string())
-}
-
-/// Converts `ttft=200,tpot=50` to the object that is the value of SLO.
-fn slo(text: &str) -> Result<String, String> {
-    let limit = |entry: &str| -> Result<(String, serde_json::Value), String> {
-        let (name, limit) = entry
-            .split_once('=')
-            .ok_or_else(|| format!("{entry:?} is not LATENCY=MS, such as ttft=200"))?;
-        let limit: f64 = limit
-            .trim()
-            .parse()
-            .map_err(|_| format!("{limit:?} is not a number of ms"))?;
-        Ok((name.trim().to_owned(), limit.into()))
-    };
-    let limits = text.split(',').map(limit);
-    let limits: serde_json::Map<_, _> = limits.collect::<Result<_, _>>()?;
-    Ok(serde_json::Value::Object(limits).to_string())
 }
 
 impl Arguments {

@@ -1,6 +1,7 @@
 //! Output for people and CI services: Markdown tables, the CSV file, verdicts, pages with plots, JUnit XML.
 
 mod baselines;
+mod capacity;
 mod change;
 mod columns;
 mod csv;
@@ -25,11 +26,12 @@ mod trend;
 mod verdicts;
 
 pub use baselines::{baseline, baselines, not_measured};
+pub use capacity::capacity;
 pub use csv::{csv, write_csv};
 pub use deployments::deployments;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
-pub use html::{ReportSource, single_page, write_pages};
+pub use html::{ReportSource, capacity_page, single_page, write_pages};
 #[cfg(feature = "cli")]
 pub use junit::{junit, junit_refused};
 pub use paint::painted;

@@ -115,6 +115,25 @@ impl BenchArgs {
         }
     }
 
+    /// The same arguments with times and windows of a load that no option has set.
+    pub fn with(&self, sampling: &Sampling) -> BenchArgs {
+        let seconds = |given: Option<f64>, time: Duration| given.or(Some(time.as_secs_f64()));
+        BenchArgs {
+            sample_size: self.sample_size.or(Some(sampling.windows)),
+            warm_up_time: seconds(self.warm_up_time, sampling.warm_up),
+            measurement_time: seconds(self.measurement_time, sampling.measurement),
+            ..self.clone()
+        }
+    }
+
+    /// The same arguments with another measuring time.
+    pub fn measuring(&self, time: Duration) -> BenchArgs {
+        BenchArgs {
+            measurement_time: Some(time.as_secs_f64()),
+            ..self.clone()
+        }
+    }
+
     fn read(args: impl IntoIterator<Item = String>) -> BenchArgs {
         use clap::{CommandFactory, FromArgMatches};
         let command = BenchArgs::command().ignore_errors(true);

@@ -63,6 +63,11 @@ impl Results {
         self.entries.is_empty()
     }
 
+    /// Why the client, not the servers, limited the first point, if it did.
+    pub fn client_bound(&self) -> Option<String> {
+        warnings::client_bound(&self.entries.first()?.row)
+    }
+
     /// Says something of a point below the table.
     pub fn note(&mut self, point: &str, note: &str) {
         self.notes.push(format!("{point}: {note}"));

@@ -3,6 +3,7 @@
 //! Pages are self-contained: style, plots and data are inline, there is no script, and a policy forbids the
 //! browser to load anything. So the folder works from a disk, in an archive and in an e-mail.
 
+mod capacity;
 mod comparison;
 mod folder;
 mod frame;
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use capacity::capacity_page;
 pub use source::ReportSource;
 
 use folder::Folder;

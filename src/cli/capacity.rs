@@ -1,0 +1,126 @@
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::servers::ServerOptions;
+use crate::RunError;
+use crate::bench::CapacitySearch;
+use crate::config::{Config, Flag, keys};
+use crate::load::Sampling;
+use crate::prompt::Workload;
+
+const EXAMPLES: &str = "\
+Examples:
+  servemark capacity --endpoint http://localhost:8000 --slo ttft.p95=500,tpot.p90=50
+      how many requests in flight it holds, with at most 5 % of the TTFTs above 500 ms
+  servemark capacity --rate --slo e2el.p99=10000,failed=0.001
+      how many requests per second, in an open loop
+  cargo bench --bench capacity
+      the same with the keys of parameters.json: SLO, LOAD_SHAPE, PROMPT_KEYS
+
+Without --endpoint and MODEL_ENDPOINTS the embedded simulated engine is searched. The trials are kept as the points of a
+benchmark called capacity; capacity.json and capacity.html beside them have the result. Exits with 1 if fresh requests
+contradicted the answer.";
+
+#[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    servers: ServerOptions,
+    /// Objectives: a limit (ms) of each latency with its percentile, P99 where none is named, and the largest share of
+    /// failed requests [default: SLO; failed: 0.01]
+    #[arg(long, value_name = "LATENCY[.pN]=MS,…", value_parser = super::slo::parse)]
+    slo: Option<String>,
+    /// Search for a request rate in an open loop, not for a number of requests in flight
+    #[arg(long)]
+    rate: bool,
+    /// The first level that is tried [default: 4 in flight, or 1 req/s]
+    #[arg(long, value_name = "N", value_parser = level)]
+    start: Option<f64>,
+    /// The greatest level that is tried [default: 4096]
+    #[arg(long, value_name = "N", value_parser = level)]
+    most: Option<f64>,
+    /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the question of 100 tokens]
+    #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
+    prompt: Option<String>,
+    /// Send prompts of this many random tokens to /v1/completions: for pretrained models
+    #[arg(long, value_name = "N")]
+    random_tokens: Option<NonZeroUsize>,
+    /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
+    /// Least measuring time of each trial (s)
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = super::run::seconds)]
+    duration: f64,
+    /// Greatest measuring time of a trial (s): it takes longer where a percentile needs more requests
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::run::seconds)]
+    longest: f64,
+    /// How long the load runs before each measurement (s)
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = super::run::seconds)]
+    warm_up: f64,
+    /// Number of windows of a trial, which show how much the requests depend on each other
+    #[arg(long, value_name = "N", default_value_t = WINDOWS)]
+    windows: NonZeroU32,
+    /// Repeats the prompts of a run that printed this seed [default: SEED, else drawn]
+    #[arg(long, value_name = "N")]
+    seed: Option<String>,
+}
+
+const WINDOWS: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+/// A level above 0.
+fn level(text: &str) -> Result<f64, String> {
+    let level = text
+        .parse()
+        .ok()
+        .filter(|level| (0.001..=100_000.0).contains(level));
+    level.ok_or_else(|| "a number from 0.001 to 100000 is expected".to_owned())
+}
+
+impl Arguments {
+    fn flags(&self) -> Vec<Flag> {
+        let shape = self.rate.then(|| "open".to_owned());
+        let options = [
+            (&keys::SLO, "--slo", "ttft.p95=500,tpot=50", &self.slo),
+            (&keys::LOAD_SHAPE, "--rate", "open", &shape),
+            (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
+            (
+                &keys::MAX_NEW_TOKENS,
+                "--max-tokens",
+                "256",
+                &self.max_tokens,
+            ),
+            (&keys::SEED, "--seed", "42", &self.seed),
+        ];
+        let own = options
+            .into_iter()
+            .filter_map(|(key, option, example, value)| {
+                Flag::given(key, option, example, value.clone())
+            });
+        self.servers.flags().into_iter().chain(own).collect()
+    }
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let workload = match arguments.random_tokens {
+        Some(tokens) => Workload::random_tokens_of(tokens),
+        None => Workload::chat(),
+    };
+    let sampling = Sampling {
+        warm_up: Duration::from_secs_f64(arguments.warm_up),
+        measurement: Duration::from_secs_f64(arguments.duration),
+        windows: arguments.windows.get() as usize,
+    };
+    let search = CapacitySearch::new("capacity", workload)
+        .config(Config::of_options(arguments.flags()))
+        .sampling(sampling, Duration::from_secs_f64(arguments.longest))
+        .levels(arguments.start, arguments.most);
+    let found = match search.run() {
+        Err(RunError::Interrupted { why, exit_code }) => {
+            eprintln!("{why}; nothing was measured");
+            return Ok(ExitCode::from(exit_code));
+        }
+        found => found?,
+    };
+    Ok(ExitCode::from(found.show()))
+}

@@ -1,0 +1,112 @@
+//! The page of a search for the capacity.
+
+use maud::html;
+
+use super::frame::{PageContent, PageFrame, facts, list, plots, table};
+use super::links::{Packaging, Page};
+use super::run_facts;
+use crate::capacity::CapacityRecord;
+use crate::level::Level;
+use crate::report::capacity::percent;
+use crate::report::plot::{Curve, CurveAt, Plot, Table, against_level};
+
+/// The page: the capacity, a plot for each objective, and the trials.
+pub fn capacity_page(record: &CapacityRecord) -> String {
+    let title = format!("Capacity of the prompt {}", record.prompt);
+    let frame = PageFrame {
+        packaging: Packaging::SingleFile,
+        simulated: record.simulated.iter().cloned().collect(),
+        insecure: false,
+        menu: Vec::new(),
+        criterion: None,
+        date: run_facts::date(record.ended()),
+    };
+    let doubts = record
+        .capacity
+        .doubts()
+        .into_iter()
+        .chain(record.notes.clone());
+    let partial = record.partial.iter().map(|why| format!("partial: {why}"));
+    let doubts = Vec::from_iter(doubts.chain(partial));
+    let known = [
+        ("Capacity", record.capacity.to_string()),
+        ("Servers", record.endpoints.join(", ")),
+        ("Trials", record.trials.len().to_string()),
+    ];
+    let content = html! {
+        h1 { (title) }
+        (facts(&known))
+        (list(&doubts))
+        (plots((0..record.objectives.len()).map(|at| plot(record, at))))
+        h2 { "Trials" }
+        (table(&trials(record), "Trials"))
+    };
+    frame.document(&[PageContent {
+        page: Page::Overview,
+        title,
+        content,
+    }])
+}
+
+/// The share of requests that missed an objective, against the level.
+fn plot(record: &CapacityRecord, at: usize) -> Plot {
+    let objective = &record.objectives[at];
+    let levels = Vec::from_iter(record.trials.iter().map(|trial| trial.level));
+    let points = record.trials.iter().map(|trial| {
+        let (lower, upper) = trial.counts[at].interval();
+        CurveAt {
+            x: trial.level.value(),
+            y: 100.0 * trial.counts[at].share(),
+            interval: Some((100.0 * lower, 100.0 * upper)),
+        }
+    });
+    let mut points = Vec::from_iter(points);
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let ends = [points.first(), points.last()].into_iter().flatten();
+    let allowed = ends.map(|end| CurveAt::sure(end.x, 100.0 * objective.allowed));
+    let curves = vec![
+        Curve {
+            points: allowed.collect(),
+            ..Curve::new("allowed", 1)
+        },
+        Curve {
+            points,
+            ..Curve::new("missed", 0)
+        },
+    ];
+    against_level(
+        &match objective.is_latency() {
+            true => format!("Requests that missed {objective}"),
+            false => "Failed requests".to_owned(),
+        },
+        "Bars are 95 % intervals. The capacity is where the share exceeds the allowed one.",
+        "requests (%)",
+        &distinct(levels),
+        curves,
+        None,
+    )
+}
+
+fn distinct(mut levels: Vec<Level>) -> Vec<Level> {
+    levels.sort();
+    levels.dedup();
+    levels
+}
+
+fn trials(record: &CapacityRecord) -> Table {
+    let mut head = vec!["level", "RPS (req/s)"];
+    head.extend(record.objectives.iter().map(|objective| &*objective.name));
+    head.push("result");
+    let rows = record.trials.iter().map(|trial| {
+        let mut row = vec![trial.level.to_string(), format!("{:.1}", trial.rps)];
+        row.extend(
+            trial
+                .counts
+                .iter()
+                .map(|count| format!("{} of {}", percent(count.share()), count.requests)),
+        );
+        row.push(trial.judgement.to_string());
+        row
+    });
+    Table::new(1, &head).with(rows)
+}
