@@ -4,8 +4,10 @@ mod contradiction;
 mod distribution;
 mod goodput;
 pub mod latency;
+mod older_summary;
 mod outage;
 mod peak;
+mod percentile;
 mod steadiness;
 mod summary;
 
@@ -15,6 +17,7 @@ pub use distribution::Distribution;
 pub use goodput::{good_requests, goodput, meets};
 pub use outage::{Outage, OutageKind, RunTrace, Unanswered, outages};
 pub use peak::{most_in_flight, most_tokens_in_a_second};
+pub use percentile::{Percentile, TooFewValues};
 pub use steadiness::{LittlesLaw, Saturation};
 pub use summary::{
     Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::load::window_tests::{completed, window};
+use crate::metrics::TooFewValues;
 
 const MS: u64 = 1_000_000;
 
@@ -65,10 +66,10 @@ fn a_missing_estimate_has_a_reason() {
     let refused = |figure, windows: &[Window]| series(figure, windows).expect_err("refused");
     assert_eq!(
         refused(Figure::E2elP99, &windows),
-        NotComparable::TooFewValues {
+        NotComparable::TooFewValues(TooFewValues {
             values: 100,
             needed: 1_000
-        }
+        })
     );
     assert_eq!(
         refused(Figure::TokS, &windows[..3]),
