@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use super::change::percent;
 use super::grid::grid;
 use super::label;
-use super::number::{NOT_AVAILABLE, or_na, value};
+use super::number::{self, NOT_AVAILABLE, or_na, value};
 use crate::level::Level;
-use crate::metrics::{Distribution, Summary};
+use crate::metrics::{Distribution, Percentile, Summary, TooFewValues};
 use crate::results::RunRecord;
 use crate::verdict::{Contender, Figure, Ranking, RunSet, Standing, rank};
 
@@ -92,7 +92,12 @@ const HEAD: [&str; 13] = [
 fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
     let summary = record.summary.as_ref();
     let tok_s = summary.and_then(|s| s.output_tok_s);
-    let p99 = |of: fn(&Summary) -> Option<Distribution>| summary.and_then(of).map(|d| d.p99);
+    let p99 = |latency: fn(&Summary) -> Option<Distribution>| {
+        let figure = summary
+            .and_then(latency)
+            .map(|latency| latency.percentile(Percentile::P99));
+        figure.map_or(NOT_AVAILABLE.to_owned(), number::percentile)
+    };
     [
         record.prompt.clone(),
         named(record),
@@ -101,15 +106,15 @@ fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
         or_na(tok_s),
         or_na(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
         or_na(summary.map(|s| s.rps)),
-        or_na(p99(|s| s.ttft_ms)),
-        or_na(p99(|s| s.tpot_ms)),
+        p99(|s| s.ttft_ms),
+        p99(|s| s.tpot_ms),
         or_na(summary.and_then(|s| s.goodput)),
         match in_slo(record) {
-            None => NOT_AVAILABLE,
-            Some(true) => "yes",
-            Some(false) => "no",
-        }
-        .to_owned(),
+            None => NOT_AVAILABLE.to_owned(),
+            Some(Ok(true)) => "yes".to_owned(),
+            Some(Ok(false)) => "no".to_owned(),
+            Some(Err(few)) => number::too_few(&few),
+        },
         scaling(record, all).map_or(NOT_AVAILABLE.to_owned(), |s| format!("{:.0} %", 100.0 * s)),
         balance(record),
     ]
@@ -139,29 +144,44 @@ fn gpus(record: &RunRecord) -> Option<f64> {
     record.config["NUM_GPU"].as_f64()
 }
 
-/// The limits of `SLO`, each with its P99.
-fn limits(record: &RunRecord) -> Vec<(&'static str, f64, Option<f64>)> {
+/// The limits of `SLO`, each with its latency.
+fn limits(record: &RunRecord) -> Vec<(&'static str, f64, Option<Distribution>)> {
     let slo = record.slo();
-    let p99 = |of: fn(&Summary) -> Option<Distribution>| {
-        record.summary.as_ref().and_then(of).map(|d| d.p99)
-    };
+    let of = |latency: fn(&Summary) -> Option<Distribution>| latency(record.summary.as_ref()?);
     let all = [
-        ("TTFT", slo.ttft, p99(|s| s.ttft_ms)),
-        ("TPOT", slo.tpot, p99(|s| s.tpot_ms)),
-        ("ITL", slo.itl, p99(|s| s.itl_ms)),
-        ("E2EL", slo.e2el, p99(|s| s.e2el_ms)),
+        ("TTFT", slo.ttft, of(|s| s.ttft_ms)),
+        ("TPOT", slo.tpot, of(|s| s.tpot_ms)),
+        ("ITL", slo.itl, of(|s| s.itl_ms)),
+        ("E2EL", slo.e2el, of(|s| s.e2el_ms)),
     ];
     let set = all
         .into_iter()
-        .filter_map(|(name, limit, p99)| Some((name, limit?, p99)));
+        .filter_map(|(name, limit, latency)| Some((name, limit?, latency)));
     set.collect()
 }
 
-/// Whether every P99 that `SLO` limits is within its limit; `None` without limits.
-fn in_slo(record: &RunRecord) -> Option<bool> {
+/// Whether every P99 that `SLO` limits is within its limit; an error if one has too few values to tell, and `None`
+/// without limits.
+fn in_slo(record: &RunRecord) -> Option<Result<bool, TooFewValues>> {
     let limits = limits(record);
-    let within = |(_, limit, p99): &(_, f64, Option<f64>)| p99.is_some_and(|p99| p99 <= *limit);
-    (!limits.is_empty()).then(|| limits.iter().all(within))
+    let exceeds = |(_, limit, latency): &(_, f64, Option<Distribution>)| {
+        latency.is_none_or(|latency| {
+            // The P99 is at least as great as any percentile below it.
+            let is_greater = |p| latency.percentile(p).is_ok_and(|figure| figure > *limit);
+            Percentile::UP_TO_P99.into_iter().any(is_greater)
+        })
+    };
+    if limits.is_empty() {
+        return None;
+    }
+    if limits.iter().any(exceeds) {
+        return Some(Ok(false));
+    }
+    let p99s = limits
+        .iter()
+        .filter_map(|limit| Some(limit.2?.percentile(Percentile::P99)));
+    let too_few = p99s.filter_map(Result::err).next();
+    Some(too_few.map_or(Ok(true), Err))
 }
 
 /// tok/s ÷ (replicas × tok/s of one replica), if one such replica was measured at its share of the load.
@@ -268,10 +288,18 @@ fn within_slo(records: &[&RunRecord]) -> String {
         "throughput with P99 of {}",
         Vec::from_iter(limits).join(", ")
     );
-    let within = best_points(records, |record| in_slo(record) == Some(true));
-    match within.is_empty() {
+    let within = best_points(records, |record| in_slo(record) == Some(Ok(true)));
+    let text = match within.is_empty() {
         true => format!("{question}: none, no point meets it"),
         false => answer(&question, &within, false),
+    };
+    let is_unknown = |record: &&&RunRecord| matches!(in_slo(record), Some(Err(_)));
+    match records.iter().filter(is_unknown).count() {
+        0 => text,
+        unknown => format!(
+            "{text}; not known of {} with too few values for a P99: measure longer",
+            number::count(unknown, "point")
+        ),
     }
 }
 
