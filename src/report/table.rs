@@ -150,7 +150,7 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
         ),
         (
             measured().any(|s| s.e2el_ms.is_some_and(|d| d.percentile(P99).is_err())),
-            "n/a (20 of 1,000): the percentile has 20 values, and 1,000 are needed for ten beyond it; measure longer",
+            "n/a (20 of 1,000) means 20 values where the percentile needs 1,000, ten of them beyond it: measure longer",
         ),
         (by_tokenizer > 0, &counted_by_tokenizer),
         (
