@@ -10,7 +10,7 @@ pub use crate::level::{InvalidLevel, Level};
 pub use crate::load::{Lag, SelfCheck};
 pub use crate::metrics::{
     Blocked, Contradiction, ContradictionKind, Distribution, EndpointShare, FailureCount,
-    LittlesLaw, Outage, OutageKind, Saturation, Summary, TokenCounts,
+    LittlesLaw, Outage, OutageKind, Percentile, Saturation, Summary, TokenCounts, TooFewValues,
 };
 pub use crate::request_rate::{InvalidRate, RequestRate};
 pub use crate::requests::RequestColumns;

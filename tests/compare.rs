@@ -49,12 +49,16 @@ fn a_slower_version_is_shown_after_what_differs() {
         .find(|line| line.contains("TTFT P99"))
         .expect("a row");
     assert!(
-        p99.contains("of 1000 values") && p99.contains("inconclusive"),
+        p99.contains("320 of 1,000 values") && p99.contains("inconclusive"),
         "{p99}"
     );
     assert!(
         text.contains("measure longer (--measurement-time)"),
         "{text}"
+    );
+    assert!(
+        !text.contains("P95") && !text.contains("P99.9"),
+        "only if they are named: {text}"
     );
     assert!(text.contains("Benjamini–Hochberg over all"), "{text}");
     let widest = text

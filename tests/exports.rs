@@ -46,12 +46,12 @@ fn the_table_fits_a_terminal_and_says_that_it_is_simulated() {
     }
     assert_eq!(
         text.matches("| 100    | ").count(),
-        4,
-        "two points in two tables: {text}"
+        6,
+        "two points in three tables: {text}"
     );
     assert!(!text.contains('\u{1b}'), "no colours in a pipe: {text:?}");
     let one = results().succeed(&["results", "--point", "c=8$"]);
-    assert_eq!(one.matches("| 100    | 8 |").count(), 2, "{one}");
+    assert_eq!(one.matches("| 100    | 8 |").count(), 3, "{one}");
     assert!(!one.contains("| 100    | 4 |"), "{one}");
     let said = results().fail(&["results", "--point", "nothing"]);
     assert!(said.contains("--point nothing"), "{said}");
@@ -71,6 +71,8 @@ fn csv_and_markdown_have_all_columns_of_every_point() {
     for head in [
         "P99 Latency (ms)",
         "ITL P90 (ms)",
+        "ITL P95 (ms)",
+        "ITL P99.9 (ms)",
         "Token Count Source",
         "Event-Loop Lag P99 (ms)",
     ] {
@@ -151,7 +153,7 @@ fn vllms_result_has_its_keys() {
     .map(String::from)
     .into();
     for latency in ["ttft", "tpot", "itl", "e2el", "client_queue_time"] {
-        for figure in ["mean", "median", "std", "p99"] {
+        for figure in ["mean", "median", "std", "p95", "p99", "p99.9"] {
             keys.push(format!("{figure}_{latency}_ms"));
         }
     }

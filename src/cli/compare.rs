@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FIGURE=PERCENT,…")]
     threshold: Option<Thresholds>,
     /// Only these figures: tok_s, rps, goodput, ttft_mean, ttft_p50, ttft_p99, tpot_mean, itl_p99, e2el_p50, e2el_p99,
-    /// failed
+    /// failed; also the p95 and p99_9 of ttft, itl and e2el, which are not compared by default
     #[arg(long, value_name = "FIGURE,…", value_delimiter = ',', value_parser = figure)]
     figures: Vec<Figure>,
     /// Show only the figures that regressed or improved (two sides only)

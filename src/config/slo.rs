@@ -34,43 +34,32 @@ pub struct Limit {
     pub percentile: Percentile,
 }
 
-/// A percentile that an objective can name.
+/// A percentile of latencies that servemark reports, and that an objective can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Percentile {
     /// The median.
     P50,
-    /// Nine of ten.
+    /// The 90th percentile.
     P90,
-    /// 19 of 20.
+    /// The 95th percentile.
     P95,
-    /// 99 of 100.
+    /// The 99th percentile.
     P99,
-    /// 999 of 1,000.
+    /// The 99.9th percentile.
     P99_9,
 }
 
 impl Percentile {
-    /// Every percentile.
-    pub const ALL: [Percentile; 5] = [
-        Percentile::P50,
-        Percentile::P90,
-        Percentile::P95,
-        Percentile::P99,
+    /// Every percentile, the highest first.
+    pub(crate) const ALL: [Percentile; 5] = [
         Percentile::P99_9,
+        Percentile::P99,
+        Percentile::P95,
+        Percentile::P90,
+        Percentile::P50,
     ];
 
-    /// Its name in `SLO`.
-    pub fn id(self) -> &'static str {
-        match self {
-            Percentile::P50 => "p50",
-            Percentile::P90 => "p90",
-            Percentile::P95 => "p95",
-            Percentile::P99 => "p99",
-            Percentile::P99_9 => "p99.9",
-        }
-    }
-
-    /// The percentage of values at or below it.
+    /// The percentile as a number from 0 to 100.
     pub fn percent(self) -> f64 {
         match self {
             Percentile::P50 => 50.0,
@@ -79,6 +68,22 @@ impl Percentile {
             Percentile::P99 => 99.0,
             Percentile::P99_9 => 99.9,
         }
+    }
+
+    /// Its name in tables and plots (`P99.9`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Percentile::P50 => "P50",
+            Percentile::P90 => "P90",
+            Percentile::P95 => "P95",
+            Percentile::P99 => "P99",
+            Percentile::P99_9 => "P99.9",
+        }
+    }
+
+    /// Its name in `SLO` (`p99.9`).
+    fn key(self) -> String {
+        self.name().to_lowercase()
     }
 }
 
@@ -118,20 +123,14 @@ impl Limit {
         let mut all = Percentile::ALL.into_iter();
         Some(Limit {
             ms: ms(limit)?,
-            percentile: all.find(|percentile| percentile.id() == name)?,
+            percentile: all.find(|percentile| percentile.key() == *name)?,
         })
     }
 }
 
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ≤ {} ms", self.percentile, self.ms)
-    }
-}
-
-impl std::fmt::Display for Percentile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "P{}", self.percent())
+        write!(f, "{} ≤ {} ms", self.percentile.name(), self.ms)
     }
 }
 
@@ -139,7 +138,7 @@ impl Serialize for Limit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.percentile {
             Percentile::P99 => serializer.serialize_f64(self.ms),
-            other => serializer.collect_map([(other.id(), self.ms)]),
+            other => serializer.collect_map([(other.key(), self.ms)]),
         }
     }
 }

@@ -4,17 +4,21 @@ mod contradiction;
 mod distribution;
 mod goodput;
 pub mod latency;
+mod older_summary;
 mod outage;
 mod peak;
+mod percentile;
 mod steadiness;
 mod summary;
 
+pub use crate::config::Percentile;
 pub use crate::sorted_values::SortedValues;
 pub use contradiction::{Contradiction, ContradictionKind, contradictions};
 pub use distribution::Distribution;
 pub use goodput::{good_requests, goodput, meets};
 pub use outage::{Outage, OutageKind, RunTrace, Unanswered, outages};
 pub use peak::{most_in_flight, most_tokens_in_a_second};
+pub use percentile::TooFewValues;
 pub use steadiness::{LittlesLaw, Saturation};
 pub use summary::{
     Blocked, EndpointShare, FailureCount, Summary, TokenCounts, count_blocked, count_failures,

@@ -1,6 +1,6 @@
 //! How changes are written, in tables, summaries and files alike.
 
-use super::number::{NOT_AVAILABLE, value};
+use super::number::{NOT_AVAILABLE, of_needed, value};
 use crate::verdict::{
     Comparison, FALSE_DISCOVERY_RATE, FigureChange, NotComparable, Thresholds, Verdict,
 };
@@ -68,9 +68,7 @@ pub(super) fn interval(entry: &FigureChange) -> String {
         Err(NotComparable::TooFewWindows { windows, needed }) => {
             format!("{windows} of {needed} windows")
         }
-        Err(NotComparable::TooFewValues { values, needed }) => {
-            format!("{values} of {needed} values")
-        }
+        Err(NotComparable::TooFewValues(few)) => format!("{} values", of_needed(few)),
         Err(NotComparable::Zero) => "zero".to_owned(),
         Err(NotComparable::OtherSlo) => "different SLO".to_owned(),
     }
@@ -163,6 +161,7 @@ pub(super) fn tested(comparison: &Comparison) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::TooFewValues;
     use crate::verdict::{Change, Figure};
 
     #[test]
@@ -198,11 +197,11 @@ mod tests {
         }));
         assert_eq!(verdict(&wide), "inconclusive, 2.2 % too wide");
         assert_eq!(sentence(&wide), "1464 → 1440 (−1.6 %, 95 %: −5.2 … +2.1 %)");
-        let few = entry(Err(NotComparable::TooFewValues {
+        let few = entry(Err(NotComparable::TooFewValues(TooFewValues {
             values: 80,
-            needed: 500,
-        }));
+            needed: 1_000,
+        })));
         assert_eq!(verdict(&few), "inconclusive");
-        assert_eq!(interval(&few), "80 of 500 values");
+        assert_eq!(interval(&few), "80 of 1,000 values");
     }
 }

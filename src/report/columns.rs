@@ -1,10 +1,11 @@
 //! The columns of tables and of the CSV file.
 
 use super::Row;
-use super::number::{NOT_AVAILABLE, fixed, or_na};
+use super::number::{self, NOT_AVAILABLE, fixed, or_na};
 use crate::level::Level;
 use crate::load::SelfCheck;
-use crate::metrics::{Distribution, Summary};
+use crate::metrics::Percentile::{self, P50, P90, P95, P99, P99_9};
+use crate::metrics::{Distribution, Summary, TooFewValues};
 
 /// A column: its head, and the cells of rows.
 pub struct Column {
@@ -18,6 +19,8 @@ enum Cell {
     Figure(usize, Figure),
     /// A figure with four significant digits.
     Short(Figure),
+    /// A percentile and its decimals, or four significant digits; `n/a (20 of 1,000)` of too few values.
+    Percentile(Option<usize>, Latency, Percentile),
     /// A figure of the client's self-check, and its decimals.
     Checked(usize, fn(&SelfCheck) -> Option<f64>),
     /// A text, also for failed points.
@@ -25,23 +28,63 @@ enum Cell {
 }
 
 type Figure = fn(&Row, &Summary) -> Option<f64>;
+type Latency = fn(&Summary) -> Option<Distribution>;
 
 impl Column {
     const fn new(name: &'static str, cell: Cell) -> Column {
         Column { name, cell }
     }
 
-    /// The cell's text.
+    /// The cell's text in tables and on pages.
     pub fn cell(&self, row: &Row) -> String {
+        match self.too_few_values(row) {
+            Some(few) => number::too_few(&few),
+            None => self.csv_cell(row),
+        }
+    }
+
+    /// The cell's text in the CSV file, where every figure that is not available is `n/a`.
+    pub fn csv_cell(&self, row: &Row) -> String {
         let value = |figure: Figure| row.summary().and_then(|summary| figure(row, summary));
         match self.cell {
             Cell::Text(text) => text(row),
             Cell::Figure(decimals, figure) => fixed(value(figure), decimals),
             Cell::Short(figure) => or_na(value(figure)),
+            Cell::Percentile(decimals, latency, percentile) => {
+                let latency = row.summary().and_then(latency);
+                let figure = latency.and_then(|d| d.percentile(percentile).ok());
+                match decimals {
+                    Some(decimals) => fixed(figure, decimals),
+                    None => or_na(figure),
+                }
+            }
             Cell::Checked(decimals, figure) => {
                 fixed(row.self_check.as_ref().and_then(figure), decimals)
             }
         }
+    }
+
+    /// Whether any row has a figure or a text in it.
+    pub fn has_values(&self, rows: &[Row]) -> bool {
+        let mut cells = rows.iter().map(|row| self.csv_cell(row));
+        cells.any(|cell| !cell.is_empty() && cell != NOT_AVAILABLE)
+    }
+
+    /// Whether to show it: any row has a value, or the number of values that a P50, P90 or P99 lacks. A P95 or P99.9
+    /// needs a row with a figure.
+    pub fn is_shown(&self, rows: &[Row]) -> bool {
+        let is_extra = matches!(self.cell, Cell::Percentile(_, _, P95 | P99_9));
+        let is_marked = || rows.iter().any(|row| self.too_few_values(row).is_some());
+        self.has_values(rows) || (!is_extra && is_marked())
+    }
+
+    /// The number of values, if the column is a percentile and the row has too few for it.
+    fn too_few_values(&self, row: &Row) -> Option<TooFewValues> {
+        let Cell::Percentile(_, latency, percentile) = self.cell else {
+            return None;
+        };
+        let latency = row.summary().and_then(latency)?;
+        latency.percentile(percentile).err()
     }
 }
 
@@ -58,6 +101,19 @@ const fn figure(name: &'static str, decimals: usize, value: Figure) -> Column {
 
 const fn short(name: &'static str, value: Figure) -> Column {
     Column::new(name, Cell::Short(value))
+}
+
+const fn percentile(
+    name: &'static str,
+    decimals: usize,
+    latency: Latency,
+    percentile: Percentile,
+) -> Column {
+    Column::new(name, Cell::Percentile(Some(decimals), latency, percentile))
+}
+
+const fn short_percentile(name: &'static str, latency: Latency, percentile: Percentile) -> Column {
+    Column::new(name, Cell::Percentile(None, latency, percentile))
 }
 
 const fn checked(
@@ -79,8 +135,8 @@ fn per_gpu(row: &Row, value: Option<f64>) -> Option<f64> {
 /// The ten columns of the Python benchmark that servemark replaces, in its order and by its names.
 pub const ORIGINAL: [Column; 10] = [
     text("Number of Concurrent Requests", concurrency),
-    figure("P50 Latency (ms)", 2, |_, s| s.e2el_ms.map(|d| d.p50)),
-    figure("P99 Latency (ms)", 2, |_, s| s.e2el_ms.map(|d| d.p99)),
+    percentile("P50 Latency (ms)", 2, |s| s.e2el_ms, P50),
+    percentile("P99 Latency (ms)", 2, |s| s.e2el_ms, P99),
     figure("RPS", 3, |_, s| Some(s.rps)),
     figure("Output Tokens per Second", 2, |_, s| s.output_tok_s),
     figure("Output Tokens per Second per GPU", 2, |r, s| {
@@ -104,15 +160,11 @@ macro_rules! distribution {
             figure(concat!($name, " Mean (ms)"), 3, |_, s| {
                 s.$field.map(|d: Distribution| d.mean)
             }),
-            figure(concat!($name, " P50 (ms)"), 3, |_, s| {
-                s.$field.map(|d: Distribution| d.p50)
-            }),
-            figure(concat!($name, " P90 (ms)"), 3, |_, s| {
-                s.$field.map(|d: Distribution| d.p90)
-            }),
-            figure(concat!($name, " P99 (ms)"), 3, |_, s| {
-                s.$field.map(|d: Distribution| d.p99)
-            }),
+            percentile(concat!($name, " P50 (ms)"), 3, |s| s.$field, P50),
+            percentile(concat!($name, " P90 (ms)"), 3, |s| s.$field, P90),
+            percentile(concat!($name, " P95 (ms)"), 3, |s| s.$field, P95),
+            percentile(concat!($name, " P99 (ms)"), 3, |s| s.$field, P99),
+            percentile(concat!($name, " P99.9 (ms)"), 3, |s| s.$field, P99_9),
         ]
     };
 }
@@ -139,8 +191,8 @@ pub const POINT: [Column; 3] = [
 /// The level of an open loop.
 pub const RATE: [Column; 1] = [text("Request Rate (req/s)", request_rate)];
 
-/// Latencies of the requests.
-pub const LATENCY: [[Column; 4]; 6] = [
+/// Latencies of the requests, each with the figures of [`LATENCY_FIGURES`].
+pub const LATENCY: [[Column; 6]; 6] = [
     distribution!("TTFT", ttft_ms),
     distribution!("TPOT", tpot_ms),
     distribution!("ITL", itl_ms),
@@ -148,6 +200,9 @@ pub const LATENCY: [[Column; 4]; 6] = [
     distribution!("Safety Check", safety_ms),
     distribution!("TTFO", ttfo_ms),
 ];
+
+/// The figures of a latency, in the order of their columns.
+pub const LATENCY_FIGURES: [&str; 6] = ["Mean", "P50", "P90", "P95", "P99", "P99.9"];
 
 /// The point of a row, in a terminal's table.
 pub const SHORT_POINT: [Column; 3] = [
@@ -182,15 +237,23 @@ pub const SHORT_THROUGHPUT: [Column; 9] = [
 /// Head of the terminal table's column that marks partial and saturated points, shown if there is one.
 pub const REMARK: &str = "remark";
 
-/// The main latencies of a terminal's table.
-pub const SHORT_LATENCY: [Column; 8] = [
-    short("TTFT p50 ms", |_, s| Some(s.ttft_ms?.p50)),
-    short("TTFT p99 ms", |_, s| Some(s.ttft_ms?.p99)),
-    short("TTFO p50 ms", |_, s| Some(s.ttfo_ms?.p50)),
+/// The main latencies of tokens in a terminal's table.
+pub const SHORT_TOKENS: [Column; 7] = [
+    short_percentile("TTFT p50 ms", |s| s.ttft_ms, P50),
+    short_percentile("TTFT p95 ms", |s| s.ttft_ms, P95),
+    short_percentile("TTFT p99 ms", |s| s.ttft_ms, P99),
+    short_percentile("TTFT p99.9 ms", |s| s.ttft_ms, P99_9),
+    short_percentile("TTFO p50 ms", |s| s.ttfo_ms, P50),
     short("TPOT mean ms", |_, s| Some(s.tpot_ms?.mean)),
-    short("ITL p99 ms", |_, s| Some(s.itl_ms?.p99)),
-    short("E2EL p50 ms", |_, s| Some(s.e2el_ms?.p50)),
-    short("E2EL p99 ms", |_, s| Some(s.e2el_ms?.p99)),
+    short_percentile("ITL p99 ms", |s| s.itl_ms, P99),
+];
+
+/// The main latencies of whole requests in a terminal's table.
+pub const SHORT_REQUESTS: [Column; 5] = [
+    short_percentile("E2EL p50 ms", |s| s.e2el_ms, P50),
+    short_percentile("E2EL p95 ms", |s| s.e2el_ms, P95),
+    short_percentile("E2EL p99 ms", |s| s.e2el_ms, P99),
+    short_percentile("E2EL p99.9 ms", |s| s.e2el_ms, P99_9),
     short("safety ms", |_, s| Some(s.safety_ms?.mean)),
 ];
 
@@ -202,10 +265,10 @@ pub const BASELINE: [Column; 10] = [
     }),
     figure("Output tok/s", 1, |_, s| s.output_tok_s),
     figure("RPS", 3, |_, s| Some(s.rps)),
-    figure("TTFT P50 (ms)", 2, |_, s| Some(s.ttft_ms?.p50)),
+    percentile("TTFT P50 (ms)", 2, |s| s.ttft_ms, P50),
     figure("TPOT mean (ms)", 3, |_, s| Some(s.tpot_ms?.mean)),
-    figure("E2EL P50 (ms)", 2, |_, s| Some(s.e2el_ms?.p50)),
-    figure("E2EL P99 (ms)", 2, |_, s| Some(s.e2el_ms?.p99)),
+    percentile("E2EL P50 (ms)", 2, |s| s.e2el_ms, P50),
+    percentile("E2EL P99 (ms)", 2, |s| s.e2el_ms, P99),
     figure("Requests", 0, |_, s| Some(s.completed as f64)),
     text("Failed", failed),
     text("Client", client),

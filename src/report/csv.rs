@@ -19,7 +19,7 @@ pub fn csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns::all().map(|c| c.name))?;
     for row in rows {
-        writer.write_record(columns::all().map(|c| c.cell(row)))?;
+        writer.write_record(columns::all().map(|c| c.csv_cell(row)))?;
     }
     Ok(writer.into_inner().map_err(|e| e.into_error())?)
 }
@@ -27,7 +27,7 @@ pub fn csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::row_tests::{failed, measured};
+    use crate::report::row_tests::{failed, measured, measured_with};
 
     #[test]
     fn the_ten_original_columns_come_first_and_failed_points_keep_their_row() {
@@ -47,7 +47,7 @@ mod tests {
         );
         let row = lines.next().unwrap();
         assert!(
-            row.starts_with("8,1.00,1.00,500.000,2000.00,n/a,5000.00,n/a,"),
+            row.starts_with("8,n/a,n/a,500.000,2000.00,n/a,5000.00,n/a,"),
             "{row}"
         );
         assert!(
@@ -57,5 +57,29 @@ mod tests {
         let row = lines.next().unwrap();
         assert!(row.starts_with("8,n/a,n/a,n/a,"), "{row}");
         assert!(row.contains(",0,3,0,2,steady,"), "three failed: {row}");
+    }
+
+    #[test]
+    fn a_percentile_of_too_few_values_is_not_available() {
+        let text = csv(&[measured_with(20), measured_with(200)]).unwrap();
+        let mut reader = csv::Reader::from_reader(&*text);
+        let head = reader.headers().unwrap().clone();
+        let rows = Vec::from_iter(reader.records().map(|row| row.unwrap()));
+        let cell = |row: usize, name: &str| {
+            let at = head.iter().position(|head| head == name);
+            rows[row][at.unwrap_or_else(|| panic!("no {name}"))].to_owned()
+        };
+        for (name, of_20, of_200) in [
+            ("P50 Latency (ms)", "1.00", "1.00"),
+            ("P99 Latency (ms)", "n/a", "n/a"),
+            ("TTFT P50 (ms)", "0.200", "0.200"),
+            ("TTFT P90 (ms)", "n/a", "0.200"),
+            ("TTFT P95 (ms)", "n/a", "0.200"),
+            ("TTFT P99 (ms)", "n/a", "n/a"),
+            ("TTFT P99.9 (ms)", "n/a", "n/a"),
+        ] {
+            assert_eq!(cell(0, name), of_20, "{name}");
+            assert_eq!(cell(1, name), of_200, "{name}");
+        }
     }
 }

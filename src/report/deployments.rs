@@ -6,10 +6,10 @@ use std::num::NonZeroUsize;
 use super::change::percent;
 use super::grid::grid;
 use super::label;
-use super::number::{NOT_AVAILABLE, or_na, value};
+use super::number::{self, NOT_AVAILABLE, or_na, value};
 use crate::config::Limit;
 use crate::level::Level;
-use crate::metrics::{Distribution, Summary};
+use crate::metrics::{Distribution, Percentile, Summary, TooFewValues};
 use crate::results::RunRecord;
 use crate::verdict::{Contender, Figure, Ranking, RunSet, Standing, rank};
 
@@ -93,7 +93,12 @@ const HEAD: [&str; 13] = [
 fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
     let summary = record.summary.as_ref();
     let tok_s = summary.and_then(|s| s.output_tok_s);
-    let p99 = |of: fn(&Summary) -> Option<Distribution>| summary.and_then(of).map(|d| d.p99);
+    let p99 = |latency: fn(&Summary) -> Option<Distribution>| {
+        let figure = summary
+            .and_then(latency)
+            .map(|latency| latency.percentile(Percentile::P99));
+        figure.map_or(NOT_AVAILABLE.to_owned(), number::percentile)
+    };
     [
         record.prompt.clone(),
         named(record),
@@ -102,15 +107,15 @@ fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
         or_na(tok_s),
         or_na(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
         or_na(summary.map(|s| s.rps)),
-        or_na(p99(|s| s.ttft_ms)),
-        or_na(p99(|s| s.tpot_ms)),
+        p99(|s| s.ttft_ms),
+        p99(|s| s.tpot_ms),
         or_na(summary.and_then(|s| s.goodput)),
         match in_slo(record) {
-            None => NOT_AVAILABLE,
-            Some(true) => "yes",
-            Some(false) => "no",
-        }
-        .to_owned(),
+            None => NOT_AVAILABLE.to_owned(),
+            Some(Ok(true)) => "yes".to_owned(),
+            Some(Ok(false)) => "no".to_owned(),
+            Some(Err(few)) => number::too_few(&few),
+        },
         scaling(record, all).map_or(NOT_AVAILABLE.to_owned(), |s| format!("{:.0} %", 100.0 * s)),
         balance(record),
     ]
@@ -140,8 +145,8 @@ fn gpus(record: &RunRecord) -> Option<f64> {
     record.config["NUM_GPU"].as_f64()
 }
 
-/// The limits of `SLO`, each with the percentile that must be within it (ms).
-fn limits(record: &RunRecord) -> Vec<(&'static str, Limit, Option<f64>)> {
+/// The limits of `SLO`, each with its latency (ms).
+fn limits(record: &RunRecord) -> Vec<(&'static str, Limit, Option<Distribution>)> {
     let summary = record.summary.as_ref();
     let latency = |name| {
         let summary = summary?;
@@ -153,20 +158,33 @@ fn limits(record: &RunRecord) -> Vec<(&'static str, Limit, Option<f64>)> {
         }
     };
     let limits = record.slo().latencies().into_iter();
-    let set = limits.filter_map(|(name, limit)| {
-        let limit = limit?;
-        let value = latency(name).and_then(|values| values.at(limit.percentile));
-        Some((name, limit, value))
-    });
+    let set = limits.filter_map(|(name, limit)| Some((name, limit?, latency(name))));
     set.collect()
 }
 
-/// Whether every percentile that `SLO` limits is within its limit; `None` without limits.
-fn in_slo(record: &RunRecord) -> Option<bool> {
+/// Whether every percentile that `SLO` limits is within its limit; an error if one has too few values to tell, and
+/// `None` without limits.
+fn in_slo(record: &RunRecord) -> Option<Result<bool, TooFewValues>> {
     let limits = limits(record);
-    let within =
-        |(_, limit, value): &(_, Limit, Option<f64>)| value.is_some_and(|ms| ms <= limit.ms);
-    (!limits.is_empty()).then(|| limits.iter().all(within))
+    let exceeds = |(_, limit, latency): &(_, Limit, Option<Distribution>)| {
+        latency.is_none_or(|latency| {
+            // A percentile is at least as great as any below it.
+            let up_to = |p: &Percentile| p.percent() <= limit.percentile.percent();
+            let is_greater = |p| latency.percentile(p).is_ok_and(|figure| figure > limit.ms);
+            Percentile::ALL.into_iter().filter(up_to).any(is_greater)
+        })
+    };
+    if limits.is_empty() {
+        return None;
+    }
+    if limits.iter().any(exceeds) {
+        return Some(Ok(false));
+    }
+    let limited = limits
+        .iter()
+        .filter_map(|(_, limit, latency)| Some(latency.as_ref()?.percentile(limit.percentile)));
+    let too_few = limited.filter_map(Result::err).next();
+    Some(too_few.map_or(Ok(true), Err))
 }
 
 /// tok/s ÷ (replicas × tok/s of one replica), if one such replica was measured at its share of the load.
@@ -270,10 +288,18 @@ fn within_slo(records: &[&RunRecord]) -> String {
         .iter()
         .map(|(name, limit, _)| format!("{} {limit}", name.to_uppercase()));
     let question = format!("throughput with {}", Vec::from_iter(limits).join(", "));
-    let within = best_points(records, |record| in_slo(record) == Some(true));
-    match within.is_empty() {
+    let within = best_points(records, |record| in_slo(record) == Some(Ok(true)));
+    let text = match within.is_empty() {
         true => format!("{question}: none, no point meets it"),
         false => answer(&question, &within, false),
+    };
+    let is_unknown = |record: &&&RunRecord| matches!(in_slo(record), Some(Err(_)));
+    match records.iter().filter(is_unknown).count() {
+        0 => text,
+        unknown => format!(
+            "{text}; not known of {} with too few values for its percentile: measure longer",
+            number::count(unknown, "point")
+        ),
     }
 }
 

@@ -21,6 +21,12 @@ pub(super) fn grid<C: Into<Vec<String>>>(
     table
 }
 
+/// Whether a terminal must wrap it.
+pub(super) fn is_wide(table: &Table) -> bool {
+    let widest = table.lines().map(|line| line.chars().count()).max();
+    widest.unwrap_or(0) > usize::from(WIDTH)
+}
+
 /// The same with long cells wrapped to fit a terminal.
 pub(super) fn narrow_grid<C: Into<Vec<String>>>(
     head: C,

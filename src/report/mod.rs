@@ -65,8 +65,15 @@ pub(crate) mod row_tests {
         }
     }
 
+    /// Of one request.
     pub(crate) fn measured() -> Row {
-        let mut window = window(vec![completed(0, 200_000, 1_000_000, 4)], 0, 0);
+        measured_with(1)
+    }
+
+    /// Of so many requests, each with a TTFT of 0.2 ms and an E2EL of 1 ms.
+    pub(crate) fn measured_with(requests: usize) -> Row {
+        let request = completed(0, 200_000, 1_000_000, 4);
+        let mut window = window(vec![request; requests], 0, 0);
         window.end_ns = 2_000_000;
         let summary = Summary::of(&[window], 7.0, 2).unwrap();
         row(PointResult::Measured(Box::new(summary)))

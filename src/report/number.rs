@@ -1,5 +1,7 @@
 //! How numbers are written, in tables, texts and pages alike.
 
+use crate::metrics::TooFewValues;
+
 /// Shown where a figure is not known; the reasons stand below the table.
 pub(super) const NOT_AVAILABLE: &str = "n/a";
 
@@ -24,6 +26,21 @@ pub(super) fn fixed(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or(NOT_AVAILABLE.to_owned(), |v| format!("{v:.decimals$}"))
 }
 
+/// A percentile with four digits that matter, or `n/a (20 of 1,000)` of too few values.
+pub(super) fn percentile(figure: Result<f64, TooFewValues>) -> String {
+    figure.map_or_else(|few| too_few(&few), value)
+}
+
+/// Shown for a percentile of too few values: `n/a (20 of 1,000)`.
+pub(super) fn too_few(few: &TooFewValues) -> String {
+    format!("{NOT_AVAILABLE} ({})", of_needed(few))
+}
+
+/// The number of values and how many a percentile needs: `20 of 1,000`.
+pub(super) fn of_needed(few: &TooFewValues) -> String {
+    format!("{} of {}", thousands(few.values), thousands(few.needed))
+}
+
 /// `1 point`, `2 points`.
 pub(super) fn count(number: usize, what: &str) -> String {
     match number {
@@ -42,7 +59,6 @@ pub(super) fn grouped(value: f64, decimals: usize) -> String {
 }
 
 /// A whole number with its thousands apart: `411,648`.
-#[cfg(feature = "plan")]
 pub(super) fn thousands(number: u64) -> String {
     with_commas(&number.to_string())
 }

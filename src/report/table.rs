@@ -1,9 +1,9 @@
 use comfy_table::Table;
 
 use super::columns::{self, Column};
-use super::grid::{grid, narrow_grid};
-use super::number::NOT_AVAILABLE;
+use super::grid::{grid, is_wide, narrow_grid};
 use super::{PointResult, Row, label};
+use crate::metrics::Percentile::P99;
 use crate::metrics::{EndpointShare, Summary, TokenCounts};
 
 /// The table at the end of a run with the main figures, at most 120 columns wide, and its notes. It has the rows
@@ -20,21 +20,29 @@ pub fn table(rows: &[Row]) -> String {
             "client",
             columns::REMARK,
         ];
-        !optional.contains(&column.name) || has_values(rows, column)
+        !optional.contains(&column.name) || column.has_values(rows)
     };
     let point = || columns::SHORT_POINT.iter().filter(shown);
     let throughput = point().chain(columns::SHORT_THROUGHPUT.iter().filter(shown));
-    let latency = columns::SHORT_LATENCY
-        .iter()
-        .filter(|c| has_values(rows, c));
-    let latency: Vec<&Column> = latency.collect();
     let mut tables = vec![fitting(rows, &Vec::from_iter(throughput))];
-    // If every point failed, there are no latencies.
-    if !latency.is_empty() {
-        let columns = point().chain(latency);
-        tables.push(fitting(rows, &Vec::from_iter(columns)));
-    }
+    tables.extend(latency_tables(rows, &Vec::from_iter(point())));
     with_notes(rows, tables)
+}
+
+/// The main latencies in one table; in two, of tokens and of whole requests, if one is too wide. None if every point
+/// failed.
+fn latency_tables(rows: &[Row], point: &[&'static Column]) -> Vec<Table> {
+    let parts: [&'static [Column]; 2] = [&columns::SHORT_TOKENS, &columns::SHORT_REQUESTS];
+    let parts = parts.map(|part| Vec::from_iter(part.iter().filter(|c| c.is_shown(rows))));
+    let beside_point = |latencies: &[&'static Column]| [point, latencies].concat();
+    let all = beside_point(&parts.concat());
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    match is_wide(&whole(rows, &all)) {
+        false if all.len() > point.len() => vec![fitting(rows, &all)],
+        _ => parts
+            .map(|part| fitting(rows, &beside_point(part)))
+            .collect(),
+    }
 }
 
 /// All columns of the CSV file as Markdown tables, however wide, and the notes below them.
@@ -44,12 +52,13 @@ pub fn table(rows: &[Row]) -> String {
 pub fn markdown(rows: &[Row]) -> String {
     let [_, prompt, prompt_tokens] = &columns::POINT;
     let concurrency = &columns::ORIGINAL[0];
-    let rate = || columns::RATE.iter().filter(|c| has_values(rows, c));
+    let rate = || columns::RATE.iter().filter(|c| c.has_values(rows));
     let throughput = columns::ORIGINAL.iter().chain([prompt]).chain(rate());
+    // With a latency's mean it has percentiles, or the number of values that they lack.
     let latency = columns::LATENCY
         .iter()
-        .flatten()
-        .filter(|c| has_values(rows, c));
+        .filter(|latency| latency[0].has_values(rows))
+        .flatten();
     let latency = [prompt, concurrency]
         .into_iter()
         .chain(rate())
@@ -71,12 +80,6 @@ pub fn markdown(rows: &[Row]) -> String {
         context.collect(),
     ];
     with_notes(rows, tables.map(|columns| whole(rows, &columns)).into())
-}
-
-/// Whether any row has a value: empty columns, or columns of n/a, are left out.
-fn has_values(rows: &[Row], column: &Column) -> bool {
-    let mut cells = rows.iter().map(|row| column.cell(row));
-    cells.any(|cell| !cell.is_empty() && cell != NOT_AVAILABLE)
 }
 
 fn with_notes(rows: &[Row], tables: Vec<Table>) -> String {
@@ -144,6 +147,10 @@ pub fn notes(rows: &[Row]) -> Vec<String> {
         (
             measured().any(|s| s.ttft_ms.is_none() && s.saturation.is_none()),
             "TTFT, TPOT and ITL are n/a where responses are not streamed (STREAM: false)",
+        ),
+        (
+            measured().any(|s| s.e2el_ms.is_some_and(|d| d.percentile(P99).is_err())),
+            "n/a (20 of 1,000) means 20 values where the percentile needs 1,000, ten of them beyond it: measure longer",
         ),
         (by_tokenizer > 0, &counted_by_tokenizer),
         (
@@ -234,7 +241,7 @@ fn uneven(summary: &Summary) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::row_tests::{failed, measured};
+    use crate::report::row_tests::{failed, measured, measured_with};
 
     #[test]
     fn simulated_figures_say_so_and_failures_are_named() {
@@ -279,6 +286,8 @@ mod tests {
             ];
             for figures in latencies.into_iter().flatten() {
                 (figures.mean, figures.p50, figures.p99) = (1e6, 1e7, 1e8);
+                (figures.p95, figures.p99_9) = (Some(1e8), Some(1e8));
+                figures.count = 20_000;
             }
             summary.safety_ms = summary.e2el_ms;
         }
@@ -310,6 +319,28 @@ mod tests {
             4,
             "two tables of two rows: {text}"
         );
+    }
+
+    #[test]
+    fn a_percentile_of_too_few_values_is_marked() {
+        let text = table(&[measured_with(20)]);
+        assert!(text.contains("| n/a (20 of 1,000) |"), "{text}");
+        assert!(text.contains("|       0.200 |"), "20 have a P50: {text}");
+        for extra in ["p95", "p99.9"] {
+            assert!(!text.contains(extra), "no point has it: {text}");
+        }
+        let text = table(&[measured_with(20), measured_with(250)]);
+        assert!(text.contains("| n/a (20 of 200) |"), "{text}");
+        assert!(text.contains("| n/a (250 of 1,000) |"), "{text}");
+        assert!(!text.contains("p99.9"), "no point has it: {text}");
+        let text = table(&[measured_with(9_999), measured_with(10_000)]);
+        assert!(text.contains("| n/a (9,999 of 10,000) |"), "{text}");
+        assert!(!text.contains("| n/a (9,999 of 1,000)"), "{text}");
+        let text = markdown(&[measured_with(20)]);
+        for name in ["P90", "P95", "P99", "P99.9"] {
+            assert!(text.contains(&format!(" TTFT {name} (ms) |")), "{text}");
+        }
+        assert!(text.contains(" n/a (20 of 10,000) |"), "{text}");
     }
 
     #[test]

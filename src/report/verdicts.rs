@@ -121,7 +121,7 @@ fn remedies(comparison: &Comparison) -> Vec<String> {
             "with too wide an interval: measure several runs of each side (RUNS, or NAME1,NAME2,NAME3)",
         ),
         (
-            reason(|u| matches!(u, NotComparable::TooFewValues { .. })),
+            reason(|u| matches!(u, NotComparable::TooFewValues(_))),
             "with too few requests for their percentile: measure longer (--measurement-time)",
         ),
         (

@@ -189,7 +189,7 @@ impl RunRecord {
         if let Ok(RunRecord { schema_version, .. }) = &read
             && *schema_version == SCHEMA_VERSION
         {
-            return read.map_err(no_record);
+            return read.map(RunRecord::with_all_percentiles).map_err(no_record);
         }
         // The fields that a record of another version lacks are not the problem.
         let Version { schema_version } = serde_json::from_reader(open()?).map_err(no_record)?;
@@ -200,6 +200,14 @@ impl RunRecord {
                 version,
             }),
         }
+    }
+
+    /// With the percentiles that records of earlier versions lack.
+    fn with_all_percentiles(mut self) -> RunRecord {
+        let summary = self.summary.take();
+        let windows = || self.measured_windows();
+        self.summary = summary.map(|summary| summary.with_all_percentiles(windows));
+        self
     }
 
     /// Writes the record completely or not at all, without holding its whole text in memory.

@@ -7,7 +7,7 @@ use super::NotComparable;
 use super::figure::{Figure, WindowSample};
 use crate::config::Slo;
 use crate::load::Window;
-use crate::metrics::SortedValues;
+use crate::metrics::{SortedValues, TooFewValues};
 
 /// Most blocks of a run. More windows are joined: more blocks would not change an interval.
 const MOST_BLOCKS: usize = 64;
@@ -20,9 +20,6 @@ const JOINABLE_BLOCKS: usize = 2 * LEAST_BLOCKS;
 
 /// Resamples of the bootstrap: they give the standard error to about 2 %.
 const RESAMPLES: usize = 1_000;
-
-/// Values that must lie beyond a percentile for it to have an interval.
-const LEAST_BEYOND: f64 = 10.0;
 
 /// Number of steps of the pooled values in which a resample's percentile is looked up.
 const STEPS: usize = 1_000;
@@ -97,7 +94,7 @@ impl BlockSeries {
                 (value, Blocks::Ratios(ratios))
             }
             Some(percentile) => {
-                let (value, steps) = Steps::new(percentile, samples)?;
+                let (value, steps) = Steps::new(percentile.percent(), samples)?;
                 (value, Blocks::Percentiles(steps))
             }
         };
@@ -309,14 +306,7 @@ impl Steps {
             .collect();
         let mut all = SortedValues::default();
         blocks.iter().for_each(|block| all.absorb(block));
-        let rarer = percentile.max(100.0 - percentile);
-        let needed = (LEAST_BEYOND * 100.0 / (100.0 - rarer)).round() as usize;
-        if all.len() < needed as u64 {
-            return Err(NotComparable::TooFewValues {
-                values: all.len() as usize,
-                needed,
-            });
-        }
+        TooFewValues::check(all.len(), percentile)?;
         Ok((
             all.percentile(percentile),
             Steps::cut(percentile, &blocks, all.len().div_ceil(STEPS as u64)),

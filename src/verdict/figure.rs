@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::CompletedRequest;
 use crate::config::Slo;
 use crate::load::Window;
-use crate::metrics::{SortedValues, good_requests, latency, sorted_itl_ms};
+use crate::metrics::{Percentile, SortedValues, good_requests, latency, sorted_itl_ms};
 
 /// A figure by which two sides are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,16 +19,28 @@ pub enum Figure {
     TtftMean,
     /// Median time to first token.
     TtftP50,
+    /// 95th percentile of the time to first token.
+    TtftP95,
     /// 99th percentile of the time to first token.
     TtftP99,
+    /// 99.9th percentile of the time to first token.
+    TtftP99_9,
     /// Mean time per output token after the first.
     TpotMean,
+    /// 95th percentile of the inter-token latency.
+    ItlP95,
     /// 99th percentile of the inter-token latency.
     ItlP99,
+    /// 99.9th percentile of the inter-token latency.
+    ItlP99_9,
     /// Median end-to-end latency.
     E2elP50,
+    /// 95th percentile of the end-to-end latency.
+    E2elP95,
     /// 99th percentile of the end-to-end latency.
     E2elP99,
+    /// 99.9th percentile of the end-to-end latency.
+    E2elP99_9,
     /// Requests that failed, in percent of all.
     Failed,
 }
@@ -51,17 +63,23 @@ const MS_PER_NS: f64 = 1e-6;
 
 impl Figure {
     /// Every figure, in the order in which they are shown.
-    pub const ALL: [Figure; 11] = [
+    pub const ALL: [Figure; 17] = [
         Figure::TokS,
         Figure::Rps,
         Figure::Goodput,
         Figure::TtftMean,
         Figure::TtftP50,
+        Figure::TtftP95,
         Figure::TtftP99,
+        Figure::TtftP99_9,
         Figure::TpotMean,
+        Figure::ItlP95,
         Figure::ItlP99,
+        Figure::ItlP99_9,
         Figure::E2elP50,
+        Figure::E2elP95,
         Figure::E2elP99,
+        Figure::E2elP99_9,
         Figure::Failed,
     ];
 
@@ -73,11 +91,17 @@ impl Figure {
             Figure::Goodput => "goodput",
             Figure::TtftMean => "ttft_mean",
             Figure::TtftP50 => "ttft_p50",
+            Figure::TtftP95 => "ttft_p95",
             Figure::TtftP99 => "ttft_p99",
+            Figure::TtftP99_9 => "ttft_p99_9",
             Figure::TpotMean => "tpot_mean",
+            Figure::ItlP95 => "itl_p95",
             Figure::ItlP99 => "itl_p99",
+            Figure::ItlP99_9 => "itl_p99_9",
             Figure::E2elP50 => "e2el_p50",
+            Figure::E2elP95 => "e2el_p95",
             Figure::E2elP99 => "e2el_p99",
+            Figure::E2elP99_9 => "e2el_p99_9",
             Figure::Failed => "failed",
         }
     }
@@ -95,11 +119,17 @@ impl Figure {
             Figure::Goodput => "goodput (req/s)",
             Figure::TtftMean => "TTFT mean (ms)",
             Figure::TtftP50 => "TTFT P50 (ms)",
+            Figure::TtftP95 => "TTFT P95 (ms)",
             Figure::TtftP99 => "TTFT P99 (ms)",
+            Figure::TtftP99_9 => "TTFT P99.9 (ms)",
             Figure::TpotMean => "TPOT mean (ms)",
+            Figure::ItlP95 => "ITL P95 (ms)",
             Figure::ItlP99 => "ITL P99 (ms)",
+            Figure::ItlP99_9 => "ITL P99.9 (ms)",
             Figure::E2elP50 => "E2EL P50 (ms)",
+            Figure::E2elP95 => "E2EL P95 (ms)",
             Figure::E2elP99 => "E2EL P99 (ms)",
+            Figure::E2elP99_9 => "E2EL P99.9 (ms)",
             Figure::Failed => "failed (%)",
         }
     }
@@ -122,13 +152,26 @@ impl Figure {
         }
     }
 
-    /// The percentile (0 to 100), if it is one.
-    pub fn percentile(self) -> Option<f64> {
+    /// The percentile, if it is one.
+    pub fn percentile(self) -> Option<Percentile> {
         match self {
-            Figure::TtftP50 | Figure::E2elP50 => Some(50.0),
-            Figure::TtftP99 | Figure::ItlP99 | Figure::E2elP99 => Some(99.0),
-            _ => None,
+            Figure::TtftP50 | Figure::E2elP50 => Some(Percentile::P50),
+            Figure::TtftP95 | Figure::ItlP95 | Figure::E2elP95 => Some(Percentile::P95),
+            Figure::TtftP99 | Figure::ItlP99 | Figure::E2elP99 => Some(Percentile::P99),
+            Figure::TtftP99_9 | Figure::ItlP99_9 | Figure::E2elP99_9 => Some(Percentile::P99_9),
+            Figure::TokS
+            | Figure::Rps
+            | Figure::Goodput
+            | Figure::TtftMean
+            | Figure::TpotMean
+            | Figure::Failed => None,
         }
+    }
+
+    /// Whether it is compared unless others are named: of the percentiles only the median and the P99, as each figure
+    /// that is tested makes a change of the others harder to prove.
+    pub fn is_default(self) -> bool {
+        !matches!(self.percentile(), Some(Percentile::P95 | Percentile::P99_9))
     }
 
     /// Assumed standard deviation of the figure's logarithm between runs of one server.
@@ -143,9 +186,15 @@ impl Figure {
             }
             Figure::TtftMean
             | Figure::TtftP50
+            | Figure::TtftP95
             | Figure::TtftP99
+            | Figure::TtftP99_9
+            | Figure::ItlP95
             | Figure::ItlP99
-            | Figure::E2elP99 => 0.03,
+            | Figure::ItlP99_9
+            | Figure::E2elP95
+            | Figure::E2elP99
+            | Figure::E2elP99_9 => 0.03,
             // The variance of its change is computed from counts.
             Figure::Failed => 0.0,
         }
@@ -167,11 +216,15 @@ impl Figure {
             Figure::Goodput => per_second(good_requests(window, slo).map(|good| good as f64)),
             Figure::TtftMean => mean(window, latency::ttft_ns),
             Figure::TpotMean => mean(window, latency::tpot_ns),
-            Figure::TtftP50 | Figure::TtftP99 => Some(values(window, latency::ttft_ns)),
-            Figure::E2elP50 | Figure::E2elP99 => {
+            Figure::TtftP50 | Figure::TtftP95 | Figure::TtftP99 | Figure::TtftP99_9 => {
+                Some(values(window, latency::ttft_ns))
+            }
+            Figure::E2elP50 | Figure::E2elP95 | Figure::E2elP99 | Figure::E2elP99_9 => {
                 Some(values(window, |answer| Some(latency::e2el_ns(answer))))
             }
-            Figure::ItlP99 => Some(WindowSample::Values(sorted_itl_ms([window]))),
+            Figure::ItlP95 | Figure::ItlP99 | Figure::ItlP99_9 => {
+                Some(WindowSample::Values(sorted_itl_ms([window])))
+            }
             // Computed by `failures`, not from windows.
             Figure::Failed => None,
         }

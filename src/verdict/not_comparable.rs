@@ -1,3 +1,5 @@
+use crate::metrics::TooFewValues;
+
 /// Why a figure cannot be compared.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NotComparable {
@@ -13,13 +15,8 @@ pub enum NotComparable {
         needed: usize,
     },
     /// Too few values beyond the percentile.
-    #[error("{values} values, {needed} are needed: measure longer (--measurement-time)")]
-    TooFewValues {
-        /// Number of values.
-        values: usize,
-        /// Number of values that are needed.
-        needed: usize,
-    },
+    #[error(transparent)]
+    TooFewValues(#[from] TooFewValues),
     /// A relative change from or to zero is undefined.
     #[error("zero on one side")]
     Zero,

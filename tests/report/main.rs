@@ -105,7 +105,9 @@ fn pages_need_nothing_but_themselves_and_have_all_that_they_promise() {
         "Most goodput within the SLO",
         "Against <b>vllm-0.31.0</b>: ",
         "regressed",
-        "Throughput against TTFT P99 (Pareto curve)",
+        // One request at a time: 48 requests.
+        "Throughput against TTFT P50 (Pareto curve)",
+        "n/a (384 of 1,000)",
         "within the SLO of 50.00 ms",
         "&lt;script&gt;alert('&quot;&amp;&lt;/script&gt;",
     ] {
@@ -116,6 +118,13 @@ fn pages_need_nothing_but_themselves_and_have_all_that_they_promise() {
     let html = fs::read_to_string(point).expect("a point's page");
     assert_eq!(html.matches("<svg class=\"plot\"").count(), 8 + 5 + 2 + 1);
     assert!(html.contains("No request failed."));
+    for mark in ["n/a (384 of 1,000)", "n/a (384 of 10,000)"] {
+        let cell = format!("<td>{mark}</td>");
+        assert!(html.contains(&cell), "{mark}");
+    }
+    for head in ["P90", "P95", "P99", "P99.9"] {
+        assert!(html.contains(&format!(">{head}</th>")), "{head}");
+    }
     let failed = directory.join("pages/chat_throughput/100/c=64.html");
     let html = fs::read_to_string(failed).expect("a point's page");
     assert!(html.contains("No request succeeded") && html.contains("HTTP 503"));

@@ -8,8 +8,13 @@ use crate::engine::Preset;
 use crate::results::DeploymentRecord;
 use crate::simulation::{self, VirtualLoad, VirtualSetup};
 
-/// A deployment of the quick preset on so many replicas of two GPUs each.
+/// A deployment of the quick preset on so many replicas of two GPUs each, with enough requests for a P99.
 fn side(name: &str, replicas: usize, levels: &[usize], slo: Slo) -> RunSet {
+    with_rounds(13, name, replicas, levels, slo)
+}
+
+/// The same with ten windows of so many rounds.
+fn with_rounds(rounds: u64, name: &str, replicas: usize, levels: &[usize], slo: Slo) -> RunSet {
     let record = |concurrency: &usize| {
         let setup = VirtualSetup {
             replicas: NonZeroUsize::new(replicas).unwrap(),
@@ -19,7 +24,7 @@ fn side(name: &str, replicas: usize, levels: &[usize], slo: Slo) -> RunSet {
         };
         let mut load = VirtualLoad::start(setup.clone()).unwrap();
         load.window(2);
-        let windows = (0..10).map(|_| load.window(4)).collect();
+        let windows = (0..10).map(|_| load.window(rounds)).collect();
         let mut record = simulation::record(&setup, "deployments", &[windows]);
         record.deployment = Some(DeploymentRecord {
             name: name.to_owned(),
@@ -87,6 +92,15 @@ fn points_beyond_the_slo_do_not_count_and_equals_are_tied() {
     };
     let text = deployments("deployments", &[side("a", 1, &[8], tight)]);
     assert!(text.contains("none, no point meets it"), "{text}");
+    let few = |slo| deployments("deployments", &[with_rounds(4, "a", 1, &[8], slo)]);
+    let text = few(slo);
+    assert_eq!(text.matches("n/a (320 of 1,000)").count(), 3, "{text}");
+    let within = line(&text, "- throughput with P99 of TPOT ≤ 5.5 ms: ");
+    assert!(
+        within.contains("none, no point meets it; not known of 1 point with too few values"),
+        "{within}"
+    );
+    assert!(few(tight).contains(" no |"), "its median exceeds the limit");
     let text = deployments("deployments", &[RunSet::new("gone", [])]);
     assert!(text.contains("- gone: not measured"), "{text}");
 }

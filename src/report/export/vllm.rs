@@ -214,7 +214,9 @@ fn latencies(windows: &[Window]) -> Map<String, Value> {
             ("std", std),
             ("p50", distribution.map(|d| d.p50)),
             ("p90", distribution.map(|d| d.p90)),
+            ("p95", distribution.and_then(|d| d.p95)),
             ("p99", distribution.map(|d| d.p99)),
+            ("p99.9", distribution.and_then(|d| d.p99_9)),
         ] {
             figures.insert(format!("{figure}_{name}_ms"), json!(value));
         }

@@ -7,6 +7,7 @@ use super::links::Page;
 use super::prompt_plots::Levels;
 use super::run_facts::{self, configuration, is_client_bound};
 use super::view::{PointView, View};
+use crate::metrics::Percentile;
 use crate::report::change;
 use crate::report::columns::Column;
 use crate::report::number::{NOT_AVAILABLE, grouped, value};
@@ -118,7 +119,10 @@ fn cards(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     };
     let tok_s = best(|point| point.row.summary()?.output_tok_s);
     let goodput = best(|point| point.row.summary()?.goodput);
-    let ttft = best(|point| Some(-point.row.summary()?.ttft_ms?.p50));
+    let ttft = best(|point| {
+        let ttft = point.row.summary()?.ttft_ms?;
+        Some(-ttft.percentile(Percentile::P50).ok()?)
+    });
     let card = |what: &str, figure: String, point: &PointView<'_>| {
         html! {
             div.card {
@@ -150,23 +154,25 @@ fn cards(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
 /// A table of the points with their figures, and the interval of tok/s.
 fn point_table(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
     let (original, latency) = (&columns::ORIGINAL, &columns::LATENCY);
-    let figures: [(&str, &Column); 9] = [
+    let figures: [(&str, &Column); 13] = [
         ("tok/s per GPU", &original[5]),
         ("RPS (req/s)", &original[3]),
         ("Goodput (req/s)", &columns::CONTEXT[0]),
         ("TTFT P50 (ms)", &latency[0][1]),
-        ("TTFT P99 (ms)", &latency[0][3]),
+        ("TTFT P95 (ms)", &latency[0][3]),
+        ("TTFT P99 (ms)", &latency[0][4]),
+        ("TTFT P99.9 (ms)", &latency[0][5]),
         ("TPOT P50 (ms)", &latency[1][1]),
         ("E2EL P50 (ms)", &original[1]),
+        ("E2EL P95 (ms)", &latency[3][3]),
         ("E2EL P99 (ms)", &original[2]),
+        ("E2EL P99.9 (ms)", &latency[3][5]),
         ("Failed", &columns::CONTEXT[2]),
     ];
     // Columns of n/a are left out; the notes below give the reasons.
-    let known = |(_, column): &(&str, &Column)| {
-        let cells = points.iter().map(|point| column.cell(&point.row));
-        cells.into_iter().any(|cell| cell != NOT_AVAILABLE)
-    };
-    let figures: Vec<(&str, &Column)> = figures.into_iter().filter(known).collect();
+    let rows: Vec<_> = points.iter().map(|point| point.row.clone()).collect();
+    let shown = |(_, column): &(&str, &Column)| column.is_shown(&rows);
+    let figures: Vec<(&str, &Column)> = figures.into_iter().filter(shown).collect();
     html! {
         div.scroll tabindex="0" role="region" aria-label="All points" {
             table {

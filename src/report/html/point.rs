@@ -140,7 +140,8 @@ fn latencies(point: &PointView<'_>) -> Table {
             let is_optional = ["Safety check", "TTFO"].contains(name);
             (!missing || !is_optional).then_some(row)
         });
-    Table::new(1, &["Latency (ms)", "Mean", "P50", "P90", "P99"]).with(rows)
+    let head = [&["Latency (ms)"], columns::LATENCY_FIGURES.as_slice()].concat();
+    Table::new(1, &head).with(rows)
 }
 
 /// The conditions of the measurement.

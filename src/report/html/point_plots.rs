@@ -4,8 +4,9 @@ use super::run_facts::why_no_tokens;
 use super::view::PointView;
 use crate::client::CompletedRequest;
 use crate::load::Window;
-use crate::metrics::{Distribution, SortedValues, latency, sorted_itl_ms};
-use crate::report::number::or_na;
+use crate::metrics::{Distribution, Percentile, SortedValues, latency, sorted_itl_ms};
+use crate::report::columns::LATENCY_FIGURES;
+use crate::report::number::{NOT_AVAILABLE, percentile, value};
 use crate::report::plot::{Bar, Plot, Span, Table, bars, density, ecdf, waterfall};
 
 const MS_PER_NS: f64 = 1e-6;
@@ -108,7 +109,7 @@ pub(super) fn endpoints(point: &PointView<'_>) -> Vec<Plot> {
         .map(|own| Distribution::of(own.into_iter(), MS_PER_NS))
         .collect();
     let medians = e2el.iter().enumerate().filter_map(|(at, own)| {
-        let length = own.as_ref()?.p50;
+        let length = own.as_ref()?.percentile(Percentile::P50).ok()?;
         let name = format!("endpoint {at}");
         Some(Bar { name, length })
     });
@@ -120,27 +121,32 @@ pub(super) fn endpoints(point: &PointView<'_>) -> Vec<Plot> {
     );
     let rows = summary.endpoints.iter().zip(&e2el).enumerate();
     let rows = rows.map(|(at, (share, own))| {
-        let ms = |percentile: fn(&Distribution) -> f64| or_na(own.as_ref().map(percentile));
         let counts = [share.requests, share.completed].map(|count| count.to_string());
-        let latencies = [ms(|d| d.mean), ms(|d| d.p50), ms(|d| d.p90), ms(|d| d.p99)];
+        let latencies = own.as_ref().map_or_else(
+            || LATENCY_FIGURES.map(|_| NOT_AVAILABLE.to_owned()),
+            latency_cells,
+        );
         [name(at)]
             .into_iter()
             .chain(counts)
             .chain(latencies)
             .collect()
     });
-    let head = [
-        "Endpoint",
-        "Requests",
-        "Succeeded",
-        "E2EL mean (ms)",
-        "P50",
-        "P90",
-        "P99",
-    ];
+    let [_, percentiles @ ..] = &LATENCY_FIGURES;
+    let head = ["Endpoint", "Requests", "Succeeded", "E2EL mean (ms)"];
+    let head = [head.as_slice(), percentiles].concat();
     let table = Table::new(1, &head).with(rows);
     (share.table, latencies.table) = (table.clone(), table);
     vec![share, latencies]
+}
+
+/// The figures of a latency as cells, in the order of [`LATENCY_FIGURES`].
+fn latency_cells(latency: &Distribution) -> [String; LATENCY_FIGURES.len()] {
+    let at = |at| percentile(latency.percentile(at));
+    let mean = value(latency.mean);
+    let [p50, p90] = [Percentile::P50, Percentile::P90].map(at);
+    let [p95, p99, p99_9] = [Percentile::P95, Percentile::P99, Percentile::P99_9].map(at);
+    [mean, p50, p90, p95, p99, p99_9]
 }
 
 /// Consecutive requests from the middle of the run.

@@ -4,7 +4,7 @@ use super::run_facts::why_no_tokens;
 use super::view::PointView;
 use crate::config::Slo;
 use crate::level::Level;
-use crate::metrics::{Distribution, Summary};
+use crate::metrics::{Distribution, Percentile, Summary};
 use crate::report::plot::{Curve, CurveAt, ParetoCurve, Plot, against_level, pareto};
 use crate::verdict::{Estimate, NotComparable};
 
@@ -25,10 +25,14 @@ const LATENCIES: [(&str, &str, Latency); 3] = [
     ("E2EL", "End-to-end latency (E2EL)", |s| s.e2el_ms),
 ];
 
-type Percentile = fn(&Distribution) -> f64;
-
-const PERCENTILES: [(&str, Percentile); 3] =
-    [("P50", |d| d.p50), ("P90", |d| d.p90), ("P99", |d| d.p99)];
+/// The percentiles that are drawn, each as a curve.
+const PERCENTILES: [Percentile; 5] = [
+    Percentile::P50,
+    Percentile::P90,
+    Percentile::P95,
+    Percentile::P99,
+    Percentile::P99_9,
+];
 
 /// Series of the baseline, different from all other curves.
 const BASELINE: usize = 6;
@@ -137,26 +141,31 @@ impl Levels<'_> {
     fn latency(&self, name: &str, words: &str, latency: Latency) -> Plot {
         let title = self.title(words);
         let at = |point: &PointView<'_>, percentile: Percentile| {
-            let figure = latency(point.row.summary()?)?;
-            let level = point.key.level.value();
-            Some(CurveAt::sure(level, percentile(&figure)))
+            let figure = latency(point.row.summary()?)?.percentile(percentile);
+            Some(CurveAt::sure(point.key.level.value(), figure.ok()?))
         };
-        let latest = PERCENTILES.map(|(name, percentile)| {
+        let latest = PERCENTILES.map(|percentile| {
             let points = self.points.iter().filter_map(|point| at(point, percentile));
-            (name.to_owned(), points.collect())
+            (percentile.name().to_owned(), points.collect())
         });
         let before = self
             .before
             .iter()
-            .filter_map(|point| at(point, |d| d.p50))
+            .filter_map(|point| at(point, Percentile::P50))
             .collect();
         let baseline = format!("P50 of {}", self.baseline);
         let curves = self.curves(latest.into(), before, &baseline);
+        let is_measured =
+            |point: &PointView<'_>| point.row.summary().is_some_and(|s| latency(s).is_some());
         match (curves.is_empty(), self.points.first()) {
-            (true, Some(point)) => Plot::nothing(title, why_no_tokens(point.record)),
+            (true, Some(point)) if !self.points.iter().any(is_measured) => {
+                Plot::nothing(title, why_no_tokens(point.record))
+            }
+            (true, _) => Plot::nothing(title, "n/a: no point has the 20 values of a P50."),
             _ => against_level(
                 &title,
-                "Half of the requests took at most the P50, 99 of 100 at most the P99.",
+                "Half of the requests took at most the P50, 99 of 100 at most the P99. A percentile with fewer than ten \
+                 values beyond it is left out.",
                 &format!("{name} (ms)"),
                 &self.levels(),
                 curves,
@@ -181,10 +190,11 @@ impl Levels<'_> {
         let shown = LATENCIES.iter().filter(|(name, _, _)| shown(name));
         shown
             .map(|(name, _, latency)| {
+                let tail = self.tail(*latency);
                 let points = |points: &mut dyn Iterator<Item = &PointView<'_>>| {
                     let both = points.filter_map(|point| {
-                        let p99 = latency(point.row.summary()?)?.p99;
-                        Some((point.key.level, p99, rate(point)?))
+                        let figure = latency(point.row.summary()?)?.percentile(tail);
+                        Some((point.key.level, figure.ok()?, rate(point)?))
                     });
                     both.collect::<Vec<_>>()
                 };
@@ -204,14 +214,25 @@ impl Levels<'_> {
                     .into_iter()
                     .filter(|c| !c.points.is_empty());
                 pareto(
-                    &format!("Throughput against {name} P99 (Pareto curve)"),
-                    &format!("{name} P99"),
+                    &format!("Throughput against {name} {} (Pareto curve)", tail.name()),
+                    &format!("{name} {}", tail.name()),
                     "output tok/s",
                     limit(name),
                     curves.collect(),
                 )
             })
             .collect()
+    }
+
+    /// The P99, or the highest percentile below it of which every point has enough values.
+    fn tail(&self, latency: Latency) -> Percentile {
+        let points = self.points.iter().chain(self.before.iter().copied());
+        let measured = points.filter_map(|point| latency(point.row.summary()?));
+        let measured: Vec<Distribution> = measured.collect();
+        // Without the P99.9, which few points have.
+        let suffices = |p: &Percentile| measured.iter().all(|d| d.percentile(*p).is_ok());
+        let tail = Percentile::ALL.into_iter().skip(1).find(suffices);
+        tail.unwrap_or(Percentile::P50)
     }
 }
 

@@ -9,6 +9,7 @@ use super::frame::{PageContent, plots, table};
 use super::links::Page;
 use super::view::{TREND_FIGURES as FIGURES, View, trend_thresholds};
 use crate::level::Level;
+use crate::metrics::{Distribution, Summary};
 use crate::report::number::count;
 use crate::report::plot::{Curve, CurveAt, Plot, Table, over_names};
 use crate::report::trend::{head, rows_by_bench};
@@ -67,24 +68,36 @@ fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
     names
 }
 
-/// The figure from the record's summary.
+/// The figure from the record's summary, but no percentile of too few values.
 fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
     let summary = record.summary.as_ref()?;
+    if let Some(percentile) = figure.percentile() {
+        return latency(figure, summary)?.percentile(percentile).ok();
+    }
     match figure {
         Figure::TokS => summary.output_tok_s,
         Figure::Rps => Some(summary.rps),
         Figure::Goodput => summary.goodput,
-        Figure::TtftMean => summary.ttft_ms.map(|d| d.mean),
-        Figure::TtftP50 => summary.ttft_ms.map(|d| d.p50),
-        Figure::TtftP99 => summary.ttft_ms.map(|d| d.p99),
-        Figure::TpotMean => summary.tpot_ms.map(|d| d.mean),
-        Figure::ItlP99 => summary.itl_ms.map(|d| d.p99),
-        Figure::E2elP50 => summary.e2el_ms.map(|d| d.p50),
-        Figure::E2elP99 => summary.e2el_ms.map(|d| d.p99),
         Figure::Failed => {
             let failed = summary.failed() as f64;
             Some(100.0 * failed / (failed + summary.completed as f64))
         }
+        _ => Some(latency(figure, summary)?.mean),
+    }
+}
+
+/// The latency that the figure is a mean or a percentile of.
+fn latency(figure: Figure, summary: &Summary) -> Option<Distribution> {
+    match figure {
+        Figure::TtftMean
+        | Figure::TtftP50
+        | Figure::TtftP95
+        | Figure::TtftP99
+        | Figure::TtftP99_9 => summary.ttft_ms,
+        Figure::TpotMean => summary.tpot_ms,
+        Figure::ItlP95 | Figure::ItlP99 | Figure::ItlP99_9 => summary.itl_ms,
+        Figure::E2elP50 | Figure::E2elP95 | Figure::E2elP99 | Figure::E2elP99_9 => summary.e2el_ms,
+        Figure::TokS | Figure::Rps | Figure::Goodput | Figure::Failed => None,
     }
 }
 
@@ -106,7 +119,7 @@ fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), Figures> {
                     interval: Some(known.interval),
                     ..CurveAt::sure(at as f64, known.value)
                 }),
-                // Too few values or windows for an interval.
+                // Too few windows for an interval.
                 Err(_) => in_summary(figure, record).map(|value| CurveAt::sure(at as f64, value)),
             };
             all.insert((key, at), FIGURES.map(figure));
@@ -146,7 +159,7 @@ fn plot(
         &format!("Trend of {}", figure.title()),
         &format!(
             "{better} is better. Vertical lines are 95 % intervals over each run's windows: another run may differ by \
-             more. A marker without a line has too few windows or values."
+             more. A marker without a line has too few windows; a percentile of too few values is left out."
         ),
         figure.title(),
         &names,

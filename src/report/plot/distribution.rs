@@ -5,8 +5,8 @@ use super::canvas::{DrawError, Panel, PlotFrame, draw};
 use super::colors::ColorRole;
 use super::plot_types::{Plot, Table};
 use super::sampling::steps;
-use crate::metrics::SortedValues;
-use crate::report::number::value;
+use crate::metrics::{Percentile, SortedValues, TooFewValues};
+use crate::report::number::{percentile, value};
 
 /// Number of steps of a distribution that are drawn.
 const STEPS: u64 = 400;
@@ -15,12 +15,10 @@ const STEPS: u64 = 400;
 const PLACES: usize = 160;
 
 /// Percentiles of the data table.
-const PERCENTILES: [f64; 11] = [
-    0.0, 1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 100.0,
-];
+const PERCENTILES: [f64; 10] = [1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9];
 
-/// Percentiles that are marked in the plots.
-const MARKED: [f64; 3] = [50.0, 90.0, 99.0];
+/// Percentiles that are marked in the plots, if enough values lie beyond them.
+const MARKED: [Percentile; 3] = [Percentile::P50, Percentile::P90, Percentile::P99];
 
 /// The cumulative distribution of sorted values (ms); `what` names them.
 pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &SortedValues) -> Plot {
@@ -44,9 +42,9 @@ pub(in crate::report) fn ecdf(title: &str, what: &str, sorted: &SortedValues) ->
         panel.line(&line, ColorRole::Solid(0))
     });
     let caption = format!(
-        "The height of the curve at a time is the share of the {} values up to it; vertical lines are the P50, \
-             P90 and P99.{}",
+        "The height of the curve at a time is the share of the {} values up to it.{}{}",
         sorted.len(),
+        lines(sorted),
         beyond(sorted, end)
     );
     Plot::new(title, caption, drawn, percentiles(what, sorted))
@@ -77,9 +75,9 @@ pub(in crate::report) fn density(title: &str, what: &str, sorted: &SortedValues)
         marks(panel, sorted)
     });
     let caption = format!(
-        "Many of the {} values lie where the curve is high; several peaks indicate several kinds of requests. \
-             Vertical lines are the P50, P90 and P99.{}",
+        "Many of the {} values lie where the curve is high; several peaks indicate several kinds of requests.{}{}",
         sorted.len(),
+        lines(sorted),
         beyond(sorted, end)
     );
     Plot::new(title, caption, drawn, percentiles(what, sorted))
@@ -121,10 +119,28 @@ fn beyond(sorted: &SortedValues, end: f64) -> String {
     }
 }
 
+/// The marked percentiles and their values, without those of too few values.
+fn marked(sorted: &SortedValues) -> impl Iterator<Item = (&'static str, f64)> {
+    let known = |p: Percentile| Some((p.name(), checked(sorted, p.percent()).ok()?));
+    MARKED.into_iter().filter_map(known)
+}
+
+/// The percentile `percent` (0 to 100), if enough values lie beyond it.
+fn checked(sorted: &SortedValues, percent: f64) -> Result<f64, TooFewValues> {
+    TooFewValues::check(sorted.len(), percent).map(|()| sorted.percentile(percent))
+}
+
+/// A note on the vertical lines.
+fn lines(sorted: &SortedValues) -> String {
+    match Vec::from_iter(marked(sorted).map(|(name, _)| name)).join(", ") {
+        names if names.is_empty() => String::new(),
+        names => format!(" Vertical lines: {names}."),
+    }
+}
+
 fn marks(panel: &Panel<'_, '_>, sorted: &SortedValues) -> Result<(), DrawError> {
     let (x, y) = (panel.x_range(), panel.y_range());
-    let places = MARKED.map(|p| (p, sorted.percentile(p)));
-    for (_, at) in places.into_iter().filter(|(_, at)| x.contains(at)) {
+    for (_, at) in marked(sorted).filter(|(_, at)| x.contains(at)) {
         panel.line(&[(at, y.start), (at, y.end)], ColorRole::Limit)?;
     }
     Ok(())
@@ -165,21 +181,17 @@ fn smoothed(sorted: &SortedValues, start: f64, end: f64) -> Vec<(f64, f64)> {
 }
 
 fn alt(title: &str, sorted: &SortedValues) -> String {
-    let [p50, p90, p99] = MARKED.map(|p| value(sorted.percentile(p)));
-    format!(
-        "{title}, of {} values: P50 {p50} ms, P90 {p90} ms, P99 {p99} ms.",
-        sorted.len()
-    )
+    let marked = marked(sorted).map(|(name, at)| format!("{name} {} ms", value(at)));
+    let figures = [format!("{} values", sorted.len())];
+    let figures = Vec::from_iter(figures.into_iter().chain(marked));
+    format!("{title}: {}.", figures.join(", "))
 }
 
 fn percentiles(what: &str, sorted: &SortedValues) -> Table {
-    let row = |p: f64| {
-        let name = match p {
-            0.0 => "least".to_owned(),
-            100.0 => "greatest".to_owned(),
-            p => format!("P{p}"),
-        };
-        vec![name, value(sorted.percentile(p))]
-    };
-    Table::new(1, &["Percentile", &format!("{what} (ms)")]).with(PERCENTILES.map(row))
+    let row = |name: &str, figure: String| vec![name.to_owned(), figure];
+    let rows = PERCENTILES.map(|p| row(&format!("P{p}"), percentile(checked(sorted, p))));
+    let least = sorted.least().map(|least| row("least", value(least)));
+    let greatest = sorted.greatest().map(|most| row("greatest", value(most)));
+    let rows = least.into_iter().chain(rows).chain(greatest);
+    Table::new(1, &["Percentile", &format!("{what} (ms)")]).with(rows)
 }

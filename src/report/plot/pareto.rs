@@ -44,7 +44,7 @@ pub(in crate::report) fn pareto(
 ) -> Plot {
     let points = || curves.iter().flat_map(|curve| &curve.points);
     if points().next().is_none() {
-        return Plot::nothing(title, "No point has both figures.");
+        return Plot::nothing(title, "n/a: no point has both figures, from enough values.");
     }
     let x = points().map(|point| point.1).chain(limit);
     let frame = PlotFrame::new(
@@ -106,7 +106,8 @@ pub(in crate::report) fn pareto(
         "On the frontier",
     ];
     let caption = "Up and to the left is better. The line joins the points of the frontier; for hollow markers off \
-                   the line another point is better in one figure and at least as good in the other.";
+                   the line another point is better in one figure and at least as good in the other. The percentile is the P99, or a \
+                   lower one if a point has too few values for it.";
     Plot::new(title, caption, drawn, Table::new(1, &head).with(rows)).with_legend(legend)
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::Limit;
 use crate::load::window_tests::{completed, window};
+use crate::metrics::TooFewValues;
 
 const MS: u64 = 1_000_000;
 
@@ -66,10 +67,10 @@ fn a_missing_estimate_has_a_reason() {
     let refused = |figure, windows: &[Window]| series(figure, windows).expect_err("refused");
     assert_eq!(
         refused(Figure::E2elP99, &windows),
-        NotComparable::TooFewValues {
+        NotComparable::TooFewValues(TooFewValues {
             values: 100,
             needed: 1_000
-        }
+        })
     );
     assert_eq!(
         refused(Figure::TokS, &windows[..3]),
