@@ -33,7 +33,7 @@ use crate::config::{Config, Settings};
 use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
-pub(crate) use capacity::CapacitySearch;
+pub(crate) use capacity::{CapacitySearch, TrialTimes};
 pub use run::{Run, RunError, RunResult};
 
 use context::{RunContext, defined_metrics};
