@@ -22,6 +22,7 @@ mod point_info;
 mod preflight;
 mod progress;
 mod run;
+mod save;
 mod session;
 mod space;
 mod start;
