@@ -150,12 +150,14 @@ impl CapacitySearch {
     }
 
     /// Sets how long each trial takes.
+    #[cfg(feature = "cli")]
     pub fn times(mut self, times: TrialTimes) -> CapacitySearch {
         self.times = times;
         self
     }
 
     /// Sets the first level that is tried, and the greatest (requests in flight; req/s in an open loop).
+    #[cfg(feature = "cli")]
     pub fn levels(mut self, first: Option<f64>, greatest: Option<f64>) -> CapacitySearch {
         self.first = first;
         self.greatest = greatest;

@@ -34,7 +34,9 @@ use crate::config::{Config, Settings};
 use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
-pub(crate) use capacity::{CapacitySearch, TrialTimes};
+pub(crate) use capacity::CapacitySearch;
+#[cfg(feature = "cli")]
+pub(crate) use capacity::TrialTimes;
 pub use run::{Run, RunError, RunResult};
 
 use context::{RunContext, defined_metrics};
