@@ -1,6 +1,6 @@
 //! How often a search for the capacity is wrong: searches on simulated deployments of known capacity.
 //!
-//! The truth of each case comes from runs that are 60 times as long. Each search has seeds of its own
+//! The truth of each case comes from 60 trials at each level. Each search has seeds of its own
 //! and runs in virtual time; beside it a plain bisection, which takes the share it sees for the truth, has as much
 //! time at each level.
 //!
@@ -26,11 +26,8 @@ const SEARCHES: u64 = 125;
 /// Noise of a server that has its GPUs for itself.
 const NOISE: &str = "step=0.05,drift=0.005:20,stall=0.05:50";
 
-/// How long a run that shows the truth takes (s of virtual time).
-const TRUTH_S: f64 = 600.0;
-
-/// Runs that show the truth, at each level.
-const TRUTH_RUNS: u64 = 4;
+/// Trials that show the truth, at each level.
+const TRUTH: u64 = 60;
 
 const OUTPUT_TOKENS: NonZeroU32 = NonZeroU32::new(128).expect("above 0");
 
@@ -82,14 +79,6 @@ impl Case {
         })
     }
 
-    /// How long a trial of a search takes (s of virtual time): as `servemark capacity` does by default.
-    fn trial_s(&self) -> f64 {
-        match self.scale {
-            Scale::Concurrency => 10.0,
-            Scale::Rate => 30.0,
-        }
-    }
-
     fn search(&self) -> Search {
         Search::new(self.scale, self.objectives(), 4.0, 4_096.0)
     }
@@ -100,8 +89,8 @@ impl Case {
         format!("{} {:?}, {names}", self.preset, self.scale)
     }
 
-    /// A trial of so many seconds.
-    fn trial(&self, level: Level, seconds: f64, seed: u64) -> Trial {
+    /// A trial.
+    fn trial(&self, level: Level, seed: u64) -> Trial {
         let setup = VirtualSetup::new(Preset::named(self.preset).expect("a shipped preset"));
         let setup = VirtualSetup {
             seeds: seed.into(),
@@ -121,9 +110,14 @@ impl Case {
                 ..setup
             },
         };
+        // As `servemark capacity` does by default.
+        let (warm_up_s, measurement_s) = match self.scale {
+            Scale::Concurrency => (2, 10),
+            Scale::Rate => (10, 30),
+        };
         let sampling = Sampling {
-            warm_up: Duration::from_secs(2),
-            measurement: Duration::from_secs_f64(seconds),
+            warm_up: Duration::from_secs(warm_up_s),
+            measurement: Duration::from_secs(measurement_s),
             windows: 10,
         };
         let mut load = VirtualLoad::start(setup).expect("a sound preset");
@@ -131,8 +125,8 @@ impl Case {
     }
 
     /// Whether the level meets the objectives by the counts of so many runs alone.
-    fn meets(&self, level: Level, runs: u64, seconds: f64, seed: u64) -> bool {
-        let trials = (0..runs).map(|run| self.trial(level, seconds, seed * 100 + run));
+    fn meets(&self, level: Level, runs: u64, seed: u64) -> bool {
+        let trials = (0..runs).map(|run| self.trial(level, seed * 100 + run));
         let trials = Vec::from_iter(trials);
         let is_within = |(at, objective): (usize, &Objective)| {
             let missed: u64 = trials.iter().map(|trial| trial.counts[at].missed).sum();
@@ -144,11 +138,11 @@ impl Case {
     }
 
     /// The largest level that meets the objectives, by plain bisection.
-    fn bisect(&self, runs: u64, seconds: f64, seed: u64, width: f64) -> f64 {
+    fn bisect(&self, runs: u64, seed: u64, width: f64) -> f64 {
         let mut seed = seed.wrapping_mul(1_000);
         let mut is_met = |value: f64| {
             seed += 1;
-            self.meets(self.scale.level(value), runs, seconds, seed)
+            self.meets(self.scale.level(value), runs, seed)
         };
         let (mut met, mut missed) = (0.0, 4.0);
         while is_met(missed) && missed < 4_096.0 {
@@ -194,7 +188,7 @@ impl Tally {
             let mut search = case.search();
             while let Next::Measure(level) = search.next_level() {
                 let nth = search.trials().len() as u64;
-                search.add(case.trial(level, case.trial_s(), seed * 1_000_000 + nth));
+                search.add(case.trial(level, seed * 1_000_000 + nth));
             }
             let capacity = search.capacity();
             let answer = capacity.level.map_or(0.0, Level::value);
@@ -209,7 +203,7 @@ impl Tally {
             tally.answers_beyond += u64::from(beyond);
             tally.trials.push(search.trials().len());
             tally.widths.push(upper / capacity.lower.max(1e-9) - 1.0);
-            let bisected = case.bisect(1, case.trial_s(), seed, 1.05);
+            let bisected = case.bisect(1, seed, 1.05);
             tally.bisection_beyond += u64::from(bisected > truth * 1.01);
         }
         tally.trials.sort_unstable();
@@ -241,15 +235,15 @@ fn main() {
         return;
     }
     let is_small = given("--test") || !given("--bench");
-    let (searches, seconds) = if is_small {
-        (1, 20.0)
+    let (searches, truth) = if is_small {
+        (1, 2)
     } else {
-        (SEARCHES, TRUTH_S)
+        (SEARCHES, TRUTH)
     };
     let rows = std::thread::scope(|scope| {
         let cases = CASES.each_ref().map(|case| {
             scope.spawn(move || {
-                let truth = case.bisect(TRUTH_RUNS, seconds, 7_777, 1.002);
+                let truth = case.bisect(truth, 7_777, 1.002);
                 Tally::of(case, truth, searches).row(case, truth)
             })
         });

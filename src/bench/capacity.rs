@@ -40,8 +40,8 @@ pub struct CapacitySearch {
 /// How long each trial of a search takes.
 #[derive(Clone, Copy, Debug)]
 pub struct TrialTimes {
-    /// How long the load runs before the windows.
-    pub warm_up: Duration,
+    /// How long the load runs before the windows; 2 s without it, and 10 s in an open loop.
+    pub warm_up: Option<Duration>,
     /// Least time of all windows together; 10 s without it, and 30 s in an open loop, whose queues fill slowly.
     pub least: Option<Duration>,
     /// The longest time, up to which a trial waits for enough requests to judge a percentile.
@@ -53,20 +53,20 @@ pub struct TrialTimes {
 impl TrialTimes {
     /// The usual ones.
     pub const DEFAULT: TrialTimes = TrialTimes {
-        warm_up: Duration::from_secs(2),
+        warm_up: None,
         least: None,
         longest: Duration::from_secs(60),
         windows: 10,
     };
 
     fn sampling(&self, shape: LoadShape) -> Sampling {
-        let usual = match shape {
-            LoadShape::Open => Duration::from_secs(30),
-            LoadShape::Steady | LoadShape::Wave => Duration::from_secs(10),
+        let (warm_up, least) = match shape {
+            LoadShape::Open => (10, 30),
+            LoadShape::Steady | LoadShape::Wave => (2, 10),
         };
         Sampling {
-            warm_up: self.warm_up,
-            measurement: self.least.unwrap_or(usual),
+            warm_up: self.warm_up.unwrap_or(Duration::from_secs(warm_up)),
+            measurement: self.least.unwrap_or(Duration::from_secs(least)),
             windows: self.windows,
         }
     }

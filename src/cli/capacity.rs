@@ -54,9 +54,9 @@ pub struct Arguments {
     /// Greatest measuring time of a trial (s): it takes longer where a percentile needs more requests
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::run::seconds)]
     longest: f64,
-    /// How long the load runs before each measurement (s)
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = super::run::seconds)]
-    warm_up: f64,
+    /// How long the load runs before each measurement (s) [default: 2, or 10 in an open loop]
+    #[arg(long, value_name = "SECONDS", value_parser = super::run::seconds)]
+    warm_up: Option<f64>,
     /// Number of windows of a trial, which show how much the requests depend on each other
     #[arg(long, value_name = "N", default_value_t = WINDOWS)]
     windows: NonZeroU32,
@@ -106,7 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => Workload::chat(),
     };
     let times = TrialTimes {
-        warm_up: Duration::from_secs_f64(arguments.warm_up),
+        warm_up: arguments.warm_up.map(Duration::from_secs_f64),
         least: arguments.duration.map(Duration::from_secs_f64),
         longest: Duration::from_secs_f64(arguments.longest),
         windows: arguments.windows.get() as usize,
