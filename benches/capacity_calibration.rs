@@ -23,9 +23,14 @@ use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
 /// Searches of each case.
 const SEARCHES: u64 = 125;
 
-/// How long a trial of a search takes, and a run that shows the truth (s of virtual time).
-const TRIAL_S: f64 = 10.0;
+/// Noise of a server that has its GPUs for itself.
+const NOISE: &str = "step=0.05,drift=0.005:20,stall=0.05:50";
+
+/// How long a run that shows the truth takes (s of virtual time).
 const TRUTH_S: f64 = 600.0;
+
+/// Runs that show the truth, at each level.
+const TRUTH_RUNS: u64 = 4;
 
 const OUTPUT_TOKENS: NonZeroU32 = NonZeroU32::new(128).expect("above 0");
 
@@ -77,6 +82,14 @@ impl Case {
         })
     }
 
+    /// How long a trial of a search takes (s of virtual time): as `servemark capacity` does by default.
+    fn trial_s(&self) -> f64 {
+        match self.scale {
+            Scale::Concurrency => 10.0,
+            Scale::Rate => 30.0,
+        }
+    }
+
     fn search(&self) -> Search {
         Search::new(self.scale, self.objectives(), 4.0, 4_096.0)
     }
@@ -92,6 +105,7 @@ impl Case {
         let setup = VirtualSetup::new(Preset::named(self.preset).expect("a shipped preset"));
         let setup = VirtualSetup {
             seeds: seed.into(),
+            noise: NOISE.parse().expect("a noise"),
             output_tokens: OUTPUT_TOKENS,
             ..setup
         };
@@ -116,21 +130,25 @@ impl Case {
         Trial::of(level, &sampling.run(&mut load), &self.objectives())
     }
 
-    /// Whether the level meets the objectives by the counts alone.
-    fn meets(&self, level: Level, seconds: f64, seed: u64) -> bool {
-        let trial = self.trial(level, seconds, seed);
-        let within = |(count, objective): (&servemark::internals::capacity::Count, &Objective)| {
-            count.missed as f64 <= objective.allowed * count.requests as f64
+    /// Whether the level meets the objectives by the counts of so many runs alone.
+    fn meets(&self, level: Level, runs: u64, seconds: f64, seed: u64) -> bool {
+        let trials = (0..runs).map(|run| self.trial(level, seconds, seed * 100 + run));
+        let trials = Vec::from_iter(trials);
+        let is_within = |(at, objective): (usize, &Objective)| {
+            let missed: u64 = trials.iter().map(|trial| trial.counts[at].missed).sum();
+            let all: u64 = trials.iter().map(|trial| trial.counts[at].requests).sum();
+            missed as f64 <= objective.allowed * all as f64
         };
-        !trial.is_saturated && trial.counts.iter().zip(&self.objectives()).all(within)
+        let is_saturated = trials.iter().any(|trial| trial.is_saturated);
+        !is_saturated && self.objectives().iter().enumerate().all(is_within)
     }
 
     /// The largest level that meets the objectives, by plain bisection.
-    fn bisect(&self, seconds: f64, seed: u64, width: f64) -> f64 {
+    fn bisect(&self, runs: u64, seconds: f64, seed: u64, width: f64) -> f64 {
         let mut seed = seed.wrapping_mul(1_000);
         let mut is_met = |value: f64| {
             seed += 1;
-            self.meets(self.scale.level(value), seconds, seed)
+            self.meets(self.scale.level(value), runs, seconds, seed)
         };
         let (mut met, mut missed) = (0.0, 4.0);
         while is_met(missed) && missed < 4_096.0 {
@@ -176,7 +194,7 @@ impl Tally {
             let mut search = case.search();
             while let Next::Measure(level) = search.next_level() {
                 let nth = search.trials().len() as u64;
-                search.add(case.trial(level, TRIAL_S, seed * 1_000_000 + nth));
+                search.add(case.trial(level, case.trial_s(), seed * 1_000_000 + nth));
             }
             let capacity = search.capacity();
             let answer = capacity.level.map_or(0.0, Level::value);
@@ -191,7 +209,7 @@ impl Tally {
             tally.answers_beyond += u64::from(beyond);
             tally.trials.push(search.trials().len());
             tally.widths.push(upper / capacity.lower.max(1e-9) - 1.0);
-            let bisected = case.bisect(TRIAL_S, seed, 1.05);
+            let bisected = case.bisect(1, case.trial_s(), seed, 1.05);
             tally.bisection_beyond += u64::from(bisected > truth * 1.01);
         }
         tally.trials.sort_unstable();
@@ -231,7 +249,7 @@ fn main() {
     let rows = std::thread::scope(|scope| {
         let cases = CASES.each_ref().map(|case| {
             scope.spawn(move || {
-                let truth = case.bisect(seconds, 7_777, 1.002);
+                let truth = case.bisect(TRUTH_RUNS, seconds, 7_777, 1.002);
                 Tally::of(case, truth, searches).row(case, truth)
             })
         });

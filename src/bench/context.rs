@@ -148,12 +148,6 @@ impl RunContext {
             .map_or("new", |deployment| &deployment.name)
     }
 
-    /// The names of a point's records: the latest, and the baseline where it is saved as one.
-    pub fn record_names(&self) -> Vec<String> {
-        let latest = self.record_name().to_owned();
-        std::iter::once(latest).chain(self.saved_name()).collect()
-    }
-
     /// The names of the run's records while it is the last one: `new`, its deployment's name, or the names
     /// of the sides of an A/B run.
     pub fn latest_names(&self) -> Vec<String> {
@@ -163,7 +157,7 @@ impl RunContext {
         }
     }
 
-    /// Every name under which the run writes records.
+    /// Every name under which the run writes records, at its end the baseline's.
     pub fn names_written(&self) -> Vec<String> {
         let mut names = self.latest_names();
         names.extend(self.saved_name());
@@ -206,7 +200,7 @@ impl RunContext {
             config: &self.config,
             run_id: &self.run_id,
             deployment: self.deployment_record(),
-            record_names: self.record_names(),
+            record_name: self.record_name(),
             agreed_request_id_prefix: self
                 .meeting
                 .as_ref()

@@ -10,7 +10,7 @@ use super::exit_code::{CANNOT_RUN, POINT_FAILED, after_printing};
 use super::outcome::{Results, written};
 use super::point::Point;
 use super::progress::Progress;
-use super::{preflight, session, space, start};
+use super::{preflight, save, session, space, start};
 use crate::config::{Deployment, Limit, Settings, Slo};
 use crate::embedded::{EmbeddedLayout, LAYOUTS};
 use crate::fixture::Fixture;
@@ -134,7 +134,7 @@ fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
     let mut benches: Vec<_> = whole
         .prompts
         .iter()
-        .map(|_| MetricBench::all(&whole.metrics))
+        .map(|_| MetricBench::all(&whole.metrics, &whole.args))
         .collect();
     let mut groups: Vec<Vec<MetricGroup<'_>>> = benches
         .iter_mut()
@@ -142,22 +142,27 @@ fn measure(whole: &RunContext, mut runs: Vec<RunContext>) -> u8 {
         .map(|(benches, prompt)| criterion::open_groups(whole, benches, &prompt.key))
         .collect();
     runs.iter().for_each(start::announce_plan);
-    for run in &mut runs {
-        let title = run.title();
+    let mut complete = vec![false; runs.len()];
+    for (run, is_complete) in runs.iter_mut().zip(&mut complete) {
         if whole.interrupt.came() {
             break;
         }
-        if let Err(error) = measure_one(run, &mut groups, &mut progress, &mut results) {
+        let measure = |results: &mut Results| measure_one(run, &mut groups, &mut progress, results);
+        let (measured, failed) = results.watch(measure);
+        if let Err(error) = &measured {
+            let title = run.title();
             match error.is::<Interrupted>() {
                 true => eprintln!("{title}: not measured: {error}"),
                 false => eprintln!("error: {title}: {error}"),
             }
             results.fail();
         }
+        *is_complete = measured.is_ok() && !failed;
         // A deployment's servers are stopped before the next deployment starts.
         run.deployed.iter_mut().for_each(Deployed::stop);
     }
     drop(groups);
+    save::save_as_baselines(&Vec::from_iter(runs.iter().zip(complete)), &mut results);
     criterion::link_pages(whole, benches.last().and_then(|benches| benches.last()));
     if results.is_empty() && whole.args.drives_load() {
         results.conclude(whole);
@@ -190,7 +195,6 @@ fn measure_one(
             run.interrupt.check()?;
             booted?;
         }
-        start::replace_saved(run);
     }
     let died = || {
         let fixture = run.deployed.as_ref().and_then(Deployed::fixture);

@@ -26,8 +26,8 @@ pub struct PointInfo<'a> {
     pub config: &'a Settings,
     pub run_id: &'a str,
     pub deployment: Option<&'a DeploymentRecord>,
-    /// The names of its records: the latest, and the baseline where it is saved as one.
-    pub record_names: Vec<String>,
+    /// The name of its record: `new`, or the name of its deployment.
+    pub record_name: &'a str,
     /// Start of the `X-Request-Id` of its requests where several ranks have agreed on one.
     pub agreed_request_id_prefix: Option<&'a str>,
 }

@@ -10,7 +10,7 @@ use super::exit_code::{CANNOT_RUN, POINT_FAILED, after_printing};
 use super::outcome::Results;
 use super::point::Point;
 use super::progress::Progress;
-use super::start;
+use super::{save, start};
 use crate::interrupt::Interrupt;
 use crate::ranks::Meeting;
 
@@ -43,7 +43,7 @@ pub fn run(mut context: RunContext) -> ExitCode {
 
 /// Measures and reports, in a single process or as rank 0.
 fn measure(context: &RunContext) -> u8 {
-    let mut benches = MetricBench::all(&context.metrics);
+    let mut benches = MetricBench::all(&context.metrics, &context.args);
     let mut results = Results::default();
     let drives_load = context.args.drives_load();
     let booted = match drives_load {
@@ -55,12 +55,14 @@ fn measure(context: &RunContext) -> u8 {
         true => run_points_in_turns(context, &mut results),
         false => run_points(context, &mut benches, &mut results),
     });
-    if let Err(error) = ran {
-        abort(context, &error);
-        if results.is_empty() {
-            return CANNOT_RUN;
-        }
+    if let Err(error) = &ran {
+        abort(context, error);
         results.fail();
+    }
+    let is_complete = !results.failed();
+    save::save_as_baselines(&[(context, is_complete)], &mut results);
+    if ran.is_err() && results.is_empty() {
+        return CANNOT_RUN;
     }
     if context.config.ab.is_none() {
         criterion::link_pages(context, benches.last());
@@ -78,7 +80,6 @@ fn boot(context: &RunContext) -> Result<(), Aborted> {
     // After a signal, an error is its consequence.
     context.interrupt.check()?;
     booted?;
-    start::replace_saved(context);
     Ok(())
 }
 

@@ -91,20 +91,20 @@ impl Load {
         Gauge::new(Arc::clone(&self.slots))
     }
 
-    /// Waits until `iterations` more rounds have finished and returns them as a window.
+    /// Waits until `rounds` more rounds have finished and returns them as a window.
     ///
     /// Steady windows are contiguous: each begins at the completion that ended the one before, and the
     /// load is not drained in between. Must not be called from within the runtime.
-    pub fn window(&mut self, iterations: u64) -> Window {
-        self.window_until(iterations, std::future::pending())
+    pub fn window(&mut self, rounds: u64) -> Window {
+        self.window_until(rounds, std::future::pending())
     }
 
     /// As [`Load::window`], but not beyond `end`: the window then has what had finished until then, which may be
     /// nothing, and counts only whole rounds. Must not be called from within the runtime.
-    pub fn window_until(&mut self, iterations: u64, end: impl Future<Output = ()>) -> Window {
-        let iterations = if self.is_cut { 0 } else { iterations };
+    pub fn window_until(&mut self, rounds: u64, end: impl Future<Output = ()>) -> Window {
+        let rounds = if self.is_cut { 0 } else { rounds };
         let end = std::pin::pin!(or_at(end, self.over_at));
-        let window = self.pacing.window(iterations, end);
+        let window = self.pacing.window(rounds, end);
         if self.over_at.is_some_and(|at| Instant::now() >= at) {
             self.is_cut = true;
             self.pacing.break_off();

@@ -74,11 +74,20 @@ impl PointKey {
     /// Criterion's directory: `<bench>_<prompt>_<metric>/c=<n>/<name>`.
     #[doc(hidden)]
     pub fn criterion_paths(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        self.criterion_directories(None, name)
+    }
+
+    /// The same on a deployment: `<bench>_<prompt>_<metric>/<deployment>/c=<n>/<name>`.
+    pub(crate) fn criterion_directories(
+        &self,
+        deployment: Option<&str>,
+        name: &str,
+    ) -> impl Iterator<Item = PathBuf> {
         Metric::ALL.into_iter().map(move |metric| {
             let group = CriterionGroup::new(&self.bench, &self.prompt, metric);
-            Path::new(&group.directory)
-                .join(self.level.to_string())
-                .join(name)
+            let mut directory = PathBuf::from(group.directory);
+            directory.extend(deployment);
+            directory.join(self.level.to_string()).join(name)
         })
     }
 

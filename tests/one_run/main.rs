@@ -11,6 +11,10 @@ mod missing;
 #[path = "../records/mod.rs"]
 mod records;
 mod refused;
+mod saved;
+#[cfg(unix)]
+#[path = "../signalled/mod.rs"]
+mod signalled;
 mod undefined;
 
 use std::fs;

@@ -210,6 +210,12 @@ impl BenchArgs {
         self.save_baseline.as_deref()
     }
 
+    /// The baseline of `--save-baseline` if Criterion would compare the run with it, and overwrite it.
+    pub fn compared_and_replaced(&self) -> Option<&str> {
+        let name = self.save_baseline.as_deref();
+        name.filter(|_| self.baseline().is_none() && !self.discard_baseline)
+    }
+
     /// The baseline that the run is to be compared with, if one is named.
     pub fn baseline(&self) -> Option<&str> {
         let named = self.baseline.as_deref();

@@ -9,7 +9,7 @@ use criterion::{
     Throughput,
 };
 
-use super::args::Mode;
+use super::args::{BenchArgs, Mode};
 use super::point_failed::PointFailed;
 use crate::bench::context::RunContext;
 use crate::bench::outcome::Results;
@@ -40,27 +40,35 @@ pub struct MetricGroup<'a> {
 
 impl MetricBench {
     /// Creates a bench for each metric.
-    pub fn all(metrics: &[Metric]) -> Vec<MetricBench> {
-        metrics.iter().copied().map(MetricBench::new).collect()
+    pub fn all(metrics: &[Metric], args: &BenchArgs) -> Vec<MetricBench> {
+        let new = |metric: &Metric| MetricBench::new(*metric, args);
+        metrics.iter().map(new).collect()
     }
 
-    fn new(metric: Metric) -> MetricBench {
+    fn new(metric: Metric, args: &BenchArgs) -> MetricBench {
         let measurement = ServingMeasurement::new(metric);
+        let phase = measurement.phase();
+        let criterion = Criterion::<WallTime>::default()
+            .with_measurement(measurement)
+            .output_directory(&criterion_directory())
+            .plotting_backend(PlottingBackend::Plotters)
+            .sample_size(Sampling::DEFAULT.windows)
+            .warm_up_time(Sampling::DEFAULT.warm_up)
+            .measurement_time(Sampling::DEFAULT.measurement)
+            .nresamples(RESAMPLES)
+            .configure_from_args()
+            // Only what the command line selects is handed to Criterion, by its full name: Criterion may
+            // know it by a shorter one.
+            .with_benchmark_filter(BenchmarkFilter::AcceptAll);
         MetricBench {
             metric,
-            phase: measurement.phase(),
-            criterion: Criterion::<WallTime>::default()
-                .with_measurement(measurement)
-                .output_directory(&criterion_directory())
-                .plotting_backend(PlottingBackend::Plotters)
-                .sample_size(Sampling::DEFAULT.windows)
-                .warm_up_time(Sampling::DEFAULT.warm_up)
-                .measurement_time(Sampling::DEFAULT.measurement)
-                .nresamples(RESAMPLES)
-                .configure_from_args()
-                // Only what the command line selects is handed to Criterion, by its full name: Criterion may
-                // know it by a shorter one.
-                .with_benchmark_filter(BenchmarkFilter::AcceptAll),
+            phase,
+            // Criterion would overwrite the baseline point by point. So it only compares with the earlier one, as it
+            // would do before, and the run is saved at its end.
+            criterion: match args.compared_and_replaced() {
+                Some(name) => criterion.retain_baseline(name.to_owned(), false),
+                None => criterion,
+            },
         }
     }
 }

@@ -88,8 +88,8 @@ pub fn run(
 
 /// Drops the window that a signal has cut short, the last of a side.
 fn drop_cut(both: &mut [Vec<Window>; 2]) {
-    let whole = both.iter().flatten().map(|window| window.iterations).max();
+    let whole = both.iter().flatten().map(|window| window.rounds).max();
     for windows in both {
-        windows.pop_if(|last| Some(last.iterations) < whole);
+        windows.pop_if(|last| Some(last.rounds) < whole);
     }
 }

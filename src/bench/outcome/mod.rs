@@ -58,6 +58,23 @@ impl Results {
         self.failed = true;
     }
 
+    /// Does some work; returns its result, and whether anything went wrong meanwhile.
+    pub fn watch<T>(&mut self, work: impl FnOnce(&mut Results) -> T) -> (T, bool) {
+        let failed_before = std::mem::take(&mut self.failed);
+        let result = work(self);
+        let failed = self.failed;
+        self.failed |= failed_before;
+        (result, failed)
+    }
+
+    /// Adds a note below the table. Prints it where there is no table.
+    pub fn note_of_run(&mut self, note: String) {
+        match self.is_empty() {
+            true => eprintln!("note: {note}"),
+            false => self.notes.push(note),
+        }
+    }
+
     /// Whether no point has come to an end yet, good or bad.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -156,7 +173,7 @@ impl Results {
         let entry = &self.entries[self.position(&point.title, &point.key())?];
         entry.row.summary()?;
         let first = entry.runs.first()?;
-        Some((first.len(), first.first()?.iterations))
+        Some((first.len(), first.first()?.rounds))
     }
 
     /// Keeps a run of a point together with those before it, and writes its record at once, so that
@@ -220,7 +237,7 @@ impl Results {
     }
 
     fn write(&mut self, point: &PointInfo<'_>, mut record: RunRecord, origin: DrivenBy<'_>) {
-        let mut names: Vec<&str> = point.record_names.iter().map(String::as_str).collect();
+        let mut name = point.record_name;
         match origin {
             DrivenBy::Direct => {}
             DrivenBy::Distributed {
@@ -232,10 +249,10 @@ impl Results {
             }
             DrivenBy::InTurns { side } => {
                 record.interleaved = record.run_id.clone();
-                names = vec![side];
+                name = side;
             }
         }
-        if let Err(error) = record::write(point, &record, &names) {
+        if let Err(error) = record.write(&point.record_path(name)) {
             eprintln!("warning: the run record could not be written: {error}");
             self.failed = true;
         }

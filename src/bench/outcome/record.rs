@@ -1,6 +1,5 @@
 //! The record of a point.
 
-use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::server_stats::ServerStats;
@@ -53,13 +52,6 @@ pub fn record(
         windows,
         requests,
     }
-}
-
-/// Writes a record under each of these names.
-pub fn write(point: &PointInfo<'_>, record: &RunRecord, names: &[&str]) -> io::Result<()> {
-    names
-        .iter()
-        .try_for_each(|name| record.write(&point.record_path(name)))
 }
 
 /// The records of this name that the points' own run has written, in the order of the points. A point that failed

@@ -76,7 +76,7 @@ pub fn outages(
 /// Criterion compares with whatever ran before; say so where that was another kind of server, or where fewer
 /// requests failed.
 pub fn changed(point: &PointInfo<'_>, row: &Row) -> Option<String> {
-    let before = File::open(point.record_path(point.record_names.first()?)).ok()?;
+    let before = File::open(point.record_path(point.record_name)).ok()?;
     let before: Before = serde_json::from_reader(BufReader::new(before)).ok()?;
     other_kind(&before, row).or_else(|| more_failed(&before, row))
 }

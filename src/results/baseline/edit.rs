@@ -7,7 +7,7 @@ use super::change::{BaselineChange, IMPORTED};
 use super::error::{BaselineError, at};
 use super::{Baseline, BaselineName, Baselines, RECORDS, Unpacked};
 use crate::results::whole_file::clear_dead_files_below;
-use crate::results::{PointKey, Purpose, ResultsLock, file_name};
+use crate::results::{Purpose, ResultsLock};
 
 impl Baselines {
     /// Saves the latest run as `name`; with `replace` an existing baseline is replaced.
@@ -152,7 +152,7 @@ impl Baselines {
     }
 
     /// Applies a change; the paths of obsolete files are below Criterion's directory.
-    fn apply(
+    pub(super) fn apply(
         &self,
         lock: &ResultsLock,
         files: Vec<(PathBuf, PathBuf)>,
@@ -165,26 +165,6 @@ impl Baselines {
             obsolete: obsolete.collect(),
         };
         change.apply(lock)
-    }
-
-    /// Removes a bench from a baseline, including the records of older runs, before it is measured again.
-    /// Returns its points.
-    ///
-    /// # Errors
-    /// [`BaselineError::File`] if a file cannot be removed.
-    pub(crate) fn clear(
-        &self,
-        lock: &ResultsLock,
-        name: &BaselineName,
-        bench: &str,
-    ) -> Result<Vec<PointKey>, BaselineError> {
-        let Some(mut stored) = self.files_of(name)? else {
-            return Ok(Vec::new());
-        };
-        let directory = file_name(bench);
-        stored.points.retain(|place| place.bench == directory);
-        self.apply(lock, Vec::new(), stored.measured_files())?;
-        Ok(stored.points)
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use super::stop::{Injected, with};
 use super::*;
 use crate::engine::Preset;
+use crate::results::PlannedPoint;
 use crate::simulation::{VirtualLoad, VirtualSetup, record};
 
 /// Every baseline as it is listed, with the content of its files.
@@ -15,7 +16,8 @@ type View = BTreeMap<BaselineName, (Vec<PointKey>, BTreeMap<PathBuf, Vec<u8>>)>;
 
 type Action = fn(&Baselines) -> Result<(), BaselineError>;
 
-const ACTIONS: [(&str, Action); 6] = [
+const ACTIONS: [(&str, Action); 7] = [
+    ("save a run", save_run),
     ("save", |b| b.save(&name("v2"), false).map(drop)),
     ("save --force", |b| b.save(&name("v1"), true).map(drop)),
     ("rename", |b| b.rename(&name("v1"), &name("v3"))),
@@ -36,30 +38,66 @@ fn exported(baselines: &Baselines) -> PathBuf {
     baselines.criterion.join("new.tar.gz")
 }
 
+const RUN_ID: &str = "00000000000000b1";
+
+/// Saves the latest run of the bench as `v1`, as the bench does at its end.
+fn save_run(baselines: &Baselines) -> Result<(), BaselineError> {
+    let lock = baselines.lock_for_run("a bench")?;
+    let run = RunToSave {
+        bench: "b",
+        run_id: RUN_ID,
+        recorded_as: BaselineName::latest(),
+        name: name("v1"),
+        criterion_name: "v1",
+        deployment: None,
+    };
+    baselines.save_runs(&lock, &[run]).map(drop)
+}
+
+/// The plan of the latest run.
+fn planned() -> Vec<u8> {
+    let point = |concurrency| PlannedPoint {
+        prompt: "100".to_owned(),
+        level: NonZeroUsize::new(concurrency).expect("some").into(),
+    };
+    let run = LastRun {
+        run_id: RUN_ID.to_owned(),
+        started_unix_s: 0.0,
+        bench: "b".to_owned(),
+        points: [2, 4].map(point).to_vec(),
+    };
+    serde_json::to_vec(&run).expect("JSON")
+}
+
 /// The text of a record of one request at a time more, or fewer.
-fn recorded(concurrency: usize) -> Vec<u8> {
+fn recorded(bench: &str, concurrency: usize) -> Vec<u8> {
     let setup = VirtualSetup {
         concurrency: NonZeroUsize::new(concurrency).expect("some"),
         ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))
     };
     let mut load = VirtualLoad::start(setup.clone()).expect("sound");
     let run = vec![load.window(1)];
-    serde_json::to_vec(&record(&setup, "b", &[run])).expect("JSON")
+    let mut record = record(&setup, bench, &[run]);
+    record.run_id = Some(RUN_ID.to_owned());
+    serde_json::to_vec(&record).expect("JSON")
 }
 
-/// The latest run of two points, its export, and a `v1` of two others.
+/// The latest run of two points, its export, and a `v1` of two others and of another bench.
 fn template() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for (name, levels, metric) in [("new", [2, 4], "rps"), ("v1", [4, 6], "ttft")] {
         for level in levels {
             files.push((
                 format!("servemark/b/100/c={level}/{name}.json"),
-                recorded(level),
+                recorded("b", level),
             ));
             let path = format!("b_100_{metric}/c={level}/{name}/sample.json");
             files.push((path, format!("\"{name} {level}\"").into_bytes()));
         }
     }
+    files.push(("servemark/b/runs/new.plan.json".to_owned(), planned()));
+    let of_other = "servemark/other/100/c=4/v1.json".to_owned();
+    files.push((of_other, recorded("other", 4)));
     let (_directory, baselines) = laid_out(&files);
     let latest = baselines.find(&BaselineName::latest()).expect("a run");
     latest
@@ -128,6 +166,42 @@ fn left_overs(directory: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+#[test]
+fn a_saved_run_replaces_the_part_of_its_bench_alone() {
+    let (_directory, baselines) = laid_out(&template());
+    save_run(&baselines).expect("done");
+    let saved = baselines.find(&name("v1")).expect("saved");
+    let points = saved.points.iter().map(PointKey::to_string);
+    assert_eq!(
+        Vec::from_iter(points),
+        ["b/100 c=2", "b/100 c=4", "other/100 c=4"]
+    );
+    let found = criterion_directories(&baselines, "v1");
+    let of_criterion = ["b_100_rps/c=2/v1", "b_100_rps/c=4/v1"];
+    assert_eq!(found, of_criterion.map(PathBuf::from));
+    let other = RunToSave {
+        bench: "other",
+        run_id: RUN_ID,
+        recorded_as: BaselineName::latest(),
+        name: name("v2"),
+        criterion_name: "v2",
+        deployment: None,
+    };
+    let lock = baselines.lock_for_run("a bench").expect("free");
+    let refused = baselines.save_runs(&lock, &[other]).map(drop);
+    let refused = refused.expect_err("no run of this bench").to_string();
+    assert!(refused.contains("no record of this run"), "{refused}");
+}
+
+/// Criterion's directories of a name, relative to its own.
+fn criterion_directories(baselines: &Baselines, name: &str) -> Vec<PathBuf> {
+    let points = baselines.points().into_iter();
+    let directories = points.flat_map(|(point, _)| Vec::from_iter(point.criterion_paths(name)));
+    directories
+        .filter(|path| baselines.criterion.join(path).is_dir())
+        .collect()
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod error;
 mod last_runs;
 mod lookup;
 mod name;
+mod saved_run;
 mod stop;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use serde::de::IgnoredAny;
 pub use archive::{Manifest, Unpacked};
 pub use error::{ArchiveError, BaselineError};
 pub use name::{BaselineName, NameError, NoName};
+pub(crate) use saved_run::{RunToSave, SavedRun};
 
 use super::last_run::LastRun;
 use super::point::RECORDS;
@@ -128,10 +130,14 @@ impl Baseline {
     /// Whether Criterion wrote a file before the last run of its point's bench started: for a metric that the
     /// run did not measure. Only the latest run has such files.
     fn is_left_over(&self, point: &PointKey, file: &Path) -> bool {
+        self.name.is_latest() && self.is_older(point, file)
+    }
+
+    /// Whether a file was written before the last run of its point's bench started.
+    fn is_older(&self, point: &PointKey, file: &Path) -> bool {
         let mut runs = self.runs.iter();
         let run = runs.find(|run| file_name(&run.bench) == point.bench);
         let started = run.map(|run| run.started_unix_s);
-        let started = started.filter(|_| self.name.is_latest());
         let modified = fs::metadata(file).and_then(|metadata| metadata.modified());
         let modified = modified.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default());
         // Some file systems store whole seconds.
@@ -152,25 +158,14 @@ impl Baseline {
         of_criterion.chain(records).collect()
     }
 
-    /// Like `files_as`, without Criterion's files of a metric if one of them is incomplete, as after Criterion's
-    /// process was killed: Criterion would read them as a baseline.
+    /// Like `files_as`, without Criterion's files of a metric if one of them is incomplete.
     fn complete_files_as(&self, name: &BaselineName) -> Vec<(PathBuf, PathBuf)> {
         let records = self.criterion.join(RECORDS);
-        let mut files = self.files_as(name);
-        let is_incomplete = |file: &Path| {
-            let json = fs::read(file).ok();
-            let read = json.map(|json| serde_json::from_slice::<IgnoredAny>(&json));
-            !matches!(read, Some(Ok(_)))
-        };
-        let of_criterion = files.iter().filter(|(from, _)| !from.starts_with(&records));
-        let incomplete: BTreeSet<PathBuf> = of_criterion
-            .filter(|(from, _)| is_incomplete(from))
-            .filter_map(|(from, _)| from.parent().map(Path::to_owned))
-            .collect();
-        files.retain(|(from, _)| {
-            from.parent()
-                .is_none_or(|parent| !incomplete.contains(parent))
-        });
+        let files = self.files_as(name).into_iter();
+        let (mut files, of_criterion): (Vec<_>, Vec<_>) =
+            files.partition(|(from, _)| from.starts_with(&records));
+        // Records come last.
+        files.splice(0..0, complete(of_criterion));
         files
     }
 
@@ -188,6 +183,26 @@ impl Baseline {
         pairs.sort_by_key(|(from, _)| from.starts_with(self.criterion.join(RECORDS)));
         pairs
     }
+}
+
+/// Leaves out Criterion's files of a metric if one of them is incomplete, as after Criterion's process was killed:
+/// Criterion would read them as a baseline.
+fn complete(mut of_criterion: Vec<(PathBuf, PathBuf)>) -> Vec<(PathBuf, PathBuf)> {
+    let is_incomplete = |file: &Path| {
+        let json = fs::read(file).ok();
+        let read = json.map(|json| serde_json::from_slice::<IgnoredAny>(&json));
+        !matches!(read, Some(Ok(_)))
+    };
+    let incomplete: BTreeSet<PathBuf> = of_criterion
+        .iter()
+        .filter(|(from, _)| is_incomplete(from))
+        .filter_map(|(from, _)| from.parent().map(Path::to_owned))
+        .collect();
+    of_criterion.retain(|(from, _)| {
+        from.parent()
+            .is_none_or(|parent| !incomplete.contains(parent))
+    });
+    of_criterion
 }
 
 /// All files that a point of a baseline can have, relative to Criterion's directory, the record first.
