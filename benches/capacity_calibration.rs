@@ -235,11 +235,7 @@ fn main() {
         return;
     }
     let is_small = given("--test") || !given("--bench");
-    let (searches, truth) = if is_small {
-        (1, 2)
-    } else {
-        (SEARCHES, TRUTH)
-    };
+    let (searches, truth) = if is_small { (1, 2) } else { (SEARCHES, TRUTH) };
     let rows = std::thread::scope(|scope| {
         let cases = CASES.each_ref().map(|case| {
             scope.spawn(move || {

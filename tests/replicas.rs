@@ -1,84 +1,17 @@
 //! Replicas that die, come back, freeze or count no more tokens while they are measured: processes of their own.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader};
+mod replica;
+
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use replica::{Replica, signal};
 use servemark::RunRecord;
-use servemark::internals::config::EndpointUrl;
-use servemark::internals::endpoint::{Http, ServerMetrics};
 use servemark::internals::metrics::{Outage, OutageKind, Summary};
 use tempfile::TempDir;
-
-/// A simulated server; killed when dropped.
-struct Replica {
-    child: Child,
-    url: String,
-}
-
-impl Replica {
-    /// On any free port.
-    fn start() -> Replica {
-        Replica::at("0")
-    }
-
-    fn at(port: &str) -> Replica {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_servemark"))
-            .args(["engine", "--port", port])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("an engine");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let url = lines.next().expect("a line").expect("an address");
-        Replica { child, url }
-    }
-
-    /// Kills it and starts another in its place, after `meanwhile`.
-    fn replace(&mut self, meanwhile: impl FnOnce()) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-        meanwhile();
-        let port = self.url.trim_end_matches('/').rsplit(':').next();
-        *self = Replica::at(port.expect("a port"));
-    }
-
-    /// Requests that it has answered.
-    fn successes(&self) -> f64 {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let http = Http::new(reqwest::Client::new(), Default::default());
-        let url = EndpointUrl::parse(&self.url).expect("an address");
-        let metrics = runtime.block_on(ServerMetrics::scrape(&http, &url));
-        let counters = metrics.expect("the engine's /metrics").counters;
-        counters.request_success_total.unwrap_or(0.0)
-    }
-
-    /// Waits until it has answered so many more of a run's requests.
-    fn wait_for_more(&self, requests: f64, run: &mut Run) {
-        let before = self.successes();
-        while self.successes() < before + requests {
-            let ended = run.child.try_wait().expect("its state");
-            assert_eq!(ended, None, "the run is over before its time");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id().try_into().expect("an id"));
-    kill(pid, signal).expect("it runs");
-}
 
 /// `servemark run` on replicas, while something happens to them.
 struct Run {
@@ -189,9 +122,9 @@ const LONG: [&str; 4] = ["--duration", "300", "--windows", "5"];
 fn a_replica_that_dies_and_comes_back_is_named_with_when_and_how_much() {
     let [first, mut second, third] = [(); 3].map(|()| Replica::start());
     let mut run = Run::start(&[&first, &second, &third], &LONG, &[]);
-    second.wait_for_more(20.0, &mut run);
-    second.replace(|| first.wait_for_more(20.0, &mut run));
-    second.wait_for_more(5.0, &mut run);
+    second.wait_for_more(20.0, &mut run.child);
+    second.replace(|| first.wait_for_more(20.0, &mut run.child));
+    second.wait_for_more(5.0, &mut run.child);
     let ran = run.interrupt();
     assert_eq!(ran.code, Some(130), "{}", ran.text);
 
@@ -227,12 +160,12 @@ fn a_replica_that_dies_and_comes_back_is_named_with_when_and_how_much() {
 fn a_replica_that_freezes_for_a_while_is_named_and_the_run_goes_on() {
     let [first, second, third] = [(); 3].map(|()| Replica::start());
     let mut run = Run::start(&[&first, &second, &third], &LONG, &[]);
-    second.wait_for_more(20.0, &mut run);
+    second.wait_for_more(20.0, &mut run.child);
     signal(&second.child, Signal::SIGSTOP);
     // So long is the fault itself.
     std::thread::sleep(Duration::from_secs(2));
     signal(&second.child, Signal::SIGCONT);
-    second.wait_for_more(5.0, &mut run);
+    second.wait_for_more(5.0, &mut run.child);
     let ran = run.interrupt();
     assert_eq!(ran.code, Some(130), "{}", ran.text);
 
@@ -258,7 +191,7 @@ fn a_replica_that_freezes_for_good_does_not_stretch_the_point_without_bound() {
     let arguments = ["--duration", "1", "--windows", "20"];
     let timeout = [("SERVEMARK_REQUEST_TIMEOUT", "4")];
     let mut run = Run::start(&[&first, &second, &third], &arguments, &timeout);
-    second.wait_for_more(5.0, &mut run);
+    second.wait_for_more(5.0, &mut run.child);
     signal(&second.child, Signal::SIGSTOP);
     let ran = run.end();
     assert_eq!(ran.code, Some(1), "{}", ran.text);
@@ -304,7 +237,7 @@ fn the_death_of_the_replica_that_counts_tokens_does_not_end_the_run() {
     ];
     let arguments = ["--duration", "2", "--windows", "3"];
     let mut run = Run::start(&[&first, &second], &arguments, &env);
-    first.wait_for_more(10.0, &mut run);
+    first.wait_for_more(10.0, &mut run.child);
     first.child.kill().expect("it runs");
     let ran = run.end();
     assert_eq!(ran.code, Some(0), "{}", ran.text);

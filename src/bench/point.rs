@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::RunContext;
 use super::point_info::PointInfo;
@@ -75,6 +76,16 @@ impl<'a> Point<'a> {
         match self.info.level {
             Level::Rate(rate) if !rate.is_max() => None,
             level => Some(self.context.config.most_in_flight(level)),
+        }
+    }
+
+    /// Mean time between two arrivals of an open loop; zero for a closed loop.
+    pub fn gap(&self) -> Duration {
+        match self.info.level {
+            Level::Rate(rate) => {
+                Duration::try_from_secs_f64(1.0 / rate.per_second()).unwrap_or(Duration::MAX)
+            }
+            Level::Concurrency(_) => Duration::ZERO,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::arrivals::Arrivals;
 use super::pacing::{End, Pacing};
@@ -77,6 +77,15 @@ impl Open {
     }
 }
 
+/// A panic of a request ends the load, as if the request had been called here.
+fn raise_panic(joined: Result<(), JoinError>) {
+    if let Err(error) = joined
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// Yields the requests in the order of their ends, until `end`.
 fn next_of<'l>(
     finished: &'l mut UnboundedReceiver<Finished>,
@@ -113,9 +122,21 @@ impl Pacing for Open {
         ended.map(|finished| finished.record).collect()
     }
 
-    fn drain(&mut self) -> Vec<RequestRecord> {
-        let in_flight = self.stop();
-        self.runtime.block_on(in_flight.join_all());
+    fn drain(&mut self, end: End<'_>) -> Vec<RequestRecord> {
+        let mut in_flight = self.stop();
+        self.runtime.block_on(async {
+            let all = async {
+                while let Some(joined) = in_flight.join_next().await {
+                    raise_panic(joined);
+                }
+            };
+            tokio::select! {
+                biased;
+                () = all => {}
+                () = end => {}
+            }
+            in_flight.shutdown().await;
+        });
         self.ended()
     }
 }
@@ -152,11 +173,7 @@ impl<T: Target> Sending<T> {
             }
             self.send(&mut in_flight, runtime, intended_ns);
             while let Some(joined) = in_flight.try_join_next() {
-                if let Err(error) = joined
-                    && let Ok(panic) = error.try_into_panic()
-                {
-                    std::panic::resume_unwind(panic);
-                }
+                raise_panic(joined);
             }
         }
         in_flight
@@ -200,7 +217,7 @@ impl<T: Target> Sending<T> {
     fn count_not_sent(&self, intended_ns: u64) {
         let record = not_sent(intended_ns, self.clock.now_ns(), self.slots.concurrency());
         self.slots.tally.begin();
-        self.slots.tally.end(&record.outcome, 0);
+        self.slots.tally.end(&record, 0);
         let _ = self.ended.send(Finished {
             record,
             events: 0,
@@ -311,7 +328,7 @@ mod tests {
         let runtime = runtime();
         // The first request settles the load.
         let (mut load, target) = start(&runtime, 1);
-        load.end_at(Instant::now() + Duration::from_millis(500));
+        load.end_at(Some(Instant::now() + Duration::from_millis(500)));
         let window = load.window(1_000_000);
         assert_eq!(target.sent.load(Ordering::SeqCst), 6);
         assert_eq!(load.gauge().read().in_flight, 5);

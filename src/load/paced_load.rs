@@ -1,8 +1,9 @@
 //! A load and the windows taken of it.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -12,6 +13,7 @@ use super::open::Open;
 use super::pacing::Pacing;
 use super::slots::Slots;
 use super::steady::Steady;
+use super::tally::Tally;
 use super::target::Target;
 use super::wave::Wave;
 use super::window::Window;
@@ -50,9 +52,15 @@ pub struct Load {
     pacing: Box<dyn Pacing>,
     slots: Arc<Slots>,
     /// When it ends whatever is in flight, if it does.
-    over_at: Option<Instant>,
+    deadline: Option<Deadline>,
     is_cut: bool,
 }
+
+/// When a load ends, from the mean latency of the requests that have succeeded so far; `None` for never.
+type Deadline = Box<dyn Fn(Option<Duration>) -> Option<Instant>>;
+
+/// How often a deadline that depends on latencies is computed again.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Load {
     /// Starts the load on `runtime`. A steady load sends at once, a wave load when a window is taken; the first
@@ -70,20 +78,31 @@ impl Load {
                 }
             },
             slots,
-            over_at: None,
+            deadline: None,
             is_cut: false,
         }
     }
 
-    /// Ends the load at `at`, whatever is in flight then: the window under way is short, and those after it are
-    /// empty.
-    pub fn end_at(&mut self, at: Instant) {
-        self.over_at = Some(at);
+    /// Ends the load at the time that `deadline` returns, whatever is in flight then: the window under way is short, and
+    /// those after it are empty. `deadline` is given the mean latency of the requests that have succeeded so far; what
+    /// it returns may change.
+    pub fn end_by(&mut self, deadline: impl Fn(Option<Duration>) -> Option<Instant> + 'static) {
+        self.deadline = Some(Box::new(deadline));
     }
 
-    /// Whether it was ended by [`Load::end_at`].
+    /// The same for a deadline that is known; `None` for never.
+    pub fn end_at(&mut self, at: Option<Instant>) {
+        self.end_by(move |_| at);
+    }
+
+    /// Whether it was ended by its deadline.
     pub fn is_cut(&self) -> bool {
         self.is_cut
+    }
+
+    /// The mean latency of the requests that have succeeded so far; `None` before the first.
+    pub fn mean_latency(&self) -> Option<Duration> {
+        self.slots.tally.mean_latency()
     }
 
     /// Reads the load's progress while it runs, from any thread.
@@ -103,13 +122,27 @@ impl Load {
     /// nothing, and counts only whole rounds. Must not be called from within the runtime.
     pub fn window_until(&mut self, rounds: u64, end: impl Future<Output = ()>) -> Window {
         let rounds = if self.is_cut { 0 } else { rounds };
-        let end = std::pin::pin!(or_at(end, self.over_at));
+        let is_over = Cell::new(self.is_over());
+        let deadline = pass(self.deadline.as_ref(), &self.slots.tally);
+        let end = std::pin::pin!(async {
+            tokio::select! {
+                () = end => {}
+                () = deadline => is_over.set(true),
+            }
+        });
         let window = self.pacing.window(rounds, end);
-        if self.over_at.is_some_and(|at| Instant::now() >= at) {
+        if is_over.get() || self.is_over() {
             self.is_cut = true;
             self.pacing.break_off();
         }
         window
+    }
+
+    /// Whether its deadline has passed.
+    pub fn is_over(&self) -> bool {
+        let deadline = self.deadline.as_ref();
+        let at = deadline.and_then(|deadline| deadline(self.mean_latency()));
+        at.is_some_and(|at| Instant::now() >= at)
     }
 
     /// Breaks off what is in flight, and waits until it has ended. Must not be called from within the runtime.
@@ -123,19 +156,73 @@ impl Load {
         self.pacing.ended()
     }
 
-    /// Sends no further request and waits for those in flight; returns what has ended since the last call. Must not
-    /// be called from within the runtime.
+    /// Sends no further request and waits for those in flight, which are broken off at the load's deadline; returns
+    /// what has ended since the last call. Must not be called from within the runtime.
     pub fn drain(mut self) -> Vec<RequestRecord> {
-        self.pacing.drain()
+        let end = std::pin::pin!(pass(self.deadline.as_ref(), &self.slots.tally));
+        self.pacing.drain(end)
     }
 }
 
-/// Ends with `end`, or at `over_at` if that comes first.
-async fn or_at(end: impl Future<Output = ()>, over_at: Option<Instant>) {
-    match over_at {
-        None => end.await,
-        Some(at) => tokio::time::timeout_at(at.into(), end)
-            .await
-            .unwrap_or_default(),
+/// Waits until the deadline has passed.
+async fn pass(deadline: Option<&Deadline>, tally: &Tally) {
+    let Some(deadline) = deadline else {
+        return std::future::pending().await;
+    };
+    loop {
+        let (now, at) = (Instant::now(), deadline(tally.mean_latency()));
+        let left = at.map_or(LOOK, |at| at.saturating_duration_since(now));
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+    use crate::load::window_tests::completed;
+
+    /// Answers one request, after 20 ms, and no other.
+    struct OneAnswer {
+        clock: Clock,
+        answered: AtomicBool,
+    }
+
+    impl Target for OneAnswer {
+        async fn request(&self, _: &AtomicU32) -> RequestRecord {
+            if self.answered.swap(true, Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            let start_ns = self.clock.now_ns();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            completed(start_ns, start_ns, self.clock.now_ns(), 1)
+        }
+    }
+
+    #[test]
+    fn a_deadline_may_follow_from_the_requests_of_the_first_round() {
+        const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+        for pace in [Pace::Steady(TWO), Pace::Staggered(TWO), Pace::Wave(TWO)] {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
+            let clock = Clock::start();
+            let target = Arc::new(OneAnswer {
+                clock,
+                answered: AtomicBool::new(false),
+            });
+            let started = Instant::now();
+            let mut load = Load::start(runtime.handle().clone(), target, pace, clock);
+            load.end_by(move |latency| Some(started + 10 * latency?));
+            let window = load.window(1);
+            assert!(load.is_cut());
+            assert_eq!((window.rounds, window.requests.len()), (0, 1));
+            let latency = load.mean_latency().expect("an answer");
+            assert!(latency >= Duration::from_millis(20), "{latency:?}");
+            assert!(started.elapsed() >= 10 * latency);
+        }
     }
 }

@@ -22,8 +22,9 @@ pub(super) trait Pacing {
         Vec::new()
     }
 
-    /// Sends no further request and waits for those in flight; returns what has ended since the last call.
-    fn drain(&mut self) -> Vec<RequestRecord> {
+    /// Sends no further request and waits for those in flight, which are broken off at `end`; returns what has ended
+    /// since the last call.
+    fn drain(&mut self, _end: End<'_>) -> Vec<RequestRecord> {
         Vec::new()
     }
 }

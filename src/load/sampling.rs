@@ -17,6 +17,9 @@ pub trait Rounds {
     fn is_over(&self) -> bool {
         false
     }
+
+    /// Called in a turn after its warm-up, before its window of `rounds` rounds is taken.
+    fn warmed_up(&mut self, _warm_up: &Window, _iterations: u64) {}
 }
 
 impl Rounds for Load {
@@ -101,6 +104,7 @@ impl Sampling {
                     return Ok(sides);
                 }
                 let rounds = *rounds.get_or_insert_with(|| self.rounds(&warm_up));
+                load.warmed_up(&warm_up, rounds);
                 let window = load.window(rounds);
                 at_ns = window.end_ns;
                 sides[side].push(window);

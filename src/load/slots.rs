@@ -38,8 +38,7 @@ impl Slots {
             Outcome::Completed(completion) => completion.usage_output,
             Outcome::Failed(_) | Outcome::Blocked(_) => None,
         };
-        self.tally
-            .end(&record.outcome, u64::from(counted.unwrap_or(events)));
+        self.tally.end(record, counted.unwrap_or(events).into());
         events
     }
 

@@ -106,11 +106,26 @@ impl Pacing for Steady {
         ended.map(|finished| finished.record).collect()
     }
 
-    fn drain(&mut self) -> Vec<RequestRecord> {
+    fn drain(&mut self, mut end: End<'_>) -> Vec<RequestRecord> {
         self.stopped.store(true, Ordering::Relaxed);
-        // The channel ends when the last worker has.
-        let ended = std::iter::from_fn(|| self.finished.blocking_recv());
-        ended.map(|finished| finished.record).collect()
+        let mut records = Vec::new();
+        let (finished, runtime) = (&mut self.finished, &self.runtime);
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = finished.recv() => match ended {
+                        Some(ended) => records.push(ended.record),
+                        // The channel ends when the last worker has.
+                        None => break,
+                    },
+                    () = &mut end => break,
+                }
+            }
+        });
+        self.break_off();
+        records.extend(self.ended());
+        records
     }
 }
 
@@ -328,7 +343,7 @@ mod tests {
             let mut load = Load::start(runtime.handle().clone(), target, pace, clock);
             assert_eq!(load.window(2).rounds, 2);
             assert!(!load.is_cut());
-            load.end_at(Instant::now() + Duration::from_millis(100));
+            load.end_at(Some(Instant::now() + Duration::from_millis(100)));
             let short = load.window(3);
             let ended = (short.rounds, short.requests.len());
             assert_eq!(

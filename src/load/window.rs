@@ -160,6 +160,14 @@ impl Window {
         self.requests.extend(more.requests.iter());
     }
 
+    /// Windows that follow each other as one; `None` for none.
+    pub fn joined(windows: Vec<Window>) -> Option<Window> {
+        windows.into_iter().reduce(|mut joined, next| {
+            joined.extend(next);
+            joined
+        })
+    }
+
     /// Its length (ns); at least 1, so that a rate is always finite.
     pub fn wall_ns(&self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns).max(1)

@@ -43,6 +43,15 @@ pub(crate) enum Start {
     Not(String),
 }
 
+/// All ranks have measured long enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Enough<R> {
+    /// When rank 0 knew (ns since 1970, of its clock): no rank stops sending before it.
+    pub at_unix_ns: u64,
+    /// What each rank reported, by rank; empty except in rank 0.
+    pub remarks: Vec<R>,
+}
+
 /// The connection of this rank to the other ranks of a run.
 ///
 /// If it is dropped before it is [closed](Meeting::close), it tells the others that this rank has ended.
@@ -132,31 +141,39 @@ impl Meeting {
         Ok(decision)
     }
 
-    /// Reports that this rank has measured long enough, and waits until the first `sharers` ranks have.
-    /// Returns the time of that (ns since 1970, of rank 0's clock): no rank stops sending before it.
+    /// Reports that this rank has measured long enough, with `remark`, and waits until the first `sharers` ranks have.
     ///
     /// `meanwhile` is called with every poll for a message.
     ///
     /// # Errors
     /// [`MeetingError`] if a rank has ended or given up.
-    pub fn enough(
+    pub fn enough<R: Serialize + DeserializeOwned>(
         &self,
         point: u64,
         sharers: usize,
+        remark: &R,
         mut meanwhile: impl FnMut(),
-    ) -> Result<u64, MeetingError> {
+    ) -> Result<Enough<R>, MeetingError> {
         let enough = |rank| format!("enough-{point}-{rank}");
         let stop = format!("stop-{point}");
-        self.messages.send(&enough(self.ranks.rank()), ())?;
+        self.messages.send(&enough(self.ranks.rank()), remark)?;
+        let mut remarks = Vec::new();
         if !self.ranks.leads() {
-            return self.wait_for(0, &stop, "end of a point", &mut meanwhile);
+            let at_unix_ns = self.wait_for(0, &stop, "end of a point", &mut meanwhile)?;
+            return Ok(Enough {
+                at_unix_ns,
+                remarks,
+            });
         }
         for rank in 0..sharers {
-            let () = self.wait_for(rank, &enough(rank), "end of a point", &mut meanwhile)?;
+            remarks.push(self.wait_for(rank, &enough(rank), "end of a point", &mut meanwhile)?);
         }
         let at_unix_ns = unix_ns();
         self.messages.send(&stop, at_unix_ns)?;
-        Ok(at_unix_ns)
+        Ok(Enough {
+            at_unix_ns,
+            remarks,
+        })
     }
 
     /// Reports that this rank sends no more requests of a point, and waits until the first `sharers` ranks

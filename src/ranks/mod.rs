@@ -14,7 +14,7 @@ mod scheduler;
 mod share;
 
 pub(crate) use error::MeetingError;
-pub(crate) use meeting::{Decided, Meeting, START_AHEAD, Start};
+pub(crate) use meeting::{Decided, Enough, Meeting, START_AHEAD, Start};
 pub(crate) use merge::{MergedRun, Part, Span};
 pub(crate) use message_store::POLL;
 pub(crate) use scheduler::Ranks;

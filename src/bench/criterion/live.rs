@@ -1,13 +1,14 @@
 //! The windows of a point's load as Criterion's samples, taken while Criterion waits for them.
 
 use std::panic::resume_unwind;
+use std::time::Instant;
 
 use super::args::Mode;
 use super::metric_bench::MetricGroup;
 use super::point_failed::PointFailed;
 use crate::bench::drive::{
-    Budget, InterruptibleLoad, LoadObservation, LoadObservationResult, LoadResult,
-    PrecisionReached, count_missing_tokens, direct,
+    InterruptibleLoad, LoadObservation, LoadObservationResult, LoadResult, PrecisionReached, Spent,
+    count_missing_tokens, direct,
 };
 use crate::bench::outcome::Results;
 use crate::bench::point::Point;
@@ -73,10 +74,8 @@ struct LiveWindows<'a> {
     windows: Vec<Window>,
     /// Whether the last window was cut short.
     is_cut: bool,
-    /// Set with the first sample.
-    budget: Option<Budget>,
-    /// Whether the budget's end has cut the last window short.
-    is_over_time: bool,
+    /// The budget whose end has cut the last window short.
+    spent: Option<Spent>,
     unanswered: Vec<Unanswered>,
     /// Criterion's first phase, once there was a window.
     first_phase: Option<u32>,
@@ -115,8 +114,7 @@ impl<'a> LiveWindows<'a> {
             precision: point.context.config.precision.filter(|_| is_bench),
             windows: Vec::new(),
             is_cut: false,
-            budget: None,
-            is_over_time: false,
+            spent: None,
             unanswered: Vec::new(),
             first_phase: None,
             warm_up: None,
@@ -218,16 +216,16 @@ impl<'a> LiveWindows<'a> {
     fn begin_samples(&mut self) {
         self.warm_up = Some(self.windows.len());
         self.observation = Some(LoadObservation::begin(self.fixture, true));
-        let Some(samples) = self.sample_size else {
+        let Some(load) = &mut self.load else {
             return;
+        };
+        let Some(samples) = self.sample_size else {
+            return load.unlimit();
         };
         // Criterion takes one round a sample, or as many as its measurement time holds.
         let sampling = self.point.context.args.sampling();
         let budget = direct::budget_of(self.point, &self.windows, &sampling, 1, true);
-        if let (Some(load), Some(at)) = (&mut self.load, budget.over_at()) {
-            load.end_at(at);
-            self.budget = Some(budget);
-        }
+        load.limit(budget, budget.over_at(Instant::now()));
         self.meter.plan(samples);
     }
 
@@ -261,13 +259,14 @@ impl<'a> LiveWindows<'a> {
         let load = self.load.as_mut().ok_or(PointFailed::NoSuccess)?;
         let mut window = load.window(iterations);
         self.is_cut = load.is_cut();
+        let spent = load.spent();
         count_missing_tokens([&mut window], self.fixture);
         self.windows.push(window);
         match self.windows.last() {
             Some(window) if !self.is_cut => Ok(window),
             _ if interrupt.came() => Err(PointFailed::Interrupted),
             _ => {
-                self.is_over_time = true;
+                self.spent = spent;
                 Err(PointFailed::OverTime)
             }
         }
@@ -291,28 +290,27 @@ impl<'a> LiveWindows<'a> {
     }
 
     /// Ends the point: its samples and the windows that precision took beyond, without the warm-up. Where the load
-    /// failed before, the window that showed it.
+    /// failed before, the window that showed it; where the warm-up's time was over, the whole warm-up.
     fn finish(mut self) -> LoadResult {
         self.stop();
         let is_interrupted = self.failed == Some(PointFailed::Interrupted);
-        let begin = match self.warm_up {
-            Some(warm_up) => warm_up,
-            None if self.warms_up && is_interrupted => self.windows.len(),
+        let mut windows = self.windows;
+        let windows = match self.warm_up {
+            Some(warm_up) => windows.split_off(warm_up),
+            None if !self.warms_up => windows,
+            None if is_interrupted => Vec::new(),
+            None if self.spent.is_some() => Vec::from_iter(Window::joined(windows)),
             // A load that fails before the first sample has failure causes, but no result.
-            None if self.warms_up => match self.windows.last() {
-                Some(last) if !last.has_success() => self.windows.len() - 1,
-                _ => self.windows.len(),
-            },
-            None => 0,
+            None => Vec::from_iter(windows.pop().filter(|last| !last.has_success())),
         };
         LoadResult {
             prompt_tokens: self.prompt_tokens,
-            windows: self.windows.split_off(begin),
+            windows,
             is_cut: self.is_cut,
             is_interrupted,
             observed: self.observed,
             unanswered: self.unanswered,
-            spent: self.budget.filter(|_| self.is_over_time),
+            spent: self.spent,
             precision: self.precision.filter(|_| self.is_extended),
         }
     }

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::load::{Sampling, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::bench::point::Point;
+use crate::client::CompletedRequest;
+use crate::load::Sampling;
 use crate::metrics::latency;
 
 /// A point may take so many times what it is planned to take,
@@ -11,36 +15,37 @@ const TIMES: u32 = 5;
 /// and this much more, or `REQUEST_TIMEOUT` where that is shorter.
 const SPARE: Duration = Duration::from_secs(30);
 
-/// The longest that a point's windows may take together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Rounds that are planned for a warm-up: it ends with a round, which is as long as its slowest request.
+const WARM_UP_ROUNDS: u32 = 10;
+
+/// The longest that a part of a point may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     planned: Duration,
     spare: Duration,
 }
 
-impl Budget {
-    /// Of a point sampled so, as its warm-up shows: windows of `rounds` rounds, each round about as long as a
-    /// request takes. Time that `PRECISION` may take is planned, too.
-    pub fn after(
-        warm_up: &[Window],
-        sampling: &Sampling,
-        rounds: u64,
-        precision: Duration,
-        request_timeout: Duration,
-    ) -> Budget {
-        let latencies = warm_up.iter().flat_map(Window::completed);
-        let mut latencies = Vec::from_iter(latencies.map(|request| latency::e2el_ns(&request)));
-        latencies.sort_unstable_by(f64::total_cmp);
-        // The median: a replica may stand still in the warm-up already.
-        let round_ns = latencies.get(latencies.len() / 2).copied().unwrap_or(0.0);
-        let windows_ns = sampling.windows as f64 * rounds as f64 * round_ns;
-        let windows = Duration::from_nanos(windows_ns as u64);
-        Budget {
-            planned: windows.max(sampling.measurement) + precision,
-            spare: SPARE.min(request_timeout),
-        }
-    }
+/// A budget that was over before its part of the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// The warm-up's.
+    WarmUp(Budget),
+    /// The windows'.
+    Windows(Budget),
+}
 
+/// What the budgets of a point follow from, besides the latencies of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    sampling: Sampling,
+    /// The shortest round: time between two arrivals of an open loop.
+    gap: Duration,
+    /// Time in which the rate of an open loop rises, a part of the warm-up.
+    ramp: Duration,
+    request_timeout: Duration,
+}
+
+impl Budget {
     /// The whole of it.
     pub fn whole(&self) -> Duration {
         self.planned
@@ -48,72 +53,182 @@ impl Budget {
             .saturating_add(self.spare)
     }
 
-    /// When it is spent; never where that is beyond what the clock can say.
-    pub fn over_at(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.whole())
+    /// When it is over, if it begins at `start`; never where that is beyond what the clock can say.
+    pub fn over_at(&self, start: Instant) -> Option<Instant> {
+        start.checked_add(self.whole())
+    }
+}
+
+impl Spent {
+    /// The note of the point, which has figures of `windows` windows.
+    pub fn describe(&self, windows: usize, wanted: usize) -> String {
+        let (Spent::WarmUp(budget) | Spent::Windows(budget)) = self;
+        let time = format!(
+            "its time is over, {:.1} s ({TIMES} × the {:.1} s planned, and {:.0} s)",
+            budget.whole().as_secs_f64(),
+            budget.planned.as_secs_f64(),
+            budget.spare.as_secs_f64()
+        );
+        match self {
+            _ if windows == 0 => time,
+            Spent::WarmUp(_) => {
+                format!("ended early, in its warm-up: {time}; figures are of the warm-up")
+            }
+            Spent::Windows(_) => {
+                format!("ended early: {time}; figures are of {windows} of {wanted} windows")
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// The plan of a point whose load is sampled so.
+    pub fn of(point: &Point<'_>, sampling: Sampling) -> Plan {
+        let config = &point.context.config;
+        Plan {
+            sampling,
+            gap: point.gap(),
+            ramp: config.ramp.map_or(Duration::ZERO, |ramp| ramp.duration),
+            request_timeout: config.request_timeout,
+        }
     }
 
-    /// Returns the note of a point whose budget ran out after `windows` whole windows.
-    pub fn spent(&self, windows: usize, wanted: usize) -> String {
-        format!(
-            "ended early: its time is over, {:.1} s ({TIMES} × the {:.1} s planned, and {:.0} s); figures are of {windows} of {wanted} windows",
-            self.whole().as_secs_f64(),
-            self.planned.as_secs_f64(),
-            self.spare.as_secs_f64()
-        )
+    /// The same plan of a process that sends every nth arrival.
+    pub fn of_one_in(self, processes: usize) -> Plan {
+        let processes = u32::try_from(processes).unwrap_or(u32::MAX);
+        Plan {
+            gap: self.gap.saturating_mul(processes),
+            ..self
+        }
     }
+
+    /// The budget of a warm-up, after requests of this latency.
+    pub fn warm_up(&self, latency: Duration) -> Budget {
+        let rounds = self.round(latency).saturating_mul(WARM_UP_ROUNDS);
+        self.budget(self.ramp.saturating_add(self.sampling.warm_up.max(rounds)))
+    }
+
+    /// The budget of the windows, of `rounds` rounds each, after requests of this latency. `precision` is the time
+    /// that may be added until the figures are precise.
+    pub fn windows(&self, latency: Duration, rounds: u64, precision: Duration) -> Budget {
+        let windows = self.sampling.windows as f64 * rounds as f64;
+        let windows = seconds(windows * self.round(latency).as_secs_f64());
+        self.budget(windows.max(self.sampling.measurement) + precision)
+    }
+
+    /// The budget of two loads in turns, each of which is warmed up before each of its windows.
+    pub fn turns(&self, latency: Duration, rounds: u64) -> Budget {
+        let windows = self.windows(latency, rounds, Duration::ZERO).planned;
+        let warm_up = self.sampling.warm_up.max(self.round(latency)) + self.ramp;
+        let warm_ups = seconds(self.sampling.windows as f64 * warm_up.as_secs_f64());
+        self.budget(windows.saturating_add(warm_ups).saturating_mul(2))
+    }
+
+    /// A round is about as long as a request takes, or as the next arrival.
+    fn round(&self, latency: Duration) -> Duration {
+        latency.max(self.gap)
+    }
+
+    fn budget(&self, planned: Duration) -> Budget {
+        Budget {
+            planned,
+            spare: SPARE.min(self.request_timeout),
+        }
+    }
+}
+
+/// The median latency of these requests, as a replica may stand still already; zero for none.
+pub fn median_latency(requests: impl Iterator<Item = CompletedRequest>) -> Duration {
+    let mut latencies = Vec::from_iter(requests.map(|request| latency::e2el_ns(&request)));
+    latencies.sort_unstable_by(f64::total_cmp);
+    let median_ns = latencies.get(latencies.len() / 2).copied().unwrap_or(0.0);
+    Duration::from_nanos(median_ns as u64)
+}
+
+/// The longest duration for a number that no duration holds.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::window_tests::{completed, window};
+    use crate::load::window_tests::completed;
 
-    const SECOND: u64 = 1_000_000_000;
+    const SECOND: Duration = Duration::from_secs(1);
 
-    fn budget(latencies_s: &[u64], rounds: u64) -> Budget {
-        let requests = latencies_s.iter().map(|s| completed(0, 1, s * SECOND, 4));
-        let warm_up = [window(requests.collect(), 0, 0)];
-        let sampling = Sampling {
-            warm_up: Duration::from_secs(1),
-            measurement: Duration::from_secs(3),
-            windows: 10,
-        };
-        Budget::after(
-            &warm_up,
-            &sampling,
-            rounds,
-            Duration::ZERO,
-            Duration::from_secs(600),
-        )
+    fn plan() -> Plan {
+        Plan {
+            sampling: Sampling {
+                warm_up: SECOND,
+                measurement: 3 * SECOND,
+                windows: 10,
+            },
+            gap: Duration::ZERO,
+            ramp: Duration::ZERO,
+            request_timeout: 600 * SECOND,
+        }
     }
 
     #[test]
     fn it_is_five_times_the_plan_and_half_a_minute() {
-        let seconds = |budget: Budget| budget.whole().as_secs();
-        assert_eq!(seconds(budget(&[], 1)), 5 * 3 + 30, "as asked for");
-        assert_eq!(
-            seconds(budget(&[1, 1, 1], 2)),
-            5 * 20 + 30,
-            "as the warm-up shows"
-        );
-        assert_eq!(
-            seconds(budget(&[1, 1, 500], 1)),
-            5 * 10 + 30,
-            "one that stood still"
-        );
-        let said = budget(&[1, 1, 1], 1).spent(3, 10);
-        let words = "its time is over, 80.0 s (5 × the 10.0 s planned, and 30 s); figures are of 3 of 10 windows";
-        assert!(said.contains(words), "{said}");
+        let windows = |latency, rounds| {
+            let budget = plan().windows(latency, rounds, Duration::ZERO);
+            budget.whole().as_secs()
+        };
+        assert_eq!(windows(Duration::ZERO, 1), 5 * 3 + 30, "as asked for");
+        assert_eq!(windows(SECOND, 2), 5 * 20 + 30, "as the requests show");
+        let warm_up = |latency| plan().warm_up(latency).whole().as_secs();
+        assert_eq!(warm_up(SECOND / 100), 5 + 30, "as asked for");
+        assert_eq!(warm_up(SECOND), 5 * 10 + 30, "as the requests show");
+        let turns = plan().turns(SECOND / 100, 20);
+        assert_eq!(turns.whole().as_secs(), 5 * 2 * (3 + 10) + 30);
+    }
+
+    #[test]
+    fn a_request_that_stood_still_does_not_stretch_it() {
+        let requests = [1, 1, 500].map(|s| completed(0, 1, s * 1_000_000_000, 4));
+        let requests = requests.into_iter().filter_map(|r| r.completed());
+        assert_eq!(median_latency(requests), SECOND);
+        assert_eq!(median_latency(std::iter::empty()), Duration::ZERO);
+    }
+
+    #[test]
+    fn rounds_of_an_open_loop_are_as_long_as_its_gaps() {
+        let plan = Plan {
+            gap: 10 * SECOND,
+            ramp: 7 * SECOND,
+            ..plan()
+        };
+        let windows = plan.windows(SECOND, 1, Duration::ZERO);
+        assert_eq!(windows.whole().as_secs(), 5 * 100 + 30);
+        assert_eq!(plan.warm_up(SECOND).whole().as_secs(), 5 * 107 + 30);
+        let windows = plan.of_one_in(3).windows(SECOND, 1, Duration::ZERO);
+        assert_eq!(windows.whole().as_secs(), 5 * 300 + 30);
     }
 
     #[test]
     fn a_short_request_timeout_shortens_it() {
-        let sampling = Sampling::DEFAULT;
-        let timeout = Duration::from_secs(2);
-        let budget = Budget::after(&[], &sampling, 1, Duration::ZERO, timeout);
-        assert_eq!(budget.whole(), Duration::from_millis(12_500) + timeout);
-        let long = Budget::after(&[], &sampling, 1, Duration::MAX / 2, timeout);
-        assert_eq!(long.over_at(), None);
+        let plan = Plan {
+            request_timeout: 2 * SECOND,
+            ..plan()
+        };
+        let budget = plan.windows(Duration::ZERO, 1, Duration::ZERO);
+        assert_eq!(budget.whole(), 15 * SECOND + 2 * SECOND);
+        let long = plan.windows(Duration::ZERO, 1, Duration::MAX / 2);
+        assert_eq!(long.over_at(Instant::now()), None);
+    }
+
+    #[test]
+    fn its_note_says_how_it_was_counted_and_what_the_figures_are_of() {
+        let budget = plan().windows(SECOND, 1, Duration::ZERO);
+        let said = Spent::Windows(budget).describe(3, 10);
+        let time = "its time is over, 80.0 s (5 × the 10.0 s planned, and 30 s)";
+        let words = format!("ended early: {time}; figures are of 3 of 10 windows");
+        assert_eq!(said, words);
+        let said = Spent::WarmUp(budget).describe(1, 10);
+        let words = format!("ended early, in its warm-up: {time}; figures are of the warm-up");
+        assert_eq!(said, words);
+        assert_eq!(Spent::Windows(budget).describe(0, 10), time);
     }
 }

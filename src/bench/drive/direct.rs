@@ -1,8 +1,8 @@
 //! A point's load driven by this process alone, without Criterion: `servemark run`, and a bench's further runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::budget::Budget;
+use super::budget::{Budget, Plan, median_latency};
 use super::interruptible_load::InterruptibleLoad;
 use super::load_result::LoadResult;
 use super::missing_tokens::{count_missing_tokens, estimate_missing_tokens};
@@ -83,15 +83,13 @@ fn measure(
     };
     meter.plan(sampling.windows);
     let observation = LoadObservation::begin(fixture, true);
-    let mut budget = None;
     let mut windows = match rounds {
+        _ if load.spent().is_some() => vec![warm_up],
         _ if load.is_over() => Vec::new(),
         None => vec![warm_up],
         Some(rounds) => {
-            let planned = budget_of(point, &[warm_up], &sampling, rounds, plan.is_none());
-            if let Some(at) = budget.insert(planned).over_at() {
-                load.end_at(at);
-            }
+            let budget = budget_of(point, &[warm_up], &sampling, rounds, plan.is_none());
+            load.limit(budget, budget.over_at(Instant::now()));
             let mut windows = sampling.windows(&mut load, rounds);
             if plan.is_none() {
                 extend(point, &mut windows, &mut load, rounds);
@@ -100,7 +98,9 @@ fn measure(
         }
     };
     meter.hide();
-    let (is_cut, spent) = (load.is_cut(), budget.filter(|_| load.is_over_time()));
+    let is_cut = load.is_cut();
+    let spent = load.spent();
+    let spent = spent.filter(|_| is_cut || windows.len() < sampling.windows);
     let mut unanswered = Vec::new();
     let observed = observation.end(fixture, || unanswered = load.abandon());
     count_missing_tokens(&mut windows, fixture);
@@ -132,7 +132,8 @@ pub fn budget_of(
     let config = &point.context.config;
     let precision = config.precision.filter(|_| may_extend);
     let precision = precision.map_or(Duration::ZERO, |precision| precision.budget);
-    Budget::after(warm_up, sampling, rounds, precision, config.request_timeout)
+    let latency = median_latency(warm_up.iter().flat_map(Window::completed));
+    Plan::of(point, *sampling).windows(latency, rounds, precision)
 }
 
 /// Goes on sampling until tok/s is known as well as `PRECISION` asks, if it does.

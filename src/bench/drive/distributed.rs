@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::budget::{Budget, Spent};
 use super::distributed_part::{Assignment, Driven, drive};
 use super::interruptible_load::serving;
 use crate::bench::context::{Aborted, new_run_id};
@@ -174,7 +175,7 @@ fn keep(
         parts,
         Span {
             warm_up: sampling.warm_up,
-            stop_unix_ns: driven.stop_unix_ns,
+            stop_unix_ns: driven.enough.at_unix_ns,
             round: point.round(),
             samples: sampling.windows,
         },
@@ -187,6 +188,13 @@ fn keep(
         results.ended_early(&name);
     }
     let is_short = merged.windows.len() < sampling.windows;
+    if let Some(note) = over_time(
+        &driven.enough.remarks,
+        merged.windows.len(),
+        sampling.windows,
+    ) {
+        results.over_time(&name, &note);
+    }
     if is_short || merged.ranks.iter().any(|rank| rank.aborted_at_ns.is_some()) {
         results.fail();
     }
@@ -213,6 +221,21 @@ fn keep(
         true => Vec::new(),
         false => windows,
     }
+}
+
+/// The note of a point of which some ranks' budgets were over; these are given by rank.
+fn over_time(spent: &[Option<Budget>], windows: usize, wanted: usize) -> Option<String> {
+    let longest = spent.iter().flatten().max_by_key(|budget| budget.whole())?;
+    let ranks = spent
+        .iter()
+        .enumerate()
+        .filter(|(_, spent)| spent.is_some());
+    let ranks = Vec::from_iter(ranks.map(|(rank, _)| rank.to_string()));
+    let note = Spent::Windows(*longest).describe(windows, wanted);
+    Some(match ranks.as_slice() {
+        [rank] => format!("rank {rank} {note}"),
+        ranks => format!("ranks {} {note}", ranks.join(", ")),
+    })
 }
 
 /// As another rank: drives its part and leaves it to rank 0.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::budget::{Budget, Plan};
 use super::interruptible_load::{FAILURES_IN_A_ROW, patience, start};
 use super::missing_tokens::count_missing_tokens_of;
 use super::observation::{LoadObservation, LoadObservationResult};
@@ -14,7 +15,7 @@ use crate::fixture::Fixture;
 use crate::level::Level;
 use crate::load::{Load, Window};
 use crate::metrics::{count_blocked, count_failures};
-use crate::ranks::{Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
+use crate::ranks::{Enough, Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
 use crate::report::{PointResult, Row};
 use crate::requests::Requests;
 use crate::results::RankPart;
@@ -35,8 +36,8 @@ pub struct Driven {
     pub prompt_tokens: usize,
     /// Statistics of the servers during the part; only rank 0 reads them.
     pub servers: ServerStats,
-    /// An instant before which no rank has stopped sending (ns since 1970).
-    pub stop_unix_ns: u64,
+    /// When all ranks had measured enough; each reports the budget that was over before it had, if it was.
+    pub enough: Enough<Option<Budget>>,
 }
 
 /// Observations made while a part was measured.
@@ -44,7 +45,7 @@ struct MeasuredShare {
     observed: LoadObservationResult,
     /// Which of the requests ended meanwhile.
     requests: Range<usize>,
-    stop_unix_ns: Result<u64, MeetingError>,
+    enough: Result<Enough<Option<Budget>>, MeetingError>,
 }
 
 /// Drives this rank's part and leaves its record for rank 0. Only rank 0's own part is shown meanwhile.
@@ -97,13 +98,14 @@ pub fn drive(
     let driven = Driven {
         prompt_tokens,
         servers: measured.observed.servers,
-        stop_unix_ns: measured.stop_unix_ns?,
+        enough: measured.enough?,
     };
     Ok((part, driven))
 }
 
 /// Lets the load run until *every* rank has measured for its time and has seen its rounds, so that none of them
-/// measures while another has not begun or sends no more; then drains it.
+/// measures while another has not begun or sends no more; then drains it. A rank whose budget is over stops waiting
+/// for its rounds, and breaks off what is in flight.
 fn measure_share(
     point: &Point<'_>,
     meeting: &Meeting,
@@ -114,22 +116,23 @@ fn measure_share(
     let sampling = point.context.args.sampling();
     let from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
     load.until(from_ns);
+    let sharers = Share::count(meeting.ranks(), point.most_in_flight());
+    load.limit(Plan::of(point, sampling).of_one_in(sharers));
     let observation = LoadObservation::begin(fixture, meeting.ranks().leads());
     let first = load.requests.len();
     load.until(from_ns + sampling.measurement.as_nanos() as u64);
     // One extra round: the first completion only ends the warm-up.
     let round = point.round().map_or(1, |_| load.concurrency);
-    load.until_ended(first + (sampling.windows + 1) * round);
-    let sharers = Share::count(meeting.ranks(), point.most_in_flight());
+    let spent = load.until_ended(first + (sampling.windows + 1) * round);
     let ordinal = u64::from(point.info.ordinal);
-    let stop_unix_ns = meeting.enough(ordinal, sharers, || load.collect());
+    let enough = meeting.enough(ordinal, sharers, &spent, || load.collect());
     let requests = first..load.requests.len();
     let observed = observation.end(fixture, || ());
     load.drain();
     MeasuredShare {
         observed,
         requests,
-        stop_unix_ns,
+        enough,
     }
 }
 
@@ -204,6 +207,8 @@ struct SharedLoad {
     patience: Duration,
     /// When it gave up, if it did.
     aborted_at_ns: Option<u64>,
+    /// What its budget follows from, once it is limited.
+    plan: Option<Plan>,
 }
 
 impl SharedLoad {
@@ -217,7 +222,23 @@ impl SharedLoad {
             succeeded: Instant::now(),
             patience,
             aborted_at_ns: None,
+            plan: None,
         }
+    }
+
+    /// Starts the budget of its windows. It follows from the requests that have succeeded so far, as a rank's warm-up
+    /// may end before the first of them.
+    fn limit(&mut self, plan: Plan) {
+        self.plan = Some(plan);
+        let start = Instant::now();
+        let over_at = move |latency: Option<Duration>| windows(plan, latency?).over_at(start);
+        self.load.iter_mut().for_each(|load| load.end_by(over_at));
+    }
+
+    /// The budget of its windows, if it is over.
+    fn spent(&self) -> Option<Budget> {
+        let load = self.load.as_ref().filter(|load| load.is_over())?;
+        Some(windows(self.plan?, load.mean_latency()?))
     }
 
     /// Takes what has ended; gives up when nothing succeeds any more.
@@ -257,21 +278,31 @@ impl SharedLoad {
         }
     }
 
-    /// Lets the load run until so many requests have ended since it began.
-    fn until_ended(&mut self, requests: usize) {
+    /// Lets the load run until so many requests have ended since it began; returns the budget that was over before, if
+    /// it was.
+    fn until_ended(&mut self, requests: usize) -> Option<Budget> {
         loop {
             self.collect();
             if self.requests.len() >= requests || self.load.is_none() {
-                return;
+                return None;
+            }
+            let spent = self.spent();
+            if spent.is_some() {
+                return spent;
             }
             std::thread::sleep(POLL);
         }
     }
 
-    /// Sends no more and waits for what is in flight.
+    /// Sends no more and waits for what is in flight, but not beyond its budget.
     fn drain(&mut self) {
         if let Some(load) = self.load.take() {
             self.requests.extend(load.drain());
         }
     }
+}
+
+/// The budget of a rank's windows, of a round each.
+fn windows(plan: Plan, latency: Duration) -> Budget {
+    plan.windows(latency, 1, Duration::ZERO)
 }

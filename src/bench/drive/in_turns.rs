@@ -1,10 +1,13 @@
 //! Two deployments measured in turns, so that what happens to the machine happens to both.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::budget::{Budget, Plan, Spent, median_latency};
 use super::interruptible_load::InterruptibleLoad;
 use super::missing_tokens::count_missing_tokens;
 use super::observation::LoadObservation;
@@ -12,7 +15,7 @@ use crate::bench::outcome::{self, DrivenBy, Measured, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::Progress;
 use crate::fixture::{Fixture, Side};
-use crate::load::Window;
+use crate::load::{Rounds, Window};
 
 /// Measures a point on both deployments of an A/B run in turns, and keeps the result of each.
 pub fn run(
@@ -37,19 +40,21 @@ pub fn run(
     let meter = progress.meter();
     meter.show("measuring");
     let observation = LoadObservation::begin(fixture, true);
+    let sampling = context.args.sampling();
+    let time = TurnsTime::new(Plan::of(point, sampling));
     let start = |side: usize, _| {
         let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
-        InterruptibleLoad::start(point, fixture, endpoints, source, &meter)
+        let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
+        Ok::<_, String>(Turn::new(load, &time))
     };
-    let sampling = context.args.sampling();
     let both = sampling.in_turns(&mut order, start);
     meter.hide();
     let mut both = match both {
         Ok(both) => both,
         Err(message) => return results.cannot_run_again(&name, &message),
     };
-    let partial = context.interrupt.why_partial();
-    if partial.is_some() {
+    let (partial, spent) = (context.interrupt.why_partial(), time.spent.get());
+    if partial.is_some() || spent.is_some() {
         drop_cut(&mut both);
     }
     let observed = observation.end(fixture, || ());
@@ -65,8 +70,12 @@ pub fn run(
         both.iter_mut().for_each(|windows| windows.truncate(pairs));
     }
     let partial = partial.filter(|_| pairs < sampling.windows);
-    if let (Some(why), 0) = (&partial, pairs) {
-        results.not_measured(&name, why);
+    let spent = spent.filter(|_| pairs < sampling.windows);
+    let over_time = spent.map(|spent| spent.describe(pairs, sampling.windows));
+    match (&partial, &over_time) {
+        (Some(why), _) | (None, Some(why)) if pairs == 0 => results.not_measured(&name, why),
+        (_, Some(why)) => results.over_time(&name, why),
+        _ => {}
     }
     for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
         let measured = Measured {
@@ -86,7 +95,64 @@ pub fn run(
     }
 }
 
-/// Drops the window that a signal has cut short, the last of a side.
+/// The time of a point that is measured in turns.
+struct TurnsTime {
+    plan: Plan,
+    /// The budget of all turns after the first warm-up, and when it is over.
+    budget: Cell<Option<(Budget, Option<Instant>)>>,
+    /// The budget that was over before the last turn.
+    spent: Cell<Option<Spent>>,
+}
+
+impl TurnsTime {
+    fn new(plan: Plan) -> TurnsTime {
+        TurnsTime {
+            plan,
+            budget: Cell::new(None),
+            spent: Cell::new(None),
+        }
+    }
+}
+
+/// The load of a turn. All turns share a budget.
+struct Turn<'a> {
+    load: InterruptibleLoad<'a>,
+    time: &'a TurnsTime,
+}
+
+impl<'a> Turn<'a> {
+    fn new(mut load: InterruptibleLoad<'a>, time: &'a TurnsTime) -> Turn<'a> {
+        if let Some((budget, at)) = time.budget.get() {
+            load.limit(budget, at);
+        }
+        Turn { load, time }
+    }
+}
+
+impl Rounds for Turn<'_> {
+    fn window(&mut self, rounds: u64) -> Window {
+        let window = self.load.window(rounds);
+        self.time.spent.set(self.load.spent());
+        window
+    }
+
+    fn is_over(&self) -> bool {
+        self.load.is_over()
+    }
+
+    fn warmed_up(&mut self, warm_up: &Window, rounds: u64) {
+        if self.time.budget.get().is_some() {
+            return;
+        }
+        let latency = median_latency(warm_up.completed());
+        let budget = self.time.plan.turns(latency, rounds);
+        let at = budget.over_at(Instant::now());
+        self.time.budget.set(Some((budget, at)));
+        self.load.limit(budget, at);
+    }
+}
+
+/// Drops the window that was cut short by a signal or the end of the point's time, the last of a side.
 fn drop_cut(both: &mut [Vec<Window>; 2]) {
     let whole = both.iter().flatten().map(|window| window.rounds).max();
     for windows in both {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::point::Point;
 use super::super::progress::Meter;
+use super::budget::{Budget, Plan, Spent};
 use crate::client::Client;
 use crate::endpoint::{Balance, Endpoints};
 use crate::fixture::Fixture;
@@ -27,6 +28,9 @@ const TEXTS_COUNTED_AGAIN: u32 = 16;
 /// run is interrupted, a little later without it, or when the point's time is over.
 pub struct InterruptibleLoad<'a> {
     load: Load,
+    plan: Plan,
+    /// Of the windows; of the warm-up until it is over.
+    budget: Option<Budget>,
     unanswered: UnansweredLog,
     /// The longest time without any success.
     patience: Duration,
@@ -51,10 +55,16 @@ impl<'a> InterruptibleLoad<'a> {
         let share = Share::whole(point.most_in_flight());
         let target = serving(point, fixture, endpoints, source, &share)?;
         let unanswered = target.unanswered.clone();
-        let load = start(point, fixture, target, &share);
+        let plan = Plan::of(point, point.context.args.sampling());
+        let mut load = start(point, fixture, target, &share);
+        let started = Instant::now();
+        // Nothing is known of it before the first answer, and REQUEST_TIMEOUT ends it without one.
+        load.end_by(move |latency| plan.warm_up(latency?).over_at(started));
         meter.follow(load.gauge());
         Ok(InterruptibleLoad {
             load,
+            plan,
+            budget: None,
             unanswered,
             patience: patience(point),
             interrupt: &point.context.interrupt,
@@ -63,19 +73,31 @@ impl<'a> InterruptibleLoad<'a> {
         })
     }
 
-    /// Ends the load at `at`, whatever is in flight then.
-    pub fn end_at(&mut self, at: Instant) {
+    /// Ends the warm-up's budget: from now on the load has `budget`, which is over at `at`.
+    pub fn limit(&mut self, budget: Budget, at: Option<Instant>) {
+        self.budget = Some(budget);
         self.load.end_at(at);
+    }
+
+    /// Ends the warm-up's budget: from now on the load may take any time.
+    pub fn unlimit(&mut self) {
+        self.load.end_at(None);
+    }
+
+    /// The budget that was over before the load had ended, if one was.
+    pub fn spent(&self) -> Option<Spent> {
+        self.load.is_cut().then(|| match self.budget {
+            Some(budget) => Spent::Windows(budget),
+            None => {
+                let latency = self.load.mean_latency().unwrap_or_default();
+                Spent::WarmUp(self.plan.warm_up(latency))
+            }
+        })
     }
 
     /// Whether its last window was cut short.
     pub fn is_cut(&self) -> bool {
         self.is_cut
-    }
-
-    /// Whether its time was over before it had ended.
-    pub fn is_over_time(&self) -> bool {
-        self.load.is_cut()
     }
 
     /// Ends the load; the requests that it leaves without an answer.

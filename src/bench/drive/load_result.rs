@@ -1,6 +1,6 @@
 //! The result of a load, and what is kept of it.
 
-use super::budget::Budget;
+use super::budget::Spent;
 use super::observation::LoadObservationResult;
 use super::precision::PrecisionReached;
 use crate::bench::outcome::{self, DrivenBy, Measured, Results};
@@ -25,8 +25,8 @@ pub struct LoadResult {
     pub observed: Option<LoadObservationResult>,
     /// Requests without an answer.
     pub unanswered: Vec<Unanswered>,
-    /// The point's time, where its end ended the load.
-    pub spent: Option<Budget>,
+    /// The budget whose end ended the load, if one did.
+    pub spent: Option<Spent>,
     /// How well tok/s was to be known, where windows were taken until it was.
     pub precision: Option<Precision>,
 }
@@ -61,9 +61,9 @@ impl LoadResult {
             results.note(&name, &reached.describe(&precision));
         }
         progress.point_done();
-        if let Some(budget) = self.spent {
+        if let Some(spent) = self.spent {
             let wanted = context.args.sampling().windows;
-            results.over_time(&name, &budget.spent(windows.len(), wanted));
+            results.over_time(&name, &spent.describe(windows.len(), wanted));
         }
         if let (Some(why), true) = (&partial, windows.is_empty()) {
             results.not_measured(&name, why);

@@ -11,7 +11,7 @@ mod missing_tokens;
 mod observation;
 mod precision;
 
-pub use budget::Budget;
+pub use budget::Spent;
 pub use interruptible_load::InterruptibleLoad;
 pub use load_result::LoadResult;
 pub use missing_tokens::count_missing_tokens;

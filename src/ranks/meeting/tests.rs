@@ -44,8 +44,12 @@ fn whole_run(meeting: Result<Meeting, MeetingError>) -> (Decided, Vec<u64>, u8) 
         let Start::At(start) = meeting.start(point, None).expect("all are ready") else {
             panic!("nobody had a problem");
         };
-        let stop = meeting.enough(point, meeting.ranks().size(), || {});
-        instants.extend([start, stop.expect("all measure")]);
+        let ranks = meeting.ranks();
+        let enough = meeting.enough(point, ranks.size(), &ranks.rank(), || {});
+        let enough = enough.expect("all measure");
+        instants.extend([start, enough.at_unix_ns]);
+        let all = Vec::from_iter(0..ranks.size());
+        assert_eq!(enough.remarks, if ranks.leads() { all } else { Vec::new() });
     }
     let code = meeting.ranks().rank() as u8;
     let decided = meeting.decided().clone();
