@@ -348,7 +348,11 @@ mod tests {
     fn a_drained_load_gives_what_was_in_flight() {
         let runtime = runtime();
         let (mut load, target) = start(&runtime, usize::MAX);
-        let counted = load.window(2).requests.len() + load.drain().len();
+        let in_window = load.window(2).requests;
+        let drained = load.drain();
+        let counted = in_window.iter().chain(drained);
+        // On a busy machine some arrive while five are in flight.
+        let counted = counted.filter(RequestRecord::was_sent).count();
         let sent = target.sent.load(Ordering::SeqCst);
         // The first request settles the load and is in no window.
         assert!((1..sent).contains(&counted), "{counted} of {sent}");
