@@ -43,7 +43,7 @@ fn runs_of_a_point_are_kept_apart_and_reported_together() {
     let runs = record.runs();
     assert_eq!(runs.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10]);
     for run in &runs {
-        assert!(run.iter().all(|w| w.iterations == runs[0][0].iterations));
+        assert!(run.iter().all(|w| w.rounds == runs[0][0].rounds));
     }
     let summary = record.summary.expect("figures");
     let requests: usize = runs.iter().flatten().map(|w| w.requests.len()).sum();

@@ -22,7 +22,7 @@ use servemark::internals::config::Metric;
 use servemark::internals::results;
 
 use tally::Tally;
-use virtual_runs::{Conditions, Method, Trial};
+use virtual_runs::{Conditions, Family, Method, Trial};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -40,16 +40,28 @@ const CONDITIONS: [Conditions; 2] = [
     },
 ];
 
-const METHODS: [(Method, &str); 3] = [
+const METHODS: [(Method, Family, &str); 5] = [
     (
         Method::Saved { runs: 1 },
+        Family::Default,
         "saved baseline, one run per side (default)",
     ),
     (
         Method::Saved { runs: 3 },
+        Family::Default,
         "saved baseline, three runs per side",
     ),
-    (Method::InTurns, "A/B in turns, one run"),
+    (Method::InTurns, Family::Default, "A/B in turns, one run"),
+    (
+        Method::Saved { runs: 1 },
+        Family::Open,
+        "open loop (4, 16, 64 req/s), one run per side",
+    ),
+    (
+        Method::InTurns,
+        Family::Open,
+        "open loop (4, 16, 64 req/s), A/B in turns",
+    ),
 ];
 
 /// By how much longer the steps of the slower server are.
@@ -98,14 +110,14 @@ fn main() -> Result<ExitCode> {
 /// The table of one kind of machine.
 fn calibrate(conditions: Conditions, count: &dyn Fn(u64) -> u64) -> Result<String> {
     let mut table = table();
-    for (method, name) in METHODS {
+    for (method, family, name) in METHODS {
         let tally = |slowdown, comparisons| {
             eprintln!(
                 "{}: {name}, {:.0} % slower …",
                 conditions.name,
                 100.0 * slowdown
             );
-            let trial = Trial::new(conditions, method, slowdown)?;
+            let trial = Trial::new(conditions, method, slowdown)?.of_family(family);
             Tally::of(trial, count(comparisons))
         };
         let equal = tally(0.0, EQUAL)?;

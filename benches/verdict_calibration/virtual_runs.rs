@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
 use servemark::RunRecord;
+use servemark::internals::config::LoadShape;
 use servemark::internals::engine::{EngineError, Noise, Preset, Seeds, Slowdown};
 use servemark::internals::load::{Sampling, Window};
 use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
@@ -25,6 +26,8 @@ const RUN_S: u64 = 600;
 pub enum Family {
     /// The default `CONCURRENT_LEVELS` on two replicas.
     Default,
+    /// An open loop on two replicas, with Poisson arrivals of a seed of its own in each run.
+    Open,
     /// Eight requests in flight on one replica, each with a prompt of so many tokens.
     OnePoint { prompt_tokens: usize },
 }
@@ -33,6 +36,8 @@ impl Family {
     fn levels(self) -> &'static [usize] {
         match self {
             Family::Default => &[1, 8, 32],
+            // Requests per second.
+            Family::Open => &[4, 16, 64],
             Family::OnePoint { .. } => &[8],
         }
     }
@@ -41,6 +46,13 @@ impl Family {
         Ok(match self {
             Family::Default => VirtualSetup {
                 replicas: 2.try_into()?,
+                ..setup
+            },
+            Family::Open => VirtualSetup {
+                replicas: 2.try_into()?,
+                shape: LoadShape::Open,
+                request_rate: setup.concurrency.get() as f64,
+                concurrency: 4_096.try_into()?,
                 ..setup
             },
             Family::OnePoint { prompt_tokens } => VirtualSetup {

@@ -29,14 +29,47 @@ pub struct CapacitySearch {
     name: String,
     workload: Workload,
     config: Config,
-    sampling: Sampling,
-    /// The longest trial.
-    longest: Duration,
+    times: TrialTimes,
     /// The first level, and the greatest (requests in flight, or req/s).
     first: Option<f64>,
     greatest: Option<f64>,
     /// Criterion's arguments, where it is a bench.
-    args: BenchArgs,
+    args: Option<BenchArgs>,
+}
+
+/// How long each trial of a search takes.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialTimes {
+    /// How long the load runs before the windows; 2 s without it, and 10 s in an open loop.
+    pub warm_up: Option<Duration>,
+    /// Least time of all windows together; 10 s without it, and 30 s in an open loop, whose queues fill slowly.
+    pub least: Option<Duration>,
+    /// The longest time, up to which a trial waits for enough requests to judge a percentile.
+    pub longest: Duration,
+    /// The windows, which show how much the requests depend on each other.
+    pub windows: usize,
+}
+
+impl TrialTimes {
+    /// The usual ones.
+    pub const DEFAULT: TrialTimes = TrialTimes {
+        warm_up: None,
+        least: None,
+        longest: Duration::from_secs(60),
+        windows: 10,
+    };
+
+    fn sampling(&self, shape: LoadShape) -> Sampling {
+        let (warm_up, least) = match shape {
+            LoadShape::Open => (10, 30),
+            LoadShape::Steady | LoadShape::Wave => (2, 10),
+        };
+        Sampling {
+            warm_up: self.warm_up.unwrap_or(Duration::from_secs(warm_up)),
+            measurement: self.least.unwrap_or(Duration::from_secs(least)),
+            windows: self.windows,
+        }
+    }
 }
 
 /// The result of a [`CapacitySearch`].
@@ -89,32 +122,24 @@ impl CapacityResult {
 }
 
 impl CapacitySearch {
-    /// A search with trials of ten seconds and more.
+    /// A search with the usual times.
     pub fn new(name: impl Into<String>, workload: Workload) -> CapacitySearch {
         CapacitySearch {
             name: name.into(),
             workload,
             config: Config::new(),
-            sampling: Sampling {
-                warm_up: Duration::from_secs(2),
-                measurement: Duration::from_secs(10),
-                windows: 10,
-            },
-            longest: Duration::from_secs(60),
+            times: TrialTimes::DEFAULT,
             first: None,
             greatest: None,
-            args: BenchArgs::alone(&Sampling::DEFAULT),
+            args: None,
         }
     }
 
     /// A search as a bench, with times that its arguments may set.
     pub(super) fn of_bench(name: String, workload: Workload, args: BenchArgs) -> CapacitySearch {
-        let usual = CapacitySearch::new(name, workload);
-        let args = args.with(&usual.sampling);
         CapacitySearch {
-            sampling: args.sampling(),
-            args,
-            ..usual
+            args: Some(args),
+            ..CapacitySearch::new(name, workload)
         }
     }
 
@@ -124,16 +149,15 @@ impl CapacitySearch {
         self
     }
 
-    /// Sets the warm-up of each trial, its least time, its windows, and its longest time, up to which it waits for
-    /// enough requests to judge a percentile.
-    pub fn sampling(mut self, sampling: Sampling, longest: Duration) -> CapacitySearch {
-        self.args = BenchArgs::alone(&sampling);
-        self.sampling = sampling;
-        self.longest = longest;
+    /// Sets how long each trial takes.
+    #[cfg(feature = "cli")]
+    pub fn times(mut self, times: TrialTimes) -> CapacitySearch {
+        self.times = times;
         self
     }
 
     /// Sets the first level that is tried, and the greatest (requests in flight; req/s in an open loop).
+    #[cfg(feature = "cli")]
     pub fn levels(mut self, first: Option<f64>, greatest: Option<f64>) -> CapacitySearch {
         self.first = first;
         self.greatest = greatest;
@@ -153,7 +177,12 @@ impl CapacitySearch {
             only_the_usual(&mut prompts);
         }
         let lock = lock_run(&self.name).map_err(|error| RunError::Locked(error.into()))?;
-        let (args, metrics) = (self.args.clone(), vec![Metric::OutputTokS]);
+        let sampling = self.times.sampling(config.load_shape);
+        let args = match &self.args {
+            None => BenchArgs::alone(&sampling),
+            Some(args) => args.with(&sampling),
+        };
+        let metrics = vec![Metric::OutputTokS];
         let mut context = RunContext::new(self.name.clone(), prompts, config, args, metrics, lock);
         context.interrupt = Interrupt::listen();
         let context = [context];
@@ -204,15 +233,13 @@ impl CapacitySearch {
         tried: &mut Vec<Level>,
     ) -> Result<CapacityRecord, RunError> {
         let mut search = self.start(&context.config);
-        let mut progress = Progress::new(
-            Search::MOST_TRIALS as u32 + 2,
-            self.sampling.warm_up + self.sampling.measurement,
-            Duration::ZERO,
-        );
+        let args = context.args.clone();
+        let most = Search::MOST_TRIALS as u32 + 2;
+        let mut progress = Progress::new(most, args.point_time(), Duration::ZERO);
         let mut client_bound = Vec::new();
         while let Next::Measure(level) = search.next_level() {
             context.set_levels(&[level]);
-            context.args = self.args.measuring(self.time_at(level, &search));
+            context.args = args.measuring(self.time_at(level, &search, args.measurement()));
             tried.push(level);
             let nth = (prompt * 1_000 + search.trials().len()) as u32;
             let trial = try_level(
@@ -226,7 +253,7 @@ impl CapacitySearch {
                 break;
             }
             search.add(trial);
-            if self.args.mode() != Mode::Bench {
+            if args.mode() != Mode::Bench {
                 break;
             }
         }
@@ -248,14 +275,13 @@ impl CapacitySearch {
     }
 
     /// As long as the requests take that a percentile needs, as far as the last trial tells.
-    fn time_at(&self, level: Level, search: &Search) -> Duration {
+    fn time_at(&self, level: Level, search: &Search, least: Duration) -> Duration {
         let needed_s = search.trials().last().map_or(0.0, |last| {
             let less = (level.value() / last.level.value()).min(1.0);
             search.requests_wanted() / (last.rps * less).max(1e-3)
         });
-        let most_s = self.longest.max(self.sampling.measurement).as_secs_f64();
-        let least_s = self.sampling.measurement.as_secs_f64();
-        Duration::from_secs_f64(needed_s.clamp(least_s, most_s))
+        let most = self.times.longest.max(least);
+        Duration::from_secs_f64(needed_s.clamp(least.as_secs_f64(), most.as_secs_f64()))
     }
 }
 

@@ -35,6 +35,8 @@ use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
 pub(crate) use capacity::CapacitySearch;
+#[cfg(feature = "cli")]
+pub(crate) use capacity::TrialTimes;
 pub use run::{Run, RunError, RunResult};
 
 use context::{RunContext, defined_metrics};

@@ -43,7 +43,7 @@ impl Estimate {
                 let stopped = crossings.iter().position(|crossing| *crossing == met);
                 stopped.into_iter().for_each(|at| stops[at] += 1);
             }
-            between(trials, met, scale, rng)
+            scale.spread(between(trials, met, scale, rng), rng)
         });
         let mut draws = Vec::from_iter(draws);
         draws.sort_by(f64::total_cmp);

@@ -2,6 +2,7 @@ use std::fmt;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand_distr::{Distribution as _, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,16 @@ impl Scale {
         match self {
             Scale::Concurrency => (1.0, 100_000.0),
             Scale::Rate => (0.001, 100_000.0),
+        }
+    }
+
+    /// The level (requests in flight, or req/s) as another trial of the same servers could have shown it.
+    pub(super) fn spread(self, level: f64, rng: &mut StdRng) -> f64 {
+        let normal: f64 = StandardNormal.sample(rng);
+        let spread = level * (BETWEEN_TRIALS * normal).exp();
+        match self {
+            Scale::Concurrency => spread.round(),
+            Scale::Rate => spread,
         }
     }
 
@@ -108,6 +119,10 @@ pub struct Capacity {
     pub not_monotone: Option<(Level, Level)>,
 }
 
+/// By how much the capacity differs between trials of the same servers (standard deviation of its logarithm), beyond what
+/// the windows of one trial show: queues and stalls outlast a trial.
+const BETWEEN_TRIALS: f64 = 0.015;
+
 /// The interval is narrow enough at this ratio of its ends.
 const NARROW: f64 = 1.1;
 
@@ -119,7 +134,7 @@ const MOST_CONFIRMATIONS: u32 = 2;
 
 impl Search {
     /// The usual number of trials after which a search narrows no further.
-    pub const MOST_TRIALS: usize = 12;
+    pub const MOST_TRIALS: usize = 10;
 
     /// A search that starts at `first` (requests in flight, or req/s) and tries no level above `greatest`.
     pub fn new(scale: Scale, objectives: Vec<Objective>, first: f64, greatest: f64) -> Search {

@@ -19,7 +19,8 @@ pub struct Count {
     /// Those that missed it.
     pub missed: u64,
     /// How much more the windows differ than independent requests would (Pearson's statistic over its degrees of
-    /// freedom), at least 1: each request has this much less weight.
+    /// freedom, and what the correlation of neighbouring windows adds), at least 1: each request has this much less
+    /// weight.
     pub dispersion: f64,
 }
 
@@ -55,11 +56,18 @@ impl Count {
         let missed: u64 = windows.iter().map(|window| window.0).sum();
         let requests: u64 = windows.iter().map(|window| window.1).sum();
         let share = missed as f64 / requests.max(1) as f64;
-        let statistic = windows.iter().map(|(missed, all)| {
+        // How far each window is from its expectation, in standard deviations of independent requests.
+        let deviations = windows.iter().map(|(missed, all)| {
             let (missed, all) = (*missed as f64, *all as f64);
-            (missed - all * share).powi(2) / (all * share * (1.0 - share))
+            (missed - all * share) / (all * share * (1.0 - share)).sqrt()
         });
-        let dispersion = statistic.sum::<f64>() / windows.len().saturating_sub(1) as f64;
+        let deviations = Vec::from_iter(deviations);
+        let squares: f64 = deviations
+            .iter()
+            .map(|deviation| deviation * deviation)
+            .sum();
+        let dispersion = squares / windows.len().saturating_sub(1) as f64;
+        let dispersion = dispersion * inflation(&deviations, squares);
         Count {
             requests,
             missed,
@@ -140,6 +148,21 @@ pub struct Trial {
     pub rps: f64,
     /// Whether arrivals outran completions: then no longer trial would pass.
     pub is_saturated: bool,
+}
+
+/// By how much the variance of a mean of windows exceeds that of independent ones, by the correlation of neighbours: a
+/// queue that fills slowly is in all of them.
+fn inflation(deviations: &[f64], squares: f64) -> f64 {
+    let count = deviations.len() as f64;
+    let products = deviations.windows(2).map(|pair| pair[0] * pair[1]);
+    // Of independent windows it is -1 ÷ their number in expectation.
+    let correlation = products.sum::<f64>() / squares + 1.0 / count;
+    let most = (count - 1.0) / (count + 1.0);
+    match correlation > 0.0 {
+        true => (1.0 + correlation.min(most)) / (1.0 - correlation.min(most)),
+        // Also where it is undefined, as no request missed it.
+        false => 1.0,
+    }
 }
 
 impl Trial {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::servers::ServerOptions;
 use crate::RunError;
-use crate::bench::CapacitySearch;
+use crate::bench::{CapacitySearch, TrialTimes};
 use crate::config::{Config, Flag, keys};
-use crate::load::Sampling;
 use crate::prompt::Workload;
 
 const EXAMPLES: &str = "\
@@ -49,15 +48,15 @@ pub struct Arguments {
     /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
     #[arg(long, value_name = "N")]
     max_tokens: Option<String>,
-    /// Least measuring time of each trial (s)
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = super::run::seconds)]
-    duration: f64,
+    /// Least measuring time of each trial (s) [default: 10, or 30 in an open loop, whose queues fill slowly]
+    #[arg(long, value_name = "SECONDS", value_parser = super::run::seconds)]
+    duration: Option<f64>,
     /// Greatest measuring time of a trial (s): it takes longer where a percentile needs more requests
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::run::seconds)]
     longest: f64,
-    /// How long the load runs before each measurement (s)
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = super::run::seconds)]
-    warm_up: f64,
+    /// How long the load runs before each measurement (s) [default: 2, or 10 in an open loop]
+    #[arg(long, value_name = "SECONDS", value_parser = super::run::seconds)]
+    warm_up: Option<f64>,
     /// Number of windows of a trial, which show how much the requests depend on each other
     #[arg(long, value_name = "N", default_value_t = WINDOWS)]
     windows: NonZeroU32,
@@ -106,14 +105,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(tokens) => Workload::random_tokens_of(tokens),
         None => Workload::chat(),
     };
-    let sampling = Sampling {
-        warm_up: Duration::from_secs_f64(arguments.warm_up),
-        measurement: Duration::from_secs_f64(arguments.duration),
+    let times = TrialTimes {
+        warm_up: arguments.warm_up.map(Duration::from_secs_f64),
+        least: arguments.duration.map(Duration::from_secs_f64),
+        longest: Duration::from_secs_f64(arguments.longest),
         windows: arguments.windows.get() as usize,
     };
     let search = CapacitySearch::new("capacity", workload)
         .config(Config::of_options(arguments.flags()))
-        .sampling(sampling, Duration::from_secs_f64(arguments.longest))
+        .times(times)
         .levels(arguments.start, arguments.most);
     let found = match search.run() {
         Err(RunError::Interrupted { why, exit_code }) => {

@@ -319,7 +319,7 @@ mod tests {
             assert!(request.is_scheduled && request.intended_ns <= request.start_ns);
             assert_eq!(request.e2el_from_ns(), request.intended_ns);
         }
-        assert_eq!(window.iterations, 10);
+        assert_eq!(window.rounds, 10);
         load.abandon();
     }
 

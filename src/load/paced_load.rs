@@ -110,18 +110,18 @@ impl Load {
         Gauge::new(Arc::clone(&self.slots))
     }
 
-    /// Waits until `iterations` more rounds have finished and returns them as a window.
+    /// Waits until `rounds` more rounds have finished and returns them as a window.
     ///
     /// Steady windows are contiguous: each begins at the completion that ended the one before, and the
     /// load is not drained in between. Must not be called from within the runtime.
-    pub fn window(&mut self, iterations: u64) -> Window {
-        self.window_until(iterations, std::future::pending())
+    pub fn window(&mut self, rounds: u64) -> Window {
+        self.window_until(rounds, std::future::pending())
     }
 
     /// As [`Load::window`], but not beyond `end`: the window then has what had finished until then, which may be
     /// nothing, and counts only whole rounds. Must not be called from within the runtime.
-    pub fn window_until(&mut self, iterations: u64, end: impl Future<Output = ()>) -> Window {
-        let iterations = if self.is_cut { 0 } else { iterations };
+    pub fn window_until(&mut self, rounds: u64, end: impl Future<Output = ()>) -> Window {
+        let rounds = if self.is_cut { 0 } else { rounds };
         let is_over = Cell::new(self.is_over());
         let deadline = pass(self.deadline.as_ref(), &self.slots.tally);
         let end = std::pin::pin!(async {
@@ -130,7 +130,7 @@ impl Load {
                 () = deadline => is_over.set(true),
             }
         });
-        let window = self.pacing.window(iterations, end);
+        let window = self.pacing.window(rounds, end);
         if is_over.get() || self.is_over() {
             self.is_cut = true;
             self.pacing.break_off();
@@ -219,7 +219,7 @@ mod tests {
             load.end_by(move |latency| Some(started + 10 * latency?));
             let window = load.window(1);
             assert!(load.is_cut());
-            assert_eq!((window.iterations, window.requests.len()), (0, 1));
+            assert_eq!((window.rounds, window.requests.len()), (0, 1));
             let latency = load.mean_latency().expect("an answer");
             assert!(latency >= Duration::from_millis(20), "{latency:?}");
             assert!(started.elapsed() >= 10 * latency);

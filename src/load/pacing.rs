@@ -10,8 +10,8 @@ pub(super) type End<'e> = Pin<&'e mut (dyn Future<Output = ()> + 'e)>;
 
 /// A running load. None of its methods may be called from within the runtime.
 pub(super) trait Pacing {
-    /// Waits until `iterations` more rounds have finished and returns them; fewer where `end` comes first.
-    fn window(&mut self, iterations: u64, end: End<'_>) -> Window;
+    /// Waits until `rounds` more rounds have finished and returns them; fewer where `end` comes first.
+    fn window(&mut self, rounds: u64, end: End<'_>) -> Window;
 
     /// Breaks off what is in flight, and waits until it has ended.
     fn break_off(&mut self) {}

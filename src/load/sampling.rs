@@ -10,21 +10,21 @@ use super::window::Window;
 
 /// A load from which windows are taken one after another.
 pub trait Rounds {
-    /// The window of the next `iterations` rounds.
-    fn window(&mut self, iterations: u64) -> Window;
+    /// The window of the next `rounds` rounds.
+    fn window(&mut self, rounds: u64) -> Window;
 
     /// Returns whether sampling ends with the windows taken so far.
     fn is_over(&self) -> bool {
         false
     }
 
-    /// Called in a turn after its warm-up, before its window of `iterations` rounds is taken.
+    /// Called in a turn after its warm-up, before its window of `rounds` rounds is taken.
     fn warmed_up(&mut self, _warm_up: &Window, _iterations: u64) {}
 }
 
 impl Rounds for Load {
-    fn window(&mut self, iterations: u64) -> Window {
-        Load::window(self, iterations)
+    fn window(&mut self, rounds: u64) -> Window {
+        Load::window(self, rounds)
     }
 
     fn is_over(&self) -> bool {
@@ -59,15 +59,15 @@ impl Sampling {
         if !warm_up.has_success() {
             return vec![warm_up];
         }
-        self.windows(load, self.iterations(&warm_up))
+        self.windows(load, self.rounds(&warm_up))
     }
 
-    /// Takes the windows, of `iterations` rounds each; one without any success is the last. None where the
+    /// Takes the windows, of `rounds` rounds each; one without any success is the last. None where the
     /// load is over already.
-    pub(crate) fn windows(&self, load: &mut impl Rounds, iterations: u64) -> Vec<Window> {
+    pub(crate) fn windows(&self, load: &mut impl Rounds, rounds: u64) -> Vec<Window> {
         let mut windows = Vec::with_capacity(self.windows);
         while windows.len() < self.windows && !load.is_over() {
-            windows.push(load.window(iterations));
+            windows.push(load.window(rounds));
             if failed(&windows) {
                 break;
             }
@@ -91,7 +91,7 @@ impl Sampling {
         mut start: impl FnMut(usize, u64) -> Result<L, E>,
     ) -> Result<[Vec<Window>; 2], E> {
         let mut sides = [Vec::new(), Vec::new()];
-        let (mut first, mut iterations, mut at_ns) = (0, None, 0);
+        let (mut first, mut rounds, mut at_ns) = (0, None, 0);
         for pair in 0..self.windows {
             first = match pair % 2 {
                 0 => usize::from(order.random::<bool>()),
@@ -103,7 +103,7 @@ impl Sampling {
                 if load.is_over() {
                     return Ok(sides);
                 }
-                let rounds = *iterations.get_or_insert_with(|| self.iterations(&warm_up));
+                let rounds = *rounds.get_or_insert_with(|| self.rounds(&warm_up));
                 load.warmed_up(&warm_up, rounds);
                 let window = load.window(rounds);
                 at_ns = window.end_ns;
@@ -129,8 +129,8 @@ impl Sampling {
     }
 
     /// Rounds of a window such that all windows take about [`Sampling::measurement`].
-    pub(crate) fn iterations(&self, warm_up: &Window) -> u64 {
-        let round_ns = warm_up.wall_ns() as f64 / warm_up.iterations.max(1) as f64;
+    pub(crate) fn rounds(&self, warm_up: &Window) -> u64 {
+        let round_ns = warm_up.wall_ns() as f64 / warm_up.rounds.max(1) as f64;
         let window_ns = self.measurement.as_nanos() as f64 / self.windows.max(1) as f64;
         // At most what a u64 holds: the cast saturates.
         ((window_ns / round_ns).ceil() as u64).max(1)
@@ -164,8 +164,8 @@ mod tests {
         let windows = Sampling::DEFAULT.run(&mut virtual_load(0));
         assert_eq!(windows.len(), 10);
         assert!(windows[0].start_ns >= 500_000_000);
-        let rounds = windows[0].iterations;
-        assert!(windows.iter().all(|window| window.iterations == rounds));
+        let rounds = windows[0].rounds;
+        assert!(windows.iter().all(|window| window.rounds == rounds));
         let wall_ns = Window::total_wall_ns(&windows);
         assert!(
             (2_500_000_000..4_500_000_000).contains(&wall_ns),
@@ -187,20 +187,15 @@ mod tests {
             assert!(order == [0, 1, 1, 0] || order == [1, 0, 0, 1], "{order:?}");
         }
         assert!(turns.is_sorted_by_key(|(_, at_ns)| *at_ns));
-        let rounds = sides[0][0].iterations;
-        assert!(
-            sides
-                .iter()
-                .flatten()
-                .all(|window| window.iterations == rounds)
-        );
+        let rounds = sides[0][0].rounds;
+        assert!(sides.iter().flatten().all(|window| window.rounds == rounds));
     }
 
     /// A load that fails from the third window on.
     struct Failing(usize);
 
     impl Rounds for Failing {
-        fn window(&mut self, iterations: u64) -> Window {
+        fn window(&mut self, rounds: u64) -> Window {
             self.0 += 1;
             let requests = match self.0 {
                 1 | 2 => vec![completed(0, 1, 600_000_000, 2)],
@@ -208,7 +203,7 @@ mod tests {
             };
             Window {
                 end_ns: 600_000_000,
-                iterations,
+                rounds,
                 ..window(requests, 0, 0)
             }
         }
@@ -218,11 +213,11 @@ mod tests {
     struct Ending(usize);
 
     impl Rounds for Ending {
-        fn window(&mut self, iterations: u64) -> Window {
+        fn window(&mut self, rounds: u64) -> Window {
             self.0 -= 1;
             Window {
                 end_ns: 100_000_000,
-                iterations,
+                rounds,
                 ..window(vec![completed(0, 1, 100_000_000, 2)], 0, 0)
             }
         }
@@ -238,7 +233,7 @@ mod tests {
         assert_eq!(sampling.windows(&mut Ending(3), 1).len(), 3);
         assert_eq!(sampling.windows(&mut Ending(0), 1).len(), 0);
         let warm_up = sampling.warm_up(&mut Ending(2));
-        assert_eq!(warm_up.iterations, 2, "of five that 500 ms would have");
+        assert_eq!(warm_up.rounds, 2, "of five that 500 ms would have");
     }
 
     #[test]

@@ -67,9 +67,9 @@ impl Steady {
 }
 
 impl Pacing for Steady {
-    fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
+    fn window(&mut self, rounds: u64, mut end: End<'_>) -> Window {
         let (finished, runtime) = (&mut self.finished, &self.runtime);
-        let mut window = self.boundary.cut(iterations, self.workers.len(), || {
+        let mut window = self.boundary.cut(rounds, self.workers.len(), || {
             // Requests that have ended already need no wait.
             finished.try_recv().ok().or_else(|| {
                 runtime.block_on(async {
@@ -260,7 +260,7 @@ mod tests {
             pace(NonZeroUsize::new(concurrency).unwrap()),
             clock,
         );
-        let windows = [1, 3, 2].map(|iterations| load.window(iterations));
+        let windows = [1, 3, 2].map(|rounds| load.window(rounds));
         (windows.into(), target.most.load(Ordering::SeqCst))
     }
 
@@ -271,7 +271,7 @@ mod tests {
                 let (windows, most) = run(pace, concurrency);
                 assert_eq!(most, concurrency);
                 for window in &windows {
-                    let expected = window.iterations as usize * concurrency;
+                    let expected = window.rounds as usize * concurrency;
                     assert_eq!(window.requests.len(), expected);
                     assert!(window.end_ns > window.start_ns);
                 }
@@ -341,11 +341,11 @@ mod tests {
                 broken_off: Arc::clone(&broken_off),
             });
             let mut load = Load::start(runtime.handle().clone(), target, pace, clock);
-            assert_eq!(load.window(2).iterations, 2);
+            assert_eq!(load.window(2).rounds, 2);
             assert!(!load.is_cut());
             load.end_at(Some(Instant::now() + Duration::from_millis(100)));
             let short = load.window(3);
-            let ended = (short.iterations, short.requests.len());
+            let ended = (short.rounds, short.requests.len());
             assert_eq!(
                 ended,
                 (0, 2),

@@ -48,7 +48,7 @@ impl TimedRounds {
         let mut window = self.boundary.cut_at(due_ns, rounds, next);
         if window.end_ns < due_ns {
             let lacking = ((self.due_ns - window.end_ns as f64) / self.round_ns).ceil();
-            window.iterations = rounds.saturating_sub(lacking as u64);
+            window.rounds = rounds.saturating_sub(lacking as u64);
         }
         window
     }

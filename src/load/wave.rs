@@ -63,9 +63,9 @@ impl<T: Target> Wave<T> {
 }
 
 impl<T: Target> Pacing for Wave<T> {
-    fn window(&mut self, iterations: u64, mut end: End<'_>) -> Window {
+    fn window(&mut self, rounds: u64, mut end: End<'_>) -> Window {
         let mut is_over = false;
-        let mut window = Window::of_waves(self.clock.now_ns(), iterations, || {
+        let mut window = Window::of_waves(self.clock.now_ns(), rounds, || {
             if is_over {
                 return Vec::new();
             }

@@ -11,7 +11,7 @@ pub struct Window {
     /// End: the completion of its last request (ns).
     pub end_ns: u64,
     /// Rounds of C finished requests in it.
-    pub iterations: u64,
+    pub rounds: u64,
     /// The requests that ended in it, in the order of their ends.
     pub requests: Requests,
     /// Content events already received at its begin by requests that were in flight then.
@@ -44,17 +44,17 @@ pub(crate) struct Boundary {
 }
 
 impl Boundary {
-    /// Cuts the window of the next `iterations` rounds of `concurrency` completions and
+    /// Cuts the window of the next `rounds` rounds of `concurrency` completions and
     /// moves the boundary to its end. `next` yields completions in their order; the window
     /// is short where it yields no more.
     pub fn cut(
         &mut self,
-        iterations: u64,
+        rounds: u64,
         concurrency: usize,
         next: impl FnMut() -> Option<Finished>,
     ) -> Window {
-        let wanted = iterations.saturating_mul(concurrency as u64);
-        self.cut_where(iterations, |ended, _| ended >= wanted, next)
+        let wanted = rounds.saturating_mul(concurrency as u64);
+        self.cut_where(rounds, |ended, _| ended >= wanted, next)
     }
 
     /// As [`Boundary::cut`], but the window ends with the first completion at `due_ns` or later. Arrivals that were
@@ -62,7 +62,7 @@ impl Boundary {
     pub fn cut_at(
         &mut self,
         due_ns: u64,
-        iterations: u64,
+        rounds: u64,
         mut next: impl FnMut() -> Option<Finished>,
     ) -> Window {
         let has_ended = Cell::new(false);
@@ -74,7 +74,7 @@ impl Boundary {
                 in_flight = Some(finished.in_flight);
             })
         };
-        let window = self.cut_where(iterations, is_whole, next);
+        let window = self.cut_where(rounds, is_whole, next);
         Window {
             in_flight,
             ..window
@@ -84,7 +84,7 @@ impl Boundary {
     /// `is_whole` is given how many requests have ended, and when the last one did.
     fn cut_where(
         &mut self,
-        iterations: u64,
+        rounds: u64,
         is_whole: impl Fn(u64, u64) -> bool,
         mut next: impl FnMut() -> Option<Finished>,
     ) -> Window {
@@ -110,7 +110,7 @@ impl Boundary {
         Window {
             start_ns: begin.at_ns,
             end_ns: self.at_ns,
-            iterations,
+            rounds,
             requests,
             carried_in: begin.in_flight_events,
             carried_out: self.in_flight_events,
@@ -120,15 +120,15 @@ impl Boundary {
 }
 
 impl Window {
-    /// The window of `iterations` waves begun at `start_ns`, of which nothing is in flight
+    /// The window of `rounds` waves begun at `start_ns`, of which nothing is in flight
     /// before and after. `round` runs one wave and yields its requests.
     pub(crate) fn of_waves(
         start_ns: u64,
-        iterations: u64,
+        rounds: u64,
         mut round: impl FnMut() -> Vec<RequestRecord>,
     ) -> Window {
         let (mut requests, mut end_ns) = (Requests::default(), start_ns);
-        for _ in 0..iterations {
+        for _ in 0..rounds {
             let mut wave = round();
             wave.sort_by_key(|record| record.end_ns);
             end_ns = wave.last().map_or(end_ns, |last| end_ns.max(last.end_ns));
@@ -137,7 +137,7 @@ impl Window {
         Window {
             start_ns,
             end_ns,
-            iterations,
+            rounds,
             requests,
             carried_in: 0,
             carried_out: 0,
@@ -148,13 +148,13 @@ impl Window {
     /// Counts only the whole rounds of `concurrency` requests, where it was cut short.
     pub(super) fn count_rounds(&mut self, concurrency: usize) {
         let rounds = (self.requests.len() / concurrency) as u64;
-        self.iterations = self.iterations.min(rounds);
+        self.rounds = self.rounds.min(rounds);
     }
 
     /// Takes the window that follows into this one.
     pub fn extend(&mut self, more: Window) {
         self.end_ns = more.end_ns;
-        self.iterations += more.iterations;
+        self.rounds += more.rounds;
         self.carried_out = more.carried_out;
         self.in_flight = more.in_flight.or(self.in_flight);
         self.requests.extend(more.requests.iter());
@@ -266,7 +266,7 @@ pub(crate) mod tests {
         Window {
             start_ns: 0,
             end_ns: 1_000,
-            iterations: 1,
+            rounds: 1,
             requests: requests.into(),
             carried_in,
             carried_out,

@@ -159,7 +159,7 @@ fn cut(requests: &EndOrder, interval: RangeInclusive<u64>, span: Span) -> Vec<Wi
     let Some(ended) = last.checked_sub(first + 1) else {
         return Vec::new();
     };
-    let (iterations, boundaries) = match span.round {
+    let (rounds, boundaries) = match span.round {
         Some(round) => whole_rounds(first, ended, round.get(), span.samples),
         None => (1, equal_times(requests, first, last - 1, span.samples)),
     };
@@ -182,7 +182,7 @@ fn cut(requests: &EndOrder, interval: RangeInclusive<u64>, span: Span) -> Vec<Wi
             })
         });
         Window {
-            iterations,
+            rounds,
             in_flight: span.round.is_none().then_some(at_end.requests),
             ..window
         }
@@ -231,7 +231,7 @@ fn failed(requests: &EndOrder, began_ns: u64) -> Window {
     Window {
         start_ns: began_ns,
         end_ns,
-        iterations: 1,
+        rounds: 1,
         requests,
         carried_in: 0,
         carried_out: 0,

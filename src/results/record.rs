@@ -342,7 +342,7 @@ impl RunRecord {
         let window = |(w, requests): (&WindowRecord, Requests)| Window {
             start_ns: w.start_ns,
             end_ns: w.end_ns,
-            iterations: w.iterations,
+            rounds: w.iterations,
             requests,
             carried_in: w.carried_in,
             carried_out: w.carried_out,
@@ -370,7 +370,7 @@ impl WindowRecord {
             run,
             start_ns: window.start_ns,
             end_ns: window.end_ns,
-            iterations: window.iterations,
+            iterations: window.rounds,
             requests: window.requests.len(),
             carried_in: window.carried_in,
             carried_out: window.carried_out,

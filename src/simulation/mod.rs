@@ -158,21 +158,21 @@ impl VirtualLoad {
         Ok(load)
     }
 
-    /// Runs until `iterations` more rounds are complete and returns them as a window, as
+    /// Runs until `rounds` more rounds are complete and returns them as a window, as
     /// [`Load::window`](crate::load::Load::window) does.
-    pub fn window(&mut self, iterations: u64) -> Window {
+    pub fn window(&mut self, rounds: u64) -> Window {
         if let Some(open) = &self.open {
             let mut timed = open.rounds;
-            let window = timed.window(iterations, || self.next_finished());
+            let window = timed.window(rounds, || self.next_finished());
             self.open.iter_mut().for_each(|open| open.rounds = timed);
             return window;
         }
         let mut boundary = self.boundary;
         let window = match self.setup.shape {
-            LoadShape::Wave => Window::of_waves(boundary.at_ns, iterations, || self.wave()),
+            LoadShape::Wave => Window::of_waves(boundary.at_ns, rounds, || self.wave()),
             LoadShape::Steady | LoadShape::Open => {
                 let concurrency = self.setup.concurrency.get();
-                boundary.cut(iterations, concurrency, || self.next_finished())
+                boundary.cut(rounds, concurrency, || self.next_finished())
             }
         };
         boundary.at_ns = window.end_ns;
@@ -344,8 +344,8 @@ impl VirtualLoad {
 }
 
 impl Rounds for VirtualLoad {
-    fn window(&mut self, iterations: u64) -> Window {
-        VirtualLoad::window(self, iterations)
+    fn window(&mut self, rounds: u64) -> Window {
+        VirtualLoad::window(self, rounds)
     }
 }
 

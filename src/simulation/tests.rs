@@ -103,7 +103,7 @@ fn both_shapes_keep_c_in_flight_and_lose_no_token() {
         .expect("sound");
         let windows = [load.window(1), load.window(5), load.window(2)];
         for window in &windows {
-            assert_eq!(window.requests.len() as u64, 12 * window.iterations);
+            assert_eq!(window.requests.len() as u64, 12 * window.rounds);
             for request in window.completed() {
                 assert_eq!(request.outcome.content_ns.len(), 32, "{shape:?}");
                 assert!(request.outcome.content_ns.iter().is_sorted());

@@ -240,8 +240,8 @@ fn records_without_a_run_id_are_read_as_before() {
     assert!(!table.contains("not measured"), "{table}");
     assert_eq!(
         table.matches("| 100    |").count(),
-        4,
-        "two points, two tables: {table}"
+        6,
+        "two points, three tables: {table}"
     );
 }
 

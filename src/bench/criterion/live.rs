@@ -165,7 +165,7 @@ impl<'a> LiveWindows<'a> {
             return;
         }
         let rounds = match self.samples().last() {
-            Some(window) => window.iterations,
+            Some(window) => window.rounds,
             None => {
                 let rounds = self.complete_warm_up(sampling);
                 self.begin_samples();
@@ -189,7 +189,7 @@ impl<'a> LiveWindows<'a> {
             let warm_up = Window {
                 start_ns: self.windows.first().map_or(0, |window| window.start_ns),
                 end_ns: self.windows.last().map_or(0, |window| window.end_ns),
-                iterations: self.windows.iter().map(|window| window.iterations).sum(),
+                rounds: self.windows.iter().map(|window| window.rounds).sum(),
                 requests: Default::default(),
                 carried_in: 0,
                 carried_out: 0,
@@ -197,7 +197,7 @@ impl<'a> LiveWindows<'a> {
             };
             let is_warm = u128::from(warm_up.wall_ns()) >= sampling.warm_up.as_nanos();
             if is_warm || self.failed != Some(PointFailed::Undefined) {
-                return sampling.iterations(&warm_up);
+                return sampling.rounds(&warm_up);
             }
             self.take_succeeding(1);
         }

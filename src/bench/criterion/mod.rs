@@ -141,7 +141,7 @@ fn replay_windows(
     }
     // Half an iteration less than the plan, as Criterion rounds up. A plan of one iteration would make
     // it advise a longer measurement, which the live run has done where it is due.
-    let iterations = replay.iterations().max(2) as f64 - 0.5;
+    let iterations = replay.rounds().max(2) as f64 - 0.5;
     let samples = windows.len() as f64;
     let measurement = REPLAY_PACE.mul_f64(iterations * samples);
     group.plan(Duration::from_nanos(1), measurement);

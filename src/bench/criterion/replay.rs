@@ -30,8 +30,8 @@ impl<'a> Replay<'a> {
     }
 
     /// Iterations of a sample of the live run.
-    pub fn iterations(&self) -> u64 {
-        self.windows[0].iterations
+    pub fn rounds(&self) -> u64 {
+        self.windows[0].rounds
     }
 
     /// The next window's value × `iterations`; the samples begin anew after the warm-up.

@@ -79,7 +79,7 @@ fn measure(
             sampling.windows = windows;
             Some(rounds)
         }
-        None => warm_up.has_success().then(|| sampling.iterations(&warm_up)),
+        None => warm_up.has_success().then(|| sampling.rounds(&warm_up)),
     };
     meter.plan(sampling.windows);
     let observation = LoadObservation::begin(fixture, true);

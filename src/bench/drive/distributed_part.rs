@@ -171,7 +171,7 @@ fn leave(
     let whole = [Window {
         start_ns: part.rank.began_ns,
         end_ns: part.requests.iter().map(|r| r.end_ns).max().unwrap_or(0),
-        iterations: (part.requests.len() / part.rank.concurrency) as u64,
+        rounds: (part.requests.len() / part.rank.concurrency) as u64,
         requests: part.requests.clone(),
         carried_in: 0,
         carried_out: 0,

@@ -130,8 +130,8 @@ impl<'a> Turn<'a> {
 }
 
 impl Rounds for Turn<'_> {
-    fn window(&mut self, iterations: u64) -> Window {
-        let window = self.load.window(iterations);
+    fn window(&mut self, rounds: u64) -> Window {
+        let window = self.load.window(rounds);
         self.time.spent.set(self.load.spent());
         window
     }
@@ -140,12 +140,12 @@ impl Rounds for Turn<'_> {
         self.load.is_over()
     }
 
-    fn warmed_up(&mut self, warm_up: &Window, iterations: u64) {
+    fn warmed_up(&mut self, warm_up: &Window, rounds: u64) {
         if self.time.budget.get().is_some() {
             return;
         }
         let latency = median_latency(warm_up.completed());
-        let budget = self.time.plan.turns(latency, iterations);
+        let budget = self.time.plan.turns(latency, rounds);
         let at = budget.over_at(Instant::now());
         self.time.budget.set(Some((budget, at)));
         self.load.limit(budget, at);
@@ -154,8 +154,8 @@ impl Rounds for Turn<'_> {
 
 /// Drops the window that was cut short by a signal or the end of the point's time, the last of a side.
 fn drop_cut(both: &mut [Vec<Window>; 2]) {
-    let whole = both.iter().flatten().map(|window| window.iterations).max();
+    let whole = both.iter().flatten().map(|window| window.rounds).max();
     for windows in both {
-        windows.pop_if(|last| Some(last.iterations) < whole);
+        windows.pop_if(|last| Some(last.rounds) < whole);
     }
 }

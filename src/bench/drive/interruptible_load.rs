@@ -111,10 +111,10 @@ impl<'a> InterruptibleLoad<'a> {
         self.load.window_until(1, grace_is_over)
     }
 
-    /// The next `iterations` rounds, or fewer where the load is over.
-    fn rounds(&mut self, iterations: u64) -> Window {
+    /// The next `rounds` rounds, or fewer where the load is over.
+    fn rounds(&mut self, rounds: u64) -> Window {
         let mut window = self.round();
-        while window.iterations < iterations && !self.is_over() {
+        while window.rounds < rounds && !self.is_over() {
             let round = self.round();
             if round.requests.is_empty() {
                 break;
@@ -127,18 +127,18 @@ impl<'a> InterruptibleLoad<'a> {
 
 impl Rounds for InterruptibleLoad<'_> {
     /// A window with at least one success, or what there is after many failures.
-    fn window(&mut self, iterations: u64) -> Window {
+    fn window(&mut self, rounds: u64) -> Window {
         let begin = Instant::now();
-        let mut window = self.rounds(iterations);
+        let mut window = self.rounds(rounds);
         while !window.has_success()
             && !window.requests.is_empty()
             && window.requests.len() < FAILURES_IN_A_ROW
             && begin.elapsed() < self.patience
             && !self.is_over()
         {
-            window.extend(self.rounds(iterations));
+            window.extend(self.rounds(rounds));
         }
-        self.is_cut = self.is_over() && window.iterations < iterations;
+        self.is_cut = self.is_over() && window.rounds < rounds;
         self.meter.window_done();
         window
     }

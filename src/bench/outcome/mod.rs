@@ -173,7 +173,7 @@ impl Results {
         let entry = &self.entries[self.position(&point.title, &point.key())?];
         entry.row.summary()?;
         let first = entry.runs.first()?;
-        Some((first.len(), first.first()?.iterations))
+        Some((first.len(), first.first()?.rounds))
     }
 
     /// Keeps a run of a point together with those before it, and writes its record at once, so that

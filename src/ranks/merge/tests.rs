@@ -168,7 +168,7 @@ fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
     assert_eq!(merged.ranks.len(), 4);
     assert_eq!(merged.windows.len(), one.windows.len());
     for (merged, one) in merged.windows.iter().zip(&one.windows) {
-        assert_eq!(merged.iterations, one.iterations);
+        assert_eq!(merged.rounds, one.rounds);
         assert_eq!(merged.wall_ns(), one.wall_ns());
         assert_eq!(merged.end_ns, one.end_ns + BEGAN_NS);
         let sorted = |window: &Window| {
@@ -284,7 +284,7 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
     let window = Window {
         start_ns: 0,
         end_ns: 3_000,
-        iterations: 1,
+        rounds: 1,
         requests: vec![completed(1_000, 2_000, 2_500, 1), request].into(),
         carried_in: 0,
         carried_out: 0,

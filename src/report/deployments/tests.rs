@@ -95,7 +95,7 @@ fn points_beyond_the_slo_do_not_count_and_equals_are_tied() {
     let few = |slo| deployments("deployments", &[with_rounds(4, "a", 1, &[8], slo)]);
     let text = few(slo);
     assert_eq!(text.matches("n/a (320 of 1,000)").count(), 3, "{text}");
-    let within = line(&text, "- throughput with P99 of TPOT ≤ 5.5 ms: ");
+    let within = line(&text, "- throughput with TPOT P99 ≤ 5.5 ms: ");
     assert!(
         within.contains("none, no point meets it; not known of 1 point with too few values"),
         "{within}"
