@@ -123,7 +123,10 @@ fn a_warm_up_whose_replica_freezes_ends_long_before_the_requests_time_out() {
         assert!(ran.text.contains(note), "{}", ran.text);
         let figures = "figures are of the warm-up";
         assert!(ran.text.contains(figures), "{}", ran.text);
-        let summary = record(&bench, "new").summary.expect("figures");
+        let record = record(&bench, "new");
+        let why = "its time was over in its warm-up";
+        assert_eq!(record.partial.as_deref(), Some(why), "{}", ran.text);
+        let summary = record.summary.expect("figures");
         assert!(summary.completed > 0, "{}", ran.text);
     }
 }

@@ -60,6 +60,14 @@ impl Budget {
 }
 
 impl Spent {
+    /// Why the point's record is partial, if its figures are those of a warm-up.
+    pub fn in_warm_up(&self) -> Option<&'static str> {
+        match self {
+            Spent::WarmUp(_) => Some("its time was over in its warm-up"),
+            Spent::Windows(_) => None,
+        }
+    }
+
     /// The note of the point, which has figures of `windows` windows.
     pub fn describe(&self, windows: usize, wanted: usize) -> String {
         let (Spent::WarmUp(budget) | Spent::Windows(budget)) = self;

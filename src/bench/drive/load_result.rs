@@ -53,6 +53,8 @@ impl LoadResult {
         });
         let why_partial = context.interrupt.why_partial();
         let partial = why_partial.filter(|_| self.is_interrupted);
+        let in_warm_up = || self.spent?.in_warm_up().map(str::to_owned);
+        let partial = partial.or_else(in_warm_up);
         if let Some(precision) = self.precision
             && windows.first().is_some_and(Window::has_success)
             && partial.is_none()
