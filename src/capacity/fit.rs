@@ -2,7 +2,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::objective::Objective;
-use super::search::Scale;
+use super::scale::Scale;
 use super::trial::Trial;
 
 /// Draws from what the trials leave open.

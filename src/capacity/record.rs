@@ -3,8 +3,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::answer::Capacity;
 use super::objective::Objective;
-use super::search::{Capacity, Search};
+use super::search::Search;
 use super::trial::{Count, Judgement};
 use crate::level::Level;
 

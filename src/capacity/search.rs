@@ -1,70 +1,12 @@
-use std::fmt;
-
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand_distr::{Distribution as _, StandardNormal};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::answer::Capacity;
 use super::fit::Estimate;
 use super::objective::Objective;
+use super::scale::Scale;
 use super::trial::{Judgement, Trial};
 use crate::level::Level;
-use crate::request_rate::RequestRate;
-
-/// What kind of level is searched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// Requests in flight: whole numbers.
-    Concurrency,
-    /// Requests per second, to three digits.
-    Rate,
-}
-
-impl Scale {
-    /// The level nearest to `value` (requests, or req/s).
-    pub fn level(self, value: f64) -> Level {
-        match self {
-            Scale::Concurrency => {
-                let requests = std::num::NonZeroUsize::new(value.round() as usize);
-                requests.unwrap_or(std::num::NonZeroUsize::MIN).into()
-            }
-            Scale::Rate => {
-                let digit = 10_f64.powf(value.log10().floor() - 2.0);
-                let rounded = (value / digit).round() * digit;
-                // In one text: 0.30000000000000004 is 0.3.
-                let rounded = format!("{rounded:.6}").parse().unwrap_or(value);
-                Level::Rate(RequestRate::new(rounded).unwrap_or(RequestRate::MAX))
-            }
-        }
-    }
-
-    /// Least and greatest level.
-    fn range(self) -> (f64, f64) {
-        match self {
-            Scale::Concurrency => (1.0, 100_000.0),
-            Scale::Rate => (0.001, 100_000.0),
-        }
-    }
-
-    /// The level (requests in flight, or req/s) as another trial of the same servers could have shown it.
-    pub(super) fn spread(self, level: f64, rng: &mut StdRng) -> f64 {
-        let normal: f64 = StandardNormal.sample(rng);
-        let spread = level * (BETWEEN_TRIALS * normal).exp();
-        match self {
-            Scale::Concurrency => spread.round(),
-            Scale::Rate => spread,
-        }
-    }
-
-    /// What a level counts.
-    fn unit(self) -> &'static str {
-        match self {
-            Scale::Concurrency => "users",
-            Scale::Rate => "req/s",
-        }
-    }
-}
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,29 +41,6 @@ struct Confirmation {
     at_answer: Option<Judgement>,
     at_above: Option<Judgement>,
 }
-
-/// The capacity, as far as a search could tell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Capacity {
-    /// The largest level that meets every objective, by the fit; none where even the least level does not.
-    pub level: Option<Level>,
-    /// Lower end of the 95 % interval (requests in flight, or req/s); 0 is below the least level.
-    pub lower: f64,
-    /// Upper end; none where the greatest level that was tried may be within the objectives.
-    pub upper: Option<f64>,
-    /// The objective that the next level misses.
-    pub bound_by: Option<String>,
-    /// The least level above it that is known to fail.
-    pub first_failing: Option<Level>,
-    /// What fresh requests at the level said.
-    pub confirmed: Option<Judgement>,
-    /// A level that fails, below one that passes: the deployment is not monotone, and its capacity not one number.
-    pub not_monotone: Option<(Level, Level)>,
-}
-
-/// By how much the capacity differs between trials of the same servers (standard deviation of its logarithm), beyond what
-/// the windows of one trial show: queues and stalls outlast a trial.
-const BETWEEN_TRIALS: f64 = 0.015;
 
 /// The interval is narrow enough at this ratio of its ends.
 const NARROW: f64 = 1.1;
@@ -324,69 +243,6 @@ impl Search {
             first_failing: above_answer.next(),
             confirmed: confirming.and_then(|confirming| confirming.at_answer),
             not_monotone: inversions.next(),
-        }
-    }
-}
-
-impl Capacity {
-    fn scale(&self) -> Scale {
-        match self.level.or(self.first_failing) {
-            Some(Level::Rate(_)) => Scale::Rate,
-            _ => Scale::Concurrency,
-        }
-    }
-
-    /// What is doubtful about it, each a sentence.
-    pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
-        if let (Some(level), Some(confirmed @ (Judgement::Fails | Judgement::CannotTell))) =
-            (self.level, self.confirmed)
-        {
-            doubts.push(match confirmed {
-                Judgement::Fails => {
-                    format!("fresh requests at {level} missed an objective: measure longer")
-                }
-                _ => format!(
-                    "fresh requests at {level} are too few, or too close to the limit, to tell"
-                ),
-            });
-        }
-        if let Some((fails, passes)) = self.not_monotone {
-            doubts.push(format!(
-                "{fails} fails although {passes} passes: the deployment is not monotone, and one number does not describe it"
-            ));
-        }
-        doubts
-    }
-}
-
-impl fmt::Display for Capacity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = self.scale();
-        let number = |value: f64| scale.level(value).value_text();
-        let Some(level) = self.level else {
-            return write!(f, "none: the least level fails already");
-        };
-        match self.upper {
-            None => return write!(f, "at least {} {}", level.value_text(), scale.unit()),
-            Some(upper) => write!(
-                f,
-                "{} {} (95 %: {} … {})",
-                level.value_text(),
-                scale.unit(),
-                match self.lower > 0.0 {
-                    true => number(self.lower),
-                    false => "0".to_owned(),
-                },
-                number(upper)
-            )?,
-        }
-        if let Some(bound_by) = &self.bound_by {
-            write!(f, ", bound by {bound_by}")?;
-        }
-        match self.first_failing {
-            Some(failing) => write!(f, "; first failing {}", failing.value_text()),
-            None => f.write_str("; no level is known to fail"),
         }
     }
 }
