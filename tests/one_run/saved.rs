@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
@@ -29,13 +30,14 @@ fn files(directory: &Path, part: &str) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Starts a run that would take two minutes, saved under `name`, and waits until it has measured each point once.
+/// Only its standard error is heard.
 fn measured_once(bench: &CargoBench, executable: &Path, name: &str) -> Process {
     let mut command = bench.command(executable);
     command
         .args(["--bench", "--save-baseline", name])
         .args(SHORT);
     command.env("SERVEMARK_RUNS", "100");
-    let mut process = Process::start(command);
+    let mut process = Process::start_with_stdout(command, Stdio::null());
     process.until("[3/200] ");
     process
 }
@@ -78,6 +80,11 @@ fn a_run_that_ends_early_leaves_the_earlier_baseline_and_no_part_of_a_new_one() 
             assert!(files(&results, "/.servemark-").is_empty());
         }
     }
+    // The command that the note of the last run names.
+    let (code, text) = servemark(&results, &["baseline", "save", "other"]);
+    assert_eq!(code, Some(0), "{text}");
+    let points = [2, 4].map(|concurrency| record(&results, concurrency, "other").run_id);
+    assert!(points[0].is_some() && points[0] == points[1], "{points:?}");
     let compared = bench.run(&[&["--baseline", "kept"], &SHORT[..]].concat());
     assert!(compared.succeeded, "{}", compared.text);
 
