@@ -69,7 +69,7 @@ fn note_saved(saved: &SavedRun, results: &mut Results) {
     }
 }
 
-/// Notes that a run is not saved, why, and how to save what it measured.
+/// Warns that a run is not saved, why, and how to save what it measured.
 fn note_unsaved(
     baselines: &Baselines,
     run: &RunContext,
@@ -87,5 +87,5 @@ fn note_unsaved(
         true => String::new(),
         false => format!("; to save what was measured: servemark baseline save {name}{force}"),
     };
-    results.note_of_run(format!("baseline {name} is not saved{stays}: {why}{hint}"));
+    results.warn_of_run(format!("baseline {name} is not saved{stays}: {why}{hint}"));
 }

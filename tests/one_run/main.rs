@@ -48,6 +48,22 @@ fn two_points(engine: &Engine) -> CargoBench {
     bench
 }
 
+/// A bench with the same two points on each of two deployments, each of them one engine.
+fn two_deployments(one: &Engine, two: &Engine) -> CargoBench {
+    let deployments = serde_json::json!([
+        {"name": "one", "endpoints": [url(one)]},
+        {"name": "two", "endpoints": [url(two)]},
+    ]);
+    let mut bench = CargoBench::new("deployments");
+    bench
+        .env("SERVEMARK_DEPLOYMENTS", &deployments.to_string())
+        .env("SERVEMARK_PROMPT_KEYS", "25")
+        .env("SERVEMARK_MAX_NEW_TOKENS", "4")
+        .env("SERVEMARK_CONCURRENT_LEVELS", "2,4")
+        .env("SERVEMARK_METRICS", "rps");
+    bench
+}
+
 /// The record of a point of the question of 25 tokens.
 fn record(results: &Path, concurrency: usize, name: &str) -> RunRecord {
     let path = format!("servemark/chat_throughput/25/c={concurrency}/{name}.json");

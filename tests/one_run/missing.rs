@@ -327,17 +327,7 @@ fn a_side_that_was_not_measured_again_has_no_older_record_in_the_verdict() {
 #[test]
 fn a_deployment_left_out_of_a_point_is_missing_there() {
     let (one, two) = (engine(|_| {}), engine(|_| {}));
-    let deployments = serde_json::json!([
-        {"name": "one", "endpoints": [one.urls()[0].as_str()]},
-        {"name": "two", "endpoints": [two.urls()[0].as_str()]},
-    ]);
-    let mut bench = super::CargoBench::new("deployments");
-    bench
-        .env("SERVEMARK_DEPLOYMENTS", &deployments.to_string())
-        .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_MAX_NEW_TOKENS", "4")
-        .env("SERVEMARK_CONCURRENT_LEVELS", "2,4")
-        .env("SERVEMARK_METRICS", "rps");
+    let mut bench = super::two_deployments(&one, &two);
     let save = ["--save-baseline", "v1"];
     let both = bench.run(&[&save[..], &SHORT].concat());
     assert!(both.succeeded, "{}", both.text);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
@@ -11,7 +12,7 @@ use super::cargo_bench::CargoBench;
 use super::engines::{engine, faults};
 use super::records::servemark;
 use super::signalled::Process;
-use super::{SHORT, record, two_points, url};
+use super::{SHORT, record, two_deployments, two_points, url};
 
 /// Every file with this in its path, and its content.
 fn files(directory: &Path, part: &str) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -28,15 +29,14 @@ fn files(directory: &Path, part: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Starts a run that would take two minutes, saved under `name`, and waits until it has measured each point once.
-fn measured_once(bench: &CargoBench, executable: &Path, name: &str) -> Process {
+/// Starts a run saved under `name`, and waits until it says `words` on its standard error: all that is heard of it.
+fn run_until(bench: &CargoBench, executable: &Path, name: &str, words: &str) -> Process {
     let mut command = bench.command(executable);
     command
         .args(["--bench", "--save-baseline", name])
         .args(SHORT);
-    command.env("SERVEMARK_RUNS", "100");
-    let mut process = Process::start(command);
-    process.until("[3/200] ");
+    let mut process = Process::start_with_stdout(command, Stdio::null());
+    process.until(words);
     process
 }
 
@@ -54,9 +54,11 @@ fn a_run_that_ends_early_leaves_the_earlier_baseline_and_no_part_of_a_new_one() 
     assert_eq!(kept.len(), 2 * (1 + 2 * 4), "{:?}", kept.keys());
 
     let executable = bench.executable();
+    // Two minutes: it is not at its end when the signal comes.
+    bench.env("SERVEMARK_RUNS", "100");
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         for name in ["kept", "other"] {
-            let process = measured_once(&bench, &executable, name);
+            let process = run_until(&bench, &executable, name, "[3/200] ");
             process.signal(signal);
             let (status, said) = process.end();
             assert!(!status.success(), "{said}");
@@ -78,6 +80,12 @@ fn a_run_that_ends_early_leaves_the_earlier_baseline_and_no_part_of_a_new_one() 
             assert!(files(&results, "/.servemark-").is_empty());
         }
     }
+    // The command that the note of the last run names.
+    let (code, text) = servemark(&results, &["baseline", "save", "other"]);
+    assert_eq!(code, Some(0), "{text}");
+    let points = [2, 4].map(|concurrency| record(&results, concurrency, "other").run_id);
+    assert!(points[0].is_some() && points[0] == points[1], "{points:?}");
+    bench.env("SERVEMARK_RUNS", "1");
     let compared = bench.run(&[&["--baseline", "kept"], &SHORT[..]].concat());
     assert!(compared.succeeded, "{}", compared.text);
 
@@ -115,4 +123,36 @@ fn a_run_with_a_failed_point_is_not_saved_and_says_so() {
     let ran = bench.run(&save);
     assert!(ran.text.contains(note), "{}", ran.text);
     assert_eq!(files(&results, "kept"), kept);
+}
+
+#[test]
+fn a_run_that_ends_in_its_second_deployment_leaves_the_baselines_of_both() {
+    let (one, two) = (engine(|_| {}), engine(|_| {}));
+    let mut bench = two_deployments(&one, &two);
+    let ran = bench.run(&[&["--save-baseline", "kept"], &SHORT[..]].concat());
+    assert!(ran.succeeded, "{}", ran.text);
+    let results = bench.results().to_owned();
+    let kept = files(&results, "kept");
+
+    // Half a second a token: its points are not at their end when the signal comes.
+    let slow = engine(|options| options.preset.step_time.base_us = 500_000.0);
+    let mut bench_of_slow = two_deployments(&one, &slow);
+    bench_of_slow.env("CRITERION_HOME", &results.to_string_lossy());
+    let executable = bench_of_slow.executable();
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let process = run_until(&bench_of_slow, &executable, "kept", "[3/4] ");
+        process.signal(signal);
+        let (status, said) = process.end();
+        assert!(!status.success(), "{said}");
+        for name in ["kept-one", "kept-two"]
+            .iter()
+            .filter(|_| signal == Signal::SIGTERM)
+        {
+            let warning = format!(
+                "warning: baseline {name} is not saved, and the earlier one stays: SIGTERM ended the run"
+            );
+            assert!(said.contains(&warning), "{warning}{said}");
+        }
+        assert_eq!(files(&results, "kept"), kept, "{signal}");
+    }
 }

@@ -75,6 +75,12 @@ impl Results {
         }
     }
 
+    /// Adds a warning below the table, and prints it at once: the table is on stdout, which may be redirected.
+    pub fn warn_of_run(&mut self, warning: String) {
+        eprintln!("\nwarning: {warning}");
+        self.notes.push(warning);
+    }
+
     /// Whether no point has come to an end yet, good or bad.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
