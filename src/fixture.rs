@@ -319,6 +319,19 @@ impl Fixture {
         }
     }
 
+    /// Begins to read the servers' `/metrics` at regular times; `begin` has just been read and is the first
+    /// sample.
+    pub fn sample(&self, begin: &[Scrape]) -> Sampler {
+        let (runtime, scraper) = (self.runtime.handle(), Arc::clone(&self.scraper));
+        Sampler::start(
+            runtime,
+            scraper,
+            self.clock,
+            begin,
+            self.servers.is_embedded(),
+        )
+    }
+
     /// Every endpoint's own counters now; `None` for one that has no `/metrics`.
     ///
     /// Must not be called from within the runtime.
