@@ -44,7 +44,7 @@ fn the_capacity_of_a_server_is_found_and_kept() {
     let (here, server) = (tempfile::tempdir().expect("a directory"), eight_at_a_time());
     let url = server.urls()[0].to_string();
     let load = ["--endpoint", &url, "--prompt", "25", "--max-tokens", "16"];
-    let times = ["--duration", "1", "--longest", "4", "--warm-up", "0.5"];
+    let times = ["--duration", "0.8", "--longest", "2", "--warm-up", "0.4"];
     // A request that waits takes 400 ms until its first token, another at most 75 ms.
     let slo = ["--slo", "ttft.p90=250,failed=0.05", "--most", "64"];
     let ran = capacity(here.path(), &[&load[..], &times, &slo].concat());
