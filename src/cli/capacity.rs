@@ -1,12 +1,12 @@
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::servers::ServerOptions;
+use super::workload::WorkloadOptions;
 use crate::RunError;
 use crate::bench::{CapacitySearch, TrialTimes};
 use crate::config::{Config, Flag, keys};
-use crate::prompt::Workload;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,15 +39,8 @@ pub struct Arguments {
     /// The greatest level that is tried [default: 4096]
     #[arg(long, value_name = "N", value_parser = level)]
     most: Option<f64>,
-    /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the question of 100 tokens]
-    #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
-    prompt: Option<String>,
-    /// Send prompts of this many random tokens to /v1/completions: for pretrained models
-    #[arg(long, value_name = "N")]
-    random_tokens: Option<NonZeroUsize>,
-    /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<String>,
+    #[command(flatten)]
+    workload: WorkloadOptions,
     /// Least measuring time of each trial (s) [default: 10, or 30 in an open loop, whose queues fill slowly]
     #[arg(long, value_name = "SECONDS", value_parser = super::run::seconds)]
     duration: Option<f64>,
@@ -60,9 +53,6 @@ pub struct Arguments {
     /// Number of windows of a trial, which show how much the requests depend on each other
     #[arg(long, value_name = "N", default_value_t = WINDOWS)]
     windows: NonZeroU32,
-    /// Repeats the prompts of a run that printed this seed [default: SEED, else drawn]
-    #[arg(long, value_name = "N")]
-    seed: Option<String>,
 }
 
 const WINDOWS: NonZeroU32 = NonZeroU32::new(10).unwrap();
@@ -82,36 +72,25 @@ impl Arguments {
         let options = [
             (&keys::SLO, "--slo", "ttft.p95=500,tpot=50", &self.slo),
             (&keys::LOAD_SHAPE, "--rate", "open", &shape),
-            (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
-            (
-                &keys::MAX_NEW_TOKENS,
-                "--max-tokens",
-                "256",
-                &self.max_tokens,
-            ),
-            (&keys::SEED, "--seed", "42", &self.seed),
         ];
         let own = options
             .into_iter()
             .filter_map(|(key, option, example, value)| {
                 Flag::given(key, option, example, value.clone())
             });
-        self.servers.flags().into_iter().chain(own).collect()
+        let shared = [self.servers.flags(), self.workload.flags()];
+        shared.into_iter().flatten().chain(own).collect()
     }
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let workload = match arguments.random_tokens {
-        Some(tokens) => Workload::random_tokens_of(tokens),
-        None => Workload::chat(),
-    };
     let times = TrialTimes {
         warm_up: arguments.warm_up.map(Duration::from_secs_f64),
         least: arguments.duration.map(Duration::from_secs_f64),
         longest: Duration::from_secs_f64(arguments.longest),
         windows: arguments.windows.get() as usize,
     };
-    let search = CapacitySearch::new("capacity", workload)
+    let search = CapacitySearch::new("capacity", arguments.workload.workload())
         .config(Config::of_options(arguments.flags()))
         .times(times)
         .levels(arguments.start, arguments.most);

@@ -21,6 +21,7 @@ mod run;
 mod servers;
 mod side;
 mod slo;
+mod workload;
 
 use std::process::ExitCode;
 

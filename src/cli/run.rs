@@ -1,4 +1,4 @@
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -6,9 +6,10 @@ use anyhow::Context;
 
 use super::output::{FORMATS, Output};
 use super::servers::ServerOptions;
+use super::workload::WorkloadOptions;
 use crate::config::{Config, Flag, LoadShape, keys};
 use crate::load::Sampling;
-use crate::{Run, RunError, RunResult, Workload};
+use crate::{Run, RunError, RunResult};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,15 +57,8 @@ pub struct Arguments {
     /// MAX_IN_FLIGHT, 4096]
     #[arg(long, value_name = "N")]
     max_in_flight: Option<String>,
-    /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the question of 100 tokens]
-    #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
-    prompt: Option<String>,
-    /// Send prompts of this many random tokens to /v1/completions: for pretrained models
-    #[arg(long, value_name = "N")]
-    random_tokens: Option<NonZeroUsize>,
-    /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<String>,
+    #[command(flatten)]
+    workload: WorkloadOptions,
     /// When the next request starts [default: LOAD_SHAPE, or open with --rate]
     #[arg(long, value_name = "SHAPE", value_enum)]
     shape: Option<LoadShape>,
@@ -77,9 +71,6 @@ pub struct Arguments {
     /// Number of windows in the duration; the intervals of `compare` come from them
     #[arg(long, value_name = "N", default_value_t = WINDOWS)]
     windows: NonZeroU32,
-    /// Repeats the prompts of a run that printed this seed [default: SEED, else drawn]
-    #[arg(long, value_name = "N")]
-    seed: Option<String>,
     /// Limits that a request must meet to count for goodput (ms): ttft, tpot, itl, e2el [default: SLO]
     #[arg(long, value_name = "LATENCY=MS,…", value_parser = super::slo::parse)]
     slo: Option<String>,
@@ -133,15 +124,7 @@ impl Arguments {
                 "1000",
                 &self.max_in_flight,
             ),
-            (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
-            (
-                &keys::MAX_NEW_TOKENS,
-                "--max-tokens",
-                "256",
-                &self.max_tokens,
-            ),
             (&keys::LOAD_SHAPE, "--shape", "wave", &shape),
-            (&keys::SEED, "--seed", "42", &self.seed),
             (&keys::SLO, "--slo", "ttft=200,tpot=50", &self.slo),
             (&keys::NUM_GPU, "--num-gpu", "8", &self.num_gpu),
         ];
@@ -150,14 +133,8 @@ impl Arguments {
             .filter_map(|(key, option, example, value)| {
                 Flag::given(key, option, example, value.clone())
             });
-        self.servers.flags().into_iter().chain(own).collect()
-    }
-
-    fn workload(&self) -> Workload {
-        match self.random_tokens {
-            Some(tokens) => Workload::random_tokens_of(tokens),
-            None => Workload::chat(),
-        }
+        let shared = [self.servers.flags(), self.workload.flags()];
+        shared.into_iter().flatten().chain(own).collect()
     }
 
     fn sampling(&self) -> Sampling {
@@ -177,7 +154,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             super::error::explain(&error)
         );
     }
-    let run = Run::new(arguments.workload())
+    let run = Run::new(arguments.workload.workload())
         .config(config)
         .sampling(arguments.sampling());
     let ran = match run.measure() {

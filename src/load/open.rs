@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
 use super::arrivals::Arrivals;
-use super::pacing::{End, Pacing};
+use super::pacing::{End, Pacing, finished_until};
 use super::slots::Slots;
 use super::target::Target;
 use super::timed_rounds::TimedRounds;
@@ -86,29 +86,9 @@ fn raise_panic(joined: Result<(), JoinError>) {
     }
 }
 
-/// Yields the requests in the order of their ends, until `end`.
-fn next_of<'l>(
-    finished: &'l mut UnboundedReceiver<Finished>,
-    runtime: &'l Handle,
-    mut end: End<'l>,
-) -> impl FnMut() -> Option<Finished> + 'l {
-    move || {
-        // Requests that have ended already need no wait.
-        finished.try_recv().ok().or_else(|| {
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    ended = finished.recv() => ended,
-                    () = &mut end => None,
-                }
-            })
-        })
-    }
-}
-
 impl Pacing for Open {
     fn window(&mut self, rounds: u64, end: End<'_>) -> Window {
-        let next = next_of(&mut self.finished, &self.runtime, end);
+        let next = finished_until(&mut self.finished, &self.runtime, end);
         self.rounds.window(rounds, next)
     }
 

@@ -2,7 +2,10 @@
 
 use std::pin::Pin;
 
-use super::window::Window;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::window::{Finished, Window};
 use crate::client::RequestRecord;
 
 /// Ends a window early.
@@ -26,5 +29,27 @@ pub(super) trait Pacing {
     /// since the last call.
     fn drain(&mut self, _end: End<'_>) -> Vec<RequestRecord> {
         Vec::new()
+    }
+}
+
+/// Yields the requests in the order of their ends, until `end`.
+pub(super) fn finished_until<'l>(
+    finished: &'l mut UnboundedReceiver<Finished>,
+    runtime: &'l Handle,
+    mut end: End<'l>,
+) -> impl FnMut() -> Option<Finished> + 'l {
+    move || {
+        // Requests that have ended already need no wait.
+        finished.try_recv().ok().or_else(|| {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    // The channel ends only if all that sends has died, which takes a panic in the target, or was
+                    // broken off.
+                    ended = finished.recv() => ended,
+                    () = &mut end => None,
+                }
+            })
+        })
     }
 }

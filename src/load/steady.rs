@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::pacing::{End, Pacing};
+use super::pacing::{End, Pacing, finished_until};
 use super::slots::Slots;
 use super::target::Target;
 use super::window::{Boundary, Finished, Window};
@@ -67,22 +67,9 @@ impl Steady {
 }
 
 impl Pacing for Steady {
-    fn window(&mut self, rounds: u64, mut end: End<'_>) -> Window {
-        let (finished, runtime) = (&mut self.finished, &self.runtime);
-        let mut window = self.boundary.cut(rounds, self.workers.len(), || {
-            // Requests that have ended already need no wait.
-            finished.try_recv().ok().or_else(|| {
-                runtime.block_on(async {
-                    tokio::select! {
-                        biased;
-                        // The channel ends only if every worker died, which takes a panic in the target, or
-                        // was broken off.
-                        ended = finished.recv() => ended,
-                        () = &mut end => None,
-                    }
-                })
-            })
-        });
+    fn window(&mut self, rounds: u64, end: End<'_>) -> Window {
+        let next = finished_until(&mut self.finished, &self.runtime, end);
+        let mut window = self.boundary.cut(rounds, self.workers.len(), next);
         window.count_rounds(self.workers.len());
         window
     }

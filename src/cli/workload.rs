@@ -1,0 +1,50 @@
+//! Options that say what a command sends; they override the keys of the configuration.
+
+use std::num::NonZeroUsize;
+
+use crate::config::{Flag, keys};
+use crate::prompt::Workload;
+
+#[derive(clap::Args)]
+pub struct WorkloadOptions {
+    /// Questions of the input file, by their keys [default: PROMPT_KEYS, else the question of 100 tokens]
+    #[arg(long, value_name = "KEY,…", conflicts_with = "random_tokens")]
+    prompt: Option<String>,
+    /// Send prompts of this many random tokens to /v1/completions: for pretrained models
+    #[arg(long, value_name = "N")]
+    random_tokens: Option<NonZeroUsize>,
+    /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
+    /// Repeats the prompts of a run that printed this seed [default: SEED, else drawn]
+    #[arg(long, value_name = "N")]
+    seed: Option<String>,
+}
+
+impl WorkloadOptions {
+    /// The keys that the options set.
+    pub fn flags(&self) -> Vec<Flag> {
+        let options = [
+            (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
+            (
+                &keys::MAX_NEW_TOKENS,
+                "--max-tokens",
+                "256",
+                &self.max_tokens,
+            ),
+            (&keys::SEED, "--seed", "42", &self.seed),
+        ];
+        let given = |(key, option, example, value): (_, _, _, &Option<String>)| {
+            Flag::given(key, option, example, value.clone())
+        };
+        options.into_iter().filter_map(given).collect()
+    }
+
+    /// The workload that they choose.
+    pub fn workload(&self) -> Workload {
+        match self.random_tokens {
+            Some(tokens) => Workload::random_tokens_of(tokens),
+            None => Workload::chat(),
+        }
+    }
+}
