@@ -14,10 +14,10 @@ use comfy_table::{Table, presets};
 use servemark::internals::capacity::{
     Judgement, Next, Objective, Scale, Search, Trial, objectives,
 };
-use servemark::internals::config::{Limit, LoadShape, Percentile, Slo};
+use servemark::internals::config::{Limit, Percentile, Slo};
 use servemark::internals::engine::Preset;
 use servemark::internals::level::Level;
-use servemark::internals::load::Sampling;
+use servemark::internals::load::{OPEN, Sampling};
 use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
 
 /// Searches of each case.
@@ -104,7 +104,7 @@ impl Case {
                 ..setup
             },
             Level::Rate(rate) => VirtualSetup {
-                shape: LoadShape::Open,
+                shape: &OPEN,
                 request_rate: rate.per_second(),
                 concurrency: NonZeroUsize::new(4_096).expect("above 0"),
                 ..setup

@@ -20,11 +20,11 @@ use engine_process::EngineProcess;
 use engines::prompt_tokens_at;
 use requests::Requests;
 use servemark::internals::client::{Client, Clock, Connections, PayloadTemplate};
-use servemark::internals::config::{Config, Settings};
+use servemark::internals::config::{Config, Settings, SteadyStart};
 use servemark::internals::dialect::Completions;
 use servemark::internals::file_limit::raise_file_limit;
 use servemark::internals::fixture::load_runtime;
-use servemark::internals::load::{Load, Pace};
+use servemark::internals::load::{Load, steady};
 use servemark::internals::metrics::count_failures;
 use servemark::internals::requests::Requests as Ended;
 use url::Url;
@@ -93,10 +93,11 @@ fn memory_and_descriptors_do_not_grow_and_no_request_is_lost() {
     let url = Url::parse(&engine.url).and_then(|url| url.join("v1/completions"));
     let payload = PayloadTemplate::new(&config, &Completions, MODEL, true);
     let target = Requests::new(client, url.expect("an address"), payload.body("x"));
+    let concurrency = streams.try_into().expect("some");
     let mut load = Load::start(
         runtime.handle().clone(),
         Arc::new(target),
-        Pace::Steady(streams.try_into().expect("some")),
+        |begin_ns| steady(begin_ns, concurrency, SteadyStart::Together),
         clock,
     );
     let begin = Instant::now();

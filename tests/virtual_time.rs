@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use cargo_bench::CargoBench;
 use serde_json::{Value, json};
-use servemark::internals::config::LoadShape;
 use servemark::internals::engine::{Engine, EngineOptions, Frontend, Preset};
 use servemark::internals::load::Window;
+use servemark::internals::load::{LoadShape, STEADY, WAVE};
 use servemark::internals::metrics::Summary;
 use servemark::internals::prompt::shipped_tokenizer;
 use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
@@ -21,7 +21,7 @@ const OUTPUT_TOKENS: u32 = 8;
 
 /// No noise, and steps so long that the client's and the socket's own time is small beside them. The
 /// budget holds the prefill of few requests, so that they queue and fall out of step with each other.
-fn quiet(shape: LoadShape) -> Preset {
+fn quiet(shape: &'static LoadShape) -> Preset {
     let mut preset = Preset::named("sim-small").expect("a shipped preset");
     preset.noise = Default::default();
     preset.step_time.base_us = 80_000.0;
@@ -32,7 +32,7 @@ fn quiet(shape: LoadShape) -> Preset {
         latency_us: 1_500.0,
     };
     preset.scheduler.max_num_batched_tokens = 64;
-    if shape == LoadShape::Wave {
+    if *shape == WAVE {
         // A frontend that takes longer for a request than a machine does to wake a thread: so the first of a wave is
         // alone in its step, and the others are there before the next, whenever threads wake.
         preset.frontend.per_request_us = 20_000.0;
@@ -42,13 +42,13 @@ fn quiet(shape: LoadShape) -> Preset {
 }
 
 /// The record of a real run: `cargo bench` against the engine on a socket.
-fn real(shape: LoadShape, concurrency: usize) -> Value {
+fn real(shape: &'static LoadShape, concurrency: usize) -> Value {
     let tokenizer = Arc::new(shipped_tokenizer().expect("a shipped tokenizer"));
     let engine = Engine::start(EngineOptions::new(quiet(shape), tokenizer)).expect("an engine");
     let ran = CargoBench::new("chat_throughput")
         .env("SERVEMARK_MODEL_ENDPOINTS", engine.urls()[0].as_str())
         .env("SERVEMARK_PROMPT_KEYS", "25")
-        .env("SERVEMARK_LOAD_SHAPE", shape.id())
+        .env("SERVEMARK_LOAD_SHAPE", shape.id)
         .env("SERVEMARK_MAX_NEW_TOKENS", &OUTPUT_TOKENS.to_string())
         .env("SERVEMARK_CONCURRENT_LEVELS", &concurrency.to_string())
         .run(&[
@@ -63,7 +63,12 @@ fn real(shape: LoadShape, concurrency: usize) -> Value {
 }
 
 /// The figures of as many rounds in virtual time, after a warm-up.
-fn simulated(shape: LoadShape, concurrency: usize, prompt_tokens: usize, windows: &[u64]) -> Value {
+fn simulated(
+    shape: &'static LoadShape,
+    concurrency: usize,
+    prompt_tokens: usize,
+    windows: &[u64],
+) -> Value {
     let mut load = VirtualLoad::start(VirtualSetup {
         shape,
         concurrency: NonZeroUsize::new(concurrency).expect("some"),
@@ -78,8 +83,8 @@ fn simulated(shape: LoadShape, concurrency: usize, prompt_tokens: usize, windows
 }
 
 /// The first figure that differs, if one does.
-fn agree(shape: LoadShape, concurrency: usize) -> Result<(), String> {
-    let (name, record) = (shape.id(), real(shape, concurrency));
+fn agree(shape: &'static LoadShape, concurrency: usize) -> Result<(), String> {
+    let (name, record) = (shape.id, real(shape, concurrency));
     let requests = record["requests"]["index"]
         .as_array()
         .expect("requests")
@@ -126,14 +131,14 @@ fn agree(shape: LoadShape, concurrency: usize) -> Result<(), String> {
 
 #[test]
 fn a_steady_load_agrees() {
-    agree(LoadShape::Steady, 6).expect("figures that agree");
+    agree(&STEADY, 6).expect("figures that agree");
 }
 
 #[test]
 fn a_wave_load_agrees() {
     // Where the machine holds the engine up as a wave begins, all of its requests reach the first step, and not
     // one alone: the wave is a step shorter. That is chance, and passes; another model of time would not.
-    let tries = (0..3).map(|_| agree(LoadShape::Wave, 6));
+    let tries = (0..3).map(|_| agree(&WAVE, 6));
     let differing: Vec<String> = tries.map_while(Result::err).collect();
     assert!(differing.len() < 3, "{differing:?}");
 }

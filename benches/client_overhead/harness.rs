@@ -7,11 +7,11 @@ use std::time::Instant;
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use servemark::internals::client::{Client, Clock, Connections, Outcome, PayloadTemplate};
-use servemark::internals::config::{Config, Settings};
+use servemark::internals::config::{Config, Settings, SteadyStart};
 use servemark::internals::dialect::Completions;
 use servemark::internals::file_limit::raise_file_limit;
 use servemark::internals::fixture::load_runtime;
-use servemark::internals::load::{Load, Pace, Window};
+use servemark::internals::load::{Load, Window, steady};
 use servemark::internals::metrics::SortedValues;
 use url::Url;
 
@@ -37,7 +37,7 @@ pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     let mut load = Load::start(
         runtime.handle().clone(),
         target,
-        Pace::Steady(streams),
+        |begin_ns| steady(begin_ns, streams, SteadyStart::Together),
         clock,
     );
     let warm_up = load.window(1);

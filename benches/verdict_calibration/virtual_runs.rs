@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
 use servemark::RunRecord;
-use servemark::internals::config::LoadShape;
 use servemark::internals::engine::{EngineError, Noise, Preset, Seeds, Slowdown};
+use servemark::internals::load::OPEN;
 use servemark::internals::load::{Sampling, Window};
 use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
 use servemark::internals::verdict::RunSet;
@@ -50,7 +50,7 @@ impl Family {
             },
             Family::Open => VirtualSetup {
                 replicas: 2.try_into()?,
-                shape: LoadShape::Open,
+                shape: &OPEN,
                 request_rate: setup.concurrency.get() as f64,
                 concurrency: 4_096.try_into()?,
                 ..setup

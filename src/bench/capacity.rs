@@ -14,11 +14,11 @@ use super::progress::Progress;
 use super::run::{RunError, lock_run, only_the_usual, refuse_what_a_bench_does};
 use super::{preflight, start};
 use crate::capacity::{CapacityRecord, Next, Scale, Search, Trial, TrialRecord, objectives};
-use crate::config::{Config, LoadShape, Metric, Settings};
+use crate::config::{Config, Metric, Settings};
 use crate::fixture::Fixture;
 use crate::interrupt::Interrupt;
 use crate::level::Level;
-use crate::load::Sampling;
+use crate::load::{LoadShape, Sampling};
 use crate::prompt::Workload;
 use crate::results::{directory, file_name, write_atomically};
 use crate::{capacity, report};
@@ -59,10 +59,10 @@ impl TrialTimes {
         windows: 10,
     };
 
-    fn sampling(&self, shape: LoadShape) -> Sampling {
-        let (warm_up, least) = match shape {
-            LoadShape::Open => (10, 30),
-            LoadShape::Steady | LoadShape::Wave => (2, 10),
+    fn sampling(&self, shape: &LoadShape) -> Sampling {
+        let (warm_up, least) = match shape.is_open() {
+            true => (10, 30),
+            false => (2, 10),
         };
         Sampling {
             warm_up: self.warm_up.unwrap_or(Duration::from_secs(warm_up)),
@@ -265,9 +265,9 @@ impl CapacitySearch {
     }
 
     fn start(&self, config: &Settings) -> Search {
-        let (scale, first) = match config.load_shape {
-            LoadShape::Open => (Scale::Rate, FIRST_RATE),
-            LoadShape::Steady | LoadShape::Wave => (Scale::Concurrency, FIRST_CONCURRENCY),
+        let (scale, first) = match config.load_shape.is_open() {
+            true => (Scale::Rate, FIRST_RATE),
+            false => (Scale::Concurrency, FIRST_CONCURRENCY),
         };
         let objectives = objectives(&config.slo);
         let first = self.first.unwrap_or(first);

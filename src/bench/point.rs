@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::context::RunContext;
 use super::point_info::PointInfo;
 use crate::client::PayloadTemplate;
-use crate::config::{FixedOutput, LoadShape, SteadyStart};
+use crate::config::{FixedOutput, SteadyStart};
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::level::Level;
-use crate::load::{Arrivals, Pace};
+use crate::load::{Arrivals, Constructor, Pacing, steady};
 use crate::prompt::{NamedPrompt, PromptSource, SourceOptions};
 use crate::ranks::Share;
 use crate::terminal::Spinner;
@@ -48,26 +48,20 @@ impl<'a> Point<'a> {
         self.context.config.most_in_flight(self.info.level)
     }
 
-    /// When the requests of a share of its load start.
-    pub fn pace(&self, share: &Share, seed: u64) -> Pace {
+    /// The pacing of a share of its load, which begins at `begin_ns`.
+    pub fn pacing(&self, share: &Share, seed: u64, begin_ns: u64) -> Pacing {
         let (config, concurrency) = (&self.context.config, share.concurrency);
-        match (self.info.level, config.load_shape) {
-            (Level::Rate(rate), _) if rate.is_max() => Pace::Steady(concurrency),
-            (Level::Rate(rate), _) => {
+        match (self.info.level, &config.load_shape.constructor) {
+            (Level::Rate(rate), Constructor::Open(new)) if !rate.is_max() => {
                 // Arrivals that are not those of another point, nor related to the prompts.
                 let seed = seed ^ (u64::from(self.info.ordinal) << 32) ^ ARRIVALS_SEED;
                 let all = Arrivals::new(rate.per_second(), config.arrivals, seed);
                 let (first, step) = share.arrivals();
-                Pace::Open {
-                    arrivals: Box::new(all.after(config.ramp).thinned(first, step)),
-                    max_in_flight: concurrency,
-                }
+                let arrivals = all.after(config.ramp).thinned(first, step);
+                new(begin_ns, concurrency, arrivals)
             }
-            (Level::Concurrency(_), LoadShape::Wave) => Pace::Wave(concurrency),
-            (Level::Concurrency(_), _) if config.start == SteadyStart::Staggered => {
-                Pace::Staggered(concurrency)
-            }
-            (Level::Concurrency(_), _) => Pace::Steady(concurrency),
+            (_, Constructor::Closed(new)) => new(begin_ns, concurrency, config.start),
+            (_, Constructor::Open(_)) => steady(begin_ns, concurrency, SteadyStart::Together),
         }
     }
 

@@ -7,8 +7,8 @@ use anyhow::Context;
 use super::output::{FORMATS, Output};
 use super::servers::ServerOptions;
 use super::workload::WorkloadOptions;
-use crate::config::{Config, Flag, LoadShape, keys};
-use crate::load::Sampling;
+use crate::config::{Config, Flag, keys};
+use crate::load::{LoadShape, OPEN, Sampling};
 use crate::{Run, RunError, RunResult};
 
 const EXAMPLES: &str = "\
@@ -61,7 +61,7 @@ pub struct Arguments {
     workload: WorkloadOptions,
     /// When the next request starts [default: LOAD_SHAPE, or open with --rate]
     #[arg(long, value_name = "SHAPE", value_enum)]
-    shape: Option<LoadShape>,
+    shape: Option<&'static LoadShape>,
     /// Approximate measuring time of each point (s)
     #[arg(long, value_name = "SECONDS", default_value_t = Sampling::DEFAULT.measurement.as_secs_f64(), value_parser = seconds)]
     duration: f64,
@@ -106,8 +106,8 @@ fn named_number(text: &str) -> Result<String, String> {
 impl Arguments {
     /// The keys that the options set.
     fn flags(&self) -> Vec<Flag> {
-        let open = self.rate.as_ref().map(|_| LoadShape::Open);
-        let shape = self.shape.or(open).map(|shape| shape.id().to_owned());
+        let open = self.rate.as_ref().map(|_| &OPEN);
+        let shape = self.shape.or(open).map(|shape| shape.id.to_owned());
         let options = [
             (
                 &keys::CONCURRENT_LEVELS,

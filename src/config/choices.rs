@@ -2,33 +2,6 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum;
-
-/// When the next request starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
-pub enum LoadShape {
-    /// C requests always in flight: a finished one is replaced at once
-    Steady,
-    /// C requests at once, and the next C when all have finished
-    Wave,
-    /// Requests arrive at a rate, whether or not earlier ones have ended
-    Open,
-}
-
-impl LoadShape {
-    /// Every shape.
-    pub const ALL: [LoadShape; 3] = [LoadShape::Steady, LoadShape::Wave, LoadShape::Open];
-
-    /// Its value of `LOAD_SHAPE`.
-    pub fn id(self) -> &'static str {
-        match self {
-            LoadShape::Steady => "steady",
-            LoadShape::Wave => "wave",
-            LoadShape::Open => "open",
-        }
-    }
-}
-
 /// How the gaps between the arrivals of an open loop are distributed, around the mean of 1 ÷ rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ArrivalProcess {

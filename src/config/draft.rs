@@ -7,11 +7,12 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::choices::{ArrivalProcess, Balancing, FixedOutput, LoadShape, PrefixCache, SteadyStart};
+use super::choices::{ArrivalProcess, Balancing, FixedOutput, PrefixCache, SteadyStart};
 use super::safety::SafetyKeys;
 use super::settings::{ConfigSource, Settings};
 use super::slo::Slo;
 use super::value::{self, Parsed};
+use crate::load::STEADY;
 
 /// What the rows of the table of keys fill in.
 pub(super) struct Draft {
@@ -50,7 +51,7 @@ impl Draft {
                 input_file: None,
                 prompt_keys: None,
                 stream: true,
-                load_shape: LoadShape::Steady,
+                load_shape: &STEADY,
                 start: SteadyStart::Together,
                 request_rates: Vec::new(),
                 arrivals: ArrivalProcess::Poisson,

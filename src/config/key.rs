@@ -15,7 +15,7 @@ pub struct Key {
     /// The value of a key that is not given, as JSON. `null`, `[]` and `{}` mark keys that may be left empty.
     pub default: &'static str,
     /// A description of the valid values.
-    pub expected: &'static str,
+    pub expected: fn() -> String,
     /// A valid value, as JSON.
     pub example: &'static str,
     /// How the text of a variable becomes JSON.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::choices::{Balancing, LoadShape, Metric, SteadyStart};
+use super::choices::{Balancing, Metric, SteadyStart};
 use super::deployment::Deployment;
 pub use super::key::Key;
 use super::key::{Kind, Public, Syntax};
@@ -13,21 +13,22 @@ use super::safety::SafetyBackend;
 use super::sampling::Precision;
 use super::settings::Settings;
 use super::{deployment, public, safety, sampling, slo, value};
+use crate::load::{LOAD_SHAPES, STEADY};
 use crate::redact::HIDDEN;
 
 /// Makes a static of each row, and the list of all.
 macro_rules! keys {
     ($(
-        $name:ident: $syntax:ident, $kind:ident, $default:literal, $expected:literal, $example:literal,
+        $name:ident: $syntax:ident, $kind:ident, $default:literal, $expected:expr, $example:literal,
         |$draft:ident, $value:ident| $set:expr,
         |$config:ident| $public:expr;
     )*) => {
         $(
-            #[doc = concat!("`", stringify!($name), "`: ", $expected, ".")]
+            #[doc = concat!("`", stringify!($name), "`.")]
             pub static $name: Key = Key {
                 name: stringify!($name),
                 default: $default,
-                expected: $expected,
+                expected: || $expected.to_string(),
                 example: $example,
                 syntax: Syntax::$syntax,
                 kind: Kind::$kind,
@@ -81,8 +82,7 @@ keys! {
         "[\"http://localhost:8000/v1/chat/completions\"]",
         |d, v| d.config.model_endpoints = value::endpoints(v)?,
         |c| json!(Vec::from_iter(c.model_endpoints.iter().map(ToString::to_string)));
-    BALANCING: Single, Reported, "\"round_robin\"", "\"round_robin\" or \"least_outstanding\"",
-        "\"least_outstanding\"",
+    BALANCING: Single, Reported, "\"round_robin\"", one_of(Balancing::ALL.map(Balancing::id)), "\"least_outstanding\"",
         |d, v| d.config.balancing = value::one_of(v, &Balancing::ALL, Balancing::id)?,
         |c| json!(c.balancing.id());
     DEPLOYMENTS: Single, Incidental, "[]",
@@ -107,12 +107,12 @@ keys! {
     STREAM: Single, Workload, "true", "true or false", "true",
         |d, v| d.config.stream = value::flag(v)?,
         |c| json!(c.stream);
-    LOAD_SHAPE: Single, Workload, "\"steady\"", "\"steady\", \"wave\" or \"open\"", "\"steady\"",
-        |d, v| d.config.load_shape = value::one_of(v, &LoadShape::ALL, LoadShape::id)?,
-        |c| json!(c.load_shape.id());
-    START: Single, Reported, "\"together\"", "\"together\" or \"staggered\"", "\"staggered\"",
+    LOAD_SHAPE: Single, Workload, "\"steady\"", one_of(LOAD_SHAPES.map(|shape| shape.id)), "\"steady\"",
+        |d, v| d.config.load_shape = value::one_of(v, &LOAD_SHAPES, |shape| shape.id)?,
+        |c| json!(c.load_shape.id);
+    START: Single, Reported, "\"together\"", one_of(SteadyStart::ALL.map(SteadyStart::id)), "\"staggered\"",
         |d, v| d.config.start = value::one_of(v, &SteadyStart::ALL, SteadyStart::id)?,
-        |c| (c.load_shape == LoadShape::Steady).then(|| json!(c.start.id()));
+        |c| (*c.load_shape == STEADY).then(|| json!(c.start.id()));
     REQUEST_RATES: Numbers, Incidental, "[1, 4, 16]",
         "a list of different numbers of requests per second from 0.001 to 100000, or \"max\"", "[2, 8, \"max\"]",
         |d, v| d.config.request_rates = value::distinct(v, value::request_rate)?,
@@ -191,9 +191,19 @@ keys! {
         |c| backend(c).and_then(|backend| Some(json!(backend.threshold()?)));
 }
 
+/// Names the values of a key: `"a", "b" or "c"`.
+fn one_of<const N: usize>(ids: [&str; N]) -> String {
+    let quoted = ids.map(|id| format!("\"{id}\""));
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// A setting that other loads do not use is not part of their records.
 fn of_open_loop(config: &Settings, value: Value) -> Option<Value> {
-    (config.load_shape == LoadShape::Open).then_some(value)
+    config.load_shape.is_open().then_some(value)
 }
 
 fn backend(config: &Settings) -> Option<&SafetyBackend> {

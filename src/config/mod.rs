@@ -34,8 +34,7 @@ mod value;
 
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use choices::{
-    ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache, Ramp, RampStrategy,
-    SteadyStart,
+    ArrivalProcess, Balancing, FixedOutput, Metric, PrefixCache, Ramp, RampStrategy, SteadyStart,
 };
 pub use deployment::{Deployment, Launch, ServerSource};
 pub(crate) use endpoint_url::hide_query;

@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
             origin,
             key: key.name.to_owned(),
             found,
-            expected: key.expected.to_owned(),
+            expected: (key.expected)(),
             hint: format!("For example: {example}"),
         });
     }

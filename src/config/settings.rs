@@ -8,7 +8,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::api_key::ApiKey;
 use super::choices::{
-    ArrivalProcess, Balancing, FixedOutput, LoadShape, Metric, PrefixCache, Ramp, SteadyStart,
+    ArrivalProcess, Balancing, FixedOutput, Metric, PrefixCache, Ramp, SteadyStart,
 };
 use super::deployment::Deployment;
 use super::endpoint_url::EndpointUrl;
@@ -16,6 +16,7 @@ use super::safety::SafetyConfig;
 use super::sampling::Precision;
 use super::slo::Slo;
 use crate::level::Level;
+use crate::load::LoadShape;
 use crate::request_rate::RequestRate;
 
 /// The configuration of a run: `parameters.json`, the `SERVEMARK_<KEY>` overrides and the documented defaults, parsed.
@@ -74,7 +75,7 @@ pub struct Settings {
     /// `STREAM`: whether answers are streamed (without it there is no TTFT).
     pub stream: bool,
     /// `LOAD_SHAPE`: when the next request starts.
-    pub load_shape: LoadShape,
+    pub load_shape: &'static LoadShape,
     /// `START`: how the requests of a steady load begin.
     pub start: SteadyStart,
     /// `REQUEST_RATES`: the rates of an open loop, in the order they are run. No duplicates; not empty in an open
@@ -142,17 +143,12 @@ impl std::fmt::Display for ConfigSource {
 impl Settings {
     /// The levels of each prompt, in the order they are run.
     pub fn levels(&self) -> Vec<Level> {
-        match self.load_shape {
-            LoadShape::Steady | LoadShape::Wave => {
-                let levels = self.concurrent_levels.iter().copied();
-                levels.map(Level::from).collect()
-            }
-            LoadShape::Open => self
-                .request_rates
-                .iter()
-                .copied()
-                .map(Level::Rate)
-                .collect(),
+        if self.load_shape.is_open() {
+            let rates = self.request_rates.iter().copied();
+            rates.map(Level::Rate).collect()
+        } else {
+            let levels = self.concurrent_levels.iter().copied();
+            levels.map(Level::from).collect()
         }
     }
 

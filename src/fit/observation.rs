@@ -1,9 +1,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 
-use crate::config::LoadShape;
 use crate::engine::{EngineError, Preset};
-use crate::load::Window;
+use crate::load::{LOAD_SHAPES, LoadShape, Window};
 use crate::metrics::{Distribution, Summary};
 use crate::results::{RecordError, RunRecord};
 use crate::simulation::{VirtualLoad, VirtualSetup};
@@ -26,7 +25,7 @@ pub struct Observation {
     /// Name of the prompt.
     pub prompt: String,
     /// Shape of the load.
-    pub shape: LoadShape,
+    pub shape: &'static LoadShape,
     /// Requests in flight. A simulated load is a closed loop, so it is a plain number.
     pub concurrency: usize,
     /// Servers behind the load.
@@ -73,11 +72,10 @@ impl Observation {
     }
 
     fn of(record: RunRecord) -> Result<Observation, String> {
-        let shape = match record.config["LOAD_SHAPE"].as_str() {
-            Some("steady") => LoadShape::Steady,
-            Some("wave") => LoadShape::Wave,
-            other => return Err(format!("its LOAD_SHAPE {other:?} cannot be simulated")),
-        };
+        let id = record.config["LOAD_SHAPE"].as_str();
+        let mut closed = LOAD_SHAPES.iter().filter(|shape| !shape.is_open());
+        let shape = closed.find(|shape| Some(shape.id) == id);
+        let shape = shape.ok_or_else(|| format!("its LOAD_SHAPE {id:?} cannot be simulated"))?;
         if record.config["SAFE_CHECK"] == true {
             return Err("SAFE_CHECK was enabled: its time is not the server's".to_owned());
         }

@@ -1,12 +1,12 @@
 use super::*;
-use crate::config::LoadShape;
 use crate::engine::{Frontend, StepTime};
 use crate::fit::parameters::with_parameters;
+use crate::load::STEADY;
 
 fn observation(prompt_tokens: usize, concurrency: usize) -> Observation {
     Observation {
         prompt: prompt_tokens.to_string(),
-        shape: LoadShape::Steady,
+        shape: &STEADY,
         concurrency,
         endpoints: 1,
         prompt_tokens,

@@ -1,244 +1,67 @@
 //! The open loop: requests arrive at a rate, whether or not earlier ones have ended.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinError, JoinSet};
+use std::num::NonZeroUsize;
 
 use super::arrivals::Arrivals;
-use super::pacing::{End, Pacing, finished_until};
-use super::slots::Slots;
-use super::target::Target;
+use super::load_shape::{Constructor, LoadShape};
+use super::pacing::{Pacing, Starts};
 use super::timed_rounds::TimedRounds;
-use super::window::{Finished, Window};
-use crate::client::{Clock, Failure, FailureCause, Outcome, RequestRecord};
 
-pub(super) struct Open {
-    runtime: Handle,
-    finished: UnboundedReceiver<Finished>,
-    /// Sends what is due; returns the requests in flight once it is stopped.
-    sender: Option<JoinHandle<JoinSet<()>>>,
-    stopped: Arc<AtomicBool>,
-    rounds: TimedRounds,
-}
+/// Requests arrive at a rate, whether or not earlier ones have ended.
+pub static OPEN: LoadShape = LoadShape {
+    id: "open",
+    help: "Requests arrive at a rate, whether or not earlier ones have ended",
+    constructor: Constructor::Open(open),
+};
 
-impl Open {
-    pub fn start<T: Target>(
-        runtime: Handle,
-        target: Arc<T>,
-        slots: Arc<Slots>,
-        clock: Clock,
-        arrivals: Arrivals,
-    ) -> Open {
-        let (ended, finished) = unbounded_channel();
-        let start_ns = clock.now_ns();
-        let stopped = Arc::new(AtomicBool::new(false));
-        let rounds = TimedRounds::new(start_ns, &arrivals);
-        let sending = Sending {
-            target,
-            free: Arc::new(Mutex::new((0..slots.concurrency()).rev().collect())),
-            slots,
-            clock,
-            ended,
-            stopped: Arc::clone(&stopped),
-        };
-        let handle = runtime.clone();
-        // A thread of its own: the runtime's timers come a millisecond late, a thread's 0.1 ms.
-        let sender = thread::Builder::new()
-            .name("arrivals".to_owned())
-            .spawn(move || sending.run(&handle, start_ns, arrivals))
-            .expect("a thread can be started");
-        Open {
-            runtime,
-            finished,
-            sender: Some(sender),
-            stopped,
-            rounds,
-        }
-    }
-
-    /// Sends no further request; returns those in flight.
-    fn stop(&mut self) -> JoinSet<()> {
-        self.stopped.store(true, Ordering::Relaxed);
-        let sender = self.sender.take().map(|sender| {
-            sender.thread().unpark();
-            sender.join()
-        });
-        match sender {
-            None => JoinSet::new(),
-            Some(Ok(in_flight)) => in_flight,
-            // A panic of a request ends the load, as if the request had been called here.
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-        }
-    }
-}
-
-/// A panic of a request ends the load, as if the request had been called here.
-fn raise_panic(joined: Result<(), JoinError>) {
-    if let Err(error) = joined
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-impl Pacing for Open {
-    fn window(&mut self, rounds: u64, end: End<'_>) -> Window {
-        let next = finished_until(&mut self.finished, &self.runtime, end);
-        self.rounds.window(rounds, next)
-    }
-
-    fn break_off(&mut self) {
-        let mut in_flight = self.stop();
-        self.runtime.block_on(in_flight.shutdown());
-    }
-
-    fn ended(&mut self) -> Vec<RequestRecord> {
-        let ended = std::iter::from_fn(|| self.finished.try_recv().ok());
-        ended.map(|finished| finished.record).collect()
-    }
-
-    fn drain(&mut self, end: End<'_>) -> Vec<RequestRecord> {
-        let mut in_flight = self.stop();
-        self.runtime.block_on(async {
-            let all = async {
-                while let Some(joined) = in_flight.join_next().await {
-                    raise_panic(joined);
-                }
-            };
-            tokio::select! {
-                biased;
-                () = all => {}
-                () = end => {}
-            }
-            in_flight.shutdown().await;
-        });
-        self.ended()
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        if let Some(sender) = &self.sender {
-            // What is in flight ends with the thread, which owns it.
-            sender.thread().unpark();
-        }
-    }
-}
-
-/// What the thread of arrivals needs to send.
-struct Sending<T> {
-    target: Arc<T>,
-    slots: Arc<Slots>,
-    /// The slots that no request in flight has.
-    free: Arc<Mutex<Vec<usize>>>,
-    clock: Clock,
-    ended: UnboundedSender<Finished>,
-    stopped: Arc<AtomicBool>,
-}
-
-impl<T: Target> Sending<T> {
-    fn run(self, runtime: &Handle, start_ns: u64, arrivals: Arrivals) -> JoinSet<()> {
-        let mut in_flight = JoinSet::new();
-        for after_ns in arrivals {
-            let intended_ns = start_ns.saturating_add(after_ns);
-            self.wait_until(intended_ns);
-            if self.stopped.load(Ordering::Relaxed) {
-                break;
-            }
-            self.send(&mut in_flight, runtime, intended_ns);
-            while let Some(joined) = in_flight.try_join_next() {
-                raise_panic(joined);
-            }
-        }
-        in_flight
-    }
-
-    fn wait_until(&self, at_ns: u64) {
-        loop {
-            let wait_ns = at_ns.saturating_sub(self.clock.now_ns());
-            if wait_ns == 0 || self.stopped.load(Ordering::Relaxed) {
-                return;
-            }
-            thread::park_timeout(Duration::from_nanos(wait_ns));
-        }
-    }
-
-    fn send(&self, in_flight: &mut JoinSet<()>, runtime: &Handle, intended_ns: u64) {
-        let slot = lock(&self.free).pop();
-        let Some(slot) = slot else {
-            return self.count_not_sent(intended_ns);
-        };
-        let (target, slots) = (Arc::clone(&self.target), Arc::clone(&self.slots));
-        let (free, ended) = (Arc::clone(&self.free), self.ended.clone());
-        let request = async move {
-            let mut record = target.request(slots.begin(slot)).await;
-            record.intended_ns = intended_ns;
-            record.is_scheduled = true;
-            let events = slots.end(slot, &record).into();
-            lock(&free).push(slot);
-            // Nobody receives once the load has been dropped.
-            let _ = ended.send(Finished {
-                record,
-                events,
-                in_flight_events: slots.in_flight_events(),
-                in_flight: slots.in_flight(),
-            });
-        };
-        in_flight.spawn_on(request, runtime);
-    }
-
-    /// Counts an arrival that finds `MAX_IN_FLIGHT` requests in flight.
-    fn count_not_sent(&self, intended_ns: u64) {
-        let record = not_sent(intended_ns, self.clock.now_ns(), self.slots.concurrency());
-        self.slots.tally.begin();
-        self.slots.tally.end(&record, 0);
-        let _ = self.ended.send(Finished {
-            record,
-            events: 0,
-            in_flight_events: self.slots.in_flight_events(),
-            in_flight: self.slots.in_flight(),
-        });
-    }
-}
-
-/// A request that arrived when `most` were in flight.
-pub(crate) fn not_sent(intended_ns: u64, now_ns: u64, most: usize) -> RequestRecord {
-    let message = format!("{most} requests were in flight (MAX_IN_FLIGHT)");
-    RequestRecord {
-        index: 0,
-        endpoint: usize::MAX,
-        intended_ns,
+/// The pacing of requests that arrive at `arrivals` after `begin_ns`. Those that find `most_in_flight` requests in
+/// flight are not sent.
+pub fn open(begin_ns: u64, most_in_flight: NonZeroUsize, arrivals: Arrivals) -> Pacing {
+    let windows = TimedRounds::new(begin_ns, &arrivals);
+    let mut starts = OpenStarts {
+        begin_ns,
+        next_ns: None,
+        arrivals,
+    };
+    starts.advance();
+    Pacing {
+        most_in_flight,
         is_scheduled: true,
-        start_ns: now_ns,
-        sent_ns: now_ns,
-        end_ns: now_ns,
-        safety_ns: 0,
-        outcome: Outcome::Failed(Failure::new(FailureCause::NotSent, message)),
+        starts: Box::new(starts),
+        windows: Box::new(windows),
     }
 }
 
-/// The list is whole even if a request panicked.
-fn lock(free: &Mutex<Vec<usize>>) -> std::sync::MutexGuard<'_, Vec<usize>> {
-    free.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Debug)]
+struct OpenStarts {
+    begin_ns: u64,
+    arrivals: Arrivals,
+    next_ns: Option<u64>,
+}
+
+impl Starts for OpenStarts {
+    fn next_ns(&self) -> Option<u64> {
+        self.next_ns
+    }
+
+    fn advance(&mut self) {
+        let next = self.arrivals.next();
+        self.next_ns = next.map(|after_ns| self.begin_ns.saturating_add(after_ns));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::num::NonZeroUsize;
-    use std::sync::atomic::{AtomicU32, AtomicUsize};
-    use std::time::Instant;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::client::{Clock, FailureCause, Outcome, RequestRecord};
     use crate::config::ArrivalProcess;
     use crate::load::window_tests::completed;
-    use crate::load::{Load, Pace};
+    use crate::load::{Load, Target};
 
     /// Answers at once, but for the requests from `frozen_from` on, which it never answers.
     struct Answers {
@@ -264,13 +87,12 @@ mod tests {
             sent: AtomicUsize::new(0),
             frozen_from,
         });
-        let pace = Pace::Open {
-            arrivals: Box::new(Arrivals::new(400.0, ArrivalProcess::Poisson, 3)),
-            max_in_flight: NonZeroUsize::new(5).expect("five"),
-        };
+        const FIVE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
+        let arrivals = Arrivals::new(400.0, ArrivalProcess::Poisson, 3);
+        let pacing = |begin_ns| open(begin_ns, FIVE, arrivals);
         let handle = runtime.handle().clone();
         (
-            Load::start(handle, Arc::clone(&target), pace, clock),
+            Load::start(handle, Arc::clone(&target), pacing, clock),
             target,
         )
     }

@@ -1,55 +1,24 @@
 //! A load and the windows taken of it.
 
 use std::cell::Cell;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::arrivals::Arrivals;
 use super::gauge::Gauge;
-use super::open::Open;
-use super::pacing::Pacing;
+use super::pacing::{Pacing, Windows};
+use super::sender::Sender;
 use super::slots::Slots;
-use super::steady::Steady;
 use super::tally::Tally;
 use super::target::Target;
-use super::wave::Wave;
 use super::window::Window;
 use crate::client::{Clock, RequestRecord};
 
-/// When the requests of a load start.
-#[derive(Debug)]
-pub enum Pace {
-    /// So many are in flight at any time: one that has ended is replaced at once.
-    Steady(NonZeroUsize),
-    /// As steady, but they begin one after another, spread over the time of the first one.
-    Staggered(NonZeroUsize),
-    /// So many start at once, and the next when all have ended.
-    Wave(NonZeroUsize),
-    /// They arrive at given times.
-    Open {
-        /// When.
-        arrivals: Box<Arrivals>,
-        /// How many may be in flight; others are not sent.
-        max_in_flight: NonZeroUsize,
-    },
-}
-
-impl Pace {
-    /// The most requests in flight.
-    pub fn most_in_flight(&self) -> NonZeroUsize {
-        match self {
-            Pace::Steady(most) | Pace::Staggered(most) | Pace::Wave(most) => *most,
-            Pace::Open { max_in_flight, .. } => *max_in_flight,
-        }
-    }
-}
-
 /// A running load at one level; dropping it stops it and abandons what is in flight.
 pub struct Load {
-    pacing: Box<dyn Pacing>,
+    sender: Sender,
+    windows: Box<dyn Windows>,
     slots: Arc<Slots>,
     /// When it ends whatever is in flight, if it does.
     deadline: Option<Deadline>,
@@ -63,20 +32,21 @@ type Deadline = Box<dyn Fn(Option<Duration>) -> Option<Instant>>;
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Load {
-    /// Starts the load on `runtime`. A steady load sends at once, a wave load when a window is taken; the first
+    /// Starts the load on `runtime`; `pacing` is given when it begins (ns). A steady load sends at once, a wave load when a window is taken; the first
     /// arrival of an open loop comes after a gap.
-    pub fn start<T: Target>(runtime: Handle, target: Arc<T>, pace: Pace, clock: Clock) -> Load {
-        let slots = Slots::new(pace.most_in_flight());
+    pub fn start<T: Target>(
+        runtime: Handle,
+        target: Arc<T>,
+        pacing: impl FnOnce(u64) -> Pacing,
+        clock: Clock,
+    ) -> Load {
+        let pacing = pacing(clock.now_ns());
+        let slots = Slots::new(pacing.most_in_flight);
         let own = Arc::clone(&slots);
+        let (is_scheduled, starts) = (pacing.is_scheduled, pacing.starts);
         Load {
-            pacing: match pace {
-                Pace::Steady(_) => Box::new(Steady::start(runtime, target, own, clock, false)),
-                Pace::Staggered(_) => Box::new(Steady::start(runtime, target, own, clock, true)),
-                Pace::Wave(_) => Box::new(Wave::new(runtime, target, own, clock)),
-                Pace::Open { arrivals, .. } => {
-                    Box::new(Open::start(runtime, target, own, clock, *arrivals))
-                }
-            },
+            sender: Sender::start(runtime, target, own, clock, is_scheduled, starts),
+            windows: pacing.windows,
             slots,
             deadline: None,
             is_cut: false,
@@ -130,10 +100,10 @@ impl Load {
                 () = deadline => is_over.set(true),
             }
         });
-        let window = self.pacing.window(rounds, end);
+        let window = self.windows.window(rounds, &mut self.sender.until(end));
         if is_over.get() || self.is_over() {
             self.is_cut = true;
-            self.pacing.break_off();
+            self.sender.break_off();
         }
         window
     }
@@ -147,20 +117,21 @@ impl Load {
 
     /// Breaks off what is in flight, and waits until it has ended. Must not be called from within the runtime.
     pub fn abandon(mut self) {
-        self.pacing.break_off();
+        self.sender.break_off();
     }
 
     /// The requests of a steady load that have ended since the last call, in the order of their ends; does not wait.
     /// They are in no window. Empty for a wave, which runs only while a window is waited for.
     pub fn ended(&mut self) -> Vec<RequestRecord> {
-        self.pacing.ended()
+        self.sender.ended()
     }
 
     /// Sends no further request and waits for those in flight, which are broken off at the load's deadline; returns
     /// what has ended since the last call. Must not be called from within the runtime.
     pub fn drain(mut self) -> Vec<RequestRecord> {
         let end = std::pin::pin!(pass(self.deadline.as_ref(), &self.slots.tally));
-        self.pacing.drain(end)
+        self.sender.drain(end);
+        self.sender.ended()
     }
 }
 
@@ -181,9 +152,13 @@ async fn pass(deadline: Option<&Deadline>, tally: &Tally) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use super::*;
+    use crate::config::SteadyStart;
+    use crate::load::steady::steady;
+    use crate::load::wave::wave;
     use crate::load::window_tests::completed;
 
     /// Answers one request, after 20 ms, and no other.
@@ -206,7 +181,12 @@ mod tests {
     #[test]
     fn a_deadline_may_follow_from_the_requests_of_the_first_round() {
         const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
-        for pace in [Pace::Steady(TWO), Pace::Staggered(TWO), Pace::Wave(TWO)] {
+        let pacings: [fn(u64) -> Pacing; 3] = [
+            |begin_ns| steady(begin_ns, TWO, SteadyStart::Together),
+            |begin_ns| steady(begin_ns, TWO, SteadyStart::Staggered),
+            |begin_ns| wave(begin_ns, TWO, SteadyStart::Together),
+        ];
+        for pacing in pacings {
             let mut runtime = tokio::runtime::Builder::new_multi_thread();
             let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
             let clock = Clock::start();
@@ -215,7 +195,7 @@ mod tests {
                 answered: AtomicBool::new(false),
             });
             let started = Instant::now();
-            let mut load = Load::start(runtime.handle().clone(), target, pace, clock);
+            let mut load = Load::start(runtime.handle().clone(), target, pacing, clock);
             load.end_by(move |latency| Some(started + 10 * latency?));
             let window = load.window(1);
             assert!(load.is_cut());

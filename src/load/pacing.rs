@@ -1,55 +1,53 @@
-//! When the next request starts.
+//! What a pacing decides: when requests start, and which of those that have ended make a window.
+//!
+//! A pacing knows neither sockets nor clocks, so real and virtual time run the same one.
 
-use std::pin::Pin;
-
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::fmt::Debug;
+use std::num::NonZeroUsize;
 
 use super::window::{Finished, Window};
 use crate::client::RequestRecord;
 
-/// Ends a window early.
-pub(super) type End<'e> = Pin<&'e mut (dyn Future<Output = ()> + 'e)>;
+/// When the requests of a load start, and how its windows are cut.
+#[derive(Debug)]
+pub struct Pacing {
+    /// The most requests in flight: the slots.
+    pub(crate) most_in_flight: NonZeroUsize,
+    /// Whether requests have intended times from which their users wait, as in an open loop.
+    pub(crate) is_scheduled: bool,
+    pub(crate) starts: Box<dyn Starts>,
+    pub(crate) windows: Box<dyn Windows>,
+}
 
-/// A running load. None of its methods may be called from within the runtime.
-pub(super) trait Pacing {
-    /// Waits until `rounds` more rounds have finished and returns them; fewer where `end` comes first.
-    fn window(&mut self, rounds: u64, end: End<'_>) -> Window;
-
-    /// Breaks off what is in flight, and waits until it has ended.
-    fn break_off(&mut self) {}
-
-    /// The requests that have ended since the last call and are in no window, in the order of their ends; does not
-    /// wait. Empty for a load that runs only while a window is waited for.
-    fn ended(&mut self) -> Vec<RequestRecord> {
-        Vec::new()
+/// The requests that start on their own, whether or not a window is waited for. By default there are none.
+pub(crate) trait Starts: Debug + Send {
+    /// When the next request starts in a free slot; `None` while that is not known.
+    fn next_ns(&self) -> Option<u64> {
+        None
     }
 
-    /// Sends no further request and waits for those in flight, which are broken off at `end`; returns what has ended
-    /// since the last call.
-    fn drain(&mut self, _end: End<'_>) -> Vec<RequestRecord> {
-        Vec::new()
+    /// The request of [`Starts::next_ns`] has started, or was not sent because no slot was free.
+    fn advance(&mut self) {}
+
+    /// Takes note of a request that has ended. Returns whether the next one starts at once in its slot.
+    fn ended(&mut self, _record: &RequestRecord) -> bool {
+        false
     }
 }
 
-/// Yields the requests in the order of their ends, until `end`.
-pub(super) fn finished_until<'l>(
-    finished: &'l mut UnboundedReceiver<Finished>,
-    runtime: &'l Handle,
-    mut end: End<'l>,
-) -> impl FnMut() -> Option<Finished> + 'l {
-    move || {
-        // Requests that have ended already need no wait.
-        finished.try_recv().ok().or_else(|| {
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    // The channel ends only if all that sends has died, which takes a panic in the target, or was
-                    // broken off.
-                    ended = finished.recv() => ended,
-                    () = &mut end => None,
-                }
-            })
-        })
-    }
+/// Cuts the windows of a load.
+pub(crate) trait Windows: Debug {
+    /// Waits until `rounds` more rounds have finished and returns them; fewer if `runner` yields no more.
+    fn window(&mut self, rounds: u64, runner: &mut dyn Runner) -> Window;
+}
+
+/// Carries out the requests of a load, in real or in virtual time.
+pub(crate) trait Runner {
+    fn now_ns(&self) -> u64;
+
+    /// Starts a request in every free slot.
+    fn fill(&mut self);
+
+    /// Waits for the next request that ends; `None` at the end of the window.
+    fn next(&mut self) -> Option<Finished>;
 }

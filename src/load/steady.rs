@@ -1,200 +1,97 @@
 //! The steady closed loop: C requests always in flight; a finished one is replaced at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use super::load_shape::{Constructor, LoadShape};
+use super::pacing::{Pacing, Runner, Starts, Windows};
+use super::window::{Boundary, Window};
+use crate::client::RequestRecord;
+use crate::config::SteadyStart;
 
-use super::pacing::{End, Pacing, finished_until};
-use super::slots::Slots;
-use super::target::Target;
-use super::window::{Boundary, Finished, Window};
-use crate::client::{Clock, RequestRecord};
+/// C requests always in flight: a finished one is replaced at once.
+pub static STEADY: LoadShape = LoadShape {
+    id: "steady",
+    help: "C requests always in flight: a finished one is replaced at once",
+    constructor: Constructor::Closed(steady),
+};
 
-pub(super) struct Steady {
-    runtime: Handle,
-    finished: UnboundedReceiver<Finished>,
-    workers: Vec<JoinHandle<()>>,
+/// The pacing of `concurrency` requests that are always in flight. Staggered ones begin one after another, spread over
+/// the time of the first one.
+pub fn steady(begin_ns: u64, concurrency: NonZeroUsize, start: SteadyStart) -> Pacing {
+    let is_staggered = start == SteadyStart::Staggered;
+    let at_once = if is_staggered { 1 } else { concurrency.get() };
+    Pacing {
+        most_in_flight: concurrency,
+        is_scheduled: false,
+        starts: Box::new(SteadyStarts {
+            due_ns: VecDeque::from(vec![begin_ns; at_once]),
+            waiting: concurrency.get() - at_once,
+        }),
+        windows: Box::new(SteadyWindows {
+            concurrency,
+            boundary: Boundary {
+                at_ns: begin_ns,
+                in_flight_events: 0,
+            },
+        }),
+    }
+}
+
+/// The first request of each slot.
+#[derive(Debug)]
+struct SteadyStarts {
+    due_ns: VecDeque<u64>,
+    /// Slots of a staggered start that wait for the end of the first request.
+    waiting: usize,
+}
+
+impl Starts for SteadyStarts {
+    fn next_ns(&self) -> Option<u64> {
+        self.due_ns.front().copied()
+    }
+
+    fn advance(&mut self) {
+        self.due_ns.pop_front();
+    }
+
+    fn ended(&mut self, first: &RequestRecord) -> bool {
+        let waiting = std::mem::take(&mut self.waiting) as u64;
+        let took_ns = first.end_ns.saturating_sub(first.start_ns);
+        let share_ns = |slot: u64| took_ns.saturating_mul(slot) / (waiting + 1);
+        self.due_ns
+            .extend((1..=waiting).map(|slot| first.end_ns.saturating_add(share_ns(slot))));
+        true
+    }
+}
+
+/// Windows of rounds of C requests, each from where the one before it ended.
+#[derive(Debug)]
+struct SteadyWindows {
+    concurrency: NonZeroUsize,
     boundary: Boundary,
-    /// Set when no further request is to be sent.
-    stopped: Arc<AtomicBool>,
 }
 
-impl Steady {
-    pub fn start<T: Target>(
-        runtime: Handle,
-        target: Arc<T>,
-        slots: Arc<Slots>,
-        clock: Clock,
-        is_staggered: bool,
-    ) -> Steady {
-        let (sender, finished) = unbounded_channel();
-        let boundary = Boundary {
-            at_ns: clock.now_ns(),
-            in_flight_events: 0,
-        };
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (first_ended, first) = watch::channel(None);
-        let workers = (0..slots.concurrency())
-            .map(|slot| {
-                let begin = match (is_staggered, slot) {
-                    (false, _) => Begin::AtOnce,
-                    (true, 0) => Begin::First(first_ended.clone()),
-                    (true, _) => Begin::After(first.clone()),
-                };
-                runtime.spawn(work(
-                    Arc::clone(&target),
-                    Arc::clone(&slots),
-                    slot,
-                    clock,
-                    (sender.clone(), Arc::clone(&stopped)),
-                    begin,
-                ))
-            })
-            .collect();
-        Steady {
-            runtime,
-            finished,
-            workers,
-            boundary,
-            stopped,
-        }
-    }
-}
-
-impl Pacing for Steady {
-    fn window(&mut self, rounds: u64, end: End<'_>) -> Window {
-        let next = finished_until(&mut self.finished, &self.runtime, end);
-        let mut window = self.boundary.cut(rounds, self.workers.len(), next);
-        window.count_rounds(self.workers.len());
+impl Windows for SteadyWindows {
+    fn window(&mut self, rounds: u64, runner: &mut dyn Runner) -> Window {
+        let concurrency = self.concurrency.get();
+        let mut window = self.boundary.cut(rounds, concurrency, || runner.next());
+        window.count_rounds(concurrency);
         window
-    }
-
-    fn break_off(&mut self) {
-        self.workers.iter().for_each(JoinHandle::abort);
-        let running = self
-            .workers
-            .iter_mut()
-            .filter(|worker| !worker.is_finished());
-        // An error says that it was broken off.
-        self.runtime.block_on(async {
-            for worker in running {
-                let _ = worker.await;
-            }
-        });
-    }
-
-    fn ended(&mut self) -> Vec<RequestRecord> {
-        let ended = std::iter::from_fn(|| self.finished.try_recv().ok());
-        ended.map(|finished| finished.record).collect()
-    }
-
-    fn drain(&mut self, mut end: End<'_>) -> Vec<RequestRecord> {
-        self.stopped.store(true, Ordering::Relaxed);
-        let mut records = Vec::new();
-        let (finished, runtime) = (&mut self.finished, &self.runtime);
-        runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    biased;
-                    ended = finished.recv() => match ended {
-                        Some(ended) => records.push(ended.record),
-                        // The channel ends when the last worker has.
-                        None => break,
-                    },
-                    () = &mut end => break,
-                }
-            }
-        });
-        self.break_off();
-        records.extend(self.ended());
-        records
-    }
-}
-
-impl Drop for Steady {
-    fn drop(&mut self) {
-        for worker in &self.workers {
-            worker.abort();
-        }
-    }
-}
-
-/// When a worker sends its first request.
-enum Begin {
-    AtOnce,
-    /// At once, and the others begin after it.
-    First(watch::Sender<Option<Duration>>),
-    /// When the first worker's first request has ended; the value is the time that it took.
-    After(watch::Receiver<Option<Duration>>),
-}
-
-impl Begin {
-    async fn wait(&mut self, slot: usize, concurrency: usize) {
-        let Begin::After(first) = self else { return };
-        // The sender is dropped only if the first worker was broken off, as this one is about to be.
-        let Ok(took) = first.wait_for(Option::is_some).await.map(|took| *took) else {
-            return;
-        };
-        let share = slot as f64 / concurrency as f64;
-        tokio::time::sleep(took.unwrap_or_default().mul_f64(share)).await;
-    }
-
-    /// Lets the others begin, after the first worker's first request.
-    fn ended(&mut self, record: &RequestRecord) {
-        if let Begin::First(others) = self {
-            let took_ns = record.end_ns.saturating_sub(record.start_ns);
-            others.send_replace(Some(Duration::from_nanos(took_ns)));
-            *self = Begin::AtOnce;
-        }
-    }
-}
-
-async fn work<T: Target>(
-    target: Arc<T>,
-    slots: Arc<Slots>,
-    slot: usize,
-    clock: Clock,
-    (sender, stopped): (UnboundedSender<Finished>, Arc<AtomicBool>),
-    mut begin: Begin,
-) {
-    begin.wait(slot, slots.concurrency()).await;
-    while !stopped.load(Ordering::Relaxed) {
-        let intended_ns = clock.now_ns();
-        let mut record = target.request(slots.begin(slot)).await;
-        record.intended_ns = intended_ns;
-        begin.ended(&record);
-        let events = slots.end(slot, &record);
-        let in_flight_events = slots.in_flight_events();
-        let finished = Finished {
-            record,
-            events: events.into(),
-            in_flight_events,
-            in_flight: slots.in_flight(),
-        };
-        if sender.send(finished).is_err() {
-            return;
-        }
-        // A request that fails without waiting must not keep its worker from ever yielding.
-        tokio::task::yield_now().await;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::client::{Failure, FailureCause, Outcome, RequestRecord};
+    use crate::client::{Clock, Failure, FailureCause, Outcome};
+    use crate::load::wave::wave;
     use crate::load::window_tests::completed;
-    use crate::load::{Load, Pace};
+    use crate::load::{Load, Target};
 
     /// Finishes a request when every place is taken, and so proves that C are in flight.
     struct Rendezvous {
@@ -229,7 +126,9 @@ mod tests {
         }
     }
 
-    fn run(pace: fn(NonZeroUsize) -> Pace, concurrency: usize) -> (Vec<Window>, usize) {
+    type NewPacing = fn(u64, NonZeroUsize, SteadyStart) -> Pacing;
+
+    fn run(pacing: NewPacing, concurrency: usize) -> (Vec<Window>, usize) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .build()
@@ -244,7 +143,10 @@ mod tests {
         let mut load = Load::start(
             runtime.handle().clone(),
             Arc::clone(&target),
-            pace(NonZeroUsize::new(concurrency).unwrap()),
+            |begin_ns| {
+                let concurrency = NonZeroUsize::new(concurrency).unwrap();
+                pacing(begin_ns, concurrency, SteadyStart::Together)
+            },
             clock,
         );
         let windows = [1, 3, 2].map(|rounds| load.window(rounds));
@@ -253,9 +155,9 @@ mod tests {
 
     #[test]
     fn both_shapes_keep_exactly_c_in_flight_and_give_rounds_of_c() {
-        for pace in [Pace::Steady, Pace::Wave] {
+        for pacing in [steady as NewPacing, wave] {
             for concurrency in [1, 2, 16] {
-                let (windows, most) = run(pace, concurrency);
+                let (windows, most) = run(pacing, concurrency);
                 assert_eq!(most, concurrency);
                 for window in &windows {
                     let expected = window.rounds as usize * concurrency;
@@ -268,12 +170,12 @@ mod tests {
 
     #[test]
     fn steady_windows_are_contiguous_and_wave_windows_carry_nothing() {
-        let (windows, _) = run(Pace::Steady, 4);
+        let (windows, _) = run(steady, 4);
         for pair in windows.windows(2) {
             assert_eq!(pair[0].end_ns, pair[1].start_ns);
             assert_eq!(pair[0].carried_out, pair[1].carried_in);
         }
-        let (windows, _) = run(Pace::Wave, 4);
+        let (windows, _) = run(wave, 4);
         assert!(
             windows
                 .iter()
@@ -313,7 +215,7 @@ mod tests {
     #[test]
     fn a_load_whose_target_freezes_ends_at_its_time_with_what_has_ended() {
         const FOUR: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-        for (pace, in_flight) in [(Pace::Steady(FOUR), 4), (Pace::Wave(FOUR), 2)] {
+        for (pacing, in_flight) in [(steady as NewPacing, 4), (wave, 2)] {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_time()
@@ -327,7 +229,8 @@ mod tests {
                 sent: AtomicUsize::new(0),
                 broken_off: Arc::clone(&broken_off),
             });
-            let mut load = Load::start(runtime.handle().clone(), target, pace, clock);
+            let pacing = |begin_ns| pacing(begin_ns, FOUR, SteadyStart::Together);
+            let mut load = Load::start(runtime.handle().clone(), target, pacing, clock);
             assert_eq!(load.window(2).rounds, 2);
             assert!(!load.is_cut());
             load.end_at(Some(Instant::now() + Duration::from_millis(100)));
@@ -362,6 +265,7 @@ mod tests {
 
     #[test]
     fn a_drained_load_has_ended_every_request_that_it_sent() {
+        const THREE: NonZeroUsize = NonZeroUsize::new(3).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_time()
@@ -375,7 +279,7 @@ mod tests {
         let mut load = Load::start(
             runtime.handle().clone(),
             Arc::clone(&target),
-            Pace::Steady(NonZeroUsize::new(3).unwrap()),
+            |begin_ns| steady(begin_ns, THREE, SteadyStart::Together),
             clock,
         );
         let mut ended = load.window(4).requests.len();
@@ -405,7 +309,8 @@ mod tests {
         let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
         let clock = Clock::start();
         let (handle, target) = (runtime.handle().clone(), Arc::new(Slow { clock }));
-        let mut load = Load::start(handle, target, Pace::Staggered(FOUR), clock);
+        let pacing = |begin_ns| steady(begin_ns, FOUR, SteadyStart::Staggered);
+        let mut load = Load::start(handle, target, pacing, clock);
         let mut requests = Vec::from_iter(load.window(3).requests.iter());
         load.abandon();
         requests.sort_by_key(|request| request.start_ns);

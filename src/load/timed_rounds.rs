@@ -1,14 +1,15 @@
 //! Windows of an open loop, cut by time.
 
 use super::arrivals::Arrivals;
-use super::window::{Boundary, Finished, Window};
+use super::pacing::{Runner, Windows};
+use super::window::{Boundary, Window};
 
 /// The shortest round (ns).
 const SHORTEST_NS: f64 = 50e6;
 
 /// Rounds of equal times, from the first moment at which the load is steady.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TimedRounds {
+#[derive(Debug)]
+pub(super) struct TimedRounds {
     boundary: Boundary,
     /// When the last round ended at the earliest (ns). It grows by whole rounds, so that the ends of windows do not
     /// drift.
@@ -34,32 +35,15 @@ impl TimedRounds {
         }
     }
 
-    /// The window of the next `rounds` rounds. `next` yields requests in the order of their ends; the window is short
-    /// where it yields no more.
-    pub fn window(&mut self, rounds: u64, mut next: impl FnMut() -> Option<Finished>) -> Window {
-        if !self.is_settled {
-            self.settle(&mut next);
-            if !self.is_settled {
-                return self.boundary.cut(0, 1, || None);
-            }
-        }
-        self.due_ns += rounds as f64 * self.round_ns;
-        let due_ns = self.due_ns as u64;
-        let mut window = self.boundary.cut_at(due_ns, rounds, next);
-        if window.end_ns < due_ns {
-            let lacking = ((self.due_ns - window.end_ns as f64) / self.round_ns).ceil();
-            window.rounds = rounds.saturating_sub(lacking as u64);
-        }
-        window
-    }
-
     /// Waits until the ramp is over and the load has run for twice as long as its first request took: until then
     /// arrivals outnumber completions on any server. What ends meanwhile is in no window.
-    fn settle(&mut self, next: &mut impl FnMut() -> Option<Finished>) {
+    fn settle(&mut self, runner: &mut dyn Runner) {
         let start_ns = self.boundary.at_ns;
         let mut settled_ns = None;
         while settled_ns.is_none_or(|settled_ns| self.boundary.at_ns < settled_ns) {
-            let Some(finished) = next() else { return };
+            let Some(finished) = runner.next() else {
+                return;
+            };
             let record = &finished.record;
             if record.was_sent() {
                 let first_ns = record.end_ns.saturating_sub(record.e2el_from_ns());
@@ -71,5 +55,24 @@ impl TimedRounds {
         }
         self.due_ns = self.boundary.at_ns as f64;
         self.is_settled = true;
+    }
+}
+
+impl Windows for TimedRounds {
+    fn window(&mut self, rounds: u64, runner: &mut dyn Runner) -> Window {
+        if !self.is_settled {
+            self.settle(runner);
+            if !self.is_settled {
+                return self.boundary.cut(0, 1, || None);
+            }
+        }
+        self.due_ns += rounds as f64 * self.round_ns;
+        let due_ns = self.due_ns as u64;
+        let mut window = self.boundary.cut_at(due_ns, rounds, || runner.next());
+        if window.end_ns < due_ns {
+            let lacking = ((self.due_ns - window.end_ns as f64) / self.round_ns).ceil();
+            window.rounds = rounds.saturating_sub(lacking as u64);
+        }
+        window
     }
 }

@@ -1,79 +1,66 @@
 //! The wave: C requests at once, wait for all, again.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
 
-use tokio::runtime::Handle;
-use tokio::task::JoinSet;
-
-use super::pacing::{End, Pacing};
-use super::slots::Slots;
-use super::target::Target;
+use super::load_shape::{Constructor, LoadShape};
+use super::pacing::{Pacing, Runner, Starts, Windows};
 use super::window::Window;
-use crate::client::{Clock, RequestRecord};
+use crate::config::SteadyStart;
+use crate::requests::Requests;
 
-pub(super) struct Wave<T> {
-    runtime: Handle,
-    target: Arc<T>,
-    slots: Arc<Slots>,
-    clock: Clock,
-}
+/// C requests at once, and the next C when all have finished.
+pub static WAVE: LoadShape = LoadShape {
+    id: "wave",
+    help: "C requests at once, and the next C when all have finished",
+    constructor: Constructor::Closed(wave),
+};
 
-impl<T: Target> Wave<T> {
-    pub fn new(runtime: Handle, target: Arc<T>, slots: Arc<Slots>, clock: Clock) -> Wave<T> {
-        Wave {
-            runtime,
-            target,
-            slots,
-            clock,
-        }
-    }
-
-    /// Sends C requests at once and waits for all of them, or breaks them off at `end`.
-    async fn round(&self, mut end: End<'_>) -> Vec<RequestRecord> {
-        let intended_ns = self.clock.now_ns();
-        let mut wave = JoinSet::new();
-        for slot in 0..self.slots.concurrency() {
-            let (target, slots) = (Arc::clone(&self.target), Arc::clone(&self.slots));
-            wave.spawn(async move {
-                let mut record = target.request(slots.begin(slot)).await;
-                record.intended_ns = intended_ns;
-                slots.end(slot, &record);
-                record
-            });
-        }
-        let mut ended = Vec::with_capacity(wave.len());
-        loop {
-            tokio::select! {
-                biased;
-                joined = wave.join_next() => match joined {
-                    None => return ended,
-                    Some(Ok(record)) => ended.push(record),
-                    // A panic of a request ends the load, as if the request had been called here.
-                    Some(Err(error)) => match error.try_into_panic() {
-                        Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(_) => return ended,
-                    },
-                },
-                () = &mut end => break,
-            }
-        }
-        wave.shutdown().await;
-        ended
+/// The pacing of waves of `concurrency` requests.
+pub(super) fn wave(_begin_ns: u64, concurrency: NonZeroUsize, _: SteadyStart) -> Pacing {
+    Pacing {
+        most_in_flight: concurrency,
+        is_scheduled: false,
+        starts: Box::new(Wave { concurrency }),
+        windows: Box::new(Wave { concurrency }),
     }
 }
 
-impl<T: Target> Pacing for Wave<T> {
-    fn window(&mut self, rounds: u64, mut end: End<'_>) -> Window {
-        let mut is_over = false;
-        let mut window = Window::of_waves(self.clock.now_ns(), rounds, || {
-            if is_over {
-                return Vec::new();
+#[derive(Debug)]
+struct Wave {
+    concurrency: NonZeroUsize,
+}
+
+/// Requests start only when a window is waited for.
+impl Starts for Wave {}
+
+impl Windows for Wave {
+    fn window(&mut self, rounds: u64, runner: &mut dyn Runner) -> Window {
+        let concurrency = self.concurrency.get();
+        let start_ns = runner.now_ns();
+        let (mut requests, mut end_ns) = (Requests::default(), start_ns);
+        let mut wave = Vec::new();
+        for _ in 0..rounds {
+            runner.fill();
+            let ended = std::iter::from_fn(|| runner.next()).take(concurrency);
+            wave.extend(ended.map(|finished| finished.record));
+            wave.sort_by_key(|record| record.end_ns);
+            end_ns = wave.last().map_or(end_ns, |last| end_ns.max(last.end_ns));
+            let is_whole = wave.len() == concurrency;
+            requests.extend(wave.drain(..));
+            if !is_whole {
+                break;
             }
-            let wave = self.runtime.block_on(self.round(end.as_mut()));
-            is_over = wave.len() < self.slots.concurrency();
-            wave
-        });
-        window.count_rounds(self.slots.concurrency());
+        }
+        let mut window = Window {
+            start_ns,
+            end_ns,
+            rounds,
+            requests,
+            carried_in: 0,
+            carried_out: 0,
+            in_flight: None,
+        };
+        window.count_rounds(concurrency);
         window
     }
 }

@@ -120,31 +120,6 @@ impl Boundary {
 }
 
 impl Window {
-    /// The window of `rounds` waves begun at `start_ns`, of which nothing is in flight
-    /// before and after. `round` runs one wave and yields its requests.
-    pub(crate) fn of_waves(
-        start_ns: u64,
-        rounds: u64,
-        mut round: impl FnMut() -> Vec<RequestRecord>,
-    ) -> Window {
-        let (mut requests, mut end_ns) = (Requests::default(), start_ns);
-        for _ in 0..rounds {
-            let mut wave = round();
-            wave.sort_by_key(|record| record.end_ns);
-            end_ns = wave.last().map_or(end_ns, |last| end_ns.max(last.end_ns));
-            requests.extend(wave);
-        }
-        Window {
-            start_ns,
-            end_ns,
-            rounds,
-            requests,
-            carried_in: 0,
-            carried_out: 0,
-            in_flight: None,
-        }
-    }
-
     /// Counts only the whole rounds of `concurrency` requests, where it was cut short.
     pub(super) fn count_rounds(&mut self, concurrency: usize) {
         let rounds = (self.requests.len() / concurrency) as u64;

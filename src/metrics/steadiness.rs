@@ -151,8 +151,8 @@ impl fmt::Display for LittlesLaw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::LoadShape;
     use crate::engine::Preset;
+    use crate::load::OPEN;
     use crate::load::Sampling;
     use crate::metrics::Summary;
     use crate::simulation::{VirtualLoad, VirtualSetup};
@@ -181,7 +181,7 @@ mod tests {
         });
         let capacity = Summary::of(&most, 0.0, 1).expect("answers").rps;
         windows(VirtualSetup {
-            shape: LoadShape::Open,
+            shape: &OPEN,
             request_rate: share * capacity,
             concurrency: NonZeroUsize::new(50_000).expect("above 0"),
             ..setup(seed)
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn arrivals_that_are_not_sent_are_saturation() {
         let windows = windows(VirtualSetup {
-            shape: LoadShape::Open,
+            shape: &OPEN,
             request_rate: 100.0,
             concurrency: NonZeroUsize::MIN,
             ..setup(1)
@@ -260,7 +260,7 @@ mod tests {
         );
         let (shown, open_ns) = p99_ms(
             VirtualSetup {
-                shape: LoadShape::Open,
+                shape: &OPEN,
                 request_rate: 20.0,
                 concurrency: NonZeroUsize::new(4_096).expect("above 0"),
                 ..setup(3)

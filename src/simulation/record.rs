@@ -43,7 +43,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         simulated: Some(setup.preset.name.clone()),
         config: json!({
             "MAX_NEW_TOKENS": setup.output_tokens,
-            "LOAD_SHAPE": setup.shape.id(),
+            "LOAD_SHAPE": setup.shape.id,
         }),
         endpoints: (0..setup.replicas.get()).map(endpoint).collect(),
         summary: Summary::of(&windows, 0.0, setup.replicas.get())

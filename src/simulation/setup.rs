@@ -1,9 +1,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use crate::config::{ArrivalProcess, LoadShape};
+use crate::config::{ArrivalProcess, SteadyStart};
 use crate::engine::{Noise, Preset, Seeds, Slowdown};
 use crate::level::Level;
+use crate::load::{Arrivals, Constructor, LoadShape, Pacing, STEADY};
 use crate::request_rate::RequestRate;
 
 /// Times on the wire, and in the code at both ends.
@@ -50,7 +51,7 @@ pub struct VirtualSetup {
     /// Start of the load on the time axis, along which the machine drifts. Default zero.
     pub begin: Duration,
     /// When the next request starts. Default steady.
-    pub shape: LoadShape,
+    pub shape: &'static LoadShape,
     /// Requests in flight; the most of them in an open loop. Default 8.
     pub concurrency: NonZeroUsize,
     /// Arrivals of an open loop per second (above 0). Default 1.
@@ -71,8 +72,19 @@ impl VirtualSetup {
     /// How hard the engines are loaded.
     pub fn level(&self) -> Level {
         match RequestRate::new(self.request_rate) {
-            Some(rate) if self.shape == LoadShape::Open => Level::Rate(rate),
+            Some(rate) if self.shape.is_open() => Level::Rate(rate),
             _ => self.concurrency.into(),
+        }
+    }
+
+    /// The pacing of a load that begins at `begin_ns`.
+    pub(super) fn pacing(&self, begin_ns: u64) -> Pacing {
+        match self.shape.constructor {
+            Constructor::Closed(new) => new(begin_ns, self.concurrency, SteadyStart::Together),
+            Constructor::Open(new) => {
+                let arrivals = Arrivals::new(self.request_rate, self.arrivals, self.seeds.steps);
+                new(begin_ns, self.concurrency, arrivals)
+            }
         }
     }
 
@@ -87,7 +99,7 @@ impl VirtualSetup {
             replicas: NonZeroUsize::MIN,
             seeds: Seeds::from(0),
             begin: Duration::ZERO,
-            shape: LoadShape::Steady,
+            shape: &STEADY,
             concurrency: EIGHT,
             request_rate: 1.0,
             arrivals: ArrivalProcess::Poisson,

@@ -2,6 +2,7 @@ use std::num::NonZeroUsize;
 
 use super::*;
 use crate::engine::{Noise, Preset, Slowdown};
+use crate::load::{STEADY, WAVE};
 use crate::metrics::{Summary, latency};
 
 fn preset(change: impl FnOnce(&mut Preset)) -> Preset {
@@ -93,7 +94,7 @@ fn equal_seeds_give_equal_windows_and_other_seeds_others() {
 
 #[test]
 fn both_shapes_keep_c_in_flight_and_lose_no_token() {
-    for shape in [LoadShape::Steady, LoadShape::Wave] {
+    for shape in [&STEADY, &WAVE] {
         let mut load = VirtualLoad::start(VirtualSetup {
             shape,
             replicas: NonZeroUsize::new(3).expect("three"),

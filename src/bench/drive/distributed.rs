@@ -14,9 +14,9 @@ use crate::bench::criterion::Mode;
 use crate::bench::outcome::{self, DrivenBy, Measured, Results};
 use crate::bench::point::Point;
 use crate::bench::progress::{Meter, Progress};
-use crate::config::{LoadShape, Settings};
+use crate::config::Settings;
 use crate::fixture::Fixture;
-use crate::load::Window;
+use crate::load::{WAVE, Window};
 use crate::prompt::NamedPrompt;
 use crate::ranks::{Decided, Meeting, MeetingError, MergedRun, Part, Ranks, Share, Span, Start};
 use crate::results::{self, RunRecord, file_name};
@@ -72,7 +72,7 @@ pub fn meet(
     config: &mut Settings,
 ) -> Result<Meeting, CannotShare> {
     let (rank, size) = (ranks.rank(), ranks.size());
-    if config.load_shape == LoadShape::Wave {
+    if *config.load_shape == WAVE {
         return Err(CannotShare::Wave { rank, size });
     }
     let alone = [

@@ -202,7 +202,7 @@ pub fn start(
     Load::start(
         fixture.runtime.handle().clone(),
         Arc::new(target),
-        point.pace(share, fixture.seed),
+        |begin_ns| point.pacing(share, fixture.seed, begin_ns),
         fixture.clock,
     )
 }

@@ -12,10 +12,10 @@ use std::num::NonZeroUsize;
 use super::criterion::Mode;
 use super::point_info::PointInfo;
 use crate::client::ExpectedAnswer;
-use crate::config::{LoadShape, Metric};
+use crate::config::Metric;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
-use crate::load::{SelfCheck, Window};
+use crate::load::{STEADY, SelfCheck, Window};
 use crate::metrics::{FailureCount, Outage, Summary, count_blocked, count_failures};
 use crate::report::{PointResult, Row};
 use crate::results::{BaselineName, PointKey, RunRecord};
@@ -326,7 +326,7 @@ pub fn row(
         prompt: point.prompt.to_owned(),
         prompt_tokens,
         level: point.level,
-        load_shape: config.load_shape.id().to_owned(),
+        load_shape: config.load_shape.id.to_owned(),
         endpoints: endpoints.count().get(),
         num_gpu: config.num_gpu.map(std::num::NonZeroU32::get),
         simulated: endpoints.simulated().map(str::to_owned),
@@ -372,7 +372,7 @@ fn result(
 
 /// The requests that the point's load keeps in flight all the time, if it does.
 fn kept_in_flight(point: &PointInfo<'_>) -> Option<NonZeroUsize> {
-    let is_kept = point.config.load_shape == LoadShape::Steady;
+    let is_kept = *point.config.load_shape == STEADY;
     point.level.concurrency().filter(|_| is_kept)
 }
 

@@ -54,7 +54,7 @@ impl Progress {
             self.points,
             point.name(),
             against,
-            point.config.load_shape.id(),
+            point.config.load_shape.id,
             minutes(left)
         );
     }

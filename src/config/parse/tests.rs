@@ -8,11 +8,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::super::{
-    BUILT_IN, ConfigError, ConfigSource, FixedOutput, LoadShape, Metric, PrefixCache,
-    SafetyBackend, Settings, keys,
+    BUILT_IN, ConfigError, ConfigSource, FixedOutput, Metric, PrefixCache, SafetyBackend, Settings,
+    keys,
 };
 use super::find_file;
 use crate::dialect::Completions;
+use crate::load::{STEADY, WAVE};
 
 /// A file of the Python benchmark whose format this is.
 const ORIGINAL: &str = r#"{
@@ -69,7 +70,7 @@ fn the_original_file_works_unchanged() {
         "http://localhost:8000/v1/completions"
     );
     assert!(config.stream);
-    assert_eq!(config.load_shape, LoadShape::Steady);
+    assert_eq!(*config.load_shape, STEADY);
     assert_eq!(config.prefix_cache, PrefixCache::Bust);
     assert_eq!(config.fixed_output, FixedOutput::Auto);
     assert_eq!(config.metrics, Metric::ALL);
@@ -154,7 +155,7 @@ fn the_environment_wins_over_the_file() {
     assert!(config.safety.is_none());
     assert_eq!(config.prefix_cache, PrefixCache::Shared(0.5));
     assert_eq!(config.fixed_output, FixedOutput::On);
-    assert_eq!(config.load_shape, LoadShape::Wave);
+    assert_eq!(*config.load_shape, WAVE);
     assert_eq!(config.prompt_keys.unwrap(), ["25", "1k"]);
     assert_eq!(config.metrics, [Metric::Ttft]);
     assert_eq!(Value::Object(config.extra_body), json!({"top_k": 20}));

@@ -2,8 +2,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::client::{Failure, FailureCause};
-use crate::config::LoadShape;
 use crate::engine::Preset;
+use crate::load::OPEN;
 use crate::load::window_tests::completed;
 use crate::metrics::Summary;
 use crate::results::SCHEMA_VERSION;
@@ -193,7 +193,7 @@ fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
 #[test]
 fn an_open_loop_is_cut_into_windows_of_equal_times() {
     let mut load = VirtualLoad::start(VirtualSetup {
-        shape: LoadShape::Open,
+        shape: &OPEN,
         request_rate: 40.0,
         concurrency: NonZeroUsize::new(1_000).expect("above 0"),
         ..VirtualSetup::new(Preset::named("sim-small").expect("shipped"))
