@@ -82,7 +82,7 @@ keys! {
         "[\"http://localhost:8000/v1/chat/completions\"]",
         |d, v| d.config.model_endpoints = value::endpoints(v)?,
         |c| json!(Vec::from_iter(c.model_endpoints.iter().map(ToString::to_string)));
-    BALANCING: Single, Reported, "\"round_robin\"", one_of(Balancing::ALL.map(Balancing::id)), "\"least_outstanding\"",
+    BALANCING: Single, Reported, "\"round_robin\"", one_of(&Balancing::ALL, Balancing::id), "\"least_outstanding\"",
         |d, v| d.config.balancing = value::one_of(v, &Balancing::ALL, Balancing::id)?,
         |c| json!(c.balancing.id());
     DEPLOYMENTS: Single, Incidental, "[]",
@@ -107,10 +107,10 @@ keys! {
     STREAM: Single, Workload, "true", "true or false", "true",
         |d, v| d.config.stream = value::flag(v)?,
         |c| json!(c.stream);
-    LOAD_SHAPE: Single, Workload, "\"steady\"", one_of(LOAD_SHAPES.map(|shape| shape.id)), "\"steady\"",
-        |d, v| d.config.load_shape = value::one_of(v, &LOAD_SHAPES, |shape| shape.id)?,
+    LOAD_SHAPE: Single, Workload, "\"steady\"", one_of(LOAD_SHAPES, |shape| shape.id), "\"steady\"",
+        |d, v| d.config.load_shape = value::one_of(v, LOAD_SHAPES, |shape| shape.id)?,
         |c| json!(c.load_shape.id);
-    START: Single, Reported, "\"together\"", one_of(SteadyStart::ALL.map(SteadyStart::id)), "\"staggered\"",
+    START: Single, Reported, "\"together\"", one_of(&SteadyStart::ALL, SteadyStart::id), "\"staggered\"",
         |d, v| d.config.start = value::one_of(v, &SteadyStart::ALL, SteadyStart::id)?,
         |c| (*c.load_shape == STEADY).then(|| json!(c.start.id()));
     REQUEST_RATES: Numbers, Incidental, "[1, 4, 16]",
@@ -192,8 +192,8 @@ keys! {
 }
 
 /// Names the values of a key: `"a", "b" or "c"`.
-fn one_of<const N: usize>(ids: [&str; N]) -> String {
-    let quoted = ids.map(|id| format!("\"{id}\""));
+fn one_of<T: Copy>(all: &[T], id: fn(T) -> &'static str) -> String {
+    let quoted = Vec::from_iter(all.iter().map(|one| format!("\"{}\"", id(*one))));
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),

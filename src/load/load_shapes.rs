@@ -4,16 +4,17 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use super::load_shape::LoadShape;
-use super::open::OPEN;
-use super::steady::STEADY;
-use super::wave::WAVE;
 
 /// Every load shape.
-pub static LOAD_SHAPES: [&LoadShape; 3] = [&STEADY, &WAVE, &OPEN];
+pub static LOAD_SHAPES: &[&LoadShape] = &[
+    &super::steady::STEADY,
+    &super::wave::WAVE,
+    &super::open::OPEN,
+];
 
 impl ValueEnum for &'static LoadShape {
     fn value_variants<'a>() -> &'a [&'static LoadShape] {
-        &LOAD_SHAPES
+        LOAD_SHAPES
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
