@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
 use tokio::runtime::Runtime;
 
 use crate::client::{Connections, ExpectedAnswer, FailureCause, HttpClientError, http_client};
@@ -17,6 +16,7 @@ use crate::prompt::{
     TokenizerLookup, TokenizerSource,
 };
 use crate::redact;
+use crate::report::{BAD, Cell, GOOD, grid};
 use crate::tls::{INSECURE, Tls};
 
 /// A server that does not say within this time that it is ready does not say it now.
@@ -66,26 +66,25 @@ impl Report {
     }
 }
 
-/// A table of what is ready, and below it what is not and why.
+/// A table of what is ready, with styles, and below it what is not and why.
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const COLUMNS: [&str; 5] = ["health", "server", "model", "tokenizer", "streamed request"];
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header(["endpoint"].iter().chain(&COLUMNS).chain(&["ready"]));
-        for findings in &self.findings {
+        let rows = self.findings.iter().map(|findings| {
             let cells = findings.columns().map(|c| match c {
-                Ok(text) => text.clone(),
-                Err(_) => "✗".to_owned(),
+                Ok(text) => Cell::from(text),
+                Err(_) => Cell::new(BAD, "✗"),
             });
             let ready = match (findings.is_ready(), findings.contradictions.is_empty()) {
-                (true, true) => "yes",
-                (true, false) => "yes, but see below",
-                (false, _) => "NO",
+                (true, true) => Cell::new(GOOD, "yes"),
+                (true, false) => Cell::from("yes, but see below"),
+                (false, _) => Cell::new(BAD, "NO"),
             };
-            let row = std::iter::once(findings.url.clone()).chain(cells);
-            table.add_row(row.chain([ready.to_owned()]));
-        }
+            let row = std::iter::once(Cell::from(&findings.url)).chain(cells);
+            row.chain([ready])
+        });
+        let head = ["endpoint"].iter().chain(&COLUMNS).chain(&["ready"]);
+        let table = grid(head.copied(), rows, COLUMNS.len() + 2);
         writeln!(f, "{table}")?;
         for findings in &self.findings {
             for (name, column) in COLUMNS.iter().zip(findings.columns()) {

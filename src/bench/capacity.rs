@@ -80,6 +80,7 @@ pub struct CapacityResult {
     pub records: Vec<CapacityRecord>,
     /// Tables and answers, for a person.
     pub figures: String,
+    styled_figures: String,
     /// The pages that show them.
     pub pages: Vec<PathBuf>,
     /// What could not be written, and why.
@@ -108,7 +109,7 @@ impl CapacityResult {
     /// Prints the figures and where they are kept; returns the exit code.
     pub(crate) fn show(&self) -> u8 {
         eprintln!();
-        anstream::print!("{}", report::painted(&self.figures));
+        anstream::print!("{}", self.styled_figures);
         for problem in &self.unwritten {
             eprintln!("error: {problem}");
         }
@@ -199,6 +200,7 @@ impl CapacitySearch {
         let mut result = CapacityResult {
             records: Vec::new(),
             figures: String::new(),
+            styled_figures: String::new(),
             pages: Vec::new(),
             unwritten: Vec::new(),
             interrupt: context.interrupt.clone(),
@@ -206,8 +208,9 @@ impl CapacitySearch {
         let mut tried = Vec::new();
         for prompt in 0..context.prompts.len() {
             let record = self.search(context, prompt, &mut tried)?;
-            result.figures.push_str(&report::capacity(&record));
-            result.figures.push('\n');
+            let figures = report::capacity(&record) + "\n";
+            result.figures.push_str(&report::plain(&figures));
+            result.styled_figures.push_str(&figures);
             match context.writes_records().then(|| keep(&record)) {
                 None => {}
                 Some(Ok(page)) => result.pages.push(page),

@@ -62,6 +62,8 @@ pub struct RunResult {
     pub records: Vec<RunRecord>,
     /// The table and the notes, for a person. Failed points have a row, too.
     pub figures: String,
+    /// The same with styles for a terminal.
+    pub(crate) styled_figures: String,
     /// The table as a CSV file; `None` where it could not be written.
     pub csv: Option<PathBuf>,
     /// What could not be written, and why; the figures are whole all the same.
@@ -255,9 +257,11 @@ fn conclude(context: &RunContext, results: &Results) -> RunResult {
         unwritten.push(error.to_string());
         Vec::new()
     });
+    let styled_figures = results.figures(&rows);
     RunResult {
         records,
-        figures: results.figures(&rows),
+        figures: report::plain(&styled_figures),
+        styled_figures,
         interrupt: context.interrupt.clone(),
         complete: !results.failed() && !context.interrupt.came() && unwritten.is_empty(),
         csv: csv_written.is_ok().then_some(csv),

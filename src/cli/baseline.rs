@@ -114,7 +114,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Action::Show { name } => {
             let baseline = baselines.find(&name)?;
             let side = RunSet::new(name.as_str(), baseline.records()?);
-            anstream::print!("{}", report::painted(&report::baseline(&name, &side)));
+            anstream::print!("{}", report::baseline(&name, &side));
             print_missing(&baseline);
         }
         Action::Export { file, name } => export(&baselines.find(&name)?, &file)?,

@@ -27,7 +27,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Settings::load(&Config::of_options(arguments.servers.flags()))?;
     println!("configuration: {}\n", config.source);
     let report = crate::check::check(&config)?;
-    anstream::print!("{}", crate::report::painted(&report.to_string()));
+    anstream::print!("{report}");
     Ok(match report.is_ready() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),

@@ -68,7 +68,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             report::trend(&trend, &sides, &thresholds)
         }
     };
-    anstream::print!("{}", report::painted(&text));
+    anstream::print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 

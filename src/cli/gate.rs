@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Err(error);
         }
     };
-    anstream::print!("{}", report::painted(&report::gate(&gate)));
+    anstream::print!("{}", report::gate(&gate));
     let written = write(
         &arguments,
         report::junit(&gate),

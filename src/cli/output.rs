@@ -78,15 +78,17 @@ impl Output {
         matches!(self.format, Form::Export(exporter) if exporter.is_per_point()) && !is_json(path)
     }
 
-    /// Writes the points; `table` is their table. Says on stderr which files there are.
+    /// Writes the points; `table` is their table, with styles. Says on stderr which files there are.
     pub fn write(&self, points: &[RunRecord], table: &str) -> anyhow::Result<()> {
         let Form::Export(exporter) = self.format else {
             return match &self.output {
                 None => {
-                    anstream::print!("{}", crate::report::painted(table));
+                    anstream::print!("{table}");
                     Ok(())
                 }
-                Some(path) => file(path, |file| file.write_all(table.as_bytes())),
+                Some(path) => file(path, |file| {
+                    file.write_all(crate::report::plain(table).as_bytes())
+                }),
             };
         };
         let documents = exporter.documents(points);

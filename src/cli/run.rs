@@ -168,12 +168,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     eprintln!();
     let output = &arguments.output;
     if output.output.is_some() && !output.is_table() {
-        anstream::print!("{}", crate::report::painted(&ran.figures));
+        anstream::print!("{}", ran.styled_figures);
     }
-    let written = output.write(&ran.records, &ran.figures);
+    let written = output.write(&ran.records, &ran.styled_figures);
     if written.is_err() && output.output.is_some() && output.is_table() {
         // The figures are shown where they cannot be written.
-        anstream::print!("{}", crate::report::painted(&ran.figures));
+        anstream::print!("{}", ran.styled_figures);
     }
     print_files(&ran);
     written?;

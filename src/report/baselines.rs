@@ -35,18 +35,19 @@ pub fn baselines(mut baselines: Vec<(BaselineName, RunSet)>) -> String {
             side.all(|r| r.simulated.clone().unwrap_or_else(|| "no".to_owned())),
         ]
     });
-    grid(head.map(String::from), rows, 2).to_string() + "\n"
+    grid(head, rows, 2).to_string() + "\n"
 }
 
 /// The figures of a baseline's points.
 pub fn baseline(name: &BaselineName, side: &RunSet) -> String {
     let simulated = side.records().find_map(|r| r.simulated.as_deref());
-    let label = label::of(simulated, side.records().any(RunRecord::insecure));
+    let insecure = side.records().any(RunRecord::insecure);
+    let heading = label::heading(&format!("# {name}"), simulated, insecure);
     let rows: Vec<Row> = side.records().map(Row::of).collect();
     let (head, cells) = head_and_cells(&rows, &Vec::from_iter(&BASELINE));
     let table = grid(head, cells, 1);
     format!(
-        "# {name}{label}\n\n{}, {}, {}\n\n{table}\n",
+        "{heading}\n\n{}, {}, {}\n\n{table}\n",
         side.server(),
         count(side.points().len(), "point"),
         measured(side)

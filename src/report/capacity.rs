@@ -2,14 +2,16 @@
 
 use super::grid::narrow_grid;
 use super::number::value;
+use super::style::{DOUBTFUL, HEADING, LABEL, styled};
 use crate::capacity::{CapacityRecord, Count, TrialRecord};
 
 /// The levels that were tried, and the capacity.
 pub fn capacity(record: &CapacityRecord) -> String {
-    let simulated = match &record.simulated {
-        Some(preset) => format!(" — **simulated** ({preset})"),
-        None => String::new(),
-    };
+    let mut heading = styled(HEADING, &format!("## {}", record.bench));
+    if let Some(preset) = &record.simulated {
+        let label = styled(LABEL, "**simulated**");
+        heading.push_str(&format!(" — {label} ({preset})"));
+    }
     let mut head = vec!["trial".to_owned(), "level".to_owned(), "RPS".to_owned()];
     let objectives = record.objectives.iter().map(|objective| {
         let allowed = percent(objective.allowed);
@@ -24,16 +26,16 @@ pub fn capacity(record: &CapacityRecord) -> String {
         .zip(&record.trials)
         .map(|(nth, trial)| row(nth, trial));
     let table = narrow_grid(head, rows, 2);
-    let mut text = format!("## {}{simulated}\n\n{table}\n\n", record.bench);
+    let mut text = format!("{heading}\n\n{table}\n\n");
     text.push_str(&format!(
         "Capacity of {}: {}\n",
         record.prompt, record.capacity
     ));
     for doubt in record.capacity.doubts().iter().chain(&record.notes) {
-        text.push_str(&format!("- {doubt}\n"));
+        text.push_str(&format!("- {}\n", styled(DOUBTFUL, doubt)));
     }
     if let Some(why) = &record.partial {
-        text.push_str(&format!("- partial: {why}\n"));
+        text.push_str(&format!("- {}: {why}\n", styled(DOUBTFUL, "partial")));
     }
     text
 }

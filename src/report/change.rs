@@ -1,6 +1,9 @@
 //! How changes are written, in tables, summaries and files alike.
 
+use clap::builder::styling::Style;
+
 use super::number::{NOT_AVAILABLE, of_needed, value};
+use super::style::{BAD, DOUBTFUL, GOOD};
 use crate::verdict::{
     Comparison, FALSE_DISCOVERY_RATE, FigureChange, NotComparable, Thresholds, Verdict,
 };
@@ -87,6 +90,16 @@ pub(super) fn verdict(entry: &FigureChange) -> String {
             format!("inconclusive, {:.1} {unit} too wide", 100.0 * beyond)
         }
         (verdict, _) => verdict.to_string(),
+    }
+}
+
+/// How a terminal shows the verdict.
+pub(super) fn style(entry: &FigureChange) -> Style {
+    match entry.verdict {
+        Verdict::Regressed => BAD,
+        Verdict::Improved => GOOD,
+        Verdict::Unchanged => Style::new(),
+        Verdict::Inconclusive => DOUBTFUL,
     }
 }
 

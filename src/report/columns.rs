@@ -1,7 +1,10 @@
 //! The columns of tables and of the CSV file.
 
+use clap::builder::styling::Style;
+
 use super::Row;
 use super::number::{self, NOT_AVAILABLE, fixed, or_na};
+use super::style::{BAD, Cell, DOUBTFUL};
 use crate::level::Level;
 use crate::load::SelfCheck;
 use crate::metrics::Percentile::{self, P50, P90, P95, P99, P99_9};
@@ -11,10 +14,12 @@ use crate::metrics::{Distribution, Summary, TooFewValues};
 pub struct Column {
     /// Head, with the unit in brackets.
     pub name: &'static str,
-    cell: Cell,
+    value: Value,
+    /// How a terminal shows the cell of a row.
+    style: fn(&Row) -> Style,
 }
 
-enum Cell {
+enum Value {
     /// A figure and its decimals; `n/a` if it is not known.
     Figure(usize, Figure),
     /// A figure with four significant digits.
@@ -31,8 +36,16 @@ type Figure = fn(&Row, &Summary) -> Option<f64>;
 type Latency = fn(&Summary) -> Option<Distribution>;
 
 impl Column {
-    const fn new(name: &'static str, cell: Cell) -> Column {
-        Column { name, cell }
+    const fn new(name: &'static str, value: Value) -> Column {
+        Column {
+            name,
+            value,
+            style: |_| Style::new(),
+        }
+    }
+
+    const fn styled(self, style: fn(&Row) -> Style) -> Column {
+        Column { style, ..self }
     }
 
     /// The cell's text in tables and on pages.
@@ -46,11 +59,11 @@ impl Column {
     /// The cell's text in the CSV file, where every figure that is not available is `n/a`.
     pub fn csv_cell(&self, row: &Row) -> String {
         let value = |figure: Figure| row.summary().and_then(|summary| figure(row, summary));
-        match self.cell {
-            Cell::Text(text) => text(row),
-            Cell::Figure(decimals, figure) => fixed(value(figure), decimals),
-            Cell::Short(figure) => or_na(value(figure)),
-            Cell::Percentile(decimals, latency, percentile) => {
+        match self.value {
+            Value::Text(text) => text(row),
+            Value::Figure(decimals, figure) => fixed(value(figure), decimals),
+            Value::Short(figure) => or_na(value(figure)),
+            Value::Percentile(decimals, latency, percentile) => {
                 let latency = row.summary().and_then(latency);
                 let figure = latency.and_then(|d| d.percentile(percentile).ok());
                 match decimals {
@@ -58,7 +71,7 @@ impl Column {
                     None => or_na(figure),
                 }
             }
-            Cell::Checked(decimals, figure) => {
+            Value::Checked(decimals, figure) => {
                 fixed(row.self_check.as_ref().and_then(figure), decimals)
             }
         }
@@ -73,14 +86,14 @@ impl Column {
     /// Whether to show it: any row has a value, or the number of values that a P50, P90 or P99 lacks. A P95 or P99.9
     /// needs a row with a figure.
     pub fn is_shown(&self, rows: &[Row]) -> bool {
-        let is_extra = matches!(self.cell, Cell::Percentile(_, _, P95 | P99_9));
+        let is_extra = matches!(self.value, Value::Percentile(_, _, P95 | P99_9));
         let is_marked = || rows.iter().any(|row| self.too_few_values(row).is_some());
         self.has_values(rows) || (!is_extra && is_marked())
     }
 
     /// The number of values, if the column is a percentile and the row has too few for it.
     fn too_few_values(&self, row: &Row) -> Option<TooFewValues> {
-        let Cell::Percentile(_, latency, percentile) = self.cell else {
+        let Value::Percentile(_, latency, percentile) = self.value else {
             return None;
         };
         let latency = row.summary().and_then(latency)?;
@@ -89,18 +102,19 @@ impl Column {
 }
 
 /// Head and cells of these columns.
-pub fn head_and_cells(rows: &[Row], columns: &[&Column]) -> (Vec<String>, Vec<Vec<String>>) {
-    let head = columns.iter().map(|column| column.name.to_owned());
-    let cells = |row: &Row| columns.iter().map(|column| column.cell(row)).collect();
+pub fn head_and_cells(rows: &[Row], columns: &[&Column]) -> (Vec<&'static str>, Vec<Vec<Cell>>) {
+    let head = columns.iter().map(|column| column.name);
+    let cell = |column: &Column, row: &Row| Cell::new((column.style)(row), column.cell(row));
+    let cells = |row: &Row| columns.iter().map(|column| cell(column, row)).collect();
     (head.collect(), rows.iter().map(cells).collect())
 }
 
 const fn figure(name: &'static str, decimals: usize, value: Figure) -> Column {
-    Column::new(name, Cell::Figure(decimals, value))
+    Column::new(name, Value::Figure(decimals, value))
 }
 
 const fn short(name: &'static str, value: Figure) -> Column {
-    Column::new(name, Cell::Short(value))
+    Column::new(name, Value::Short(value))
 }
 
 const fn percentile(
@@ -109,11 +123,11 @@ const fn percentile(
     latency: Latency,
     percentile: Percentile,
 ) -> Column {
-    Column::new(name, Cell::Percentile(Some(decimals), latency, percentile))
+    Column::new(name, Value::Percentile(Some(decimals), latency, percentile))
 }
 
 const fn short_percentile(name: &'static str, latency: Latency, percentile: Percentile) -> Column {
-    Column::new(name, Cell::Percentile(None, latency, percentile))
+    Column::new(name, Value::Percentile(None, latency, percentile))
 }
 
 const fn checked(
@@ -121,11 +135,11 @@ const fn checked(
     decimals: usize,
     value: fn(&SelfCheck) -> Option<f64>,
 ) -> Column {
-    Column::new(name, Cell::Checked(decimals, value))
+    Column::new(name, Value::Checked(decimals, value))
 }
 
 const fn text(name: &'static str, value: fn(&Row) -> String) -> Column {
-    Column::new(name, Cell::Text(value))
+    Column::new(name, Value::Text(value))
 }
 
 fn per_gpu(row: &Row, value: Option<f64>) -> Option<f64> {
@@ -221,8 +235,8 @@ pub const SHORT_THROUGHPUT: [Column; 9] = [
     text("requests", |r| {
         r.summary().map_or(0, |s| s.completed).to_string()
     }),
-    text("failed", failed),
-    text("client", client),
+    text("failed", failed).styled(if_failed),
+    text("client", client).styled(if_client_bound),
     text(REMARK, |r| {
         let is_saturated = r.summary().is_some_and(|s| s.saturation.is_some());
         let remarks = [
@@ -231,7 +245,8 @@ pub const SHORT_THROUGHPUT: [Column; 9] = [
         ];
         let remarks = remarks.iter().filter(|remark| remark.1);
         Vec::from_iter(remarks.map(|remark| remark.0)).join(", ")
-    }),
+    })
+    .styled(|r| doubtful_if(r.partial.is_some())),
 ];
 
 /// Head of the terminal table's column that marks partial and saturated points, shown if there is one.
@@ -270,8 +285,8 @@ pub const BASELINE: [Column; 10] = [
     percentile("E2EL P50 (ms)", 2, |s| s.e2el_ms, P50),
     percentile("E2EL P99 (ms)", 2, |s| s.e2el_ms, P99),
     figure("Requests", 0, |_, s| Some(s.completed as f64)),
-    text("Failed", failed),
-    text("Client", client),
+    text("Failed", failed).styled(if_failed),
+    text("Client", client).styled(if_client_bound),
 ];
 
 fn failed(row: &Row) -> String {
@@ -280,14 +295,37 @@ fn failed(row: &Row) -> String {
     failures.sum::<u128>().to_string()
 }
 
+fn if_failed(row: &Row) -> Style {
+    match row.failures().iter().any(|failures| failures.count > 0) {
+        true => BAD,
+        false => Style::new(),
+    }
+}
+
+/// Whether the client was the limit, if that was checked.
+fn is_client_bound(row: &Row) -> Option<bool> {
+    let check = row.self_check.as_ref()?;
+    Some(!check.client_bound.is_empty())
+}
+
 fn client(row: &Row) -> String {
-    let kept_up = row.self_check.as_ref().map(|c| c.client_bound.is_empty());
-    match kept_up {
-        Some(true) => "kept up",
-        Some(false) => "client-bound",
+    match is_client_bound(row) {
+        Some(false) => "kept up",
+        Some(true) => "client-bound",
         None => NOT_AVAILABLE,
     }
     .to_owned()
+}
+
+fn if_client_bound(row: &Row) -> Style {
+    doubtful_if(is_client_bound(row) == Some(true))
+}
+
+fn doubtful_if(is_doubtful: bool) -> Style {
+    match is_doubtful {
+        true => DOUBTFUL,
+        false => Style::new(),
+    }
 }
 
 /// The conditions of the measurement.

@@ -1,7 +1,10 @@
+use clap::builder::styling::Style;
+
 use super::change;
 use super::label;
 use super::number::count;
 use super::sides;
+use super::style::{BAD, DOUBTFUL, styled};
 use crate::verdict::{FigureChange, Gate, GateOutcome, PointComparison, Verdict};
 
 /// Most lines of a list, so that the summary fits a screen.
@@ -12,10 +15,10 @@ pub fn gate(gate: &Gate) -> String {
     let comparison = &gate.comparison;
     let mut text = format!(
         "gate: {}: {} against {}{}\n",
-        heading(gate.outcome()),
+        styled(outcome_style(gate.outcome()), heading(gate.outcome())),
         comparison.after,
         comparison.before,
-        label::of(comparison.simulated.as_deref(), comparison.insecure)
+        label::shown(comparison.simulated.as_deref(), comparison.insecure)
     );
     let differences = sides::differences(comparison);
     text.push_str(&listed("what differs", &differences));
@@ -33,6 +36,14 @@ pub fn gate(gate: &Gate) -> String {
     text.push_str(&change::error_rate(change::tested(comparison)));
     text.push('\n');
     text
+}
+
+fn outcome_style(outcome: GateOutcome) -> Style {
+    match outcome {
+        GateOutcome::Passed => Style::new(),
+        GateOutcome::Regressed => BAD,
+        GateOutcome::CouldNotTell => DOUBTFUL,
+    }
 }
 
 /// The outcome in up to three words.

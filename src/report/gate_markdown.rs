@@ -79,5 +79,5 @@ fn table(figure_changes: &[(&PointComparison, &FigureChange)]) -> String {
             change::verdict(entry),
         ]
     });
-    grid(head.map(String::from), rows, 2).to_string()
+    grid(head, rows, 2).to_string()
 }

@@ -1,19 +1,22 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::style::{Cell, styled};
+
 /// Width of a terminal that a table must fit (columns).
 const WIDTH: u16 = 120;
 
 /// A Markdown table with text in its first `words` columns and right-aligned figures in the others.
-pub(super) fn grid<C: Into<Vec<String>>>(
-    head: C,
-    rows: impl IntoIterator<Item = C>,
+pub(crate) fn grid<R: IntoIterator<Item: Into<Cell>>>(
+    head: impl IntoIterator<Item = impl Into<String>>,
+    rows: impl IntoIterator<Item = R>,
     words: usize,
 ) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(head.into());
+    table.set_header(head.into_iter().map(Into::into));
     for row in rows {
-        table.add_row(row.into());
+        let cells = row.into_iter().map(Into::into);
+        table.add_row(cells.map(|cell: Cell| styled(cell.style, &cell.text)));
     }
     for column in table.column_iter_mut().skip(words) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -23,14 +26,14 @@ pub(super) fn grid<C: Into<Vec<String>>>(
 
 /// Whether a terminal must wrap it.
 pub(super) fn is_wide(table: &Table) -> bool {
-    let widest = table.lines().map(|line| line.chars().count()).max();
-    widest.unwrap_or(0) > usize::from(WIDTH)
+    let widest = table.lines().map(|line| console::measure_text_width(&line));
+    widest.max().unwrap_or(0) > usize::from(WIDTH)
 }
 
 /// The same with long cells wrapped to fit a terminal.
-pub(super) fn narrow_grid<C: Into<Vec<String>>>(
-    head: C,
-    rows: impl IntoIterator<Item = C>,
+pub(super) fn narrow_grid<R: IntoIterator<Item: Into<Cell>>>(
+    head: impl IntoIterator<Item = impl Into<String>>,
+    rows: impl IntoIterator<Item = R>,
     words: usize,
 ) -> Table {
     let mut table = grid(head, rows, words);

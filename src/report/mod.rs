@@ -15,12 +15,12 @@ mod html;
 mod junit;
 mod label;
 mod number;
-mod paint;
 #[cfg(feature = "plan")]
 mod plan;
 mod plot;
 mod row;
 mod sides;
+mod style;
 mod table;
 mod trend;
 mod verdicts;
@@ -31,13 +31,18 @@ pub use csv::{csv, write_csv};
 pub use deployments::deployments;
 pub use gate::gate;
 pub use gate_markdown::{gate_markdown, gate_markdown_refused};
+#[cfg(feature = "cli")]
+pub(crate) use grid::grid;
 pub use html::{ReportSource, capacity_page, single_page, write_pages};
 #[cfg(feature = "cli")]
 pub use junit::{junit, junit_refused};
-pub use paint::painted;
 #[cfg(feature = "plan")]
 pub use plan::plan;
 pub use row::{PointResult, Row};
+pub use style::plain;
+#[cfg(feature = "cli")]
+pub(crate) use style::{BAD, Cell, GOOD};
+pub(crate) use style::{DOUBTFUL, styled};
 pub use table::{by_bench, markdown, notes, table};
 pub use trend::trend;
 pub use verdicts::verdicts;

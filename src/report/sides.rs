@@ -1,6 +1,7 @@
 //! The sides of a comparison, the differences between them, and warnings about them.
 
 use super::number::count;
+use super::style::{DOUBTFUL, styled};
 use crate::results::RunRecord;
 use crate::verdict::{Comparison, PointComparison, RunSet};
 
@@ -76,9 +77,12 @@ fn of_points(comparison: &Comparison, lines: fn(&PointComparison) -> &[String]) 
     lines.collect()
 }
 
-/// Doubts, warnings and points of only one side, one line each.
+/// Doubts, warnings and points of only one side, one line each; doubts in their style.
 pub(super) fn warnings(comparison: &Comparison) -> Vec<String> {
     let mut doubts = of_points(comparison, |point| &point.doubts);
+    for doubt in &mut doubts {
+        *doubt = styled(DOUBTFUL, doubt);
+    }
     doubts.extend(remarks(comparison));
     let missing = comparison
         .missing

@@ -2,6 +2,7 @@ use comfy_table::Table;
 
 use super::columns::{self, Column};
 use super::grid::{grid, is_wide, narrow_grid};
+use super::style::{BAD, DOUBTFUL, plain, styled};
 use super::{PointResult, Row, label};
 use crate::metrics::Percentile::P99;
 use crate::metrics::{EndpointShare, Summary, TokenCounts};
@@ -9,7 +10,7 @@ use crate::metrics::{EndpointShare, Summary, TokenCounts};
 /// The table at the end of a run with the main figures, at most 120 columns wide, and its notes. It has the rows
 /// of the CSV file, which has all columns.
 ///
-/// It is Markdown, so that it can be pasted into an issue.
+/// It is Markdown, so that it can be pasted into an issue, with styles for a terminal.
 pub fn table(rows: &[Row]) -> String {
     let shown = |column: &&Column| {
         let optional = [
@@ -79,15 +80,18 @@ pub fn markdown(rows: &[Row]) -> String {
         latency.collect(),
         context.collect(),
     ];
-    with_notes(rows, tables.map(|columns| whole(rows, &columns)).into())
+    plain(&with_notes(
+        rows,
+        tables.map(|columns| whole(rows, &columns)).into(),
+    ))
 }
 
 fn with_notes(rows: &[Row], tables: Vec<Table>) -> String {
-    let mut text = format!("## {}\n\n", title(rows));
+    let mut text = title(rows) + "\n\n";
     for table in tables {
         text.push_str(&format!("{table}\n\n"));
     }
-    for note in notes(rows) {
+    for note in styled_notes(rows) {
         text.push_str(&format!("- {note}\n"));
     }
     text
@@ -107,9 +111,10 @@ pub fn by_bench(rows: &[Row], text: fn(&[Row]) -> String) -> Vec<String> {
 
 fn title(rows: &[Row]) -> String {
     let Some(row) = rows.first() else {
-        return "No point was measured".to_owned();
+        return label::heading("## No point was measured", None, false);
     };
-    row.bench.clone() + &label::of(row.simulated.as_deref(), row.insecure)
+    let heading = format!("## {}", row.bench);
+    label::heading(&heading, row.simulated.as_deref(), row.insecure)
 }
 
 fn whole(rows: &[Row], columns: &[&Column]) -> Table {
@@ -124,6 +129,11 @@ fn fitting(rows: &[Row], columns: &[&Column]) -> Table {
 
 /// Notes below a table: failures by cause, blocked prompts, reasons for `n/a`.
 pub fn notes(rows: &[Row]) -> Vec<String> {
+    let notes = styled_notes(rows).into_iter();
+    notes.map(|note| plain(&note)).collect()
+}
+
+fn styled_notes(rows: &[Row]) -> Vec<String> {
     let mut notes: Vec<String> = rows.iter().flat_map(notes_of_point).collect();
     let measured = || rows.iter().filter_map(Row::summary);
     let counted = |by: fn(&TokenCounts) -> usize| {
@@ -171,11 +181,12 @@ fn notes_of_point(row: &Row) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(why) = &row.partial {
         notes.push(format!(
-            "partial: {why}; its figures cover what was measured until then"
+            "{}: {why}; its figures cover what was measured until then",
+            styled(DOUBTFUL, "partial")
         ));
     }
     if let PointResult::Failed { .. } = row.result {
-        notes.push("FAILED, no request succeeded".to_owned());
+        notes.push(format!("{}, no request succeeded", styled(BAD, "FAILED")));
     }
     notes.extend(row.failures().iter().map(|failure| {
         let (cause, first) = (&failure.cause, &failure.first_message);
@@ -241,11 +252,49 @@ fn uneven(summary: &Summary) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::SelfCheck;
     use crate::report::row_tests::{failed, measured, measured_with};
+    use crate::report::style::{HEADING, LABEL};
+
+    /// The text without styles.
+    fn shown(form: fn(&[Row]) -> String, rows: &[Row]) -> String {
+        plain(&form(rows))
+    }
+
+    #[test]
+    fn only_what_must_not_be_missed_is_styled() {
+        let client_bound = Row {
+            partial: Some("SIGTERM ended the run".to_owned()),
+            self_check: Some(SelfCheck {
+                busy_share: Some(0.9),
+                starved_share: None,
+                loop_lag_ms: None,
+                send_lag_ms: None,
+                client_bound: vec!["its threads were busy".to_owned()],
+            }),
+            ..measured()
+        };
+        let text = table(&[measured(), failed(), client_bound]);
+        let phrases = [
+            (HEADING, "## chat_throughput", 1),
+            (LABEL, "**simulated**", 1),
+            (BAD, "3", 1),
+            (BAD, "FAILED", 1),
+            (DOUBTFUL, "client-bound", 1),
+            (DOUBTFUL, "partial", 2),
+        ];
+        for (style, phrase, count) in phrases {
+            let found = text.matches(&styled(style, phrase)).count();
+            assert_eq!(found, count, "{phrase}: {text:?}");
+        }
+        let starts = text.matches("\u{1b}[0m").count();
+        assert_eq!(starts, 7, "no more: {text:?}");
+        assert_eq!(markdown(&[failed()]).matches('\u{1b}').count(), 0);
+    }
 
     #[test]
     fn simulated_figures_say_so_and_failures_are_named() {
-        for text in [table, markdown].map(|form| form(&[measured(), failed()])) {
+        for text in [table, markdown].map(|form| shown(form, &[measured(), failed()])) {
             assert!(
                 text.starts_with("## chat_throughput — **simulated**"),
                 "{text}"
@@ -297,7 +346,7 @@ mod tests {
     #[test]
     fn the_terminals_table_fits_120_columns_and_has_every_row() {
         for rows in [vec![measured(), failed()], vec![wide(), measured()]] {
-            let text = table(&rows);
+            let text = shown(table, &rows);
             for line in text.lines().filter(|line| line.starts_with('|')) {
                 assert!(line.chars().count() <= 120, "{line}");
             }
@@ -306,9 +355,9 @@ mod tests {
             }
             assert_eq!(text.contains("tok/s per GPU"), rows[0].num_gpu.is_some());
         }
-        let text = table(&[wide()]);
+        let text = shown(table, &[wide()]);
         assert!(text.contains(" 15432099 |"), "per GPU: {text}");
-        let text = table(&[measured(), failed()]);
+        let text = shown(table, &[measured(), failed()]);
         assert_eq!(
             text.matches("|     25 |").count(),
             0,
@@ -323,17 +372,17 @@ mod tests {
 
     #[test]
     fn a_percentile_of_too_few_values_is_marked() {
-        let text = table(&[measured_with(20)]);
+        let text = shown(table, &[measured_with(20)]);
         assert!(text.contains("| n/a (20 of 1,000) |"), "{text}");
         assert!(text.contains("|       0.200 |"), "20 have a P50: {text}");
         for extra in ["p95", "p99.9"] {
             assert!(!text.contains(extra), "no point has it: {text}");
         }
-        let text = table(&[measured_with(20), measured_with(250)]);
+        let text = shown(table, &[measured_with(20), measured_with(250)]);
         assert!(text.contains("| n/a (20 of 200) |"), "{text}");
         assert!(text.contains("| n/a (250 of 1,000) |"), "{text}");
         assert!(!text.contains("p99.9"), "no point has it: {text}");
-        let text = table(&[measured_with(9_999), measured_with(10_000)]);
+        let text = shown(table, &[measured_with(9_999), measured_with(10_000)]);
         assert!(text.contains("| n/a (9,999 of 10,000) |"), "{text}");
         assert!(!text.contains("| n/a (9,999 of 1,000)"), "{text}");
         let text = markdown(&[measured_with(20)]);
@@ -345,7 +394,7 @@ mod tests {
 
     #[test]
     fn points_without_any_success_have_no_table_of_latencies() {
-        let text = table(&[failed()]);
+        let text = shown(table, &[failed()]);
         assert!(
             text.contains("| failed |") && !text.contains("TTFT"),
             "{text}"
@@ -364,7 +413,7 @@ mod tests {
                 detail: "all at once".to_owned(),
             }];
         }
-        for text in [table, markdown].map(|form| form(std::slice::from_ref(&row))) {
+        for text in [table, markdown].map(|form| shown(form, std::slice::from_ref(&row))) {
             let note = "- chat_throughput/25 c=8: 2 of 3 answers: all at once";
             assert!(text.contains(note), "{text}");
         }
@@ -377,13 +426,13 @@ mod tests {
             partial: Some("SIGTERM ended the run".to_owned()),
             ..measured()
         };
-        for text in [table, markdown].map(|form| form(&[measured(), partial.clone()])) {
+        for text in [table, markdown].map(|form| shown(form, &[measured(), partial.clone()])) {
             let note = "- chat_throughput/25 c=16: partial: SIGTERM ended the run";
             assert!(text.contains(note), "{text}");
             let marked = text.lines().filter(|line| line.contains("| partial"));
             assert_eq!(marked.count(), 1, "{text}");
         }
-        for text in [table, markdown].map(|form| form(&[measured(), failed()])) {
+        for text in [table, markdown].map(|form| shown(form, &[measured(), failed()])) {
             assert!(!text.to_lowercase().contains("partial"), "{text}");
             assert!(!text.contains(columns::REMARK), "{text}");
         }

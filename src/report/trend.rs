@@ -1,8 +1,11 @@
+use clap::builder::styling::Style;
+
 use super::change;
 use super::grid::narrow_grid;
 use super::label;
 use super::number::{NOT_AVAILABLE, or_na};
 use super::sides::{self, letter, section};
+use super::style::{Cell, plain};
 use crate::results::PointKey;
 use crate::verdict::{Comparison, Figure, FigureChange, RunSet, Thresholds, Trend, Verdict};
 
@@ -10,8 +13,9 @@ use crate::verdict::{Comparison, Figure, FigureChange, RunSet, Thresholds, Trend
 /// side before, and the verdict of the last against the first.
 pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String {
     let Comparison { before, after, .. } = &trend.whole;
-    let label = label::of(trend.whole.simulated.as_deref(), trend.whole.insecure);
-    let mut text = format!("# From {before} to {after}, by version{label}\n\n");
+    let heading = format!("# From {before} to {after}, by version");
+    let (simulated, insecure) = (trend.whole.simulated.as_deref(), trend.whole.insecure);
+    let mut text = label::heading(&heading, simulated, insecure) + "\n\n";
     text.push_str(&sides::legend(sides));
     text.push('\n');
     for step in &trend.steps {
@@ -21,12 +25,13 @@ pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String
     let pairs = trend.steps.iter().chain([&trend.whole]);
     let mut warnings: Vec<String> = pairs.flat_map(sides::warnings).collect();
     // A side occurs in two steps.
-    warnings.sort_unstable();
+    warnings.sort_by_cached_key(|warning| plain(warning));
     warnings.dedup();
     text.push_str(&section("Warnings:", &warnings));
     for (bench, rows) in rows_by_bench(trend, sides, thresholds) {
         let table = narrow_grid(head(sides), rows, 2);
-        text.push_str(&format!("## {bench}\n\n{table}\n\n"));
+        let heading = label::heading(&format!("## {bench}"), None, false);
+        text.push_str(&format!("{heading}\n\n{table}\n\n"));
     }
     text.push_str(&summary(trend, thresholds));
     text
@@ -37,13 +42,13 @@ pub(super) fn rows_by_bench<'a>(
     trend: &Trend,
     sides: &'a [RunSet],
     thresholds: &Thresholds,
-) -> Vec<(&'a str, Vec<Vec<String>>)> {
+) -> Vec<(&'a str, Vec<Vec<Cell>>)> {
     let of_bench = |points: &[&'a PointKey]| {
         let rows = points.iter().flat_map(|point| {
             let figures = thresholds.iter().map(|(figure, _)| figure);
             figures.filter_map(|figure| row(trend, sides, point, figure))
         });
-        let mut rows: Vec<Vec<String>> = rows.collect();
+        let mut rows: Vec<Vec<Cell>> = rows.collect();
         blank_repeated(&mut rows);
         (points[0].bench.as_str(), rows)
     };
@@ -73,7 +78,7 @@ pub(super) fn head(sides: &[RunSet]) -> Vec<String> {
 }
 
 /// The row of a figure; `None` if no pair of sides has it.
-fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Option<Vec<String>> {
+fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Option<Vec<Cell>> {
     let last = sides.len().saturating_sub(1);
     let whole = found(&trend.whole, point, figure);
     let steps = trend.steps.iter().enumerate();
@@ -93,7 +98,9 @@ fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Opt
     });
     let cells = (0..sides.len()).map(|at| cell(&pairs, at));
     let names = [name, figure.title().to_owned()];
-    Some(names.into_iter().chain(cells).chain([ends]).collect())
+    let mut row: Vec<Cell> = names.into_iter().chain(cells).map(Cell::from).collect();
+    row.push(Cell::new(whole.map_or(Style::new(), change::style), ends));
+    Some(row)
 }
 
 /// Positions of two sides, and their change.
@@ -145,10 +152,10 @@ fn mark(verdict: Verdict) -> char {
 }
 
 /// Clears the name of a point in all but the first of its rows.
-fn blank_repeated(rows: &mut [Vec<String>]) {
+fn blank_repeated(rows: &mut [Vec<Cell>]) {
     for at in (1..rows.len()).rev() {
-        if rows[at][0] == rows[at - 1][0] {
-            rows[at][0].clear();
+        if rows[at][0].text == rows[at - 1][0].text {
+            rows[at][0].text.clear();
         }
     }
 }

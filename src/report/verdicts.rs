@@ -3,6 +3,7 @@ use super::grid::narrow_grid;
 use super::label;
 use super::number::count;
 use super::sides::{self, section};
+use super::style::Cell;
 use crate::verdict::{
     Comparison, FigureChange, NotComparable, PointComparison, RunSet, Thresholds, Verdict,
 };
@@ -18,8 +19,9 @@ pub fn verdicts(
     only_changes: bool,
 ) -> String {
     let Comparison { before, after, .. } = comparison;
-    let label = label::of(comparison.simulated.as_deref(), comparison.insecure);
-    let mut text = format!("# {after} against {before}{label}\n\n");
+    let heading = format!("# {after} against {before}");
+    let (simulated, insecure) = (comparison.simulated.as_deref(), comparison.insecure);
+    let mut text = label::heading(&heading, simulated, insecure) + "\n\n";
     text.push_str(&sides::legend(sides));
     text.push('\n');
     let mut differences = sides::differences(comparison);
@@ -51,7 +53,7 @@ fn bench(points: &[PointComparison], only_changes: bool) -> String {
     let shown = |entry: &&FigureChange| {
         !only_changes || matches!(entry.verdict, Verdict::Regressed | Verdict::Improved)
     };
-    let rows: Vec<[String; 7]> = points
+    let rows: Vec<Vec<Cell>> = points
         .iter()
         .flat_map(|point| {
             let figure_changes = point.figure_changes.iter().filter(shown).enumerate();
@@ -59,16 +61,17 @@ fn bench(points: &[PointComparison], only_changes: bool) -> String {
         })
         .collect();
     let name = points.first().map_or("", |point| &point.point.bench);
+    let heading = label::heading(&format!("## {name}"), None, false);
     match rows.is_empty() {
-        true => format!("## {name}\n\nNo figure regressed or improved.\n\n"),
+        true => format!("{heading}\n\nNo figure regressed or improved.\n\n"),
         false => {
-            let table = narrow_grid(head.map(String::from), rows, 2);
-            format!("## {name}\n\n{table}\n\n")
+            let table = narrow_grid(head, rows, 2);
+            format!("{heading}\n\n{table}\n\n")
         }
     }
 }
 
-fn row(point: &PointComparison, entry: &FigureChange, first: bool) -> [String; 7] {
+fn row(point: &PointComparison, entry: &FigureChange, first: bool) -> Vec<Cell> {
     // The figures of a point stand together: its name is shown once.
     let name = match first {
         true => point.point.name_in_bench(),
@@ -79,15 +82,14 @@ fn row(point: &PointComparison, entry: &FigureChange, first: bool) -> [String; 7
         true => " (doubtful)",
         false => "",
     };
-    [
-        name,
-        entry.figure.title().to_owned(),
-        before,
-        after,
-        relative,
-        change::interval(entry),
+    let title = entry.figure.title().to_owned();
+    let interval = change::interval(entry);
+    let mut row = Vec::from([name, title, before, after, relative, interval].map(Cell::from));
+    row.push(Cell::new(
+        change::style(entry),
         change::verdict(entry) + doubt,
-    ]
+    ));
+    row
 }
 
 fn summary(comparison: &Comparison, thresholds: &Thresholds) -> String {

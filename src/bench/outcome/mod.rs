@@ -17,7 +17,7 @@ use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::{STEADY, SelfCheck, Window};
 use crate::metrics::{FailureCount, Outage, Summary, count_blocked, count_failures};
-use crate::report::{PointResult, Row};
+use crate::report::{self, PointResult, Row};
 use crate::results::{BaselineName, PointKey, RunRecord};
 
 pub use measured::{DrivenBy, Measured};
@@ -88,7 +88,8 @@ impl Results {
 
     /// Why the client, not the servers, limited the first point, if it did.
     pub fn client_bound(&self) -> Option<String> {
-        warnings::client_bound(&self.entries.first()?.row)
+        let note = warnings::client_bound(&self.entries.first()?.row)?;
+        Some(report::plain(&note))
     }
 
     /// Says something of a point below the table.

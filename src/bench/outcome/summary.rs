@@ -19,7 +19,7 @@ impl Results {
         let mut failed = self.failed;
         if context.args.mode() == Mode::Bench && !self.entries.is_empty() {
             let rows = self.rows();
-            anstream::print!("{}", report::painted(&self.figures(&rows)));
+            anstream::print!("{}", self.figures(&rows));
             if let Some(sides) = &context.config.ab {
                 failed |= said(print_verdicts(context, sides));
             }
@@ -65,7 +65,7 @@ impl Results {
         self.failed
     }
 
-    /// The tables of these rows and what must be known beside them.
+    /// The tables of these rows and what must be known beside them, with styles.
     pub fn figures(&self, rows: &[Row]) -> String {
         let mut text = report::by_bench(rows, report::table).concat();
         let recounts: Vec<f64> = self.entries.iter().filter_map(|e| e.recount).collect();
@@ -170,6 +170,6 @@ fn print_verdicts(
     let (sides, thresholds) = ([side(&sides[0])?, side(&sides[1])?], Thresholds::default());
     let comparison = verdict::compare(&sides[0], &sides[1], &thresholds)?;
     let verdicts = report::verdicts(&comparison, &sides, &thresholds, false);
-    anstream::print!("\n{}", report::painted(&verdicts));
+    anstream::print!("\n{verdicts}");
     Ok(())
 }

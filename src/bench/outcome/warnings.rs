@@ -10,7 +10,7 @@ use crate::endpoint::{Endpoints, MetricsInterval};
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::metrics::{self, FailureCount, Outage, RunTrace, Summary, Unanswered};
-use crate::report::Row;
+use crate::report::{DOUBTFUL, Row, styled};
 
 /// A server that answers from its prefix cache is faster than its GPU: say how much of it did.
 pub fn prefix_cache(row: &Row, intervals: &[Option<MetricsInterval>]) -> Option<String> {
@@ -30,13 +30,14 @@ pub fn prefix_cache(row: &Row, intervals: &[Option<MetricsInterval>]) -> Option<
     })
 }
 
-/// A client that did not keep up measures itself.
+/// A client that did not keep up measures itself. The note has a style.
 pub fn client_bound(row: &Row) -> Option<String> {
     let check = row.self_check.as_ref()?;
     (!check.client_bound.is_empty()).then(|| {
         format!(
-            "{}: client-bound: {}; the servers may be faster than these figures. Leave the client more of its machine, or split the load over processes (docs/scale.md)",
+            "{}: {}: {}; the servers may be faster than these figures. Leave the client more of its machine, or split the load over processes (docs/scale.md)",
             row.name(),
+            styled(DOUBTFUL, "client-bound"),
             check.client_bound.join(", ")
         )
     })

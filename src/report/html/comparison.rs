@@ -7,7 +7,7 @@ use super::links::Page;
 use super::view::View;
 use crate::report::number::count;
 use crate::report::plot::{ChangeRow, Plot, Table, changes};
-use crate::report::{change, sides};
+use crate::report::{change, plain, sides};
 use crate::results::RunRecord;
 use crate::verdict::{Comparison, Figure, FigureChange, PointComparison, RunSet, Thresholds};
 
@@ -63,6 +63,7 @@ fn compared(comparison: &Comparison) -> Markup {
         differences.push("nothing that the records contain".to_owned());
     }
     let warnings = sides::warnings(comparison);
+    let warnings = Vec::from_iter(warnings.iter().map(|warning| plain(warning)));
     html! {
         p { (change::counts(comparison)) "; changes below " (change::thresholds(&Thresholds::default())) " do not matter. "
             (change::error_rate(change::tested(comparison))) }

@@ -12,6 +12,7 @@ use crate::level::Level;
 use crate::metrics::{Distribution, Summary};
 use crate::report::number::count;
 use crate::report::plot::{Curve, CurveAt, Plot, Table, over_names};
+use crate::report::style::Cell;
 use crate::report::trend::{head, rows_by_bench};
 use crate::report::{change, sides};
 use crate::results::{PointKey, RunRecord};
@@ -39,7 +40,7 @@ pub(super) fn body(view: &View<'_>) -> Option<PageContent> {
             Ok(trend) => {
                 @for (bench, rows) in rows_by_bench(trend, versions, &trend_thresholds()) {
                     h3 { (bench) }
-                    (table(&Table { head: head(versions), rows, words: 2 }, &format!("Changes of {bench}")))
+                    (table(&Table { head: head(versions), rows: texts(rows), words: 2 }, &format!("Changes of {bench}")))
                 }
                 p { "Each change is against the version before: ▼ regressed, ▲ improved, = unchanged, ? inconclusive; changes below "
                     (change::thresholds(&trend_thresholds())) " do not matter." }
@@ -51,6 +52,11 @@ pub(super) fn body(view: &View<'_>) -> Option<PageContent> {
         title,
         content,
     })
+}
+
+fn texts(rows: Vec<Vec<Cell>>) -> Vec<Vec<String>> {
+    let texts = |row: Vec<Cell>| row.into_iter().map(|cell| cell.text).collect();
+    rows.into_iter().map(texts).collect()
 }
 
 /// The benches and prompts of all versions, short prompts first.
