@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bounds::Bounds;
 use super::failure::{Failure, FailureCause};
-use super::finish::Ended;
+use super::finish::ResponseEnd;
 use super::http1::Taken;
 use super::plain_event::PlainEvent;
 use super::prepared::Prepared;
@@ -16,7 +16,7 @@ use super::timestamps::Timestamps;
 use crate::dialect::{Delta, Dialect, error_in_body, excerpt};
 
 /// The state of one response while it arrives.
-pub(super) struct Reader {
+pub(super) struct ResponseReader {
     bounds: Bounds,
     body: Body,
     answer: Answer,
@@ -52,15 +52,15 @@ impl From<SseError> for Failure {
     }
 }
 
-impl Reader {
+impl ResponseReader {
     /// A reader of the answer to `prepared`, as an event stream or whole.
     pub fn new(
         dialect: &'static dyn Dialect,
         stream: bool,
         bounds: Bounds,
         prepared: &Prepared,
-    ) -> Reader {
-        Reader {
+    ) -> ResponseReader {
+        ResponseReader {
             bounds,
             body: match stream {
                 true => Body::Stream {
@@ -276,7 +276,7 @@ impl Answer {
 
     fn into_completion(self, keep_text: bool, bounds: &Bounds) -> Result<Completion, Failure> {
         let mut completion = self.completion;
-        let ended = Ended {
+        let ended = ResponseEnd {
             reason: completion.finish_reason.as_deref(),
             has_text: !self.text.is_empty(),
             usage_output: completion.usage_output,

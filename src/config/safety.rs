@@ -63,7 +63,7 @@ pub(super) struct SafetyKeys {
     /// `SAFE_CHECK`.
     pub(super) on: bool,
     /// `SAFETY_BACKEND`.
-    pub(super) backend: Choice,
+    pub(super) backend: BackendChoice,
     /// `SAFETY_DELAY_MS`.
     pub(super) delay_ms: (f64, f64),
     /// `SAFETY_SEVERITY`.
@@ -75,7 +75,7 @@ impl Default for SafetyKeys {
     fn default() -> SafetyKeys {
         SafetyKeys {
             on: true,
-            backend: Choice::Simulated,
+            backend: BackendChoice::Simulated,
             delay_ms: (0.0, 0.0),
             severity: 1,
         }
@@ -84,18 +84,18 @@ impl Default for SafetyKeys {
 
 /// The value of `SAFETY_BACKEND`.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Choice {
+pub(super) enum BackendChoice {
     Auto,
     Simulated,
     Azure,
 }
 
 /// Parses `SAFETY_BACKEND`.
-pub(super) fn choice(value: &Value) -> Parsed<Choice> {
+pub(super) fn choice(value: &Value) -> Parsed<BackendChoice> {
     match value.as_str() {
-        Some("auto") => Ok(Choice::Auto),
-        Some("simulated") => Ok(Choice::Simulated),
-        Some("azure") => Ok(Choice::Azure),
+        Some("auto") => Ok(BackendChoice::Auto),
+        Some("simulated") => Ok(BackendChoice::Simulated),
+        Some("azure") => Ok(BackendChoice::Azure),
         _ => Err(Fault::found(value)),
     }
 }

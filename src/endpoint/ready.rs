@@ -17,7 +17,7 @@ use super::error::EndpointError;
 use super::failure::{EndpointFailure, FailureKind};
 use super::http::Http;
 use super::served_model::{ServedModel, first_name, quoted, served_models};
-use super::trial::Trial;
+use super::trial::TrialRequest;
 use crate::client::{Failure, FailureCause};
 use crate::config::EndpointUrl;
 
@@ -48,7 +48,7 @@ pub struct Prober<'a> {
     /// Reads pages.
     pub http: &'a Http,
     /// Sends the real request.
-    pub trial: &'a Trial,
+    pub trial: &'a TrialRequest,
     /// The endpoints.
     pub urls: &'a [EndpointUrl],
     /// `MODEL_PATH`; without it the first model that an endpoint lists is requested.

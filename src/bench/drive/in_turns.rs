@@ -7,7 +7,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::budget::{Budget, Plan, Spent, median_latency};
+use super::budget::{Budget, BudgetPlan, Spent, median_latency};
 use super::interruptible_load::InterruptibleLoad;
 use super::missing_tokens::count_missing_tokens;
 use super::observation::LoadObservation;
@@ -41,7 +41,7 @@ pub fn run(
     meter.show("measuring");
     let observation = LoadObservation::begin(fixture, true);
     let sampling = context.args.sampling();
-    let time = TurnsTime::new(Plan::of(point, sampling));
+    let time = TurnsTime::new(BudgetPlan::of(point, sampling));
     let start = |side: usize, _| {
         let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
         let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
@@ -97,7 +97,7 @@ pub fn run(
 
 /// The time of a point that is measured in turns.
 struct TurnsTime {
-    plan: Plan,
+    plan: BudgetPlan,
     /// The budget of all turns after the first warm-up, and when it is over.
     budget: Cell<Option<(Budget, Option<Instant>)>>,
     /// The budget that was over before the last turn.
@@ -105,7 +105,7 @@ struct TurnsTime {
 }
 
 impl TurnsTime {
-    fn new(plan: Plan) -> TurnsTime {
+    fn new(plan: BudgetPlan) -> TurnsTime {
         TurnsTime {
             plan,
             budget: Cell::new(None),
