@@ -40,6 +40,8 @@ pub(crate) struct Span {
     pub round: Option<NonZeroUsize>,
     /// Windows to cut.
     pub samples: usize,
+    /// Whether a signal ended the load before it was measured for its time.
+    pub is_partial: bool,
 }
 
 /// A point as all ranks measured it; times are of rank 0's clock.
@@ -105,7 +107,7 @@ impl MergedRun {
             ..=stop_ns.min(aborted_at_ns.unwrap_or(u64::MAX));
         let windows = cut(&requests, interval, span);
         MergedRun {
-            notes: notes(&ranks, windows.len(), span.samples),
+            notes: notes(&ranks, windows.len(), &span),
             windows: match windows.is_empty() {
                 true => vec![failed(&requests, began_ns)],
                 false => windows,
@@ -276,7 +278,7 @@ impl InFlight {
     }
 }
 
-fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
+fn notes(ranks: &[RankPart], windows: usize, span: &Span) -> Vec<String> {
     let mut notes = Vec::new();
     for RankPart {
         rank,
@@ -308,7 +310,8 @@ fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
             ));
         }
     }
-    if windows < samples {
+    let samples = span.samples;
+    if windows < samples && !span.is_partial {
         notes.push(format!(
             "only {windows} rounds were completed in the measured time, but {samples} samples need at least as many; measure longer (--measurement-time)"
         ));
