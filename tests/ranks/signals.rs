@@ -218,7 +218,7 @@ fn a_signal_to_mpirun_is_passed_on_and_the_figures_are_kept() {
         .args(["-np", "2", "--allow-run-as-root", "--oversubscribe"])
         .args(["--bind-to", "none"])
         // How long it waits before it kills the processes; usually a second.
-        .args(["--mca", "odls_base_sigkill_timeout", "30"])
+        .args(["--mca", "odls_base_sigkill_timeout", "6"])
         .arg(bench.executable())
         .args(["--bench", "--noplot", "--color", "never"])
         .args(["--warm-up-time", "0.2", "--measurement-time", "600"]);
