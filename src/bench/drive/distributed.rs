@@ -202,7 +202,9 @@ fn keep(
         results.ended_early(&name);
     }
     let is_short = merged.windows.len() < sampling.windows;
-    if let Some(note) = over_time(stopped, merged.windows.len(), sampling.windows) {
+    // A window without a success tells of failures alone.
+    let succeeded = merged.windows.iter().filter(|window| success(window));
+    if let Some(note) = over_time(stopped, succeeded.count(), sampling.windows) {
         results.over_time(&name, &note);
     }
     if is_short || merged.ranks.iter().any(|rank| rank.aborted_at_ns.is_some()) {
@@ -218,7 +220,7 @@ fn keep(
         endpoints,
         servers: driven.servers,
         self_check: merged.self_check,
-        outages: outcome::outages(&windows, endpoints, None),
+        outages: outcome::outages(&windows, endpoints, Some(&merged.unanswered)),
         origin: DrivenBy::Distributed {
             ranks: merged.ranks,
             clock_unix_ns: merged.clock_unix_ns,
@@ -255,10 +257,8 @@ fn over_time(stopped: &[Option<Stopped>], windows: usize, wanted: usize) -> Opti
     let (ranks, budgets): (Vec<_>, Vec<_>) = spent.unzip();
     let longest = budgets.iter().max_by_key(|budget| budget.whole())?;
     let note = Spent::Windows(*longest).describe(windows, wanted);
-    Some(match ranks.as_slice() {
-        [rank] => format!("rank {rank} {note}"),
-        ranks => format!("ranks {} {note}", ranks.join(", ")),
-    })
+    let plural = if ranks.len() == 1 { "" } else { "s" };
+    Some(format!("rank{plural} {}: {note}", ranks.join(", ")))
 }
 
 /// As another rank: drives its part and leaves it to rank 0.

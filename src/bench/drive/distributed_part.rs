@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Budget, Plan};
+use super::first_answer::{FirstAnswer, assumed_latency};
 use super::interruptible_load::{FAILURES_IN_A_ROW, patience, start};
 use super::missing_tokens::count_missing_tokens_of;
 use super::observation::{LoadObservation, LoadObservationResult};
@@ -81,12 +82,11 @@ pub fn drive(
     let clock_unix_ns = clock.unix_ns();
     wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
     let began_ns = clock.now_ns();
+    let unanswered = target.unanswered.clone();
     let load = start(point, fixture, target, &share);
     meter.follow(load.gauge());
     meter.show("rank 0");
-    let interrupt = point.context.interrupt.clone();
-    let concurrency = share.concurrency.get();
-    let mut load = SharedLoad::new(load, clock, concurrency, patience(point), interrupt);
+    let mut load = SharedLoad::new(point, load, clock, (&share, prompt_tokens));
     let measured = measure_share(point, meeting, fixture, &mut load, began_ns);
     meter.hide();
     let mut requests = load.requests;
@@ -105,6 +105,7 @@ pub fn drive(
             start_lag_ms: lag_ns as f64 * 1e-6,
             clock_behind_ms: meeting.clock_ahead_ms(0),
             aborted_at_ns: load.aborted_at_ns,
+            unanswered: unanswered.take(),
         },
         clock_unix_ns,
         self_check: Some(self_check),
@@ -184,6 +185,7 @@ fn leave(
         result: PointResult::Failed {
             failures: count_failures(part.requests.iter()),
             blocked: count_blocked(part.requests.iter()),
+            outages: Vec::new(),
         },
         ..outcome::row(info, endpoints, prompt_tokens, info.bench.to_owned())
     };
@@ -224,6 +226,8 @@ struct SharedLoad {
     succeeded: Instant,
     /// The longest time without any success.
     patience: Duration,
+    /// Latency before the first answer.
+    assumed: Duration,
     /// When it gave up, if it did.
     aborted_at_ns: Option<u64>,
     /// What its budget follows from, once it is limited.
@@ -233,22 +237,23 @@ struct SharedLoad {
 
 impl SharedLoad {
     fn new(
+        point: &Point<'_>,
         mut load: Load,
         clock: Clock,
-        concurrency: usize,
-        patience: Duration,
-        interrupt: Interrupt,
+        (share, prompt_tokens): (&Share, usize),
     ) -> SharedLoad {
+        let interrupt = point.context.interrupt.clone();
         let in_time = interrupt.clone();
         load.end_by(move |_| in_time.grace_over_at());
         SharedLoad {
             load: Some(load),
             requests: Requests::default(),
             clock,
-            concurrency,
+            concurrency: share.concurrency.get(),
             failed_in_a_row: 0,
             succeeded: Instant::now(),
-            patience,
+            patience: patience(point),
+            assumed: assumed_latency(point, prompt_tokens),
             aborted_at_ns: None,
             plan: None,
             interrupt,
@@ -259,15 +264,20 @@ impl SharedLoad {
     /// may end before the first of them.
     fn limit(&mut self, plan: Plan) {
         self.plan = Some(plan);
+        let Some(load) = &mut self.load else {
+            return;
+        };
         let start = Instant::now();
-        let interrupt = self.interrupt.clone();
+        let first_answer = FirstAnswer::new(load.gauge());
+        let (interrupt, assumed) = (self.interrupt.clone(), self.assumed);
         let over_at = move |latency: Option<Duration>| {
-            let budget = latency.and_then(|latency| windows(plan, latency).over_at(start));
+            let budget = match latency {
+                Some(latency) => windows(plan, latency).over_at(start),
+                None => first_answer.over_at(windows(plan, assumed)),
+            };
             budget.into_iter().chain(interrupt.grace_over_at()).min()
         };
-        if let Some(load) = &mut self.load {
-            load.end_by(over_at);
-        }
+        load.end_by(over_at);
     }
 
     /// Why it stops before its time: a signal, or its budget is over.
@@ -277,7 +287,8 @@ impl SharedLoad {
             return Some(Stopped::Interrupted { signal });
         }
         let load = self.load.as_ref().filter(|load| load.is_over())?;
-        let budget = windows(self.plan?, load.mean_latency()?);
+        let latency = load.mean_latency().unwrap_or(self.assumed);
+        let budget = windows(self.plan?, latency);
         Some(Stopped::OverTime(budget))
     }
 

@@ -281,6 +281,7 @@ impl Results {
             result: PointResult::Failed {
                 failures,
                 blocked: Vec::new(),
+                outages: Vec::new(),
             },
             ..row(point, &fixture.endpoints, 0, point.title.clone())
         };
@@ -306,6 +307,9 @@ impl Results {
             for failure in row.failures() {
                 let (cause, first) = (&failure.cause, &failure.first_message);
                 eprintln!("  {} × {cause}: {first}", failure.count);
+            }
+            for outage in row.outages() {
+                eprintln!("  {outage}");
             }
         }
         let at = at.unwrap_or(self.entries.len());
@@ -336,6 +340,7 @@ pub fn row(
         result: PointResult::Failed {
             failures: Vec::new(),
             blocked: Vec::new(),
+            outages: Vec::new(),
         },
     }
 }
@@ -366,6 +371,7 @@ fn result(
         None => PointResult::Failed {
             failures: count_failures(requests()),
             blocked: count_blocked(requests()),
+            outages: outages.to_vec(),
         },
     }
 }

@@ -91,6 +91,7 @@ fn split(windows: &[&Window], of: usize) -> Vec<Part> {
                 start_lag_ms: 0.0,
                 clock_behind_ms: 0.0,
                 aborted_at_ns: None,
+                unanswered: Vec::new(),
             },
             // All began to send at rank 0's second 100.
             clock_unix_ns: EPOCH_NS + rank as u64 * APART_NS,
