@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -17,7 +17,16 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(RequestedSignal);
 
-type RequestedSignal = Arc<watch::Sender<Option<Signal>>>;
+type RequestedSignal = Arc<watch::Sender<Option<Request>>>;
+
+/// The end of the run, as a signal requested it.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    signal: Signal,
+    at: Instant,
+    /// Whether this process received the signal, not another rank of the run.
+    is_own: bool,
+}
 
 /// A signal interrupted the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,17 +95,46 @@ impl Interrupt {
         tokio::time::sleep(GRACE).await;
     }
 
+    /// When the grace time after a signal is over; `None` without a signal.
+    pub fn grace_over_at(&self) -> Option<Instant> {
+        let request = *self.0.borrow();
+        request.map(|request| request.at + GRACE)
+    }
+
+    /// Interrupts the run because another rank of it received `signal`. The first signal that this process receives
+    /// itself is still its first.
+    pub fn follow(&self, signal: Signal) {
+        let is_first = self.0.send_if_modified(|requested| {
+            let is_first = requested.is_none();
+            requested.get_or_insert(Request {
+                signal,
+                at: Instant::now(),
+                is_own: false,
+            });
+            is_first
+        });
+        if is_first {
+            print(&format!(
+                "{} at another rank: ending after the requests in flight",
+                signal.name
+            ));
+        }
+    }
+
     async fn wait(&self) -> Signal {
-        let mut asked = self.0.subscribe();
-        match asked.wait_for(Option::is_some).await.map(|signal| *signal) {
-            Ok(Some(signal)) => signal,
+        let mut requested = self.0.subscribe();
+        let request = requested.wait_for(Option::is_some).await;
+        match request.map(|request| *request) {
+            Ok(Some(request)) => request.signal,
             // The sender lives as long as `self`.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    fn signal(&self) -> Option<Signal> {
-        *self.0.borrow()
+    /// The signal that interrupted the run; `None` without one.
+    pub fn signal(&self) -> Option<Signal> {
+        let request = *self.0.borrow();
+        request.map(|request| request.signal)
     }
 }
 
@@ -120,7 +158,7 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 struct State {
     /// The run that the next signal interrupts. Between two runs there is none, and a signal ends the process.
-    run: Weak<watch::Sender<Option<Signal>>>,
+    run: Weak<watch::Sender<Option<Request>>>,
     stop_servers: Option<StopServers>,
     /// Whether a signal is ending the process.
     is_ending: bool,
@@ -152,15 +190,8 @@ fn handle(signal: Signal) {
     stdio::detach_lost_terminal();
     let mut state = lock(&STATE);
     let run = state.run.upgrade();
-    let is_asked = |run: &RequestedSignal| {
-        run.send_if_modified(|asked| {
-            let is_first = asked.is_none();
-            asked.get_or_insert(signal);
-            is_first
-        })
-    };
     let is_second = run.is_some() || state.is_ending;
-    if run.as_ref().is_some_and(is_asked) {
+    if run.as_ref().is_some_and(|run| request(run, signal)) {
         print(&format!(
             "{}: ending after the requests in flight; repeat to end at once",
             signal.name
@@ -192,6 +223,23 @@ fn handle(signal: Signal) {
     if ending.is_err() {
         end(StopMode::AtOnce);
     }
+}
+
+/// Interrupts the run because this process received `signal`; returns whether it is the first that it received.
+fn request(run: &RequestedSignal, signal: Signal) -> bool {
+    run.send_if_modified(|requested| {
+        let is_first = requested.is_none_or(|request| !request.is_own);
+        // The signal of another rank stays the reason.
+        let (signal, at) = requested.map_or((signal, Instant::now()), |request| {
+            (request.signal, request.at)
+        });
+        *requested = Some(Request {
+            signal,
+            at,
+            is_own: true,
+        });
+        is_first
+    })
 }
 
 /// Prints a line of its own.

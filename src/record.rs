@@ -11,6 +11,7 @@ pub use crate::load::{Lag, SelfCheck};
 pub use crate::metrics::{
     Blocked, Contradiction, ContradictionKind, Distribution, EndpointShare, FailureCount,
     LittlesLaw, Outage, OutageKind, Percentile, Saturation, Summary, TokenCounts, TooFewValues,
+    Unanswered,
 };
 pub use crate::request_rate::{InvalidRate, RequestRate};
 pub use crate::requests::RequestColumns;

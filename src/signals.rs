@@ -27,6 +27,15 @@ impl Signal {
         name: "SIGHUP",
     };
 
+    /// The signal of this number; `None` if it is no signal that ends the process.
+    pub fn numbered(number: u8) -> Option<Signal> {
+        #[cfg(unix)]
+        let all = [Signal::CTRL_C, Signal::TERMINATE, Signal::HANG_UP];
+        #[cfg(not(unix))]
+        let all = [Signal::CTRL_C];
+        all.into_iter().find(|signal| signal.number == number)
+    }
+
     /// The exit code that a shell reports for a process that it ended: 128 plus its number.
     pub fn exit_code(self) -> u8 {
         128 + self.number

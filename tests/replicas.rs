@@ -1,6 +1,7 @@
 //! Replicas that die, come back, freeze or count no more tokens while they are measured: processes of their own.
 #![cfg(unix)]
 
+mod engines;
 mod replica;
 
 use std::path::Path;
@@ -254,4 +255,30 @@ fn the_death_of_the_replica_that_counts_tokens_does_not_end_the_run() {
         "{}",
         ran.text
     );
+}
+
+#[test]
+fn a_point_without_any_success_names_its_endpoint_and_when_it_failed() {
+    let server = engines::faults("http_500=1");
+    let url = server.urls()[0].as_str();
+    let run = Run::start(&[], &["--endpoint", url, "--duration", "1"], &[]);
+    let ran = run.end();
+    assert_eq!(ran.code, Some(1), "{}", ran.text);
+    let record = ran.here.path().join("servemark/run/25/c=6/new.json");
+    let record = RunRecord::read(&record).expect("a record");
+    let [outage] = &record.outages[..] else {
+        panic!("one outage: {:?}: {}", record.outages, ran.text);
+    };
+    let OutageKind::Failed { requests, causes } = &outage.kind else {
+        panic!("{outage:?}");
+    };
+    assert_eq!(causes, &[("HTTP 500".to_owned(), *requests)]);
+    assert!(*requests >= 6 && !outage.recovered, "{outage:?}");
+    let said = outage.to_string();
+    // As the point fails, and below the table.
+    assert_eq!(ran.text.matches(&said).count(), 2, "{said}: {}", ran.text);
+    let again = servemark(ran.here.path()).arg("results").output();
+    let again = again.expect("the command runs");
+    assert!(String::from_utf8_lossy(&again.stdout).contains(&said));
+    assert!(ran.pages().contains(&said), "{said}");
 }

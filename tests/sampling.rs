@@ -152,6 +152,51 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
 }
 
 #[test]
+fn two_deployments_in_turns_get_the_rates_of_an_open_loop() {
+    let (old, new) = (engine(1.0), engine(1.5));
+    let mut bench = CargoBench::one_point();
+    bench
+        .env(
+            "SERVEMARK_AB",
+            &format!("old={},new={}", old.urls()[0], new.urls()[0]),
+        )
+        .env("SERVEMARK_LOAD_SHAPE", "open")
+        .env("SERVEMARK_ARRIVALS", "constant")
+        .env("SERVEMARK_REQUEST_RATES", "20,40");
+    let ran = succeeded(bench.run(&["--warm-up-time", "0.1", "--measurement-time", "3"]));
+    for rate in [20.0, 40.0] {
+        let point = format!("servemark/chat_throughput/25/rate={rate}");
+        let [before, after] = ["old", "new"].map(|side| {
+            let path = ran.results().join(format!("{point}/{side}.json"));
+            RunRecord::read(&path).expect("a record")
+        });
+        assert!(before.interleaved.is_some() && before.interleaved == after.interleaved);
+        for record in [&before, &after] {
+            assert_eq!(record.level.to_string(), format!("rate={rate}"));
+            assert_eq!(record.windows.len(), 10);
+            let summary = record.summary.as_ref().expect("figures");
+            let realised = summary.rps / rate;
+            assert!((realised - 1.0).abs() < 0.1, "{} req/s", summary.rps);
+            assert_eq!(summary.failed(), 0, "{}", ran.text);
+            assert!(record.requests.iter().all(|request| request.is_scheduled));
+        }
+        let e2el = |record: &RunRecord| {
+            let summary = record.summary.as_ref().expect("figures");
+            summary.e2el_ms.expect("latencies").p50
+        };
+        assert!(e2el(&after) > 1.2 * e2el(&before), "{}", ran.text);
+        let verdicts = ran.text.split(&format!("| 25 rate={rate} ")).nth(1);
+        let mut verdicts = verdicts.expect("the verdicts of the point").lines();
+        let latency = verdicts.find(|line| line.contains("| E2EL P50 (ms) "));
+        assert!(
+            latency.is_some_and(|line| line.contains("regressed")),
+            "{}",
+            ran.text
+        );
+    }
+}
+
+#[test]
 fn a_deployment_that_fails_ends_the_turns_and_not_in_silence() {
     let old = engine(1.0);
     let preset = Preset::named("sim-small").expect("a shipped preset");

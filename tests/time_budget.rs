@@ -13,6 +13,7 @@ use cargo_bench::{CargoBench, Ran};
 use nix::sys::signal::Signal;
 use replica::{Replica, signal};
 use servemark::RunRecord;
+use servemark::internals::metrics::OutageKind;
 
 /// A bench of one point whose requests time out after so many seconds.
 fn bench(request_timeout: &str) -> CargoBench {
@@ -51,9 +52,13 @@ fn ended(bench: &CargoBench, process: Child, within: Duration) -> Ran {
     ran
 }
 
-/// The record of the point under this name.
+/// The record of the point with four requests in flight under this name.
 fn record(bench: &CargoBench, name: &str) -> RunRecord {
-    let path = format!("servemark/chat_throughput/25/c=4/{name}.json");
+    record_at(bench, 4, name)
+}
+
+fn record_at(bench: &CargoBench, concurrency: usize, name: &str) -> RunRecord {
+    let path = format!("servemark/chat_throughput/25/c={concurrency}/{name}.json");
     RunRecord::read(&bench.results().join(path)).expect("a record")
 }
 
@@ -70,7 +75,7 @@ fn a_point_that_ranks_share_ends_with_the_windows_before_its_replica_froze() {
     signal(&replicas[1].child, Signal::SIGSTOP);
     // Each rank needs 122 requests, and of its two in flight each second one waits for REQUEST_TIMEOUT.
     let [first, _] = ranks.map(|rank| ended(&bench, rank, Duration::from_secs(60)));
-    let note = "chat_throughput/25 c=4: ranks 0, 1 ended early: its time is over";
+    let note = "chat_throughput/25 c=4: ranks 0, 1: ended early: its time is over";
     assert!(first.text.contains(note), "{}", first.text);
     let record = record(&bench, "new");
     let windows = record.windows.len();
@@ -101,17 +106,22 @@ fn two_sides_in_turns_end_with_the_pairs_before_a_replica_froze() {
     assert!(ran.text.contains(&note), "{note}: {}", ran.text);
 }
 
-#[test]
-fn a_warm_up_whose_replica_freezes_ends_long_before_the_requests_time_out() {
-    let tokenizer = concat!(
+/// With a tokenizer of its own Criterion drives the load; else the bench does, as the server must count.
+fn own_tokenizer() -> (&'static str, &'static str) {
+    let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/fixtures/tokenizer/tokenizer.json"
     );
-    // With a tokenizer of its own Criterion drives the load; else the bench does, as the server must count.
-    let both = [&[][..], &[("SERVEMARK_TOKENIZER_PATH", tokenizer)]].map(|variables| {
-        // Some requests of the first round stand still.
-        let server = engines::faults("stall=0.4:6000000");
+    ("SERVEMARK_TOKENIZER_PATH", path)
+}
+
+#[test]
+fn a_warm_up_whose_replica_freezes_ends_long_before_the_requests_time_out() {
+    let both = [&[][..], &[own_tokenizer()]].map(|variables| {
+        // Of many requests, some are answered, and all in flight stand still before a round has ended.
+        let server = engines::faults("stall=0.7:6000000");
         let mut bench = bench("6000");
+        bench.env("SERVEMARK_CONCURRENT_LEVELS", "32");
         bench.env("SERVEMARK_MODEL_ENDPOINTS", server.urls()[0].as_str());
         let process = start(&bench, "20", variables);
         (server, bench, process)
@@ -123,10 +133,72 @@ fn a_warm_up_whose_replica_freezes_ends_long_before_the_requests_time_out() {
         assert!(ran.text.contains(note), "{}", ran.text);
         let figures = "figures are of the warm-up";
         assert!(ran.text.contains(figures), "{}", ran.text);
-        let record = record(&bench, "new");
+        let record = record_at(&bench, 32, "new");
         let why = "its time was over in its warm-up";
         assert_eq!(record.partial.as_deref(), Some(why), "{}", ran.text);
         let summary = record.summary.expect("figures");
         assert!(summary.completed > 0, "{}", ran.text);
     }
+}
+
+#[test]
+fn a_load_without_an_answer_ends_long_before_the_requests_time_out_and_names_the_endpoint() {
+    // No request would end by itself in this time.
+    let server = engines::faults("stall=1:6000000");
+    let healthy = Replica::start();
+    let url = server.urls()[0].to_string();
+    let benches = [(); 4].map(|()| {
+        let mut bench = bench("6000");
+        bench.env("SERVEMARK_MODEL_ENDPOINTS", &url);
+        bench
+    });
+    let [driven, alone, sides, ranks] = &benches;
+    let both = format!("old={},new={url}", healthy.url);
+    let rank = |rank| [("SERVEMARK_RANKS", "2"), ("JOB_COMPLETION_INDEX", rank)];
+    let in_turns = [("SERVEMARK_AB", &*both), ("SERVEMARK_MODEL_ENDPOINTS", "")];
+    let processes = [
+        start(driven, "20", &[own_tokenizer()]),
+        start(alone, "20", &[]),
+        start(sides, "10", &in_turns),
+        start(ranks, "10", &rank("0")),
+    ];
+    let second = start(ranks, "10", &rank("1"));
+    let mut running = benches.iter().zip(processes);
+    // 30 s, and five times what is planned.
+    let mut ended = |seconds| {
+        let (bench, process) = running.next().expect("a process");
+        self::ended(bench, process, Duration::from_secs(seconds))
+    };
+    let silence = |said: &str| {
+        said.lines().any(|line| {
+            line.contains(&format!("endpoint {url}"))
+                && line.contains(": no byte for 3")
+                && line.contains("in flight; it has not answered since")
+        })
+    };
+    let note = "no request was answered within 31.2 s (5 × the 0.2 s planned, and 30 s)";
+    for bench in [driven, alone] {
+        let ran = ended(60);
+        assert!(ran.text.contains(note), "{}", ran.text);
+        assert!(silence(&ran.text), "{}", ran.text);
+        let record = record(bench, "new");
+        assert!(record.summary.is_none(), "{}", ran.text);
+        let [outage] = &record.outages[..] else {
+            panic!("one outage: {:?}", record.outages);
+        };
+        assert!(outage.url.starts_with(url.trim_end_matches('/')) && !outage.recovered);
+        assert_eq!(outage.kind, OutageKind::Silent { in_flight: 4 });
+    }
+    let ran = ended(80);
+    assert!(ran.text.contains(note), "{}", ran.text);
+    assert!(silence(&ran.text), "{}", ran.text);
+    assert!(ran.text.contains("c=4 · new: endpoint"), "{}", ran.text);
+    let ran = ended(80);
+    let note = "ranks 0, 1: its time is over, 35.0 s (5 × the 1.0 s planned, and 30 s)";
+    assert!(ran.text.contains(note), "{}", ran.text);
+    assert!(silence(&ran.text), "{}", ran.text);
+    assert_eq!(
+        second.wait_with_output().expect("it ends").status.code(),
+        Some(1)
+    );
 }

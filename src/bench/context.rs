@@ -112,6 +112,13 @@ impl RunContext {
         }
     }
 
+    /// As [`RunContext::fixture`], but after a signal an error is its consequence.
+    pub fn ready_fixture(&self) -> Result<&Fixture, Aborted> {
+        let fixture = self.fixture();
+        self.interrupt.check()?;
+        Ok(fixture?)
+    }
+
     /// The dialect of the load: all prompts of a run are of one workload.
     pub fn dialect(&self) -> &'static dyn Dialect {
         let first = self.prompts.first();

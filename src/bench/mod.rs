@@ -31,6 +31,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use crate::config::{Config, Settings};
+use crate::interrupt::Interrupt;
 use crate::prompt::Workload;
 use crate::ranks::Ranks;
 
@@ -130,8 +131,21 @@ impl Bench {
                 Err(format!("this is one of {size} ranks, but a bench of deployments boots its servers itself: run one process").into())
             }
             (false, ranks) => {
-                let context = context(self.name, &self.workload, config, args, ranks)?;
-                Ok(context.map_or(ExitCode::SUCCESS, session::run))
+                let interrupt = match args.drives_load() {
+                    true => Interrupt::listen(),
+                    false => Interrupt::default(),
+                };
+                let listens = interrupt.clone();
+                match context(self.name, &self.workload, config, args, ranks, interrupt) {
+                    Ok(context) => Ok(context.map_or(ExitCode::SUCCESS, session::run)),
+                    Err(error) => match listens.exit_code() {
+                        Some(code) => {
+                            eprintln!("{error}; nothing was measured");
+                            Ok(ExitCode::from(code))
+                        }
+                        None => Err(error),
+                    },
+                }
             }
         }
     }
@@ -167,6 +181,7 @@ fn context(
     mut config: Settings,
     args: BenchArgs,
     ranks: Option<Ranks>,
+    interrupt: Interrupt,
 ) -> Result<Option<RunContext>, Box<dyn Error>> {
     let prompts = workload.prompts(&config)?;
     // The results lie with rank 0.
@@ -174,7 +189,8 @@ fn context(
     let lock = start::lock_results(&args, &name, leads)?;
     let meeting = match ranks {
         Some(ranks) if args.drives_load() => {
-            Some(distributed::meet(ranks, &name, &prompts, &mut config)?)
+            let meeting = distributed::meet(ranks, &name, &prompts, &mut config, &interrupt)?;
+            Some(meeting)
         }
         Some(ranks) if !ranks.leads() => return Ok(None),
         _ => None,
@@ -185,6 +201,7 @@ fn context(
         context.run_id = meeting.decided().run_id.clone();
     }
     context.meeting = meeting;
+    context.interrupt = interrupt;
     if let Err(error) = check(&context) {
         if let Some(meeting) = context.meeting {
             meeting.give_up(&error.to_string());

@@ -11,7 +11,6 @@ use super::outcome::Results;
 use super::point::Point;
 use super::progress::Progress;
 use super::{save, start};
-use crate::interrupt::Interrupt;
 use crate::ranks::Meeting;
 
 /// Runs every point that the command line selects; the exit code says whether all were measured.
@@ -22,21 +21,15 @@ pub fn run(mut context: RunContext) -> ExitCode {
             0
         }
         Some(meeting) if !meeting.ranks().leads() => follow(&context, meeting),
-        // A rank that a signal ends is missed by the others at once.
-        Some(_) => measure(&context),
-        None => {
-            if context.args.drives_load() {
-                context.interrupt = Interrupt::listen();
-            }
-            let code = measure(&context);
-            after_printing(&context.interrupt, code)
-        }
+        _ => measure(&context),
     };
+    let code = after_printing(&context.interrupt, code);
     ExitCode::from(match context.meeting.take() {
         None => code,
         Some(meeting) => meeting.close(code).unwrap_or_else(|error| {
             eprintln!("error: {error}");
-            code.max(POINT_FAILED)
+            let of_signal = context.interrupt.exit_code();
+            of_signal.unwrap_or(code.max(POINT_FAILED))
         }),
     })
 }
@@ -76,11 +69,7 @@ fn measure(context: &RunContext) -> u8 {
 /// Makes this the latest run, and the servers ready.
 fn boot(context: &RunContext) -> Result<(), Aborted> {
     start::announce_plan(context);
-    let booted = context.fixture().map(drop);
-    // After a signal, an error is its consequence.
-    context.interrupt.check()?;
-    booted?;
-    Ok(())
+    context.ready_fixture().map(drop)
 }
 
 fn run_points(
@@ -151,6 +140,9 @@ fn run_points_in_turns(context: &RunContext, results: &mut Results) -> Result<()
 /// Drives this rank's part of every point; rank 0 reports.
 fn follow(context: &RunContext, meeting: &Meeting) -> u8 {
     for (done, info) in context.selected().enumerate() {
+        if context.interrupt.came() {
+            break;
+        }
         if let Err(error) = distributed::follow(&Point::new(context, info), meeting) {
             abort(context, &error);
             return if done == 0 { CANNOT_RUN } else { POINT_FAILED };
@@ -160,10 +152,10 @@ fn follow(context: &RunContext, meeting: &Meeting) -> u8 {
     0
 }
 
-/// Prints why the run ends early, here and to the other ranks.
+/// Prints why the run ends early, here and to the other ranks. Of a signal they know.
 fn abort(context: &RunContext, error: &Aborted) {
     match error {
-        Aborted::Interrupted(_) => eprintln!("{error}"),
+        Aborted::Interrupted(_) => return eprintln!("{error}"),
         Aborted::Fixture(_) | Aborted::Ranks(_) => eprintln!("error: {error}"),
     }
     if let Some(meeting) = &context.meeting {

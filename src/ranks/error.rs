@@ -1,5 +1,6 @@
 //! Errors of ranks that share a load.
 
+use crate::interrupt::Interrupted;
 use crate::results::RecordError;
 
 /// The ranks cannot continue together.
@@ -27,16 +28,21 @@ pub(crate) enum MeetingError {
     },
     /// A rank stopped sending heartbeats.
     #[error(
-        "rank {rank} sent no heartbeat for {seconds:.0} s (READY_TIMEOUT) while waiting for its {awaited}"
+        "rank {rank} sent no heartbeat for {seconds:.0} s ({limit}) while waiting for its {awaited}"
     )]
     Gone {
         /// The rank.
         rank: usize,
         /// The timeout (s).
         seconds: f64,
+        /// Which timeout it is.
+        limit: &'static str,
         /// What was expected from it.
         awaited: &'static str,
     },
+    /// A signal came before all ranks had joined.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A rank's part cannot be read.
     #[error("the record of a rank's part cannot be read: {0}")]
     Part(#[from] RecordError),

@@ -1,10 +1,10 @@
 //! Heartbeats, which tell a busy rank from one that has ended.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::message_store::MessageStore;
+use super::repeated::Repeated;
 
 /// Longest interval between two heartbeats.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,46 +20,20 @@ fn interval(timeout: Duration) -> Duration {
     (timeout / MISSED_BEATS).min(LONGEST_INTERVAL)
 }
 
-/// Sends heartbeats until it is dropped.
-pub(super) struct Heartbeat {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Heartbeat {
-    /// Sends the heartbeats of `rank` often enough for ranks that wait at most `timeout` for one.
-    pub fn start(
-        messages: MessageStore,
-        rank: usize,
-        timeout: Duration,
-    ) -> std::io::Result<Heartbeat> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("servemark-alive".into())
-            .spawn(move || {
-                for count in 0_u64.. {
-                    // The other ranks notice heartbeats that cannot be written: they are missing.
-                    let _ = messages.send(&message_name(rank), count);
-                    if stopped.recv_timeout(interval(timeout)) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
-                }
-            })?;
-        Ok(Heartbeat {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            // If it had panicked, it would have ended as well.
-            let _ = thread.join();
-        }
-    }
+/// Sends the heartbeats of `rank`, until the result is dropped, often enough for ranks that wait at most `timeout` for
+/// one.
+pub(super) fn heartbeat(
+    messages: MessageStore,
+    rank: usize,
+    timeout: Duration,
+) -> std::io::Result<Repeated> {
+    let mut count = 0_u64;
+    Repeated::start("servemark-alive", interval(timeout), move || {
+        // The other ranks notice heartbeats that cannot be written: they are missing.
+        let _ = messages.send(&message_name(rank), count);
+        count += 1;
+        ControlFlow::Continue(())
+    })
 }
 
 /// Checks the heartbeats of a rank while something is expected from it.
@@ -81,8 +55,8 @@ impl LivenessCheck {
         }
     }
 
-    /// Whether its last heartbeat is older than the timeout. Reads no more often than heartbeats are sent.
-    pub fn has_ended(&mut self, messages: &MessageStore) -> bool {
+    /// Whether its last heartbeat is older than `limit`. Reads no more often than heartbeats are sent.
+    pub fn has_ended(&mut self, messages: &MessageStore, limit: Duration) -> bool {
         let is_recent = |last: Instant| last.elapsed() < interval(self.timeout);
         if self.checked_at.is_some_and(is_recent) {
             return false;
@@ -94,6 +68,6 @@ impl LivenessCheck {
         if self.last.0 != heartbeat {
             self.last = (heartbeat, Instant::now());
         }
-        self.last.1.elapsed() >= self.timeout
+        self.last.1.elapsed() >= limit
     }
 }

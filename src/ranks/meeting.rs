@@ -9,13 +9,19 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::liveness::{Heartbeat, LivenessCheck};
+use super::liveness::{LivenessCheck, heartbeat};
 use super::message_store::{MessageStore, POLL, unix_ns};
+use super::repeated::Repeated;
+use super::signal_relay::SignalRelay;
 use super::{MeetingError, Ranks};
+use crate::interrupt::Interrupt;
 
 /// From the moment when all ranks are ready until the load starts: time for the other ranks to read the
 /// message of rank 0. A rank that reads it later starts late, which is measured and costs only time.
 pub(crate) const START_AHEAD: Duration = Duration::from_secs(1);
+
+/// After a signal, a rank without a heartbeat for this time counts as lost: whoever sent the signal waits for the end.
+const LOST_AFTER_SIGNAL: Duration = Duration::from_secs(10);
 
 /// What rank 0 decides for all ranks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +69,9 @@ pub(crate) struct Meeting {
     rendezvous: Vec<PathBuf>,
     /// Messages of the run.
     pub(super) messages: MessageStore,
-    heartbeat: Option<Heartbeat>,
+    heartbeat: Option<Repeated>,
+    signal_relay: Option<SignalRelay>,
+    pub(super) interrupt: Interrupt,
     /// For each rank the shortest time from sending a message, by its clock, to reading it, by this rank's
     /// clock (ns).
     least_delay_ns: RefCell<Vec<Option<i64>>>,
@@ -77,10 +85,13 @@ impl Meeting {
         timeout: Duration,
         rendezvous: Vec<PathBuf>,
         messages: MessageStore,
+        interrupt: &Interrupt,
     ) -> std::io::Result<Meeting> {
         fs::create_dir_all(messages.directory())?;
         Ok(Meeting {
-            heartbeat: Some(Heartbeat::start(messages.clone(), ranks.rank(), timeout)?),
+            heartbeat: Some(heartbeat(messages.clone(), ranks.rank(), timeout)?),
+            signal_relay: Some(SignalRelay::start(messages.clone(), interrupt.clone())?),
+            interrupt: interrupt.clone(),
             least_delay_ns: RefCell::new(vec![None; ranks.size()]),
             ranks,
             decided,
@@ -115,7 +126,8 @@ impl Meeting {
         }
     }
 
-    /// Reports that this rank is ready for a point, or its problem, and waits for the common start.
+    /// Reports that this rank is ready for a point, or its problem, and waits for the common start. After a signal no
+    /// point starts.
     ///
     /// # Errors
     /// [`MeetingError`] if a rank has ended or given up.
@@ -125,13 +137,27 @@ impl Meeting {
         let start = format!("start-{point}");
         self.messages.send(&ready(rank), problem)?;
         if !self.ranks.leads() {
-            return self.wait_for(0, &start, "start of a point", &mut || {});
+            return self.wait(0, "start of a point", || {
+                let decision = self.read(0, &start);
+                // Rank 0 may have ended the run without this point.
+                let has_ended = || self.messages.read::<u8>(ENDED).map(drop);
+                decision.or_else(|| has_ended().and_then(|()| self.not_after_signal()))
+            });
         }
         let mut problems = Vec::new();
         for rank in 0..self.ranks.size() {
-            let problem: Option<String> =
-                self.wait_for(rank, &ready(rank), "readiness", &mut || {})?;
-            problems.extend(problem.map(|problem| format!("rank {rank}: {problem}")));
+            let problem = self.wait(rank, "readiness", || {
+                let interrupted = || self.not_after_signal().map(Err);
+                self.read(rank, &ready(rank)).map(Ok).or_else(interrupted)
+            })?;
+            match problem {
+                Ok(None) => {}
+                Ok(Some::<String>(problem)) => problems.push(format!("rank {rank}: {problem}")),
+                Err(not) => {
+                    self.messages.send(&start, &not)?;
+                    return Ok(not);
+                }
+            }
         }
         let decision = match problems.is_empty() {
             true => Start::At(unix_ns() + START_AHEAD.as_nanos() as u64),
@@ -139,6 +165,11 @@ impl Meeting {
         };
         self.messages.send(&start, &decision)?;
         Ok(decision)
+    }
+
+    /// The decision after a signal; `None` without one.
+    fn not_after_signal(&self) -> Option<Start> {
+        self.interrupt.why_partial().map(Start::Not)
     }
 
     /// Reports that this rank has measured long enough, with `remark`, and waits until the first `sharers` ranks have.
@@ -225,15 +256,12 @@ impl Meeting {
         if !self.ranks.leads() {
             let code = self.wait_for(0, ENDED, "end of the run", &mut || {});
             self.closed.set(true);
-            // No heartbeat may follow the last message: it would create the directory again.
-            self.heartbeat = None;
+            self.fall_silent();
             // Without this message rank 0 does not clean up.
             let _ = self.messages.send(&left(self.ranks.rank()), ());
             return code;
         }
-        self.messages.send(ENDED, code)?;
-        self.closed.set(true);
-        self.heartbeat = None;
+        self.end(code)?;
         let mut others = 1..self.ranks.size();
         let all_left = others.all(|rank| {
             self.wait_for::<()>(rank, &left(rank), "leave message", &mut || {})
@@ -248,6 +276,19 @@ impl Meeting {
         Ok(code)
     }
 
+    /// Tells the other ranks that rank 0 has ended the run with this exit code.
+    pub(super) fn end(&mut self, code: u8) -> std::io::Result<()> {
+        self.fall_silent();
+        self.closed.set(true);
+        self.messages.send(ENDED, code)
+    }
+
+    /// Neither a heartbeat nor a signal may follow the last message: it would create the directory again.
+    fn fall_silent(&mut self) {
+        self.heartbeat = None;
+        self.signal_relay = None;
+    }
+
     /// Waits for a message of `rank` and returns its content.
     fn wait_for<T: DeserializeOwned>(
         &self,
@@ -256,14 +297,19 @@ impl Meeting {
         awaited: &'static str,
         meanwhile: &mut dyn FnMut(),
     ) -> Result<T, MeetingError> {
-        let message = self.wait(rank, awaited, || {
+        self.wait(rank, awaited, || {
             meanwhile();
-            self.messages.read::<T>(name)
-        })?;
+            self.read(rank, name)
+        })
+    }
+
+    /// The content of a message of `rank`; `None` before it is sent.
+    fn read<T: DeserializeOwned>(&self, rank: usize, name: &str) -> Option<T> {
+        let message = self.messages.read::<T>(name)?;
         let delay_ns = unix_ns() as i64 - message.sent_unix_ns as i64;
         let least = &mut self.least_delay_ns.borrow_mut()[rank];
         *least = Some(least.map_or(delay_ns, |least| least.min(delay_ns)));
-        Ok(message.content)
+        Some(message.content)
     }
 
     /// Polls for something from `rank` until it is available, some rank gives up, or `rank` has ended.
@@ -279,10 +325,15 @@ impl Meeting {
                 return Ok(found);
             }
             self.check_gave_up()?;
-            if liveness.has_ended(&self.messages) {
+            let (timeout, limit) = match self.interrupt.came() {
+                true if LOST_AFTER_SIGNAL < self.timeout => (LOST_AFTER_SIGNAL, "after a signal"),
+                _ => (self.timeout, "READY_TIMEOUT"),
+            };
+            if liveness.has_ended(&self.messages, timeout) {
                 return Err(MeetingError::Gone {
                     rank,
-                    seconds: self.timeout.as_secs_f64(),
+                    seconds: timeout.as_secs_f64(),
+                    limit,
                     awaited,
                 });
             }

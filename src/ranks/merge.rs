@@ -10,6 +10,7 @@ use end_order::EndOrder;
 
 use crate::client::{FailureCause, Outcome, RequestRecord};
 use crate::load::{Boundary, Finished, SelfCheck, Window};
+use crate::metrics::Unanswered;
 use crate::requests::Requests;
 use crate::results::{RankPart, RunRecord};
 
@@ -40,6 +41,8 @@ pub(crate) struct MeasuredInterval {
     pub round: Option<NonZeroUsize>,
     /// Windows to cut.
     pub samples: usize,
+    /// Whether a signal ended the load before it was measured for its time.
+    pub is_partial: bool,
 }
 
 /// A point as all ranks measured it; times are of rank 0's clock.
@@ -54,6 +57,8 @@ pub(crate) struct MergedRun {
     pub self_check: Option<SelfCheck>,
     /// Wall-clock time of that clock at zero (ns since 1970).
     pub clock_unix_ns: u64,
+    /// The requests of all ranks that ended without an answer.
+    pub unanswered: Vec<Unanswered>,
     /// Notes for readers of the figures.
     pub notes: Vec<String>,
 }
@@ -89,11 +94,13 @@ impl MergedRun {
             ))
         });
         let self_check = SelfCheck::worst(checks);
-        let (mut ranks, mut requests) = (Vec::new(), Vec::new());
+        let (mut ranks, mut requests, mut unanswered) = (Vec::new(), Vec::new(), Vec::new());
         for mut part in parts {
             let axis = Shift::between(part.clock_unix_ns, clock_unix_ns);
             part.rank.began_ns = axis.apply(part.rank.began_ns);
             part.rank.aborted_at_ns = part.rank.aborted_at_ns.map(|at_ns| axis.apply(at_ns));
+            let own = std::mem::take(&mut part.rank.unanswered).into_iter();
+            unanswered.extend(own.map(|request| axis.moved_unanswered(request)));
             ranks.push(part.rank);
             requests.push((axis, part.requests));
         }
@@ -105,7 +112,7 @@ impl MergedRun {
             ..=stop_ns.min(aborted_at_ns.unwrap_or(u64::MAX));
         let windows = cut(&requests, interval, span);
         MergedRun {
-            notes: notes(&ranks, windows.len(), span.samples),
+            notes: notes(&ranks, windows.len(), &span),
             windows: match windows.is_empty() {
                 true => vec![failed(&requests, began_ns)],
                 false => windows,
@@ -113,6 +120,7 @@ impl MergedRun {
             ranks,
             self_check,
             clock_unix_ns,
+            unanswered,
         }
     }
 }
@@ -129,6 +137,15 @@ impl Shift {
     /// A time before the other clock's zero becomes zero; no rank sends before all have joined.
     fn apply(self, at_ns: u64) -> u64 {
         (i128::from(at_ns) + self.0).clamp(0, i128::from(u64::MAX)) as u64
+    }
+
+    fn moved_unanswered(self, request: Unanswered) -> Unanswered {
+        Unanswered {
+            sent_ns: self.apply(request.sent_ns),
+            heard_ns: self.apply(request.heard_ns),
+            ended_ns: self.apply(request.ended_ns),
+            ..request
+        }
     }
 
     fn moved(self, mut request: RequestRecord) -> RequestRecord {
@@ -276,7 +293,7 @@ impl InFlight {
     }
 }
 
-fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
+fn notes(ranks: &[RankPart], windows: usize, span: &Span) -> Vec<String> {
     let mut notes = Vec::new();
     for RankPart {
         rank,
@@ -308,7 +325,8 @@ fn notes(ranks: &[RankPart], windows: usize, samples: usize) -> Vec<String> {
             ));
         }
     }
-    if windows < samples {
+    let samples = span.samples;
+    if windows < samples && !span.is_partial {
         notes.push(format!(
             "only {windows} rounds were completed in the measured time, but {samples} samples need at least as many; measure longer (--measurement-time)"
         ));

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::meeting::Decided;
 use super::message_store::{MessageStore, POLL};
 use super::{Meeting, MeetingError, Ranks};
+use crate::interrupt::Interrupt;
 
 /// Rank 0's message to the ranks that have written their numbers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,21 +29,23 @@ struct Invitation {
 impl Meeting {
     /// Connects to the other ranks through `directory`, which all of them can access, within `timeout`.
     ///
-    /// `plan` is an object that must be equal in all ranks. Rank 0's `decided` is valid for all.
+    /// `plan` is an object that must be equal in all ranks. Rank 0's `decided` is valid for all. A signal that
+    /// interrupts the run of one rank interrupts that of all.
     ///
     /// # Errors
-    /// [`MeetingError`] for ranks that did not join, or joined with another plan.
+    /// [`MeetingError`] for ranks that did not join, or joined with another plan, or a signal.
     pub fn join(
         ranks: Ranks,
         directory: &Path,
         timeout: Duration,
         plan: Value,
         decided: Decided,
+        interrupt: &Interrupt,
     ) -> Result<Meeting, MeetingError> {
         let rendezvous = MessageStore::new(directory.to_path_buf());
         match ranks.leads() {
-            true => Meeting::invite(ranks, rendezvous, timeout, plan, decided),
-            false => Meeting::follow(ranks, rendezvous, timeout, &plan),
+            true => Meeting::invite(ranks, rendezvous, timeout, (plan, decided), interrupt),
+            false => Meeting::follow(ranks, rendezvous, timeout, &plan, interrupt),
         }
     }
 
@@ -50,8 +53,8 @@ impl Meeting {
         ranks: Ranks,
         rendezvous: MessageStore,
         timeout: Duration,
-        plan: Value,
-        decided: Decided,
+        (plan, decided): (Value, Decided),
+        interrupt: &Interrupt,
     ) -> Result<Meeting, MeetingError> {
         let run = format!("run-{:016x}", rand::random::<u64>());
         let mut invitation = Invitation {
@@ -64,9 +67,14 @@ impl Meeting {
         let sent = (1..ranks.size()).map(hello).chain([INVITATION.to_owned()]);
         let sent = sent.map(|name| rendezvous.path(&name)).collect();
         let decided = invitation.decided.clone();
-        let meeting = Meeting::new(ranks, decided, timeout, sent, messages)?;
+        let mut meeting = Meeting::new(ranks, decided, timeout, sent, messages, interrupt)?;
         match meeting.gather(&rendezvous, &mut invitation) {
             Ok(()) => Ok(meeting),
+            Err(MeetingError::Interrupted(interrupted)) => {
+                // Ranks that have joined end with the same code; they are not waited for.
+                meeting.end(interrupted.0.exit_code())?;
+                Err(interrupted.into())
+            }
             Err(error) => {
                 meeting.give_up(&error.to_string());
                 Err(error)
@@ -112,6 +120,7 @@ impl Meeting {
                 return Ok(());
             }
             self.check_gave_up()?;
+            self.interrupt.check()?;
             if begin.elapsed() >= self.timeout {
                 return Err(missing_ranks(missing, self.ranks, rendezvous, self.timeout));
             }
@@ -124,6 +133,7 @@ impl Meeting {
         rendezvous: MessageStore,
         timeout: Duration,
         plan: &Value,
+        interrupt: &Interrupt,
     ) -> Result<Meeting, MeetingError> {
         let begin = Instant::now();
         let number = rand::random::<u64>();
@@ -136,13 +146,19 @@ impl Meeting {
             if let Some(invitation) = invitation.filter(invited) {
                 break invitation;
             }
+            if let Err(interrupted) = interrupt.check() {
+                // Whoever is invited by this number would be waited for in vain.
+                let _ = std::fs::remove_file(rendezvous.path(&hello(ranks.rank())));
+                return Err(interrupted.into());
+            }
             if begin.elapsed() >= timeout {
                 return Err(missing_ranks(vec![0], ranks, &rendezvous, timeout));
             }
             std::thread::sleep(POLL);
         };
         let messages = MessageStore::new(rendezvous.directory().join(&invitation.run));
-        let meeting = Meeting::new(ranks, invitation.decided, timeout, Vec::new(), messages)?;
+        let decided = invitation.decided;
+        let meeting = Meeting::new(ranks, decided, timeout, Vec::new(), messages, interrupt)?;
         if let Some(error) = difference(ranks.rank(), plan, &invitation.plan) {
             meeting.give_up(&error.to_string());
             return Err(error);

@@ -92,6 +92,7 @@ pub(crate) mod row_tests {
                 first_message: "busy".into(),
             }],
             blocked: vec![],
+            outages: vec![],
         })
     }
 }

@@ -1,6 +1,6 @@
 use crate::level::Level;
 use crate::load::SelfCheck;
-use crate::metrics::{Blocked, FailureCount, Summary};
+use crate::metrics::{Blocked, FailureCount, Outage, Summary};
 use crate::results::RunRecord;
 
 /// One benchmark point as a row of a table or of the CSV file: a view of its record.
@@ -43,6 +43,8 @@ pub enum PointResult {
         failures: Vec<FailureCount>,
         /// Requests that the safety check blocked.
         blocked: Vec<Blocked>,
+        /// When an endpoint served nothing.
+        outages: Vec<Outage>,
     },
 }
 
@@ -68,6 +70,7 @@ impl Row {
                 None => PointResult::Failed {
                     failures: record.failures.clone(),
                     blocked: record.blocked.clone(),
+                    outages: record.outages.clone(),
                 },
             },
         }
@@ -94,6 +97,14 @@ impl Row {
         match &self.result {
             PointResult::Measured(summary) => &summary.blocked,
             PointResult::Failed { blocked, .. } => blocked,
+        }
+    }
+
+    /// When an endpoint served nothing.
+    pub fn outages(&self) -> &[Outage] {
+        match &self.result {
+            PointResult::Measured(summary) => &summary.outages,
+            PointResult::Failed { outages, .. } => outages,
         }
     }
 

@@ -202,7 +202,9 @@ fn notes_of_point(row: &Row) -> Vec<String> {
         notes.extend(summary.saturation.iter().map(ToString::to_string));
         notes.extend(summary.littles_law.iter().map(ToString::to_string));
         notes.extend(summary.contradictions.iter().map(ToString::to_string));
-        notes.extend(summary.outages.iter().map(ToString::to_string));
+    }
+    notes.extend(row.outages().iter().map(ToString::to_string));
+    if let Some(summary) = row.summary() {
         notes.extend(failing(summary));
         notes.extend(uneven(summary));
     }

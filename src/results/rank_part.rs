@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Unanswered;
+
 /// One process's part of a load that several share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RankPart {
@@ -22,6 +24,9 @@ pub struct RankPart {
     /// versions call the key `gave_out_ns`.
     #[serde(alias = "gave_out_ns")]
     pub aborted_at_ns: Option<u64>,
+    /// Its requests that ended without an answer, in the record of its part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::config::Slo;
 use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::level::Level;
 use crate::load::{SelfCheck, Window};
-use crate::metrics::{Blocked, FailureCount, Summary};
+use crate::metrics::{Blocked, FailureCount, Outage, Summary};
 use crate::requests::{RequestColumns, Requests};
 
 /// Version of the record's format; raised when a reader of the old format would misread the new one.
@@ -72,6 +72,9 @@ pub struct RunRecord {
     pub failures: Vec<FailureCount>,
     /// Requests that the safety check blocked.
     pub blocked: Vec<Blocked>,
+    /// When an endpoint served nothing, if no request succeeded; else `summary` has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
     /// Each endpoint's own counters over about the same interval.
     pub server_metrics: Vec<Option<MetricsInterval>>,
     /// Each endpoint's own state during the load, in order of time; of the first run if there are several.

@@ -50,6 +50,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
             .map(|summary| summary.with_steadiness(&Vec::from_iter(slices), None)),
         failures: count_failures(windows.iter().flat_map(|window| window.requests.iter())),
         blocked: Vec::new(),
+        outages: Vec::new(),
         server_metrics: Vec::new(),
         server_timeline: Vec::new(),
         self_check: None,

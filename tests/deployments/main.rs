@@ -40,9 +40,14 @@ fn engine(options: &str) -> String {
 }
 
 /// The record of a deployment's point.
-fn record(bench: &CargoBench, level: usize, deployment: &str) -> Value {
+fn record(bench: &CargoBench, concurrency: usize, deployment: &str) -> Value {
+    record_at(bench, &format!("c={concurrency}"), deployment)
+}
+
+/// The same at any level.
+fn record_at(bench: &CargoBench, level: &str, deployment: &str) -> Value {
     let path: PathBuf = bench.results().join(format!(
-        "servemark/deployments/25/c={level}/{deployment}.json"
+        "servemark/deployments/25/{level}/{deployment}.json"
     ));
     let text = std::fs::read_to_string(&path).expect("a record");
     serde_json::from_str(&text).expect("a record in JSON")

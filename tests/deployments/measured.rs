@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::*;
+use crate::slowed::slowed;
 
 #[test]
 fn replicas_are_started_measured_side_by_side_and_stopped() {
@@ -129,5 +130,50 @@ fn deployments_without_a_selected_point_are_not_started() {
     for id in ["one/c=4", "none/c=4"] {
         let id = format!("deployments/25/output_tok_s/{id}: benchmark");
         assert!(ran.text.contains(&id), "{id}: {}", ran.text);
+    }
+}
+
+#[test]
+fn deployments_are_measured_at_the_rates_of_an_open_loop() {
+    let engines = [1.0, 1.5].map(slowed);
+    let [quick, slow] = engines
+        .each_ref()
+        .map(|engine| [engine.urls()[0].to_string()]);
+    let mut bench = bench(json!([
+        {"name": "quick", "endpoints": quick},
+        {"name": "slow", "endpoints": slow},
+    ]));
+    bench
+        .env("SERVEMARK_LOAD_SHAPE", "open")
+        .env("SERVEMARK_ARRIVALS", "constant")
+        .env("SERVEMARK_REQUEST_RATES", "20,40");
+    let ran = bench.run(&["--warm-up-time", "0.2", "--measurement-time", "3"]);
+    println!("{}", ran.text);
+    assert!(ran.succeeded, "{}", ran.text);
+    for rate in [20.0, 40.0] {
+        for name in ["quick", "slow"] {
+            let id = format!("deployments/25/output_tok_s/{name}/rate={rate}");
+            assert!(ran.text.contains(&id), "{id}: {}", ran.text);
+            let record = record_at(&bench, &format!("rate={rate}"), name);
+            assert_eq!(record["windows"].as_array().map(Vec::len), Some(10));
+            let rps = record["summary"]["rps"].as_f64().expect("RPS");
+            assert!((rps / rate - 1.0).abs() < 0.1, "{rps} req/s");
+        }
+        let verdicts = ran.text.split(&format!("| 25 rate={rate} ")).nth(1);
+        let mut verdicts = verdicts.expect("the verdicts of the point").lines();
+        let latency = verdicts.find(|line| line.contains("| E2EL P50 (ms) "));
+        assert!(
+            latency.is_some_and(|line| line.contains("regressed")),
+            "{}",
+            ran.text
+        );
+        // At a given rate both do what is asked for.
+        let best = format!("- throughput at rate={rate}: **");
+        let best = ran.text.lines().find(|line| line.starts_with(&best));
+        assert!(
+            best.is_some_and(|line| line.contains("; tied ")),
+            "{}",
+            ran.text
+        );
     }
 }

@@ -2,6 +2,14 @@
 
 #[path = "../cargo_bench/mod.rs"]
 mod cargo_bench;
+#[cfg(unix)]
+#[path = "../engines/mod.rs"]
+mod engines;
+#[cfg(unix)]
+#[path = "../signalled/mod.rs"]
+mod signalled;
+#[cfg(unix)]
+mod signals;
 mod trouble;
 
 use std::path::Path;

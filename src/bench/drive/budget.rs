@@ -28,6 +28,8 @@ pub struct Budget {
 /// A budget that was over before its part of the point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spent {
+    /// The warm-up's, without a single answer.
+    NoAnswer(Budget),
     /// The warm-up's.
     WarmUp(Budget),
     /// The windows'.
@@ -64,27 +66,31 @@ impl Spent {
     pub fn in_warm_up(&self) -> Option<&'static str> {
         match self {
             Spent::WarmUp(_) => Some("its time was over in its warm-up"),
-            Spent::Windows(_) => None,
+            Spent::NoAnswer(_) | Spent::Windows(_) => None,
         }
     }
 
     /// The note of the point, which has figures of `windows` windows.
     pub fn describe(&self, windows: usize, wanted: usize) -> String {
-        let (Spent::WarmUp(budget) | Spent::Windows(budget)) = self;
-        let time = format!(
-            "its time is over, {:.1} s ({TIMES} × the {:.1} s planned, and {:.0} s)",
+        let (Spent::NoAnswer(budget) | Spent::WarmUp(budget) | Spent::Windows(budget)) = self;
+        let limit = format!(
+            "{:.1} s ({TIMES} × the {:.1} s planned, and {:.0} s)",
             budget.whole().as_secs_f64(),
             budget.planned.as_secs_f64(),
             budget.spare.as_secs_f64()
         );
+        let time = format!("its time is over, {limit}");
+        let figures = match windows {
+            0 => String::new(),
+            _ => format!("; figures are of {windows} of {wanted} windows"),
+        };
         match self {
+            Spent::NoAnswer(_) => format!("no request was answered within {limit}{figures}"),
             _ if windows == 0 => time,
             Spent::WarmUp(_) => {
                 format!("ended early, in its warm-up: {time}; figures are of the warm-up")
             }
-            Spent::Windows(_) => {
-                format!("ended early: {time}; figures are of {windows} of {wanted} windows")
-            }
+            Spent::Windows(_) => format!("ended early: {time}{figures}"),
         }
     }
 }
@@ -238,5 +244,9 @@ mod tests {
         let words = format!("ended early, in its warm-up: {time}; figures are of the warm-up");
         assert_eq!(said, words);
         assert_eq!(Spent::Windows(budget).describe(0, 10), time);
+        let said = Spent::NoAnswer(budget).describe(0, 10);
+        let limit = "80.0 s (5 × the 10.0 s planned, and 30 s)";
+        let words = format!("no request was answered within {limit}");
+        assert_eq!(said, words);
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::budget::{Budget, Spent};
-use super::distributed_part::{Assignment, Driven, drive};
+use super::budget::Spent;
+use super::distributed_part::{Assignment, Driven, Stopped, drive};
 use super::interruptible_load::serving;
 use crate::bench::context::{Aborted, new_run_id};
 use crate::bench::criterion::Mode;
@@ -16,12 +16,14 @@ use crate::bench::point::Point;
 use crate::bench::progress::{Meter, Progress};
 use crate::config::Settings;
 use crate::fixture::Fixture;
+use crate::interrupt::Interrupt;
 use crate::load::{WAVE, Window};
 use crate::prompt::NamedPrompt;
 use crate::ranks::{
     Decided, MeasuredInterval, Meeting, MeetingError, MergedRun, RankRequests, Ranks, Share, Start,
 };
 use crate::results::{self, RunRecord, file_name};
+use crate::signals::Signal;
 
 /// The configuration does not suit a load that ranks share.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,7 @@ pub fn meet(
     bench: &str,
     prompts: &[NamedPrompt],
     config: &mut Settings,
+    interrupt: &Interrupt,
 ) -> Result<Meeting, CannotShare> {
     let (rank, size) = (ranks.rank(), ranks.size());
     if *config.load_shape == WAVE {
@@ -106,7 +109,8 @@ pub fn meet(
         run_id: new_run_id(),
     };
     let plan = plan(bench, prompts, config);
-    let meeting = Meeting::join(ranks, &directory, config.ready_timeout, plan, decided)?;
+    let timeout = config.ready_timeout;
+    let meeting = Meeting::join(ranks, &directory, timeout, plan, decided, interrupt)?;
     config.seed = Some(meeting.decided().seed);
     Ok(meeting)
 }
@@ -148,7 +152,10 @@ pub fn lead(
     let assignment = match agree(point, meeting, fixture)? {
         Agreed::Started(assignment) => *assignment,
         Agreed::NotStarted(message) => {
-            results.add_unmeasured(info, fixture, "not started", message);
+            match point.context.interrupt.why_partial() {
+                Some(why) => results.not_measured(&info.name(), &why),
+                None => results.add_unmeasured(info, fixture, "not started", message),
+            }
             return Ok(Vec::new());
         }
         // Not rank 0, which has a part of every load.
@@ -173,6 +180,8 @@ fn keep(
     parts: Vec<RankRequests>,
 ) -> Vec<Window> {
     let (sampling, name) = (point.context.args.sampling(), point.info.name());
+    let stopped = &driven.enough.remarks;
+    let partial = partial(stopped, &point.context.interrupt);
     let merged = MergedRun::of(
         parts,
         MeasuredInterval {
@@ -180,21 +189,24 @@ fn keep(
             stop_unix_ns: driven.enough.at_unix_ns,
             round: point.round(),
             samples: sampling.windows,
+            is_partial: partial.is_some(),
         },
     );
     for note in &merged.notes {
         results.note(&name, note);
     }
     let success = Window::has_success;
+    if let (Some(why), false) = (&partial, merged.windows.iter().any(success)) {
+        results.not_measured(&name, why);
+        return Vec::new();
+    }
     if merged.windows.iter().any(success) && !merged.windows.iter().all(success) {
         results.ended_early(&name);
     }
     let is_short = merged.windows.len() < sampling.windows;
-    if let Some(note) = over_time(
-        &driven.enough.remarks,
-        merged.windows.len(),
-        sampling.windows,
-    ) {
+    // A window without a success tells of failures alone.
+    let succeeded = merged.windows.iter().filter(|window| success(window));
+    if let Some(note) = over_time(stopped, succeeded.count(), sampling.windows) {
         results.over_time(&name, &note);
     }
     if is_short || merged.ranks.iter().any(|rank| rank.aborted_at_ns.is_some()) {
@@ -210,12 +222,12 @@ fn keep(
         endpoints,
         servers: driven.servers,
         self_check: merged.self_check,
-        outages: outcome::outages(&windows, endpoints, None),
+        outages: outcome::outages(&windows, endpoints, Some(&merged.unanswered)),
         origin: DrivenBy::Distributed {
             ranks: merged.ranks,
             clock_unix_ns: merged.clock_unix_ns,
         },
-        partial: None,
+        partial,
     };
     results.add(&point.info, fixture, measured);
     match is_short {
@@ -225,24 +237,35 @@ fn keep(
     }
 }
 
+/// Why the point is partial: a signal ended some rank's part before it was complete.
+fn partial(stopped: &[Option<Stopped>], interrupt: &Interrupt) -> Option<String> {
+    let mut stopped = stopped.iter().flatten();
+    let signal = stopped.find_map(|stopped| match stopped {
+        Stopped::Interrupted { signal } => Signal::numbered(*signal),
+        Stopped::OverTime(_) => None,
+    })?;
+    // The other rank's signal may not have been passed on yet.
+    interrupt.follow(signal);
+    interrupt.why_partial()
+}
+
 /// The note of a point of which some ranks' budgets were over; these are given by rank.
-fn over_time(spent: &[Option<Budget>], windows: usize, wanted: usize) -> Option<String> {
-    let longest = spent.iter().flatten().max_by_key(|budget| budget.whole())?;
-    let ranks = spent
-        .iter()
-        .enumerate()
-        .filter(|(_, spent)| spent.is_some());
-    let ranks = Vec::from_iter(ranks.map(|(rank, _)| rank.to_string()));
+fn over_time(stopped: &[Option<Stopped>], windows: usize, wanted: usize) -> Option<String> {
+    let ranks = stopped.iter().enumerate();
+    let spent = ranks.filter_map(|(rank, stopped)| match stopped {
+        Some(Stopped::OverTime(budget)) => Some((rank.to_string(), *budget)),
+        _ => None,
+    });
+    let (ranks, budgets): (Vec<_>, Vec<_>) = spent.unzip();
+    let longest = budgets.iter().max_by_key(|budget| budget.whole())?;
     let note = Spent::Windows(*longest).describe(windows, wanted);
-    Some(match ranks.as_slice() {
-        [rank] => format!("rank {rank} {note}"),
-        ranks => format!("ranks {} {note}", ranks.join(", ")),
-    })
+    let plural = if ranks.len() == 1 { "" } else { "s" };
+    Some(format!("rank{plural} {}: {note}", ranks.join(", ")))
 }
 
 /// As another rank: drives its part and leaves it to rank 0.
 pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
-    let fixture = point.context.fixture()?;
+    let fixture = point.context.ready_fixture()?;
     let done = match agree(point, meeting, fixture)? {
         Agreed::NotStarted(why) => format!("not started: {why}"),
         Agreed::Idle => "more ranks than requests in flight, nothing to do".to_owned(),

@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::{Budget, BudgetPlan};
+use super::first_answer::{FirstAnswer, assumed_latency};
 use super::interruptible_load::{FAILURES_IN_A_ROW, patience, start};
 use super::missing_tokens::count_missing_tokens_of;
 use super::observation::{LoadObservation, LoadObservationResult};
@@ -12,6 +15,7 @@ use crate::bench::point::Point;
 use crate::bench::progress::Meter;
 use crate::client::{Clock, Outcome};
 use crate::fixture::Fixture;
+use crate::interrupt::Interrupt;
 use crate::level::Level;
 use crate::load::{Load, Window};
 use crate::metrics::{count_blocked, count_failures};
@@ -36,8 +40,20 @@ pub struct Driven {
     pub prompt_tokens: usize,
     /// Statistics of the servers during the part; only rank 0 reads them.
     pub servers: ServerStats,
-    /// When all ranks had measured enough; each reports the budget that was over before it had, if it was.
-    pub enough: Enough<Option<Budget>>,
+    /// When all ranks had measured enough; each reports why it stopped before it had, if it did.
+    pub enough: Enough<Option<Stopped>>,
+}
+
+/// Why a rank stopped before it had measured enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stopped {
+    /// Its budget was over.
+    OverTime(Budget),
+    /// A signal interrupted the run.
+    Interrupted {
+        /// Its number.
+        signal: u8,
+    },
 }
 
 /// Observations made while a part was measured.
@@ -45,7 +61,7 @@ struct MeasuredShare {
     observed: LoadObservationResult,
     /// Which of the requests ended meanwhile.
     requests: Range<usize>,
-    enough: Result<Enough<Option<Budget>>, MeetingError>,
+    enough: Result<Enough<Option<Stopped>>, MeetingError>,
 }
 
 /// Drives this rank's part and leaves its record for rank 0. Only rank 0's own part is shown meanwhile.
@@ -66,10 +82,11 @@ pub fn drive(
     let clock_unix_ns = clock.unix_ns();
     wait_until(fixture, at_unix_ns.saturating_sub(clock_unix_ns));
     let began_ns = clock.now_ns();
+    let unanswered = target.unanswered.clone();
     let load = start(point, fixture, target, &share);
     meter.follow(load.gauge());
     meter.show("rank 0");
-    let mut load = SharedLoad::new(load, clock, share.concurrency.get(), patience(point));
+    let mut load = SharedLoad::new(point, load, clock, (&share, prompt_tokens));
     let measured = measure_share(point, meeting, fixture, &mut load, began_ns);
     meter.hide();
     let mut requests = load.requests;
@@ -88,6 +105,7 @@ pub fn drive(
             start_lag_ms: lag_ns as f64 * 1e-6,
             clock_behind_ms: meeting.clock_ahead_ms(0),
             aborted_at_ns: load.aborted_at_ns,
+            unanswered: unanswered.take(),
         },
         clock_unix_ns,
         self_check: Some(self_check),
@@ -105,7 +123,8 @@ pub fn drive(
 
 /// Lets the load run until *every* rank has measured for its time and has seen its rounds, so that none of them
 /// measures while another has not begun or sends no more; then drains it. A rank whose budget is over stops waiting
-/// for its rounds, and breaks off what is in flight.
+/// for its rounds, and breaks off what is in flight. After a signal no rank waits for its time or its rounds, and what
+/// is in flight is broken off after the grace time.
 fn measure_share(
     point: &Point<'_>,
     meeting: &Meeting,
@@ -115,17 +134,18 @@ fn measure_share(
 ) -> MeasuredShare {
     let sampling = point.context.args.sampling();
     let from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
-    load.until(from_ns);
+    let in_warm_up = load.until(from_ns);
     let sharers = Share::count(meeting.ranks(), point.most_in_flight());
     load.limit(BudgetPlan::of(point, sampling).of_one_in(sharers));
     let observation = LoadObservation::begin(fixture, meeting.ranks().leads());
     let first = load.requests.len();
-    load.until(from_ns + sampling.measurement.as_nanos() as u64);
     // One extra round: the first completion only ends the warm-up.
     let round = point.round().map_or(1, |_| load.concurrency);
-    let spent = load.until_ended(first + (sampling.windows + 1) * round);
+    let stopped = in_warm_up
+        .or_else(|| load.until(from_ns + sampling.measurement.as_nanos() as u64))
+        .or_else(|| load.until_ended(first + (sampling.windows + 1) * round));
     let ordinal = u64::from(point.info.ordinal);
-    let enough = meeting.enough(ordinal, sharers, &spent, || load.collect());
+    let enough = meeting.enough(ordinal, sharers, &stopped, || load.collect());
     let requests = first..load.requests.len();
     let observed = observation.end(fixture, || ());
     load.drain();
@@ -165,6 +185,7 @@ fn leave(
         result: PointResult::Failed {
             failures: count_failures(part.requests.iter()),
             blocked: count_blocked(part.requests.iter()),
+            outages: Vec::new(),
         },
         ..outcome::row(info, endpoints, prompt_tokens, info.bench.to_owned())
     };
@@ -205,24 +226,37 @@ struct SharedLoad {
     succeeded: Instant,
     /// The longest time without any success.
     patience: Duration,
+    /// Latency before the first answer.
+    assumed: Duration,
     /// When it gave up, if it did.
     aborted_at_ns: Option<u64>,
     /// What its budget follows from, once it is limited.
     plan: Option<BudgetPlan>,
+    interrupt: Interrupt,
 }
 
 impl SharedLoad {
-    fn new(load: Load, clock: Clock, concurrency: usize, patience: Duration) -> SharedLoad {
+    fn new(
+        point: &Point<'_>,
+        mut load: Load,
+        clock: Clock,
+        (share, prompt_tokens): (&Share, usize),
+    ) -> SharedLoad {
+        let interrupt = point.context.interrupt.clone();
+        let in_time = interrupt.clone();
+        load.end_by(move |_| in_time.grace_over_at());
         SharedLoad {
             load: Some(load),
             requests: Requests::default(),
             clock,
-            concurrency,
+            concurrency: share.concurrency.get(),
             failed_in_a_row: 0,
             succeeded: Instant::now(),
-            patience,
+            patience: patience(point),
+            assumed: assumed_latency(point, prompt_tokens),
             aborted_at_ns: None,
             plan: None,
+            interrupt,
         }
     }
 
@@ -230,15 +264,32 @@ impl SharedLoad {
     /// may end before the first of them.
     fn limit(&mut self, plan: BudgetPlan) {
         self.plan = Some(plan);
+        let Some(load) = &mut self.load else {
+            return;
+        };
         let start = Instant::now();
-        let over_at = move |latency: Option<Duration>| windows(plan, latency?).over_at(start);
-        self.load.iter_mut().for_each(|load| load.end_by(over_at));
+        let first_answer = FirstAnswer::new(load.gauge());
+        let (interrupt, assumed) = (self.interrupt.clone(), self.assumed);
+        let over_at = move |latency: Option<Duration>| {
+            let budget = match latency {
+                Some(latency) => windows(plan, latency).over_at(start),
+                None => first_answer.over_at(windows(plan, assumed)),
+            };
+            budget.into_iter().chain(interrupt.grace_over_at()).min()
+        };
+        load.end_by(over_at);
     }
 
-    /// The budget of its windows, if it is over.
-    fn spent(&self) -> Option<Budget> {
+    /// Why it stops before its time: a signal, or its budget is over.
+    fn stopped(&self) -> Option<Stopped> {
+        if let Some(signal) = self.interrupt.signal() {
+            let signal = signal.number;
+            return Some(Stopped::Interrupted { signal });
+        }
         let load = self.load.as_ref().filter(|load| load.is_over())?;
-        Some(windows(self.plan?, load.mean_latency()?))
+        let latency = load.mean_latency().unwrap_or(self.assumed);
+        let budget = windows(self.plan?, latency);
+        Some(Stopped::OverTime(budget))
     }
 
     /// Takes what has ended; gives up when nothing succeeds any more.
@@ -266,35 +317,38 @@ impl SharedLoad {
         }
     }
 
-    /// Lets the load run until the clock says `at_ns`.
-    fn until(&mut self, at_ns: u64) {
+    /// Lets the load run until the clock says `at_ns`; returns the signal that came before, if one did.
+    fn until(&mut self, at_ns: u64) -> Option<Stopped> {
         loop {
             self.collect();
             let left = Duration::from_nanos(at_ns.saturating_sub(self.clock.now_ns()));
             if left.is_zero() || self.load.is_none() {
-                return;
+                return None;
+            }
+            let stopped = self.stopped();
+            if let Some(Stopped::Interrupted { .. }) = stopped {
+                return stopped;
             }
             std::thread::sleep(left.min(POLL));
         }
     }
 
-    /// Lets the load run until so many requests have ended since it began; returns the budget that was over before, if
-    /// it was.
-    fn until_ended(&mut self, requests: usize) -> Option<Budget> {
+    /// Lets the load run until so many requests have ended since it began; returns why it stopped before, if it did.
+    fn until_ended(&mut self, requests: usize) -> Option<Stopped> {
         loop {
             self.collect();
             if self.requests.len() >= requests || self.load.is_none() {
                 return None;
             }
-            let spent = self.spent();
-            if spent.is_some() {
-                return spent;
+            let stopped = self.stopped();
+            if stopped.is_some() {
+                return stopped;
             }
             std::thread::sleep(POLL);
         }
     }
 
-    /// Sends no more and waits for what is in flight, but not beyond its budget.
+    /// Sends no more and waits for what is in flight, but not beyond its budget or the grace time after a signal.
     fn drain(&mut self) {
         if let Some(load) = self.load.take() {
             self.requests.extend(load.drain());

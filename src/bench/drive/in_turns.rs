@@ -1,6 +1,6 @@
 //! Two deployments measured in turns, so that what happens to the machine happens to both.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::bench::point::Point;
 use crate::bench::progress::Progress;
 use crate::fixture::{Fixture, Side};
 use crate::load::{Rounds, Window};
+use crate::metrics::Unanswered;
 
 /// Measures a point on both deployments of an A/B run in turns, and keeps the result of each.
 pub fn run(
@@ -45,7 +46,7 @@ pub fn run(
     let start = |side: usize, _| {
         let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
         let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
-        Ok::<_, String>(Turn::new(load, &time))
+        Ok::<_, String>(Turn::new(load, &time, side))
     };
     let both = sampling.in_turns(&mut order, start);
     meter.hide();
@@ -77,7 +78,15 @@ pub fn run(
         (_, Some(why)) => results.over_time(&name, why),
         _ => {}
     }
-    for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
+    let unanswered = time.unanswered.into_inner();
+    for ((side, windows), unanswered) in sides.iter().zip(both).zip(unanswered) {
+        let outages = outcome::outages(&windows, &side.endpoints, Some(&unanswered));
+        if pairs == 0 {
+            for outage in outages {
+                results.warn_of_run(format!("{name} · {}: {outage}", side.name));
+            }
+            continue;
+        }
         let measured = Measured {
             prompt_tokens,
             expected: point
@@ -87,7 +96,7 @@ pub fn run(
             windows: &windows,
             servers: observed.servers.of(side.place.clone()),
             self_check: Some(self_check.clone()),
-            outages: outcome::outages(&windows, &side.endpoints, None),
+            outages,
             origin: DrivenBy::InTurns { side: &side.name },
             partial: partial.clone(),
         };
@@ -102,6 +111,8 @@ struct TurnsTime {
     budget: Cell<Option<(Budget, Option<Instant>)>>,
     /// The budget that was over before the last turn.
     spent: Cell<Option<Spent>>,
+    /// Requests of each side that ended without an answer.
+    unanswered: RefCell<[Vec<Unanswered>; 2]>,
 }
 
 impl TurnsTime {
@@ -110,6 +121,7 @@ impl TurnsTime {
             plan,
             budget: Cell::new(None),
             spent: Cell::new(None),
+            unanswered: RefCell::default(),
         }
     }
 }
@@ -118,14 +130,15 @@ impl TurnsTime {
 struct Turn<'a> {
     load: InterruptibleLoad<'a>,
     time: &'a TurnsTime,
+    side: usize,
 }
 
 impl<'a> Turn<'a> {
-    fn new(mut load: InterruptibleLoad<'a>, time: &'a TurnsTime) -> Turn<'a> {
+    fn new(mut load: InterruptibleLoad<'a>, time: &'a TurnsTime, side: usize) -> Turn<'a> {
         if let Some((budget, at)) = time.budget.get() {
             load.limit(budget, at);
         }
-        Turn { load, time }
+        Turn { load, time, side }
     }
 }
 
@@ -133,6 +146,7 @@ impl Rounds for Turn<'_> {
     fn window(&mut self, rounds: u64) -> Window {
         let window = self.load.window(rounds);
         self.time.spent.set(self.load.spent());
+        self.time.unanswered.borrow_mut()[self.side].extend(self.load.take_unanswered());
         window
     }
 

@@ -1,5 +1,6 @@
 //! A load under way that a signal, or the end of its point's time, ends early.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::point::Point;
 use super::super::progress::Meter;
 use super::budget::{Budget, BudgetPlan, Spent};
+use super::first_answer::{FirstAnswer, assumed_latency};
 use crate::client::Client;
 use crate::endpoint::{Balance, Endpoints};
 use crate::fixture::Fixture;
@@ -29,6 +31,9 @@ const TEXTS_COUNTED_AGAIN: u32 = 16;
 pub struct InterruptibleLoad<'a> {
     load: Load,
     plan: BudgetPlan,
+    /// The budget until the first answer, and its wait.
+    unanswered_budget: Budget,
+    first_answer: Rc<FirstAnswer>,
     /// Of the windows; of the warm-up until it is over.
     budget: Option<Budget>,
     unanswered: UnansweredLog,
@@ -53,17 +58,24 @@ impl<'a> InterruptibleLoad<'a> {
         meter: &'a Meter,
     ) -> Result<InterruptibleLoad<'a>, String> {
         let share = Share::whole(point.most_in_flight());
+        let plan = Plan::of(point, point.context.args.sampling());
+        let unanswered_budget = plan.warm_up(assumed_latency(point, source.tokens()));
         let target = serving(point, fixture, endpoints, source, &share)?;
         let unanswered = target.unanswered.clone();
-        let plan = BudgetPlan::of(point, point.context.args.sampling());
         let mut load = start(point, fixture, target, &share);
         let started = Instant::now();
-        // Nothing is known of it before the first answer, and REQUEST_TIMEOUT ends it without one.
-        load.end_by(move |latency| plan.warm_up(latency?).over_at(started));
+        let first_answer = Rc::new(FirstAnswer::new(load.gauge()));
+        let unanswered_until = Rc::clone(&first_answer);
+        load.end_by(move |latency| match latency {
+            Some(latency) => plan.warm_up(latency).over_at(started),
+            None => unanswered_until.over_at(unanswered_budget),
+        });
         meter.follow(load.gauge());
         Ok(InterruptibleLoad {
             load,
             plan,
+            unanswered_budget,
+            first_answer,
             budget: None,
             unanswered,
             patience: patience(point),
@@ -73,10 +85,15 @@ impl<'a> InterruptibleLoad<'a> {
         })
     }
 
-    /// Ends the warm-up's budget: from now on the load has `budget`, which is over at `at`.
+    /// Ends the warm-up's budget: from now on the load has `budget`, which is over at `at`, or earlier if the first
+    /// answer takes too long.
     pub fn limit(&mut self, budget: Budget, at: Option<Instant>) {
         self.budget = Some(budget);
-        self.load.end_at(at);
+        let (first_answer, unanswered) = (Rc::clone(&self.first_answer), self.unanswered_budget);
+        self.load.end_by(move |latency| match latency {
+            Some(_) => at,
+            None => first_answer.over_at(unanswered).into_iter().chain(at).min(),
+        });
     }
 
     /// Ends the warm-up's budget: from now on the load may take any time.
@@ -86,18 +103,24 @@ impl<'a> InterruptibleLoad<'a> {
 
     /// The budget that was over before the load had ended, if one was.
     pub fn spent(&self) -> Option<Spent> {
-        self.load.is_cut().then(|| match self.budget {
-            Some(budget) => Spent::Windows(budget),
-            None => {
-                let latency = self.load.mean_latency().unwrap_or_default();
-                Spent::WarmUp(self.plan.warm_up(latency))
-            }
+        let latency = self.load.mean_latency();
+        let first_over_at = || self.first_answer.over_at(self.unanswered_budget);
+        let is_unanswered = || first_over_at().is_some_and(|at| Instant::now() >= at);
+        self.load.is_cut().then(|| match (self.budget, latency) {
+            (_, None) if is_unanswered() => Spent::NoAnswer(self.unanswered_budget),
+            (Some(budget), _) => Spent::Windows(budget),
+            (None, latency) => Spent::WarmUp(self.plan.warm_up(latency.unwrap_or_default())),
         })
     }
 
     /// Whether its last window was cut short.
     pub fn is_cut(&self) -> bool {
         self.is_cut
+    }
+
+    /// The requests that have ended without an answer since the last call.
+    pub fn take_unanswered(&self) -> Vec<Unanswered> {
+        self.unanswered.take()
     }
 
     /// Ends the load; the requests that it leaves without an answer.

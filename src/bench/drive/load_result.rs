@@ -65,7 +65,9 @@ impl LoadResult {
         progress.point_done();
         if let Some(spent) = self.spent {
             let wanted = context.args.sampling().windows;
-            results.over_time(&name, &spent.describe(windows.len(), wanted));
+            let has_success = windows.iter().any(Window::has_success);
+            let kept = if has_success { windows.len() } else { 0 };
+            results.over_time(&name, &spent.describe(kept, wanted));
         }
         if let (Some(why), true) = (&partial, windows.is_empty()) {
             results.not_measured(&name, why);

@@ -4,6 +4,7 @@ mod budget;
 pub mod direct;
 pub mod distributed;
 mod distributed_part;
+mod first_answer;
 pub mod in_turns;
 mod interruptible_load;
 mod load_result;

@@ -282,6 +282,7 @@ impl Results {
             result: PointResult::Failed {
                 failures,
                 blocked: Vec::new(),
+                outages: Vec::new(),
             },
             ..row(point, &fixture.endpoints, 0, point.title.clone())
         };
@@ -307,6 +308,9 @@ impl Results {
             for failure in row.failures() {
                 let (cause, first) = (&failure.cause, &failure.first_message);
                 eprintln!("  {} × {cause}: {first}", failure.count);
+            }
+            for outage in row.outages() {
+                eprintln!("  {outage}");
             }
         }
         let at = at.unwrap_or(self.entries.len());
@@ -337,6 +341,7 @@ pub fn row(
         result: PointResult::Failed {
             failures: Vec::new(),
             blocked: Vec::new(),
+            outages: Vec::new(),
         },
     }
 }
@@ -367,6 +372,7 @@ fn result(
         None => PointResult::Failed {
             failures: count_failures(requests()),
             blocked: count_blocked(requests()),
+            outages: outages.to_vec(),
         },
     }
 }

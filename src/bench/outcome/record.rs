@@ -41,6 +41,10 @@ pub fn record(
         summary: row.summary().cloned(),
         failures: row.failures().to_vec(),
         blocked: row.blocked().to_vec(),
+        outages: match row.summary() {
+            Some(_) => Vec::new(),
+            None => row.outages().to_vec(),
+        },
         server_metrics: servers.intervals.clone(),
         server_timeline: servers.timeline.clone(),
         self_check: row.self_check.clone(),

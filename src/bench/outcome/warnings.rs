@@ -56,18 +56,17 @@ pub fn outages(
     endpoints: &Endpoints,
     unanswered: Option<&[Unanswered]>,
 ) -> Vec<Outage> {
-    let Some((first, last)) = windows.first().zip(windows.last()) else {
+    let waiting = || unanswered.into_iter().flatten();
+    let first = windows.first().map(|window| window.start_ns);
+    let Some(start_ns) = first.or_else(|| waiting().map(|request| request.sent_ns).min()) else {
         return Vec::new();
     };
     // Requests still waiting extend the time covered beyond the last request that ended.
-    let waited = unanswered
-        .into_iter()
-        .flatten()
-        .map(|request| request.ended_ns);
-    let end_ns = waited.fold(last.end_ns, u64::max);
+    let end_ns = windows.last().map_or(start_ns, |window| window.end_ns);
+    let end_ns = waiting().fold(end_ns, |end_ns, request| end_ns.max(request.ended_ns));
     let urls = Vec::from_iter(endpoints.iter().map(|e| e.identity.url.clone()));
     let trace = RunTrace {
-        span_ns: first.start_ns..end_ns,
+        span_ns: start_ns..end_ns,
         unanswered,
         urls: &urls,
     };

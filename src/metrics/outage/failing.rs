@@ -8,7 +8,7 @@ use super::period::{Outage, OutageKind};
 use super::run_trace::RunTrace;
 use crate::client::{FailureCause, Outcome, RequestRecord};
 
-/// A spell has at least so many requests.
+/// A spell has at least so many requests, if any request of the run succeeded.
 const LEAST: usize = 3;
 
 /// Where requests fail by chance, as often as those outside the spell do, fewer spells than this are expected that
@@ -37,10 +37,15 @@ pub(super) fn spells<R: Borrow<RequestRecord>>(
             });
         }
     }
+    let has_failed = |end: &End| end.failure.is_some();
+    let least = match ends.iter().flatten().all(has_failed) {
+        true => 1,
+        false => LEAST,
+    };
     let each = ends.into_iter().zip(trace.urls).enumerate();
     let of_each = each.flat_map(|(endpoint, (mut ends, url))| {
         ends.sort_by_key(|end| end.at_ns);
-        let spells = notable(&ends).into_iter();
+        let spells = notable(&ends, least).into_iter();
         let outages = spells.map(|spell| Outage {
             run: 0,
             endpoint,
@@ -70,8 +75,8 @@ fn failure(request: &RequestRecord) -> Option<FailureCause> {
     }
 }
 
-/// The spells that chance does not explain, as places in `ends`.
-fn notable(ends: &[RequestEnd]) -> Vec<Range<usize>> {
+/// The spells of at least `least` requests that chance does not explain, as places in `ends`.
+fn notable(ends: &[RequestEnd], least: usize) -> Vec<Range<usize>> {
     let mut spells = Vec::new();
     let mut start = 0;
     for spell in ends.chunk_by(|a, b| a.failure.is_some() == b.failure.is_some()) {
@@ -87,7 +92,7 @@ fn notable(ends: &[RequestEnd]) -> Vec<Range<usize>> {
         // Add one of each kind: a share of zero would claim certainty.
         let share = (failed - length + 1) as f64 / (outside + 2) as f64;
         let expected = ends.len() as f64 * share.powf(length as f64);
-        length >= LEAST && (outside == 0 || expected < EXPECTED_BY_CHANCE)
+        length >= least && (outside == 0 || expected < EXPECTED_BY_CHANCE)
     });
     spells
 }

@@ -59,9 +59,10 @@ impl fmt::Display for Outage {
                         Vec::from_iter(each).join(", ")
                     }
                 };
+                let plural = if *requests == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "{requests} requests failed between {from:.1} s and {to:.1} s ({causes}), and none succeeded"
+                    "{requests} request{plural} failed between {from:.1} s and {to:.1} s ({causes}), and none succeeded"
                 )?;
             }
             OutageKind::Silent { in_flight } => {

@@ -26,9 +26,8 @@ where
     R: Borrow<RequestRecord>,
     I: Iterator<Item = R>,
 {
-    let Some(usual_ns) = usual_wait_ns(requests()) else {
-        return Vec::new();
-    };
+    // Without an answer, any silence is unusual.
+    let usual_ns = usual_wait_ns(requests()).unwrap_or(0);
     let scale = TimeSteps::of(trace);
     let mut timelines: Vec<Timeline> = trace.urls.iter().map(|_| scale.timeline()).collect();
     for request in requests() {

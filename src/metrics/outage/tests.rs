@@ -122,6 +122,26 @@ fn requests_without_an_answer_show_a_silence_that_has_not_ended() {
 }
 
 #[test]
+fn without_any_answer_each_endpoint_is_named_whatever_the_number() {
+    let waiting = Unanswered {
+        endpoint: 1,
+        sent_ns: 0,
+        heard_ns: 0,
+        ended_ns: 9_000 * MS,
+    };
+    let refused = failed(0, FailureCause::Connect, 0, 100);
+    let said = [
+        "endpoint http://b:8001: no byte for 8.9 s from 0.1 s on, with 1 request in flight; it has not \
+         answered since",
+        "endpoint http://a:8000: 1 request failed between 0.1 s and 0.1 s (connection failed), and none \
+         succeeded; it has not answered since",
+    ];
+    let mut all = found(&[refused], &[waiting]);
+    all.sort_by_key(|outage| !outage.contains("b:8001"));
+    assert_eq!(all, said);
+}
+
+#[test]
 fn a_slow_server_is_not_silent() {
     // Each waits two seconds for its first token, and so its only one.
     let waits = |at: u64| RequestRecord {

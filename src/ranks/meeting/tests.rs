@@ -28,7 +28,10 @@ fn rank<T: Send + 'static>(
         let plan = json!({"benchmark": "chat"});
         let decided = decided(rank as u64);
         let ranks = Ranks::of(rank, size);
-        meet(Meeting::join(ranks, &directory, patience, plan, decided))
+        let interrupt = Interrupt::default();
+        meet(Meeting::join(
+            ranks, &directory, patience, plan, decided, &interrupt,
+        ))
     })
 }
 
@@ -201,7 +204,8 @@ fn a_rank_with_another_configuration_is_told_what_differs() {
     let first = rank((0, 2), directory.path(), LATE, |meeting| meeting.err());
     let ranks = Ranks::of(1, 2);
     let plan = json!({"benchmark": "chat", "TOP_P": 0.5});
-    let error = Meeting::join(ranks, directory.path(), LATE, plan, decided(1));
+    let interrupt = Interrupt::default();
+    let error = Meeting::join(ranks, directory.path(), LATE, plan, decided(1), &interrupt);
     let error = error.err().expect("another plan").to_string();
     assert!(
         error.contains("rank 1 has TOP_P = 0.5, rank 0 has null"),

@@ -36,6 +36,7 @@ impl One {
             stop_unix_ns: EPOCH_NS + BEGAN_NS + self.windows.last().expect("windows").end_ns,
             round: NonZeroUsize::new(CONCURRENCY),
             samples: self.windows.len(),
+            is_partial: false,
         }
     }
 }
@@ -90,6 +91,7 @@ fn split(windows: &[&Window], of: usize) -> Vec<RankRequests> {
                 start_lag_ms: 0.0,
                 clock_behind_ms: 0.0,
                 aborted_at_ns: None,
+                unanswered: Vec::new(),
             },
             // All began to send at rank 0's second 100.
             clock_unix_ns: EPOCH_NS + rank as u64 * APART_NS,
@@ -205,6 +207,7 @@ fn an_open_loop_is_cut_into_windows_of_equal_times() {
         stop_unix_ns: EPOCH_NS + BEGAN_NS + measured.end_ns,
         round: None,
         samples: 10,
+        is_partial: false,
     };
     let all = [&warm_up, &measured, &rest];
     let parts: Vec<RankRequests> = split(&all, 4).iter().map(through_a_file).collect();
@@ -298,6 +301,7 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
             stop_unix_ns: EPOCH_NS + BEGAN_NS + 3_000,
             round: NonZeroUsize::new(2),
             samples: 10,
+            is_partial: false,
         },
     );
     let requests = merged
