@@ -58,7 +58,7 @@ impl<'a> InterruptibleLoad<'a> {
         meter: &'a Meter,
     ) -> Result<InterruptibleLoad<'a>, String> {
         let share = Share::whole(point.most_in_flight());
-        let plan = Plan::of(point, point.context.args.sampling());
+        let plan = BudgetPlan::of(point, point.context.args.sampling());
         let unanswered_budget = plan.warm_up(assumed_latency(point, source.tokens()));
         let target = serving(point, fixture, endpoints, source, &share)?;
         let unanswered = target.unanswered.clone();

@@ -37,7 +37,7 @@ pub(super) fn spells<R: Borrow<RequestRecord>>(
             });
         }
     }
-    let has_failed = |end: &End| end.failure.is_some();
+    let has_failed = |end: &RequestEnd| end.failure.is_some();
     let least = match ends.iter().flatten().all(has_failed) {
         true => 1,
         false => LEAST,
