@@ -55,8 +55,8 @@ fn the_capacity_of_a_server_is_found_and_kept() {
         "{said}"
     );
 
-    let directory = here.path().join("servemark/capacity/25");
-    let record = std::fs::read(directory.join("capacity.json")).expect("a record");
+    let directory = here.path().join("servemark/capacity/25/capacity");
+    let record = std::fs::read(directory.join("new.json")).expect("a record");
     let record: Value = serde_json::from_slice(&record).expect("JSON");
     let found = &record["capacity"];
     let lower = found["lower"].as_f64().expect("a number");
@@ -74,7 +74,7 @@ fn the_capacity_of_a_server_is_found_and_kept() {
         assert!(level > 8.0 || judgement != "fails", "{trial}: {said}");
         assert!(level < 12.0 || judgement != "passes", "{trial}: {said}");
     }
-    let page = std::fs::read_to_string(directory.join("capacity.html")).expect("a page");
+    let page = std::fs::read_to_string(directory.join("new.html")).expect("a page");
     assert!(page.contains("Simulated") && page.contains("Requests that missed TTFT P90"));
 
     // The levels are points of a bench, as others are.

@@ -30,7 +30,7 @@ pub fn verdicts(
     text.push_str(&section("Warnings:", &sides::warnings(comparison)));
     for points in comparison
         .points
-        .chunk_by(|a, b| a.point.bench == b.point.bench)
+        .chunk_by(|a, b| a.point.bench() == b.point.bench())
     {
         text.push_str(&bench(points, only_changes));
     }
@@ -58,7 +58,7 @@ fn bench(points: &[PointComparison], only_changes: bool) -> String {
             figure_changes.map(move |(at, entry)| row(point, entry, at == 0))
         })
         .collect();
-    let name = points.first().map_or("", |point| &point.point.bench);
+    let name = points.first().map_or("", |point| point.point.bench());
     match rows.is_empty() {
         true => format!("## {name}\n\nNo figure regressed or improved.\n\n"),
         false => {

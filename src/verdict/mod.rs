@@ -15,6 +15,7 @@
 //! 5. All p-values of a comparison are adjusted together (Benjamini and Hochberg).
 
 mod blocks;
+mod capacity;
 mod caveats;
 mod change;
 mod comparable;
@@ -32,7 +33,7 @@ mod run_set;
 mod thresholds;
 mod trend;
 
-pub use crate::results::PointKey;
+pub use crate::results::{PointKey, ResultKey};
 pub use change::Change;
 pub use comparable::{Difference, IncomparableSides};
 pub use comparison::{Comparison, FigureChange, PointComparison, Withheld, compare, compare_pairs};

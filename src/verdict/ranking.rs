@@ -63,7 +63,8 @@ pub fn rank<'a>(
     };
     let mut changes = Vec::new();
     for (contender, estimates) in measured {
-        match check(&contender.record.point(), best.record, contender.record) {
+        let point = contender.record.point().into();
+        match check(&point, &best.record.setup(), &contender.record.setup()) {
             Ok(()) => {
                 let assumed = figure.assumed_between_runs();
                 changes.push((contender, between(&of_best, &estimates, assumed)));

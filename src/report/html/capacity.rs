@@ -5,10 +5,10 @@ use maud::html;
 use super::frame::{PageContent, PageFrame, facts, list, plots, table};
 use super::links::{Packaging, Page};
 use super::run_facts;
-use crate::capacity::CapacityRecord;
 use crate::level::Level;
 use crate::report::capacity::percent;
 use crate::report::plot::{Curve, CurveAt, Plot, Table, against_level};
+use crate::results::CapacityRecord;
 
 /// The page: the capacity, a plot for each objective, and the trials.
 pub fn capacity_page(record: &CapacityRecord) -> String {
@@ -19,7 +19,7 @@ pub fn capacity_page(record: &CapacityRecord) -> String {
         insecure: false,
         menu: Vec::new(),
         criterion: None,
-        date: run_facts::date(record.ended()),
+        date: run_facts::date(record.setup().ended()),
     };
     let doubts = record
         .capacity
@@ -30,7 +30,7 @@ pub fn capacity_page(record: &CapacityRecord) -> String {
     let doubts = Vec::from_iter(doubts.chain(partial));
     let known = [
         ("Capacity", record.capacity.to_string()),
-        ("Servers", record.endpoints.join(", ")),
+        ("Servers", servers(record)),
         ("Trials", record.trials.len().to_string()),
     ];
     let content = html! {
@@ -46,6 +46,18 @@ pub fn capacity_page(record: &CapacityRecord) -> String {
         title,
         content,
     }])
+}
+
+/// Address and version of each server.
+fn servers(record: &CapacityRecord) -> String {
+    let servers = record
+        .endpoints
+        .iter()
+        .map(|endpoint| match &endpoint.server {
+            Some(server) => format!("{} {server}", endpoint.url),
+            None => endpoint.url.clone(),
+        });
+    Vec::from_iter(servers).join(", ")
 }
 
 /// The share of requests that missed an objective, against the level.

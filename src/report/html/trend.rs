@@ -97,7 +97,7 @@ fn latency(figure: Figure, summary: &Summary) -> Option<Distribution> {
         Figure::TpotMean => summary.tpot_ms,
         Figure::ItlP95 | Figure::ItlP99 | Figure::ItlP99_9 => summary.itl_ms,
         Figure::E2elP50 | Figure::E2elP95 | Figure::E2elP99 | Figure::E2elP99_9 => summary.e2el_ms,
-        Figure::TokS | Figure::Rps | Figure::Goodput | Figure::Failed => None,
+        Figure::Capacity | Figure::TokS | Figure::Rps | Figure::Goodput | Figure::Failed => None,
     }
 }
 
