@@ -98,6 +98,11 @@ impl Capacity {
         doubts
     }
 
+    /// What its levels count: `users`, or `req/s`.
+    pub fn unit(&self) -> &'static str {
+        self.scale().unit()
+    }
+
     /// The level with its interval: `128 users (118 … 136)`.
     pub fn range(&self) -> String {
         match self.level {

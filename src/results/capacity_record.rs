@@ -118,6 +118,7 @@ impl CapacityRecord {
             simulated: self.simulated.as_deref(),
             config: &self.config,
             endpoints: &self.endpoints,
+            deployment: self.deployment.as_ref(),
         }
     }
 

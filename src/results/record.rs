@@ -289,6 +289,7 @@ impl RunRecord {
             simulated: self.simulated.as_deref(),
             config: &self.config,
             endpoints: &self.endpoints,
+            deployment: self.deployment.as_ref(),
         }
     }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::DeploymentRecord;
 use crate::config::Slo;
 use crate::endpoint::Identity;
 
@@ -23,6 +24,8 @@ pub struct Setup<'a> {
     pub config: &'a Value,
     /// The endpoints that answered.
     pub endpoints: &'a [Identity],
+    /// The deployment, of several.
+    pub deployment: Option<&'a DeploymentRecord>,
 }
 
 impl Setup<'_> {

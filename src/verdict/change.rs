@@ -72,9 +72,12 @@ pub(super) fn interleaved(befores: &[LogEstimate], ratios: &[LogEstimate], assum
 
 /// The logarithm of a figure, and its distances to the ends of its 95 % interval.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogRange {
+pub struct LogRange {
+    /// Logarithm of the value.
     pub log_value: f64,
+    /// Distance to the lower end.
     pub below: f64,
+    /// Distance to the upper end.
     pub above: f64,
 }
 
@@ -169,8 +172,37 @@ fn within_runs(runs: &[LogEstimate]) -> VarianceTerm {
     }
 }
 
-pub(super) fn mean_log(runs: &[LogEstimate]) -> f64 {
-    runs.iter().map(|run| run.log_value).sum::<f64>() / runs.len() as f64
+/// A figure of one run, as far as the run tells.
+pub trait LogFigure: Sized {
+    /// The logarithm of its value.
+    fn log_value(&self) -> f64;
+
+    /// The change between independent runs of two sides, as [`between`] and [`between_ranges`].
+    fn change(before: &[Self], after: &[Self], assumed: f64) -> Change;
+}
+
+impl LogFigure for LogEstimate {
+    fn log_value(&self) -> f64 {
+        self.log_value
+    }
+
+    fn change(before: &[LogEstimate], after: &[LogEstimate], assumed: f64) -> Change {
+        between(before, after, assumed)
+    }
+}
+
+impl LogFigure for LogRange {
+    fn log_value(&self) -> f64 {
+        self.log_value
+    }
+
+    fn change(before: &[LogRange], after: &[LogRange], assumed: f64) -> Change {
+        between_ranges(before, after, assumed)
+    }
+}
+
+pub(super) fn mean_log<F: LogFigure>(runs: &[F]) -> f64 {
+    runs.iter().map(F::log_value).sum::<f64>() / runs.len() as f64
 }
 
 fn change(before: f64, after: f64, terms: &[VarianceTerm]) -> Change {

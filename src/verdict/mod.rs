@@ -42,7 +42,7 @@ pub use gate::{Gate, GateOutcome, Undetermined};
 pub use multiple_testing::{FALSE_DISCOVERY_RATE, Verdict};
 pub use not_comparable::NotComparable;
 pub use precision::{Estimate, estimate, relative_half_width};
-pub use ranking::{Contender, Ranking, Standing, rank};
+pub use ranking::{Contender, Ranked, Ranking, Standing, rank};
 pub use run_set::RunSet;
 pub use thresholds::{Thresholds, ThresholdsError};
 pub use trend::{Trend, by_version};

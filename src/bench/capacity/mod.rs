@@ -18,6 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::level::Level;
 use crate::load::Sampling;
 use crate::prompt::Workload;
+use crate::report;
 
 pub(crate) use result::CapacityResult;
 use trials::Trials;
@@ -32,6 +33,8 @@ pub struct CapacitySearch {
     /// The first level, and the greatest (requests in flight, or req/s).
     first: Option<f64>,
     greatest: Option<f64>,
+    /// Whether it searches each of `DEPLOYMENTS`, if there are any.
+    on_deployments: bool,
     /// Criterion's arguments, where it is a bench.
     args: Option<BenchArgs>,
 }
@@ -98,6 +101,7 @@ impl CapacitySearch {
             times: TrialTimes::DEFAULT,
             first: None,
             greatest: None,
+            on_deployments: true,
             args: None,
         }
     }
@@ -131,13 +135,23 @@ impl CapacitySearch {
         self
     }
 
-    /// Searches for the capacity of each prompt; reports its progress on stderr.
+    /// Searches the endpoints alone, even if there are `DEPLOYMENTS`.
+    #[cfg(feature = "cli")]
+    pub fn on_endpoints(mut self) -> CapacitySearch {
+        self.on_deployments = false;
+        self
+    }
+
+    /// Searches for the capacity of each prompt on each deployment, one after another; reports its progress on stderr.
     ///
     /// # Errors
     /// [`RunError`] if nothing could be measured.
     pub fn run(self) -> Result<CapacityResult, RunError> {
         let mut config = Settings::load(&self.config).map_err(RunError::invalid)?;
         refuse_what_a_bench_does(&config)?;
+        if !self.on_deployments {
+            config.deployments.clear();
+        }
         set_objectives(&mut config)?;
         let mut prompts = self.workload.prompts(&config).map_err(RunError::invalid)?;
         if config.prompt_keys.is_none() {
@@ -163,6 +177,10 @@ impl CapacitySearch {
         };
         preflight::check(&runs).map_err(|error| RunError::invalid(error.to_string()))?;
         let complete = self.search_each(&mut runs, &mut result)?;
+        if runs.len() > 1 {
+            let verdict = report::capacities(&self.name, &result.records);
+            result.figures.push_str(&verdict);
+        }
         let runs = Vec::from_iter(runs.iter().zip(complete));
         save::save_as_baselines(&runs, &mut Results::default());
         Ok(result)
