@@ -87,8 +87,8 @@ fn assert_is_near(record: &Value, requests: f64) {
 
 #[test]
 fn capacities_are_found_kept_ranked_compared_and_gated() {
-    let here = tempfile::tempdir().expect("a directory");
-    let here = here.path();
+    let [here, there] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let [here, there] = [here.path(), there.path()];
     let (old, slow) = (at_a_time(24), at_a_time(12));
     let deployments = json!([
         {"name": "old", "endpoints": old.urls(), "gpus_per_replica": 1},
@@ -96,43 +96,99 @@ fn capacities_are_found_kept_ranked_compared_and_gated() {
     ]);
     let mut command = search(here, &[]);
     command.env("SERVEMARK_DEPLOYMENTS", deployments.to_string());
-    let (said, code) = ran(command);
-    assert!(matches!(code, Some(0 | 1)), "{said}");
-    assert!(said.contains("**simulated**"), "{said}");
-    for question in [
-        "- capacity: **old** with ",
-        "- capacity per GPU: **old** with ",
-    ] {
-        let line = said.lines().find(|line| line.starts_with(question));
-        let line = line.unwrap_or_else(|| panic!("no {question}: {said}"));
-        assert!(line.contains("; behind it: slow ("), "{line}");
-    }
+    std::thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| found_and_exported(there));
+        let (said, code) = ran(command);
+        assert!(matches!(code, Some(0 | 1)), "{said}");
+        assert!(said.contains("**simulated**"), "{said}");
+        for question in ["capacity", "capacity per GPU"] {
+            let question = format!("- {question}: **old** with ");
+            let line = said.lines().find(|line| line.starts_with(&question));
+            let line = line.unwrap_or_else(|| panic!("no {question}: {said}"));
+            assert!(line.contains("; behind it: slow ("), "{line}");
+        }
+        elsewhere.join().expect("found");
+    });
     assert_is_near(&record(here, "old"), 24.0);
     assert_is_near(&record(here, "slow"), 12.0);
+    let file = there.join("v0.tar.gz").display().to_string();
+    imported_and_compared(here, &file);
+    gated(here);
+}
 
-    let (said, code) = ran(search(here, &["--endpoint", &old.urls()[0].to_string()]));
+/// Searches on a server of 24 requests, and exports the result.
+fn found_and_exported(there: &Path) {
+    let server = at_a_time(24);
+    let url = server.urls()[0].to_string();
+    let (said, code) = ran(search(there, &["--endpoint", &url]));
     assert!(matches!(code, Some(0 | 1)), "{said}");
     assert!(said.contains("Capacity of 25: "), "{said}");
-    assert_is_near(&record(here, "new"), 24.0);
-    let page = here.join("servemark/capacity/25/capacity/new.html");
+    assert_is_near(&record(there, "new"), 24.0);
+    let page = there.join("servemark/capacity/25/capacity/new.html");
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(page.contains("Simulated") && page.contains("Requests that missed TTFT P90"));
     // The levels are points of a bench, as others are.
-    let (shown, _) = ran(servemark(here, &["results"]));
+    let shown = succeeds(there, &["results"]);
     assert!(shown.contains("## capacity"), "{shown}");
+    let saved = succeeds(there, &["baseline", "save", "v0"]);
+    assert!(saved.contains(" and 1 capacity"), "{saved}");
+    assert_eq!(record(there, "v0"), record(there, "new"));
+    succeeds(there, &["baseline", "export", "v0.tar.gz", "--name", "v0"]);
+    reported(there);
+    succeeds(there, &["baseline", "delete", "v0"]);
+    let deleted = there.join("servemark/capacity/25/capacity/v0.json");
+    assert!(!deleted.exists());
+}
 
-    kept_and_compared(here);
+fn succeeds(here: &Path, arguments: &[&str]) -> String {
+    let (said, code) = ran(servemark(here, arguments));
+    assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    said
+}
+
+fn imported_and_compared(here: &Path, file: &str) {
+    succeeds(here, &["baseline", "import", file]);
+    succeeds(here, &["baseline", "rename", "v0", "v1"]);
+    let compared = |arguments: &[&str]| {
+        let text = succeeds(here, &[&["compare"], arguments].concat());
+        let mut lines = text.lines();
+        let line = lines.find(|line| line.contains("| capacity "));
+        line.unwrap_or_else(|| panic!("no capacity: {text}"))
+            .to_owned()
+    };
+    let equal = compared(&["old", "v1"]);
+    assert!(
+        !equal.contains("regressed") && !equal.contains("improved"),
+        "{equal}"
+    );
+    let slower = compared(&[file, "slow", "--figures", "capacity"]);
+    assert!(
+        slower.contains("users (") && slower.contains("regressed"),
+        "{slower}"
+    );
+    let better = compared(&["servemark/capacity/25/capacity/slow.json", "old"]);
+    assert!(better.contains("improved"), "{better}");
+    let trend = compared(&["old", "v1", "slow"]);
+    assert!(trend.contains("% regressed"), "{trend}");
+}
+
+fn reported(here: &Path) {
+    succeeds(here, &["report", "--baseline", "v0", "--output", "pages"]);
+    let page = |path: &str| std::fs::read_to_string(here.join("pages").join(path)).expect("a page");
+    let overview = page("index.html");
+    let link = r#"<a href="pages/capacity/25/capacity.html">Capacity of capacity/25</a>: "#;
+    assert!(overview.contains(link), "{overview}");
+    assert!(page("pages/capacity/25/capacity.html").contains("Requests that missed TTFT P90"));
+    assert!(page("pages/comparison.html").contains("Change of capacity at each point"));
+}
+
+fn gated(here: &Path) {
     let gate = |candidate| ["gate", "--baseline", "v1", "--candidate", candidate];
     let (said, code) = ran(servemark(here, &gate("slow")));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("capacity/25 capacity: "), "{said}");
-    let junit = [
-        &gate("old")[..],
-        &["--junit", "gate.xml", "--markdown", "gate.md"],
-    ]
-    .concat();
-    let (said, code) = ran(servemark(here, &junit));
-    assert_eq!(code, Some(0), "{said}");
+    let files = ["--junit", "gate.xml", "--markdown", "gate.md"];
+    succeeds(here, &[&gate("old")[..], &files].concat());
     let xml = std::fs::read_to_string(here.join("gate.xml")).expect("written");
     assert!(
         xml.contains(r#"<testcase name="capacity" classname="25""#),
@@ -140,56 +196,6 @@ fn capacities_are_found_kept_ranked_compared_and_gated() {
     );
     let table = std::fs::read_to_string(here.join("gate.md")).expect("written");
     assert!(table.contains("| capacity/25 | capacity "), "{table}");
-}
-
-/// Saves the last search as a baseline, copies it through a file, and compares.
-fn kept_and_compared(here: &Path) {
-    let run = |arguments: &[&str]| {
-        let (said, code) = ran(servemark(here, arguments));
-        assert_eq!(code, Some(0), "{arguments:?}: {said}");
-        said
-    };
-    let saved = run(&["baseline", "save", "v0"]);
-    assert!(saved.contains(" and 1 capacity"), "{saved}");
-    run(&["baseline", "export", "v0.tar.gz", "--name", "v0"]);
-    run(&["baseline", "delete", "v0"]);
-    assert!(!here.join("servemark/capacity/25/capacity/v0.json").exists());
-    run(&["baseline", "import", "v0.tar.gz"]);
-    run(&["baseline", "rename", "v0", "v1"]);
-    assert_eq!(record(here, "v1"), record(here, "new"));
-    let line = |text: &str| {
-        let line = text.lines().find(|line| line.contains("| capacity "));
-        line.unwrap_or_else(|| panic!("no capacity: {text}"))
-            .to_owned()
-    };
-    let equal = line(&run(&["compare", "old", "v1"]));
-    assert!(
-        !equal.contains("regressed") && !equal.contains("improved"),
-        "{equal}"
-    );
-    let slower = line(&run(&[
-        "compare",
-        "v0.tar.gz",
-        "slow",
-        "--figures",
-        "capacity",
-    ]));
-    assert!(
-        slower.contains("users (") && slower.contains("regressed"),
-        "{slower}"
-    );
-    let file = "servemark/capacity/25/capacity/slow.json";
-    let better = line(&run(&["compare", file, "old"]));
-    assert!(better.contains("improved"), "{better}");
-    let trend = line(&run(&["compare", "old", "v1", "slow"]));
-    assert!(trend.contains('▼'), "{trend}");
-    run(&["report", "--baseline", "slow", "--output", "pages"]);
-    let overview = std::fs::read_to_string(here.join("pages/index.html")).expect("a page");
-    let link = r#"<a href="pages/capacity/25/capacity.html">Capacity of capacity/25</a>: "#;
-    assert!(overview.contains(link), "{overview}");
-    let own = here.join("pages/pages/capacity/25/capacity.html");
-    let own = std::fs::read_to_string(own).expect("a page");
-    assert!(own.contains("Requests that missed TTFT P90"), "{own}");
 }
 
 #[test]
