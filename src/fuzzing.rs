@@ -131,8 +131,8 @@ pub fn baseline_archive(bytes: &[u8]) {
     let other = Baselines::beneath(directory.path().join("other"));
     let imported = other.import(&again, None, false);
     assert_eq!(
-        imported.expect("what was exported can be imported").points,
-        baseline.points
+        imported.expect("what was exported can be imported").results,
+        baseline.results
     );
 }
 

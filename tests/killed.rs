@@ -76,7 +76,7 @@ fn view(directory: &Path) -> View {
     all.map(|baseline| {
         (
             baseline.name.to_string(),
-            baseline.record_paths().map(read).collect(),
+            baseline.point_paths().map(read).collect(),
         )
     })
     .collect()

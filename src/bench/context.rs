@@ -119,6 +119,18 @@ impl RunContext {
         Ok(fixture?)
     }
 
+    /// Boots the servers: its deployment's, or those that [`RunContext::fixture`] finds.
+    ///
+    /// # Errors
+    /// Why they could not be booted.
+    pub fn boot(&mut self) -> Result<(), Box<FixtureError>> {
+        let dialect = self.dialect();
+        match &mut self.deployed {
+            Some(deployed) => Ok(deployed.boot(&self.config, dialect, &self.interrupt)?),
+            None => self.fixture().map(drop),
+        }
+    }
+
     /// The dialect of the load: all prompts of a run are of one workload.
     pub fn dialect(&self) -> &'static dyn Dialect {
         let first = self.prompts.first();

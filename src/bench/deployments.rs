@@ -68,12 +68,7 @@ pub fn run(
     }
     let mut runs = match embedded {
         true => Vec::from_iter(LAYOUTS.iter().map(|layout| of_layout(&whole, layout))),
-        false => {
-            let deployments = whole.config.deployments.iter().zip(0..);
-            Vec::from_iter(
-                deployments.map(|(deployment, at)| of_deployment(&whole, deployment, at)),
-            )
-        }
+        false => of_each(&whole),
     };
     // Deployments without a selected point are not booted.
     runs.retain(|run| !run.selects_nothing());
@@ -102,6 +97,14 @@ fn suit_layouts(config: &mut Settings) {
     if config.slo.is_empty() {
         config.slo = LAYOUT_SLO;
     }
+}
+
+/// A run on each entry of `DEPLOYMENTS`.
+pub(super) fn of_each(whole: &RunContext) -> Vec<RunContext> {
+    let deployments = whole.config.deployments.iter().zip(0..);
+    deployments
+        .map(|(deployment, at)| of_deployment(whole, deployment, at))
+        .collect()
 }
 
 /// `at` is its position. All get the same prompts, but for servers that ran before: they may have those
@@ -188,13 +191,10 @@ fn measure_one(
 ) -> Result<(), Box<dyn Error>> {
     if run.args.drives_load() {
         eprintln!("\ndeployment {}", run.record_name());
-        let dialect = run.dialect();
-        if let Some(deployed) = &mut run.deployed {
-            let booted = deployed.boot(&run.config, dialect, &run.interrupt);
-            // After a signal, an error is its consequence.
-            run.interrupt.check()?;
-            booted?;
-        }
+        let booted = run.boot();
+        // After a signal, an error is its consequence.
+        run.interrupt.check()?;
+        booted?;
     }
     let died = || {
         let fixture = run.deployed.as_ref().and_then(Deployed::fixture);

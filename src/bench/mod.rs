@@ -160,9 +160,6 @@ fn find_capacity(
     if !args.drives_load() {
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(baseline) = args.save_baseline() {
-        eprintln!("note: baseline {baseline} is not saved: a search for the capacity has none");
-    }
     let search = CapacitySearch::of_bench(name, workload, args).config(config);
     match search.run() {
         Err(RunError::Interrupted { why, exit_code }) => {

@@ -5,7 +5,7 @@ use std::error::Error;
 use super::context::RunContext;
 use super::outcome::Results;
 use crate::results::baseline::{NameError, RunToSave, SavedRun};
-use crate::results::{BaselineName, Baselines, PointKey, criterion_directory};
+use crate::results::{BaselineName, Baselines, ResultKey, criterion_directory};
 
 /// Saves the runs that are complete as the baselines of `--save-baseline`, all in one change, and notes which
 /// baselines are saved and which are not. A run without `--save-baseline` is ignored.
@@ -57,14 +57,15 @@ fn to_save<'a>(run: &'a RunContext, name: &str) -> Result<RunToSave<'a>, NameErr
 }
 
 fn note_saved(saved: &SavedRun, results: &mut Results) {
-    let (name, points, dropped) = (&saved.name, saved.points, &saved.dropped);
-    results.note_of_run(format!("baseline {name} is saved: {points} point(s)"));
+    let (name, dropped) = (&saved.name, &saved.dropped);
+    let count = ResultKey::count(&saved.results);
+    results.note_of_run(format!("baseline {name} is saved: {count}"));
     if !dropped.is_empty() {
-        let dropped = Vec::from_iter(dropped.iter().map(PointKey::to_string));
+        let names = Vec::from_iter(dropped.iter().map(ResultKey::to_string));
         results.note_of_run(format!(
-            "baseline {name} is replaced; this run does not measure {} point(s) that it had: {}",
-            dropped.len(),
-            dropped.join(", ")
+            "baseline {name} is replaced; this run does not measure {} that it had: {}",
+            ResultKey::count(dropped),
+            names.join(", ")
         ));
     }
 }

@@ -26,7 +26,48 @@ pub struct Capacity {
     pub not_monotone: Option<(Level, Level)>,
 }
 
+/// Why a capacity is not known well enough to be compared.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum UnknownCapacity {
+    /// The search ended early.
+    #[error("the search ended early")]
+    Partial,
+    /// Even the least level fails.
+    #[error("no level is within the objectives")]
+    NoLevel,
+    /// The greatest level that was tried may be within the objectives.
+    #[error("greater levels than the search tried may be within the objectives: raise its --most")]
+    OpenAbove,
+    /// The least level that was tried may fail.
+    #[error("even the least level that the search tried may miss an objective: lower its --start")]
+    OpenBelow,
+    /// Fresh requests contradicted the answer.
+    #[error("fresh requests at {0} missed an objective: search with longer trials")]
+    NotConfirmed(Level),
+    /// A level fails, below one that passes.
+    #[error("{0} fails although {1} passes: the deployment is not monotone")]
+    NotMonotone(Level, Level),
+}
+
 impl Capacity {
+    /// Why it is not known well enough to be compared with another, if it is not.
+    pub fn unknown(&self) -> Option<UnknownCapacity> {
+        let Some(level) = self.level else {
+            return Some(UnknownCapacity::NoLevel);
+        };
+        if let Some((fails, passes)) = self.not_monotone {
+            return Some(UnknownCapacity::NotMonotone(fails, passes));
+        }
+        match () {
+            () if self.upper.is_none() => Some(UnknownCapacity::OpenAbove),
+            () if self.lower <= 0.0 => Some(UnknownCapacity::OpenBelow),
+            () if self.confirmed == Some(Judgement::Fails) => {
+                Some(UnknownCapacity::NotConfirmed(level))
+            }
+            () => None,
+        }
+    }
+
     fn scale(&self) -> Scale {
         match self.level.or(self.first_failing) {
             Some(Level::Rate(_)) => Scale::Rate,
@@ -56,28 +97,43 @@ impl Capacity {
         }
         doubts
     }
+
+    /// What its levels count: `users`, or `req/s`.
+    pub fn unit(&self) -> &'static str {
+        self.scale().unit()
+    }
+
+    /// The level with its interval: `128 users (118 … 136)`.
+    pub fn range(&self) -> String {
+        match self.level {
+            None => "none".to_owned(),
+            Some(level) => self.level_and("", level),
+        }
+    }
+
+    /// The level and its unit; its interval with these words, if it is closed.
+    fn level_and(&self, words: &str, level: Level) -> String {
+        let scale = self.scale();
+        let number = |value: f64| match value > 0.0 {
+            true => scale.level(value).value_text(),
+            false => "0".to_owned(),
+        };
+        let (level, unit) = (level.value_text(), scale.unit());
+        match self.upper.map(number) {
+            None => format!("at least {level} {unit}"),
+            Some(upper) => format!("{level} {unit} ({words}{} … {upper})", number(self.lower)),
+        }
+    }
 }
 
 impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = self.scale();
-        let number = |value: f64| scale.level(value).value_text();
         let Some(level) = self.level else {
             return write!(f, "none: the least level fails already");
         };
-        match self.upper {
-            None => return write!(f, "at least {} {}", level.value_text(), scale.unit()),
-            Some(upper) => write!(
-                f,
-                "{} {} (95 %: {} … {})",
-                level.value_text(),
-                scale.unit(),
-                match self.lower > 0.0 {
-                    true => number(self.lower),
-                    false => "0".to_owned(),
-                },
-                number(upper)
-            )?,
+        f.write_str(&self.level_and("95 %: ", level))?;
+        if self.upper.is_none() {
+            return Ok(());
         }
         if let Some(bound_by) = &self.bound_by {
             write!(f, ", bound by {bound_by}")?;

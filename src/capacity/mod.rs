@@ -9,14 +9,14 @@
 mod answer;
 mod fit;
 mod objective;
-mod record;
 mod scale;
 mod search;
 mod trial;
+mod trial_record;
 
-pub use answer::Capacity;
+pub use answer::{Capacity, UnknownCapacity};
 pub use objective::{Objective, objectives};
-pub use record::{CapacityRecord, TrialRecord};
 pub use scale::Scale;
 pub use search::{Next, Search};
 pub use trial::{Count, Judgement, Trial};
+pub use trial_record::TrialRecord;

@@ -19,9 +19,16 @@ pub struct Objective {
     pub name: String,
     /// The largest share of requests that may miss it (0 to 1).
     pub allowed: f64,
-    /// The latency's name and limit; none for the share of failed requests.
-    #[serde(skip)]
-    limit: Option<(&'static str, Limit)>,
+    /// The limit of a latency; none for the share of failed requests.
+    limit: Option<LatencyLimit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct LatencyLimit {
+    /// Its name in `SLO`.
+    latency: String,
+    #[schemars(with = "serde_json::Value")]
+    limit: Limit,
 }
 
 impl fmt::Display for Objective {
@@ -38,7 +45,10 @@ pub fn objectives(slo: &Slo) -> Vec<Objective> {
         Some(Objective {
             name: format!("{} {limit}", name.to_uppercase()),
             allowed: 1.0 - limit.percentile.percent() / 100.0,
-            limit: Some((name, limit)),
+            limit: Some(LatencyLimit {
+                latency: name.to_owned(),
+                limit,
+            }),
         })
     });
     let share = slo.failed.unwrap_or(FAILED);
@@ -70,7 +80,7 @@ impl Objective {
 
     /// Whether a request missed it; `None` for one that it does not judge.
     fn is_missed(&self, request: RequestRecord) -> Option<bool> {
-        let Some((name, limit)) = self.limit else {
+        let Some(LatencyLimit { latency, limit }) = &self.limit else {
             return match request.outcome {
                 Outcome::Completed(_) => Some(false),
                 Outcome::Failed(_) => Some(true),
@@ -78,11 +88,11 @@ impl Objective {
             };
         };
         let mut slo = Slo::default();
-        match name {
-            "ttft" => slo.ttft = Some(limit),
-            "tpot" => slo.tpot = Some(limit),
-            "itl" => slo.itl = Some(limit),
-            _ => slo.e2el = Some(limit),
+        match &**latency {
+            "ttft" => slo.ttft = Some(*limit),
+            "tpot" => slo.tpot = Some(*limit),
+            "itl" => slo.itl = Some(*limit),
+            _ => slo.e2el = Some(*limit),
         }
         Some(!meets(&slo, &request.completed()?))
     }

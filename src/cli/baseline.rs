@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use crate::report;
 use crate::results::baseline::Baseline;
-use crate::results::{BaselineName, Baselines};
+use crate::results::{BaselineName, Baselines, ResultKey};
 use crate::verdict::RunSet;
 
 const EXAMPLES: &str = "\
@@ -113,7 +113,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Action::List => list(&baselines)?,
         Action::Show { name } => {
             let baseline = baselines.find(&name)?;
-            let side = RunSet::new(name.as_str(), baseline.records()?);
+            let side = RunSet::new(name.as_str(), baseline.records()?)
+                .with_capacities(baseline.capacities()?);
             anstream::print!("{}", report::baseline(&name, &side));
             print_missing(&baseline);
         }
@@ -123,8 +124,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 // Nothing has changed: the file is checked first.
                 "nothing was imported",
             )?;
-            let (name, points) = (&imported.name, imported.points.len());
-            println!("imported {name}: {points} point(s)");
+            let (name, results) = (&imported.name, ResultKey::count(&imported.results));
+            println!("imported {name}: {results}");
         }
         Action::Rename { old, new } => {
             baselines.rename(&old, &new)?;
@@ -142,8 +143,8 @@ fn save(baselines: &Baselines, name: Option<BaselineName>, force: bool) -> anyho
     };
     let saved = baselines.save(&name, force)?;
     println!(
-        "saved the latest run as {name}: {} point(s)",
-        saved.points.len()
+        "saved the latest run as {name}: {}",
+        ResultKey::count(&saved.results)
     );
     print_missing(&saved);
     Ok(())
@@ -163,12 +164,14 @@ fn print_missing(baseline: &Baseline) {
 fn list(baselines: &Baselines) -> anyhow::Result<()> {
     let (mut readable, mut problems) = (Vec::new(), Vec::new());
     for baseline in baselines.all()? {
-        match baseline.records() {
-            Ok(records) => {
+        match (baseline.records(), baseline.capacities()) {
+            (Ok(records), Ok(capacities)) => {
                 let side = RunSet::new(baseline.name.as_str(), records);
-                readable.push((baseline.name, side));
+                readable.push((baseline.name, side.with_capacities(capacities)));
             }
-            Err(error) => problems.push(format!("{}: {error}", baseline.name)),
+            (Err(error), _) | (_, Err(error)) => {
+                problems.push(format!("{}: {error}", baseline.name));
+            }
         }
     }
     match readable.is_empty() {

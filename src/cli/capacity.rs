@@ -90,10 +90,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         longest: Duration::from_secs_f64(arguments.longest),
         windows: arguments.windows.get() as usize,
     };
-    let search = CapacitySearch::new("capacity", arguments.workload.workload())
+    let mut search = CapacitySearch::new("capacity", arguments.workload.workload())
         .config(Config::of_options(arguments.flags()))
         .times(times)
         .levels(arguments.start, arguments.most);
+    if arguments.servers.name_any() {
+        search = search.on_endpoints();
+    }
     let found = match search.run() {
         Err(RunError::Interrupted { why, exit_code }) => {
             eprintln!("{why}; nothing was measured");

@@ -19,6 +19,11 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
+    /// Whether they name a server.
+    pub fn name_any(&self) -> bool {
+        !self.endpoints.is_empty()
+    }
+
     /// The keys that the options set.
     pub fn flags(&self) -> Vec<Flag> {
         let endpoints = (!self.endpoints.is_empty()).then(|| self.endpoints.join(","));

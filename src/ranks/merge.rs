@@ -293,7 +293,7 @@ impl InFlight {
     }
 }
 
-fn notes(ranks: &[RankPart], windows: usize, span: &Span) -> Vec<String> {
+fn notes(ranks: &[RankPart], windows: usize, span: &MeasuredInterval) -> Vec<String> {
     let mut notes = Vec::new();
     for RankPart {
         rank,

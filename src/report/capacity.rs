@@ -3,7 +3,8 @@
 use super::grid::narrow_grid;
 use super::number::value;
 use super::style::{DOUBTFUL, HEADING, LABEL, styled};
-use crate::capacity::{CapacityRecord, Count, TrialRecord};
+use crate::capacity::{Count, TrialRecord};
+use crate::results::CapacityRecord;
 
 /// The levels that were tried, and the capacity.
 pub fn capacity(record: &CapacityRecord) -> String {

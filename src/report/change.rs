@@ -4,8 +4,10 @@ use clap::builder::styling::Style;
 
 use super::number::{NOT_AVAILABLE, of_needed, value};
 use super::style::{BAD, DOUBTFUL, GOOD};
+use crate::capacity::UnknownCapacity;
 use crate::verdict::{
-    Comparison, FALSE_DISCOVERY_RATE, FigureChange, NotComparable, Thresholds, Verdict,
+    Change, Comparison, FALSE_DISCOVERY_RATE, Figure, FigureChange, NotComparable, Thresholds,
+    Verdict,
 };
 
 /// A relative change: `−4.8 %`.
@@ -50,14 +52,18 @@ fn points(share: f64) -> String {
 
 /// The cells for the values before and after, and for their change.
 pub(super) fn cells(entry: &FigureChange) -> [String; 3] {
-    match &entry.change {
-        Ok(change) => [
-            value(change.before),
-            value(change.after),
-            relative(entry, change.relative),
-        ],
-        Err(_) => [NOT_AVAILABLE; 3].map(String::from),
-    }
+    let numbers = |change: &Change| [value(change.before), value(change.after)];
+    let values = match (&entry.values, &entry.change) {
+        (Some(values), _) => values.clone(),
+        (None, Ok(change)) => numbers(change),
+        (None, Err(_)) => [NOT_AVAILABLE; 2].map(String::from),
+    };
+    let [before, after] = values;
+    let relative = match &entry.change {
+        Ok(change) => relative(entry, change.relative),
+        Err(_) => NOT_AVAILABLE.to_owned(),
+    };
+    [before, after, relative]
 }
 
 /// The interval of a change, or briefly why there is none.
@@ -72,8 +78,20 @@ pub(super) fn interval(entry: &FigureChange) -> String {
             format!("{windows} of {needed} windows")
         }
         Err(NotComparable::TooFewValues(few)) => format!("{} values", of_needed(few)),
+        Err(NotComparable::UnknownCapacity(why)) => unknown_capacity(why).to_owned(),
         Err(NotComparable::Zero) => "zero".to_owned(),
         Err(NotComparable::OtherSlo) => "different SLO".to_owned(),
+    }
+}
+
+fn unknown_capacity(why: &UnknownCapacity) -> &'static str {
+    match why {
+        UnknownCapacity::Partial => "ended early",
+        UnknownCapacity::NoLevel => "no level passes",
+        UnknownCapacity::OpenAbove => "open above",
+        UnknownCapacity::OpenBelow => "open below",
+        UnknownCapacity::NotConfirmed(_) => "not confirmed",
+        UnknownCapacity::NotMonotone(..) => "not monotone",
     }
 }
 
@@ -105,33 +123,38 @@ pub(super) fn style(entry: &FigureChange) -> Style {
 
 /// `1464 → 1394 (−4.8 %, 95 %: −6.0 … −3.5 %)`, or why there is no change.
 pub(super) fn sentence(entry: &FigureChange) -> String {
+    let [before, after, relative] = cells(entry);
     match &entry.change {
-        Ok(change) => format!(
-            "{} → {} ({}, 95 %: {})",
-            value(change.before),
-            value(change.after),
-            relative(entry, change.relative),
-            interval(entry)
-        ),
+        Ok(_) => format!("{before} → {after} ({relative}, 95 %: {})", interval(entry)),
         Err(reason) => reason.to_string(),
     }
 }
 
 /// The thresholds of the figures, as briefly as possible.
 pub(super) fn thresholds(thresholds: &Thresholds) -> String {
-    let (of_failed, ratios): (Vec<_>, Vec<_>) =
-        thresholds.iter().partition(|(figure, _)| figure.is_share());
-    let mut shares: Vec<f64> = ratios.into_iter().map(|(_, share)| share).collect();
+    let has_own = |figure: Figure| match figure {
+        Figure::Capacity => Some("of the capacity"),
+        Figure::Failed => Some("of failed requests"),
+        _ => None,
+    };
+    let all = thresholds.iter();
+    let own = all.filter_map(|(figure, share)| {
+        let share = if figure.is_share() {
+            points(share)
+        } else {
+            threshold(share)
+        };
+        Some(format!("{}: {share}", has_own(figure)?))
+    });
+    let own = Vec::from_iter(own).join(", ");
+    let shared = thresholds
+        .iter()
+        .filter(|(figure, _)| has_own(*figure).is_none());
+    let mut shares = Vec::from_iter(shared.map(|(_, share)| share));
     shares.dedup();
-    match (shares.as_slice(), of_failed.as_slice()) {
-        ([one], []) => threshold(*one),
-        ([one], [(_, share)]) => {
-            format!(
-                "{} (of failed requests: {})",
-                threshold(*one),
-                points(*share)
-            )
-        }
+    match (shares.as_slice(), own.is_empty()) {
+        ([one], true) => threshold(*one),
+        ([one], false) => format!("{} ({own})", threshold(*one)),
         _ => {
             let each = thresholds
                 .iter()
@@ -175,7 +198,6 @@ pub(super) fn tested(comparison: &Comparison) -> usize {
 mod tests {
     use super::*;
     use crate::metrics::TooFewValues;
-    use crate::verdict::{Change, Figure};
 
     #[test]
     fn figures_and_changes_are_written_for_people() {
@@ -200,6 +222,7 @@ mod tests {
             adjusted_p: None,
             verdict: Verdict::Inconclusive,
             withheld: None,
+            values: None,
         };
         let wide = entry(Ok(Change {
             before: 1464.0,

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use super::change::percent;
 use super::grid::grid;
 use super::label;
-use super::number::{self, NOT_AVAILABLE, or_na, value};
+use super::number::{self, NOT_AVAILABLE, or_na};
+use super::ranking::{self, gpus, layout, named};
 use crate::config::Limit;
 use crate::level::Level;
 use crate::metrics::{Distribution, Percentile, Summary, TooFewValues};
 use crate::results::RunRecord;
-use crate::verdict::{Contender, Figure, Ranking, RunSet, Standing, rank};
+use crate::verdict::{Contender, Figure, RunSet, rank};
 
 /// Relative differences below this are ties.
 const THRESHOLD: f64 = 0.03;
@@ -53,12 +53,11 @@ pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
         text.push_str(&format!("- {}: not measured\n", side.name));
     }
     text.push_str(&format!(
-        "\nTied: the whole interval is within {} %. Tied within noise: its estimate is, or it is not significant (false \
-         discovery rate 5 % in each line): measure longer.\n\
+        "\n{}\n\
          Scaling: tok/s ÷ (replicas × tok/s of one replica under the same load of its own); it needs a deployment of \
          one such replica, measured at that load.\n\
          Balance: least and greatest share of the requests at one server, as a multiple of an even share.\n",
-        100.0 * THRESHOLD
+        ranking::legend(THRESHOLD)
     ));
     text
 }
@@ -101,11 +100,15 @@ fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
     };
     [
         record.prompt.clone(),
-        named(record),
-        layout(record),
+        named(&record.setup()),
+        layout(&record.setup()),
         record.level.value_text(),
         or_na(tok_s),
-        or_na(tok_s.zip(gpus(record)).map(|(tok_s, gpus)| tok_s / gpus)),
+        or_na(
+            tok_s
+                .zip(gpus(&record.setup()))
+                .map(|(tok_s, gpus)| tok_s / gpus),
+        ),
         or_na(summary.map(|s| s.rps)),
         p99(|s| s.ttft_ms),
         p99(|s| s.tpot_ms),
@@ -119,30 +122,6 @@ fn row(record: &RunRecord, all: &[&RunRecord]) -> [String; 13] {
         scaling(record, all).map_or(NOT_AVAILABLE.to_owned(), |s| format!("{:.0} %", 100.0 * s)),
         balance(record),
     ]
-}
-
-/// The deployment's name, with the user's label.
-fn named(record: &RunRecord) -> String {
-    let Some(deployment) = &record.deployment else {
-        return record.server();
-    };
-    match &deployment.version {
-        Some(version) => format!("{} ({version})", deployment.name),
-        None => deployment.name.clone(),
-    }
-}
-
-fn layout(record: &RunRecord) -> String {
-    let deployment = record.deployment.as_ref();
-    match deployment.and_then(|d| d.gpus_per_replica) {
-        Some(gpus) => format!("{} × {gpus}", record.endpoints.len()),
-        None => format!("{} × ?", record.endpoints.len()),
-    }
-}
-
-fn gpus(record: &RunRecord) -> Option<f64> {
-    // The record has the `NUM_GPU` of its deployment.
-    record.config["NUM_GPU"].as_f64()
 }
 
 /// The limits of `SLO`, each with its latency (ms).
@@ -249,7 +228,10 @@ fn best_points<'a>(
     let tok_s = |record: &RunRecord| record.summary.as_ref().and_then(|s| s.output_tok_s);
     let mut best: Vec<&RunRecord> = Vec::new();
     for record in records.iter().filter(|record| counts(record)) {
-        match best.iter_mut().find(|known| named(known) == named(record)) {
+        match best
+            .iter_mut()
+            .find(|known| named(&known.setup()) == named(&record.setup()))
+        {
             Some(known) if tok_s(record) > tok_s(known) => *known = record,
             Some(_) => {}
             None => best.push(record),
@@ -260,20 +242,9 @@ fn best_points<'a>(
 
 fn per_gpu(records: &[&RunRecord]) -> String {
     let best = best_points(records, |_| true);
-    let counts: Option<Vec<u32>> = best
-        .iter()
-        .map(|record| Some(gpus(record)? as u32))
-        .collect();
-    match counts.as_deref() {
-        None => {
-            "throughput per GPU: n/a, as the GPUs of a deployment are not known (gpus_per_replica)"
-                .to_owned()
-        }
-        Some([first, others @ ..]) if others.iter().all(|count| count == first) => {
-            format!("throughput per GPU: the same, as each deployment has {first} GPUs")
-        }
-        Some(_) => answer("throughput per GPU", &best, true),
-    }
+    let setups = best.iter().map(|record| record.setup());
+    ranking::why_not_per_gpu("throughput", setups)
+        .unwrap_or_else(|| answer("throughput per GPU", &best, true))
 }
 
 fn within_slo(records: &[&RunRecord]) -> String {
@@ -312,59 +283,29 @@ fn doubt(record: &RunRecord) -> &'static str {
     }
 }
 
-/// `throughput: **4x2** with 11300 tok/s at c=512; behind it: 2x4 (10600 at c=512, −6.2 %, …)`.
+/// The ranking of these records by tok/s, as an answer to a question.
 fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
-    let names: Vec<String> = records.iter().map(|record| named(record)).collect();
+    let names: Vec<String> = records
+        .iter()
+        .map(|record| named(&record.setup()))
+        .collect();
     let contenders = records.iter().zip(&names).map(|(record, name)| Contender {
         name,
-        record,
+        record: *record,
         divisor: match per_gpu {
-            true => gpus(record).unwrap_or(1.0),
+            true => gpus(&record.setup()).unwrap_or(1.0),
             false => 1.0,
         },
     });
-    let Ranking(ranked) = rank(Figure::TokS, contenders, THRESHOLD);
+    let ranking = rank(Figure::TokS, contenders, THRESHOLD);
     let unit = match per_gpu {
         true => "tok/s per GPU",
         false => "tok/s",
     };
-    let (mut best, mut tied, mut unsure) = (String::new(), vec![], vec![]);
-    let (mut behind, mut apart) = (vec![], vec![]);
-    for (contender, figure, standing) in &ranked {
-        let figure = figure.map(value).unwrap_or_default();
-        let at = format!("at {}{}", contender.record.level, doubt(contender.record));
-        let name = contender.name;
-        let change = |change: &crate::verdict::Change| {
-            let (low, high) = change.interval;
-            let (change, low, high) = (percent(change.relative), percent(low), percent(high));
-            format!("{name} ({figure} {at}, {change}, 95 %: {low} … {high})")
-        };
-        match standing {
-            Standing::Best => best = format!("**{name}** with {figure} {unit} {at}"),
-            Standing::Tied(c) if c.interval.0 > -THRESHOLD => tied.push(change(c)),
-            Standing::Tied(c) => unsure.push(change(c)),
-            Standing::Behind(c) => behind.push(change(c)),
-            Standing::NoFigure(why) => apart.push(format!("{name}: {why}")),
-            Standing::OtherWork(why) => apart.push(format!("{name} is not compared: {why}")),
-        }
-    }
-    if best.is_empty() {
-        best = NOT_AVAILABLE.to_owned();
-    }
-    let lists = [
-        ("tied with it", tied),
-        ("tied within noise", unsure),
-        ("behind it", behind),
-    ];
-    for (words, list) in lists {
-        if !list.is_empty() {
-            best.push_str(&format!("; {words}: {}", list.join(", ")));
-        }
-    }
-    for note in apart {
-        best.push_str(&format!("; {note}"));
-    }
-    format!("{question}: {best}")
+    let answer = ranking::answer(&ranking, unit, THRESHOLD, |record| {
+        format!(" at {}{}", record.level, doubt(record))
+    });
+    format!("{question}: {answer}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::change;
-use crate::verdict::{FigureChange, Gate, PointComparison, PointKey, Verdict};
+use crate::verdict::{FigureChange, Gate, PointComparison, ResultKey, Verdict};
 
 const NAME: &str = "servemark gate";
 
@@ -20,7 +20,7 @@ pub fn junit(gate: &Gate) -> std::io::Result<String> {
         .map(|(point, entry)| {
             let status = status(gate, point, entry);
             let case = case(&point.point, entry.figure.id(), status);
-            (point.point.bench.as_str(), case)
+            (point.point.bench(), case)
         })
         .collect();
     // Points that were not measured and figures that are not defined have no entry.
@@ -40,7 +40,7 @@ pub fn junit(gate: &Gate) -> std::io::Result<String> {
                 .map_or("all figures", |figure| figure.id());
             let status = non_success(NonSuccessKind::Error, &undetermined.reason);
             let case = case(point, figure, status);
-            cases.push((&point.bench, case));
+            cases.push((point.bench(), case));
         }
     }
     cases.sort_by_key(|(bench, _)| *bench);
@@ -67,7 +67,7 @@ pub fn junit_refused(reason: &str) -> std::io::Result<String> {
     report.to_string().map_err(std::io::Error::other)
 }
 
-fn case(point: &PointKey, figure: &str, status: TestCaseStatus) -> TestCase {
+fn case(point: &ResultKey, figure: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(figure, status);
     case.set_classname(point.name_in_bench());
     case

@@ -1,6 +1,7 @@
 //! Output for people and CI services: Markdown tables, the CSV file, verdicts, pages with plots, JUnit XML.
 
 mod baselines;
+mod capacities;
 mod capacity;
 mod change;
 mod columns;
@@ -18,6 +19,7 @@ mod number;
 #[cfg(feature = "plan")]
 mod plan;
 mod plot;
+mod ranking;
 mod row;
 mod sides;
 mod style;
@@ -26,6 +28,7 @@ mod trend;
 mod verdicts;
 
 pub use baselines::{baseline, baselines, not_measured};
+pub use capacities::capacities;
 pub use capacity::capacity;
 pub use csv::{csv, write_csv};
 pub use deployments::deployments;

@@ -25,12 +25,22 @@ pub(super) fn legend(sides: &[RunSet]) -> String {
             letter(at),
             side.name,
             side.server(),
-            side.all(RunRecord::model),
-            count(side.points().len(), "point"),
+            side.model(),
+            contents(side),
             measured(side)
         )
     };
     sides.iter().enumerate().map(line).collect()
+}
+
+/// The number of its points and capacities.
+pub(super) fn contents(side: &RunSet) -> String {
+    let points = count(side.points().len(), "point");
+    match side.capacities().len() {
+        0 => points,
+        1 => format!("{points} and 1 capacity"),
+        capacities => format!("{points} and {capacities} capacities"),
+    }
 }
 
 /// When a side was measured, and the number of runs of each point.
@@ -39,8 +49,10 @@ pub(super) fn measured(side: &RunSet) -> String {
         let runs = records.iter().map(RunRecord::run_count);
         runs.sum::<usize>()
     });
-    let ended = side.records().map(RunRecord::ended).max();
-    let ended = ended.unwrap_or_default().format("%Y-%m-%d %H:%M UTC");
+    let ended = side
+        .ended()
+        .unwrap_or_default()
+        .format("%Y-%m-%d %H:%M UTC");
     match runs.max() {
         Some(runs) if runs > 1 => format!("{runs} runs each, the last ended {ended}"),
         _ => format!("ended {ended}"),
@@ -87,7 +99,7 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<String> {
     let missing = comparison
         .missing
         .iter()
-        .map(|(point, side)| format!("{point}: {side} did not measure it"));
+        .map(|(point, side)| format!("{point}: {}", point.missing_in(side)));
     doubts.into_iter().chain(missing).collect()
 }
 

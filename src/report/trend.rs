@@ -3,10 +3,10 @@ use clap::builder::styling::Style;
 use super::change;
 use super::grid::narrow_grid;
 use super::label;
-use super::number::{NOT_AVAILABLE, or_na};
+use super::number::NOT_AVAILABLE;
 use super::sides::{self, letter, section};
 use super::style::{Cell, plain};
-use crate::results::PointKey;
+use crate::results::ResultKey;
 use crate::verdict::{Comparison, Figure, FigureChange, RunSet, Thresholds, Trend, Verdict};
 
 /// A trend over more than two sides: a row for each figure, a column for each side with its change against the
@@ -38,32 +38,38 @@ pub fn trend(trend: &Trend, sides: &[RunSet], thresholds: &Thresholds) -> String
 }
 
 /// The rows of each bench, one for each figure.
-pub(super) fn rows_by_bench<'a>(
+pub(super) fn rows_by_bench(
     trend: &Trend,
-    sides: &'a [RunSet],
+    sides: &[RunSet],
     thresholds: &Thresholds,
-) -> Vec<(&'a str, Vec<Vec<Cell>>)> {
-    let of_bench = |points: &[&'a PointKey]| {
-        let rows = points.iter().flat_map(|point| {
-            let figures = thresholds.iter().map(|(figure, _)| figure);
-            figures.filter_map(|figure| row(trend, sides, point, figure))
+) -> Vec<(String, Vec<Vec<Cell>>)> {
+    let of_bench = |results: &[ResultKey]| {
+        let rows = results.iter().flat_map(|result| {
+            let figures = thresholds.of_result(result).map(|(figure, _)| figure);
+            figures.filter_map(|figure| row(trend, sides, result, figure))
         });
         let mut rows: Vec<Vec<Cell>> = rows.collect();
         blank_repeated(&mut rows);
-        (points[0].bench.as_str(), rows)
+        (results[0].bench().to_owned(), rows)
     };
-    points(sides)
-        .chunk_by(|a, b| a.bench == b.bench)
+    results(sides)
+        .chunk_by(|a, b| a.bench() == b.bench())
         .map(of_bench)
+        .filter(|(_, rows)| !rows.is_empty())
         .collect()
 }
 
-/// The points of all sides.
-fn points(sides: &[RunSet]) -> Vec<&PointKey> {
-    let mut points: Vec<&PointKey> = sides.iter().flat_map(|s| s.points().keys()).collect();
-    points.sort();
-    points.dedup();
-    points
+/// The points and capacities of all sides.
+fn results(sides: &[RunSet]) -> Vec<ResultKey> {
+    let points = sides.iter().flat_map(|side| side.points().keys().cloned());
+    let capacities = sides
+        .iter()
+        .flat_map(|side| side.capacities().keys().cloned());
+    let results = points.map(ResultKey::from);
+    let mut results = Vec::from_iter(results.chain(capacities.map(ResultKey::from)));
+    results.sort();
+    results.dedup();
+    results
 }
 
 /// The head of these rows.
@@ -78,7 +84,7 @@ pub(super) fn head(sides: &[RunSet]) -> Vec<String> {
 }
 
 /// The row of a figure; `None` if no pair of sides has it.
-fn row(trend: &Trend, sides: &[RunSet], point: &PointKey, figure: Figure) -> Option<Vec<Cell>> {
+fn row(trend: &Trend, sides: &[RunSet], point: &ResultKey, figure: Figure) -> Option<Vec<Cell>> {
     let last = sides.len().saturating_sub(1);
     let whole = found(&trend.whole, point, figure);
     let steps = trend.steps.iter().enumerate();
@@ -109,14 +115,15 @@ type Pair<'a> = (usize, usize, Option<&'a FigureChange>);
 /// A side's value, and its change against the side before.
 fn cell(pairs: &[Pair<'_>], at: usize) -> String {
     let value = pairs.iter().find_map(|(before, after, entry)| {
-        let change = entry.as_ref()?.change.as_ref().ok()?;
-        match at {
-            at if at == *before => Some(change.before),
-            at if at == *after => Some(change.after),
-            _ => None,
-        }
+        let [of_before, of_after, _] = change::cells(entry.as_ref()?);
+        let cell = match at {
+            at if at == *before => of_before,
+            at if at == *after => of_after,
+            _ => return None,
+        };
+        Some(cell).filter(|cell| cell != NOT_AVAILABLE)
     });
-    let value = or_na(value);
+    let value = value.unwrap_or(NOT_AVAILABLE.to_owned());
     // The steps come before the pair of the first and last side.
     let step = pairs.iter().find(|(_, after, _)| *after == at);
     let step = step.and_then(|(_, _, entry)| *entry);
@@ -134,7 +141,7 @@ fn cell(pairs: &[Pair<'_>], at: usize) -> String {
 
 fn found<'a>(
     comparison: &'a Comparison,
-    point: &PointKey,
+    point: &ResultKey,
     figure: Figure,
 ) -> Option<&'a FigureChange> {
     let mut figure_changes = comparison.figure_changes();

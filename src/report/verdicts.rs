@@ -32,7 +32,7 @@ pub fn verdicts(
     text.push_str(&section("Warnings:", &sides::warnings(comparison)));
     for points in comparison
         .points
-        .chunk_by(|a, b| a.point.bench == b.point.bench)
+        .chunk_by(|a, b| a.point.bench() == b.point.bench())
     {
         text.push_str(&bench(points, only_changes));
     }
@@ -60,7 +60,7 @@ fn bench(points: &[PointComparison], only_changes: bool) -> String {
             figure_changes.map(move |(at, entry)| row(point, entry, at == 0))
         })
         .collect();
-    let name = points.first().map_or("", |point| &point.point.bench);
+    let name = points.first().map_or("", |point| point.point.bench());
     let heading = label::heading(&format!("## {name}"), None, false);
     match rows.is_empty() {
         true => format!("{heading}\n\nNo figure regressed or improved.\n\n"),

@@ -1,6 +1,7 @@
 //! Run records on disk, one JSON document per benchmark point and run, and baselines.
 
 pub mod baseline;
+mod capacity_record;
 mod deployment;
 mod file_name;
 mod last_run;
@@ -8,10 +9,15 @@ mod lock;
 mod point;
 mod rank_part;
 mod record;
+mod result_key;
+mod setup;
 mod store;
 mod whole_file;
 
 pub use baseline::{BaselineName, Baselines};
+pub use capacity_record::CapacityRecord;
+#[cfg(test)]
+pub(crate) use capacity_record::capacity_record_tests;
 pub use deployment::DeploymentRecord;
 pub(crate) use file_name::file_name;
 pub use last_run::{LastRun, PlannedPoint};
@@ -21,6 +27,8 @@ pub(crate) use point::CriterionGroup;
 pub use point::PointKey;
 pub use rank_part::RankPart;
 pub use record::{RecordError, RunRecord, SCHEMA_VERSION, WindowRecord};
+pub use result_key::{CapacityKey, ResultKey};
+pub use setup::Setup;
 pub use store::{
     check_writable, check_writable_directory, criterion_directory, directory, write_atomically,
 };

@@ -2,6 +2,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::CapacityKey;
 use super::file_name::{LONGEST_NAME, file_name, shortened};
 use crate::config::Metric;
 use crate::level::Level;
@@ -21,13 +22,8 @@ pub struct PointKey {
 
 impl Ord for PointKey {
     fn cmp(&self, other: &PointKey) -> Ordering {
-        let benches = self.bench.cmp(&other.bench);
-        let prompts = || length(&self.prompt).cmp(&length(&other.prompt));
-        let named = || self.prompt.cmp(&other.prompt);
-        benches
-            .then_with(prompts)
-            .then_with(named)
-            .then_with(|| self.level.cmp(&other.level))
+        let prompts = by_prompt([&self.bench, &self.prompt], [&other.bench, &other.prompt]);
+        prompts.then_with(|| self.level.cmp(&other.level))
     }
 }
 
@@ -35,6 +31,14 @@ impl PartialOrd for PointKey {
     fn partial_cmp(&self, other: &PointKey) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// Orders benches and their prompts, by the length of the prompt.
+pub(super) fn by_prompt(one: [&str; 2], other: [&str; 2]) -> Ordering {
+    let ([bench, prompt], [other_bench, other_prompt]) = (one, other);
+    let prompts = || length(prompt).cmp(&length(other_prompt));
+    let named = || prompt.cmp(other_prompt);
+    bench.cmp(other_bench).then_with(prompts).then_with(named)
 }
 
 /// The number in a prompt's key (`25`, `1k`, `random-1000`), by which people sort prompts.
@@ -58,6 +62,14 @@ impl PointKey {
     /// Its name where the bench is known: `1k c=32`.
     pub fn name_in_bench(&self) -> String {
         format!("{} {}", self.prompt, self.level)
+    }
+
+    /// The capacity with its prompt, of which it may be a trial.
+    pub fn prompt_key(&self) -> CapacityKey {
+        CapacityKey {
+            bench: self.bench.clone(),
+            prompt: self.prompt.clone(),
+        }
     }
 
     /// Path of the point's record of this name, relative to Criterion's directory:

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use super::rank_part::RankPart;
 use super::store::write_in_pieces;
-use super::{DeploymentRecord, PointKey};
+use super::{DeploymentRecord, PointKey, Setup};
 use crate::config::Slo;
 use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::level::Level;
@@ -153,15 +152,27 @@ pub enum RecordError {
         /// The error.
         source: serde_json::Error,
     },
+    /// The file is not the record of a capacity.
+    #[error(
+        "{path}: not a capacity that servemark found: {source}; give target/criterion/servemark/<bench>/<prompt>/capacity/new.json"
+    )]
+    InvalidCapacity {
+        /// Its path.
+        path: String,
+        /// The error.
+        source: serde_json::Error,
+    },
     /// A record in another version of the format.
     #[error(
-        "{path}: its schema_version is {version}, this servemark reads {SCHEMA_VERSION}; measure again, or read it with the servemark that wrote it"
+        "{path}: its schema_version is {version}, this servemark reads {reads}; measure again, or read it with the servemark that wrote it"
     )]
     OtherSchema {
         /// Its path.
         path: String,
         /// Its version.
         version: u32,
+        /// The version that is read.
+        reads: u32,
     },
 }
 
@@ -201,6 +212,7 @@ impl RunRecord {
             version => Err(RecordError::OtherSchema {
                 path: named(),
                 version,
+                reads: SCHEMA_VERSION,
             }),
         }
     }
@@ -261,7 +273,7 @@ impl RunRecord {
 
     /// When the point ended.
     pub(crate) fn ended(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis((self.ended_unix_s * 1e3) as i64).unwrap_or_default()
+        self.setup().ended()
     }
 
     /// Number of the point's runs in it.
@@ -270,47 +282,43 @@ impl RunRecord {
         Vec::from_iter(runs).chunk_by(u32::eq).count()
     }
 
+    /// How it was measured.
+    pub fn setup(&self) -> Setup<'_> {
+        Setup {
+            bench: &self.bench,
+            prompt_tokens: self.prompt_tokens,
+            servemark_version: &self.servemark_version,
+            ended_unix_s: self.ended_unix_s,
+            simulated: self.simulated.as_deref(),
+            config: &self.config,
+            endpoints: &self.endpoints,
+            deployment: self.deployment.as_ref(),
+        }
+    }
+
     /// Software and version of its servers (`vLLM 0.32.0`); different ones separated by commas.
     pub fn server(&self) -> String {
-        self.each_endpoint(|endpoint| endpoint.server.clone())
+        self.setup().server()
     }
 
     /// The requested models; different ones separated by commas.
     pub fn model(&self) -> String {
-        self.each_endpoint(|endpoint| endpoint.model.clone())
-    }
-
-    /// The distinct values of a property of all endpoints; `unknown` for an endpoint without it.
-    pub(crate) fn each_endpoint(&self, fact: impl Fn(&Identity) -> Option<String>) -> String {
-        let fact = |endpoint| fact(endpoint).unwrap_or_else(|| "unknown".to_owned());
-        let facts: BTreeSet<String> = self.endpoints.iter().map(fact).collect();
-        Vec::from_iter(facts).join(", ")
-    }
-
-    /// Value of a configuration key as text, or `not set`.
-    pub(crate) fn setting(&self, key: &str) -> String {
-        match self.config.get(key) {
-            None | Some(Value::Null) => "not set".to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-        }
+        self.setup().model()
     }
 
     /// The objectives that a request had to meet to count for goodput; empty if none was set.
     pub fn slo(&self) -> Slo {
-        // Records older than the key have no objectives.
-        serde_json::from_value(self.config["SLO"].clone()).unwrap_or_default()
+        self.setup().slo()
     }
 
     /// Whether the servers' certificates were not verified (`INSECURE`).
     pub fn insecure(&self) -> bool {
-        self.config.get("INSECURE").and_then(Value::as_bool) == Some(true)
+        self.setup().insecure()
     }
 
     /// GPUs behind all endpoints together, if configured.
     pub fn num_gpu(&self) -> Option<u32> {
-        let gpus = self.config["NUM_GPU"].as_u64()?;
-        u32::try_from(gpus).ok().filter(|gpus| *gpus > 0)
+        self.setup().num_gpu()
     }
 
     /// Whether two records are of the same measurement: one may be a copy of the other.

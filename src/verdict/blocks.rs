@@ -51,7 +51,8 @@ struct Steps {
 
 /// A figure of one run: the logarithm of its value, and its variance.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogEstimate {
+pub struct LogEstimate {
+    /// Logarithm of the value.
     pub log_value: f64,
     /// Variance of `log_value` within the run.
     pub variance: f64,

@@ -70,6 +70,70 @@ pub(super) fn interleaved(befores: &[LogEstimate], ratios: &[LogEstimate], assum
     change(before, before + mean_log(ratios), &terms)
 }
 
+/// The logarithm of a figure, and its distances to the ends of its 95 % interval.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRange {
+    /// Logarithm of the value.
+    pub log_value: f64,
+    /// Distance to the lower end.
+    pub below: f64,
+    /// Distance to the upper end.
+    pub above: f64,
+}
+
+/// The change between independent runs whose figures have intervals of their own, such as those of a search: MOVER
+/// (Zou and Donner 2008), with the variance between runs as a further term.
+///
+/// A change is less than it seems if the figure before may be smaller and the one after greater, so each end of its
+/// interval has the distances on one side only.
+pub(super) fn between_ranges(before: &[LogRange], after: &[LogRange], assumed: f64) -> Change {
+    let mean = |range: &LogRange| (range.below + range.above) / 2.0;
+    let [before_mean, after_mean] = [before, after].map(|runs| within(runs, mean));
+    let run = between_runs(&[&before_mean, &after_mean], assumed);
+    let share = 1.0 / before.len() as f64 + 1.0 / after.len() as f64;
+    let run = VarianceTerm {
+        variance: run.variance * share,
+        ..run
+    };
+    let terms = |of_before: Reach, of_after: Reach| {
+        [
+            run,
+            within_runs(&within(before, of_before)),
+            within_runs(&within(after, of_after)),
+        ]
+    };
+    let lower = terms(|range| range.above, |range| range.below);
+    let upper = terms(|range| range.below, |range| range.above);
+    let before = mean_log(&before_mean);
+    let effect = mean_log(&after_mean) - before;
+    let towards_none = if effect > 0.0 { &lower } else { &upper };
+    Change {
+        before: before.exp(),
+        after: (before + effect).exp(),
+        relative: effect.exp_m1(),
+        interval: (
+            (effect - half_width(&lower)).exp_m1(),
+            (effect + half_width(&upper)).exp_m1(),
+        ),
+        p_value: p_value(effect, towards_none),
+    }
+}
+
+type Reach = fn(&LogRange) -> f64;
+
+/// The runs as if their errors were normal, with the distance `reach` to the end of the interval.
+fn within(runs: &[LogRange], reach: Reach) -> Vec<LogEstimate> {
+    let estimate = |range: &LogRange| LogEstimate {
+        log_value: range.log_value,
+        variance: (reach(range) / NORMAL).powi(2),
+        freedom: f64::INFINITY,
+    };
+    runs.iter().map(estimate).collect()
+}
+
+/// The 97.5th percentile of the standard normal distribution.
+const NORMAL: f64 = 1.959_963_985;
+
 /// Variance between runs, over the sides: estimated from the runs, moderated by the assumption.
 ///
 /// The spread of the runs' own estimates, less what the variance within them explains, is weighed
@@ -108,8 +172,37 @@ fn within_runs(runs: &[LogEstimate]) -> VarianceTerm {
     }
 }
 
-pub(super) fn mean_log(runs: &[LogEstimate]) -> f64 {
-    runs.iter().map(|run| run.log_value).sum::<f64>() / runs.len() as f64
+/// A figure of one run, as far as the run tells.
+pub trait LogFigure: Sized {
+    /// The logarithm of its value.
+    fn log_value(&self) -> f64;
+
+    /// The change between independent runs of two sides, as [`between`] and [`between_ranges`].
+    fn change(before: &[Self], after: &[Self], assumed: f64) -> Change;
+}
+
+impl LogFigure for LogEstimate {
+    fn log_value(&self) -> f64 {
+        self.log_value
+    }
+
+    fn change(before: &[LogEstimate], after: &[LogEstimate], assumed: f64) -> Change {
+        between(before, after, assumed)
+    }
+}
+
+impl LogFigure for LogRange {
+    fn log_value(&self) -> f64 {
+        self.log_value
+    }
+
+    fn change(before: &[LogRange], after: &[LogRange], assumed: f64) -> Change {
+        between_ranges(before, after, assumed)
+    }
+}
+
+pub(super) fn mean_log<F: LogFigure>(runs: &[F]) -> f64 {
+    runs.iter().map(F::log_value).sum::<f64>() / runs.len() as f64
 }
 
 fn change(before: f64, after: f64, terms: &[VarianceTerm]) -> Change {

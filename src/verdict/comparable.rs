@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{PointKey, RunSet};
+use super::{ResultKey, RunSet};
 use crate::config::{KeyKind, keys};
-use crate::results::RunRecord;
+use crate::results::Setup;
 
 /// Two sides cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,14 @@ pub enum IncomparableSides {
     /// A side has no record.
     #[error("{side}: no run record")]
     Empty {
+        /// Its name.
+        side: String,
+    },
+    /// A side has only results of other figures.
+    #[error(
+        "{side} has no result of these figures: capacity is the figure of a search for the capacity, and the others are those of points"
+    )]
+    OtherFigures {
         /// Its name.
         side: String,
     },
@@ -57,16 +65,16 @@ pub struct Difference {
 /// Age below which a server may still be compiling, caching and warming up (s).
 const FRESH_S: f64 = 600.0;
 
-/// Rejects records of a point with different servers, models or workloads.
+/// Rejects measurements of a point or a capacity with different servers, models or workloads.
 pub(super) fn check(
-    point: &PointKey,
-    before: &RunRecord,
-    after: &RunRecord,
+    result: &ResultKey,
+    before: &Setup<'_>,
+    after: &Setup<'_>,
 ) -> Result<(), IncomparableSides> {
     let different = |what: &str, before: String, after: String| match before == after {
         true => Ok(()),
         false => Err(IncomparableSides::Different {
-            point: point.to_string(),
+            point: result.to_string(),
             what: what.to_owned(),
             before,
             after,
@@ -74,7 +82,7 @@ pub(super) fn check(
     };
     different("the server", kind(before), kind(after))?;
     different("the model", before.model(), after.model())?;
-    let prompt = |record: &RunRecord| format!("{} tokens long", record.prompt_tokens);
+    let prompt = |setup: &Setup<'_>| format!("{} tokens long", setup.prompt_tokens);
     different("the prompt", prompt(before), prompt(after))?;
     for key in keys::of_workload() {
         different(key, before.setting(key), after.setting(key))?;
@@ -82,33 +90,33 @@ pub(super) fn check(
     Ok(())
 }
 
-type Fact = fn(&RunRecord) -> String;
+type Fact = fn(&Setup<'_>) -> String;
 
 /// What differs between the sides' servers and configurations, servers first.
 pub(super) fn differences(before: &RunSet, after: &RunSet) -> Vec<Difference> {
     let facts: [(&str, Fact); 6] = [
-        ("server", RunRecord::server),
+        ("server", |r| r.server()),
         ("simulated preset", |r| {
-            r.simulated.clone().unwrap_or_default()
+            r.simulated.unwrap_or_default().to_owned()
         }),
         ("GPUs", |r| r.setting("NUM_GPU")),
         ("endpoints", |r| r.endpoints.len().to_string()),
         ("process age", age),
-        ("servemark", |r| r.servemark_version.clone()),
+        ("servemark", |r| r.servemark_version.to_owned()),
     ];
     let mut differences: Vec<Difference> = facts
         .into_iter()
         .filter_map(|(what, fact)| difference(what, before, after, fact))
         .collect();
     let keys = |set: &RunSet| -> BTreeSet<String> {
-        let configs = set.records().filter_map(|record| record.config.as_object());
+        let configs = set.setups().filter_map(|setup| setup.config.as_object());
         configs.flat_map(|config| config.keys().cloned()).collect()
     };
     for key in keys(before).union(&keys(after)) {
         if keys::kind(key) != KeyKind::Reported {
             continue;
         }
-        differences.extend(difference(key, before, after, |record| record.setting(key)));
+        differences.extend(difference(key, before, after, |setup| setup.setting(key)));
     }
     differences
 }
@@ -118,7 +126,7 @@ fn difference(
     what: &str,
     before: &RunSet,
     after: &RunSet,
-    fact: impl Fn(&RunRecord) -> String,
+    fact: impl Fn(&Setup<'_>) -> String,
 ) -> Option<Difference> {
     let (before, after) = (before.all(&fact), after.all(&fact));
     (before != after).then(|| Difference {
@@ -128,16 +136,16 @@ fn difference(
     })
 }
 
-fn kind(record: &RunRecord) -> String {
-    match record.simulated {
+fn kind(setup: &Setup<'_>) -> String {
+    match setup.simulated {
         Some(_) => "simulated".to_owned(),
         None => "real".to_owned(),
     }
 }
 
-fn age(record: &RunRecord) -> String {
+fn age(setup: &Setup<'_>) -> String {
     let ages = |e: &crate::endpoint::Identity| {
-        let fresh = record.ended_unix_s - e.process_start? < FRESH_S;
+        let fresh = setup.ended_unix_s - e.process_start? < FRESH_S;
         Some(
             if fresh {
                 "fresh (under 10 min)"
@@ -147,5 +155,5 @@ fn age(record: &RunRecord) -> String {
             .to_owned(),
         )
     };
-    record.each_endpoint(ages)
+    setup.each_endpoint(ages)
 }

@@ -1,4 +1,5 @@
 use super::blocks::{BlockSeries, estimates};
+use super::capacity::{Searches, compare_capacity};
 use super::caveats::Caveats;
 use super::change::{between, interleaved};
 use super::comparable::{check, differences};
@@ -6,8 +7,8 @@ use super::failures::{self, Failures};
 use super::multiple_testing::adjusted;
 use super::point_side::PointSide;
 use super::{
-    Change, Difference, Figure, IncomparableSides, NotComparable, PointKey, RunSet, Thresholds,
-    Verdict,
+    Change, Difference, Figure, IncomparableSides, NotComparable, PointKey, ResultKey, RunSet,
+    Thresholds, Verdict,
 };
 use crate::config::Slo;
 use crate::load::Window;
@@ -28,6 +29,8 @@ pub struct FigureChange {
     pub verdict: Verdict,
     /// Why the verdict from its numbers alone is withheld, if it is.
     pub withheld: Option<Withheld>,
+    /// What the sides found, before and after, if the figure has an interval on each side.
+    pub values: Option<[String; 2]>,
 }
 
 /// Why a verdict is withheld, however large the change is.
@@ -41,11 +44,11 @@ pub enum Withheld {
     OtherLengths,
 }
 
-/// One point of both sides.
+/// One point of both sides, or one capacity.
 #[derive(Clone, Debug)]
 pub struct PointComparison {
-    /// Which point.
-    pub point: PointKey,
+    /// Which point, or whose capacity.
+    pub point: ResultKey,
     /// Number of runs before and after.
     pub runs: (usize, usize),
     /// Whether both sides were measured in turns.
@@ -78,10 +81,10 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// Warnings about a side as a whole; each starts with its name.
     pub warnings: Vec<String>,
-    /// The points of both sides.
+    /// The points and capacities of both sides.
     pub points: Vec<PointComparison>,
-    /// Points that only one side has, with the name of the other.
-    pub missing: Vec<(PointKey, String)>,
+    /// Points and capacities that only one side has, with the name of the other.
+    pub missing: Vec<(ResultKey, String)>,
 }
 
 impl Comparison {
@@ -136,12 +139,22 @@ fn measure(
     thresholds: &Thresholds,
 ) -> Result<Comparison, IncomparableSides> {
     let (mut points, mut lengths) = (Vec::new(), Vec::new());
-    for (point, first, second) in common(before, after)? {
-        for record in first.iter().chain(second) {
-            check(point, &first[0], record)?;
-        }
-        let before = PointSide::new(&before.name, first);
-        let after = PointSide::new(&after.name, second);
+    for result in common(before, after, thresholds)? {
+        check_all(&result, before, after)?;
+        let point = match &result {
+            ResultKey::Point(point) => point,
+            ResultKey::Capacity(capacity) => {
+                let sides = [before, after].map(|set| Searches {
+                    side: &set.name,
+                    records: set.capacities().get(capacity).map_or(&[], Vec::as_slice),
+                });
+                let mut thresholds = thresholds.of_result(&result);
+                let threshold = thresholds.next().map(|(_, threshold)| threshold);
+                points.push(compare_capacity(capacity, sides, threshold));
+                continue;
+            }
+        };
+        let [before, after] = [before, after].map(|set| PointSide::of(set, point));
         let caveats = Caveats::of(&before, &after);
         lengths.extend(caveats.lengths.iter().cloned().map(|mut difference| {
             difference.what = format!("{} ({point})", difference.what);
@@ -149,61 +162,89 @@ fn measure(
         }));
         points.push(compare_point(point, [&before, &after], caveats, thresholds));
     }
-    let simulated = before.records().find_map(|record| record.simulated.clone());
     let mut differences = differences(before, after);
     differences.extend(lengths);
     Ok(Comparison {
         before: before.name.clone(),
         after: after.name.clone(),
-        simulated,
-        insecure: [before, after]
-            .iter()
-            .any(|side| side.records().any(RunRecord::insecure)),
+        simulated: before.simulated().map(str::to_owned),
+        insecure: before.insecure() || after.insecure(),
         differences,
         warnings: [before, after]
             .into_iter()
             .filter_map(RunSet::time_gap)
             .collect(),
         points,
-        missing: missing(before, after)
-            .chain(missing(after, before))
+        missing: missing(before, after, thresholds)
+            .chain(missing(after, before, thresholds))
             .collect(),
     })
 }
 
-type Common<'a> = Vec<(&'a PointKey, &'a [RunRecord], &'a [RunRecord])>;
+/// Rejects different servers, models or workloads behind a result.
+fn check_all(result: &ResultKey, before: &RunSet, after: &RunSet) -> Result<(), IncomparableSides> {
+    let setups = Vec::from_iter([before, after].iter().flat_map(|set| set.setups_of(result)));
+    let mut others = setups.iter();
+    let first = others.next();
+    let check = |setup| first.map_or(Ok(()), |first| check(result, first, setup));
+    others.try_for_each(check)
+}
 
-fn common<'a>(before: &'a RunSet, after: &'a RunSet) -> Result<Common<'a>, IncomparableSides> {
-    let first = |set: &'a RunSet| {
-        set.points()
-            .keys()
-            .next()
-            .ok_or_else(|| IncomparableSides::Empty {
-                side: set.name.clone(),
-            })
+/// The results of `set` that are compared in these figures with those of `other`.
+///
+/// A search chooses its levels by what it has seen, so they are no points to compare: its result is the capacity.
+fn results(set: &RunSet, other: &RunSet, thresholds: &Thresholds) -> Vec<ResultKey> {
+    let is_trial = |point: &&PointKey| {
+        let search = point.prompt_key();
+        let mut sides = [set, other].into_iter();
+        sides.any(|side| side.capacities().contains_key(&search))
     };
-    let (first, second) = (first(before)?, first(after)?);
-    let both = before.points().iter().filter_map(|(point, records)| {
-        let others = after.points().get(point)?;
-        Some((point, records.as_slice(), others.as_slice()))
-    });
-    let both: Common<'a> = both.collect();
+    let points = set.points().keys().filter(|point| !is_trial(point));
+    let points = points.cloned().map(ResultKey::from);
+    let capacities = set.capacities().keys().cloned().map(ResultKey::from);
+    let all = capacities.chain(points);
+    all.filter(|result| thresholds.include(result)).collect()
+}
+
+/// The results of both sides, in their order.
+fn common(
+    before: &RunSet,
+    after: &RunSet,
+    thresholds: &Thresholds,
+) -> Result<Vec<ResultKey>, IncomparableSides> {
+    let of_side = |set: &RunSet, other: &RunSet| {
+        let side = set.name.clone();
+        let results = results(set, other, thresholds);
+        match (results.is_empty(), set.setups().next()) {
+            (false, _) => Ok(results),
+            (true, None) => Err(IncomparableSides::Empty { side }),
+            (true, Some(_)) => Err(IncomparableSides::OtherFigures { side }),
+        }
+    };
+    let (first, second) = (of_side(before, after)?, of_side(after, before)?);
+    let both = first.iter().filter(|result| second.contains(result));
+    let mut both = Vec::from_iter(both.cloned());
+    both.sort();
     match both.is_empty() {
         false => Ok(both),
         true => Err(IncomparableSides::NoCommonPoint {
             before: before.name.clone(),
             after: after.name.clone(),
-            first: first.to_string(),
-            second: second.to_string(),
+            first: first[0].to_string(),
+            second: second[0].to_string(),
         }),
     }
 }
 
-/// Points of `set` that `other` lacks, with the name of `other`.
-fn missing<'a>(set: &'a RunSet, other: &'a RunSet) -> impl Iterator<Item = (PointKey, String)> {
-    let lacks = |point: &&PointKey| !other.points().contains_key(*point);
-    let points = set.points().keys().filter(lacks);
-    points.map(|point| (point.clone(), other.name.clone()))
+/// Results of `set` that `other` lacks, with the name of `other`.
+fn missing(
+    set: &RunSet,
+    other: &RunSet,
+    thresholds: &Thresholds,
+) -> impl Iterator<Item = (ResultKey, String)> {
+    let results = results(set, other, thresholds).into_iter();
+    let missing = results.filter(|result| !other.has(result));
+    missing.map(|result| (result, other.name.clone()))
 }
 
 fn compare_point(
@@ -243,10 +284,11 @@ fn compare_point(
                 false => Verdict::Inconclusive,
             },
             withheld: None,
+            values: None,
         }
     };
+    let result = ResultKey::from(point.clone());
     PointComparison {
-        point: point.clone(),
         runs: (before.len(), after.len()),
         interleaved,
         failed,
@@ -255,10 +297,11 @@ fn compare_point(
         warnings: caveats.warnings,
         // Without objectives goodput is left out.
         figure_changes: thresholds
-            .iter()
+            .of_result(&result)
             .filter(|(figure, _)| *figure != Figure::Goodput || !slo.is_empty() || !same_slo)
             .map(entry)
             .collect(),
+        point: result,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::client::CompletedRequest;
 use crate::config::Slo;
 use crate::load::Window;
 use crate::metrics::{Percentile, SortedValues, good_requests, latency, sorted_itl_ms};
+use crate::results::ResultKey;
 
 /// A figure by which two sides are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub enum Figure {
     E2elP99_9,
     /// Requests that failed, in percent of all.
     Failed,
+    /// The largest load within the objectives of `SLO`, as a search found it.
+    Capacity,
 }
 
 /// A figure's contribution from one window.
@@ -63,7 +66,7 @@ const MS_PER_NS: f64 = 1e-6;
 
 impl Figure {
     /// Every figure, in the order in which they are shown.
-    pub const ALL: [Figure; 17] = [
+    pub const ALL: [Figure; 18] = [
         Figure::TokS,
         Figure::Rps,
         Figure::Goodput,
@@ -81,6 +84,7 @@ impl Figure {
         Figure::E2elP99,
         Figure::E2elP99_9,
         Figure::Failed,
+        Figure::Capacity,
     ];
 
     /// Its name on the command line and in files (`tok_s`, `ttft_p99`).
@@ -103,6 +107,7 @@ impl Figure {
             Figure::E2elP99 => "e2el_p99",
             Figure::E2elP99_9 => "e2el_p99_9",
             Figure::Failed => "failed",
+            Figure::Capacity => "capacity",
         }
     }
 
@@ -131,12 +136,17 @@ impl Figure {
             Figure::E2elP99 => "E2EL P99 (ms)",
             Figure::E2elP99_9 => "E2EL P99.9 (ms)",
             Figure::Failed => "failed (%)",
+            // Its unit depends on the search, and stands beside the values.
+            Figure::Capacity => "capacity",
         }
     }
 
     /// Whether larger is better for the user: rates, but not latencies.
     pub fn larger_is_better(self) -> bool {
-        matches!(self, Figure::TokS | Figure::Rps | Figure::Goodput)
+        matches!(
+            self,
+            Figure::Capacity | Figure::TokS | Figure::Rps | Figure::Goodput
+        )
     }
 
     /// Whether it is a share of the requests: its change is a difference, not a ratio.
@@ -144,11 +154,18 @@ impl Figure {
         self == Figure::Failed
     }
 
+    /// Whether it is a figure of this result.
+    pub fn is_of(self, result: &ResultKey) -> bool {
+        (self == Figure::Capacity) == result.point().is_none()
+    }
+
     /// Default of the smallest change that matters: a ratio, or the difference of shares.
     pub fn default_threshold(self) -> f64 {
-        match self.is_share() {
-            true => 0.01,
-            false => 0.03,
+        match self {
+            Figure::Failed => 0.01,
+            // A search leaves an interval of 10 %.
+            Figure::Capacity => 0.05,
+            _ => 0.03,
         }
     }
 
@@ -159,7 +176,8 @@ impl Figure {
             Figure::TtftP95 | Figure::ItlP95 | Figure::E2elP95 => Some(Percentile::P95),
             Figure::TtftP99 | Figure::ItlP99 | Figure::E2elP99 => Some(Percentile::P99),
             Figure::TtftP99_9 | Figure::ItlP99_9 | Figure::E2elP99_9 => Some(Percentile::P99_9),
-            Figure::TokS
+            Figure::Capacity
+            | Figure::TokS
             | Figure::Rps
             | Figure::Goodput
             | Figure::TtftMean
@@ -195,6 +213,8 @@ impl Figure {
             | Figure::E2elP95
             | Figure::E2elP99
             | Figure::E2elP99_9 => 0.03,
+            // As queues and stalls outlast a trial, searches of one server differ as latencies do.
+            Figure::Capacity => 0.02,
             // The variance of its change is computed from counts.
             Figure::Failed => 0.0,
         }
@@ -225,8 +245,8 @@ impl Figure {
             Figure::ItlP95 | Figure::ItlP99 | Figure::ItlP99_9 => {
                 Some(WindowSample::Values(sorted_itl_ms([window])))
             }
-            // Computed by `failures`, not from windows.
-            Figure::Failed => None,
+            // Not computed from windows, but by `capacity` and `failures`.
+            Figure::Capacity | Figure::Failed => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a candidate may pass: one outcome from all verdicts.
 
 use super::{
-    Comparison, Figure, FigureChange, IncomparableSides, NotComparable, PointComparison, PointKey,
+    Comparison, Figure, FigureChange, IncomparableSides, NotComparable, PointComparison, ResultKey,
     RunSet, Thresholds, Verdict, compare,
 };
 
@@ -16,11 +16,11 @@ pub enum GateOutcome {
     CouldNotTell,
 }
 
-/// A point or figure without a verdict.
+/// A point, a capacity or a figure without a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undetermined {
-    /// The point.
-    pub point: PointKey,
+    /// The point, or whose capacity.
+    pub point: ResultKey,
     /// The figure; `None` for the whole point.
     pub figure: Option<Figure>,
     /// The reason.
@@ -39,7 +39,8 @@ pub struct Gate {
 }
 
 /// Figures that are gated by default, each with its default threshold.
-const DEFAULT_FIGURES: [Figure; 6] = [
+const DEFAULT_FIGURES: [Figure; 7] = [
+    Figure::Capacity,
     Figure::TokS,
     Figure::Rps,
     Figure::TtftP50,
@@ -79,8 +80,8 @@ impl Gate {
         let missing = comparison
             .missing
             .iter()
-            .filter(|(point, _)| !candidate.points().contains_key(point))
-            .map(|(point, _)| whole(point, format!("{} did not measure it", candidate.name)));
+            .filter(|(point, _)| !candidate.has(point))
+            .map(|(point, _)| whole(point, point.missing_in(&candidate.name)));
         let mut undetermined: Vec<Undetermined> = missing.collect();
         for point in &comparison.points {
             undetermined.extend(undetermined_point(point));
@@ -118,7 +119,7 @@ impl Gate {
     }
 
     /// Why the whole point has no verdict, if it has none.
-    pub fn doubt(&self, point: &PointKey) -> Option<&Undetermined> {
+    pub fn doubt(&self, point: &ResultKey) -> Option<&Undetermined> {
         let whole = |undetermined: &&Undetermined| {
             undetermined.figure.is_none() && undetermined.point == *point
         };
@@ -126,7 +127,7 @@ impl Gate {
     }
 
     /// Why a figure has no verdict, because of its point or itself.
-    pub fn undetermined(&self, point: &PointKey, figure: Figure) -> Option<&Undetermined> {
+    pub fn undetermined(&self, point: &ResultKey, figure: Figure) -> Option<&Undetermined> {
         let own = |undetermined: &&Undetermined| {
             undetermined.figure == Some(figure) && undetermined.point == *point
         };
@@ -155,7 +156,7 @@ impl Gate {
     }
 }
 
-fn whole(point: &PointKey, reason: String) -> Undetermined {
+fn whole(point: &ResultKey, reason: String) -> Undetermined {
     Undetermined {
         point: point.clone(),
         figure: None,
@@ -210,7 +211,7 @@ fn undetermined_figures(
     };
     let undefined = requested
         .into_iter()
-        .flat_map(Thresholds::iter)
+        .flat_map(|requested| requested.of_result(&comparison.point))
         .filter(|(figure, _)| found(*figure).is_none())
         .map(|(figure, _)| of(figure, NotComparable::NotMeasured.to_string()));
     let reason = comparison.figure_changes.iter().filter_map(|entry| {

@@ -15,6 +15,7 @@
 //! 5. All p-values of a comparison are adjusted together (Benjamini and Hochberg).
 
 mod blocks;
+mod capacity;
 mod caveats;
 mod change;
 mod comparable;
@@ -32,7 +33,7 @@ mod run_set;
 mod thresholds;
 mod trend;
 
-pub use crate::results::PointKey;
+pub use crate::results::{PointKey, ResultKey};
 pub use change::Change;
 pub use comparable::{Difference, IncomparableSides};
 pub use comparison::{Comparison, FigureChange, PointComparison, Withheld, compare, compare_pairs};
@@ -41,7 +42,7 @@ pub use gate::{Gate, GateOutcome, Undetermined};
 pub use multiple_testing::{FALSE_DISCOVERY_RATE, Verdict};
 pub use not_comparable::NotComparable;
 pub use precision::{Estimate, estimate, relative_half_width};
-pub use ranking::{Contender, Ranking, Standing, rank};
+pub use ranking::{Contender, Ranked, Ranking, Standing, rank};
 pub use run_set::RunSet;
 pub use thresholds::{Thresholds, ThresholdsError};
 pub use trend::{Trend, by_version};

@@ -1,3 +1,4 @@
+use crate::capacity::UnknownCapacity;
 use crate::metrics::TooFewValues;
 
 /// Why a figure cannot be compared.
@@ -20,7 +21,10 @@ pub enum NotComparable {
     /// A relative change from or to zero is undefined.
     #[error("zero on one side")]
     Zero,
-    /// Goodput with different objectives is not the same figure.
+    /// A search did not find the capacity of a side, or found only one end of its interval.
+    #[error(transparent)]
+    UnknownCapacity(UnknownCapacity),
+    /// With different objectives, goodput and capacity are not the same figures.
     #[error("the sides have different SLOs")]
     OtherSlo,
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::failures::Failures;
+use super::{PointKey, RunSet};
 use crate::load::Window;
 use crate::results::RunRecord;
 
@@ -15,7 +16,10 @@ pub(super) struct PointSide<'a> {
 }
 
 impl<'a> PointSide<'a> {
-    pub fn new(name: &'a str, records: &'a [RunRecord]) -> PointSide<'a> {
+    /// The point on one side.
+    pub fn of(set: &'a RunSet, point: &PointKey) -> PointSide<'a> {
+        let (name, records) = (&*set.name, set.points().get(point));
+        let records = records.map_or(&[][..], Vec::as_slice);
         let runs: Vec<_> = records.iter().flat_map(RunRecord::runs).collect();
         PointSide {
             name,

@@ -1,19 +1,20 @@
 //! Ranking several sides by a figure.
 
 use super::blocks::{LogEstimate, estimates};
-use super::change::{between, mean_log};
+use super::capacity::ranges;
+use super::change::{LogFigure, LogRange, mean_log};
 use super::comparable::check;
 use super::multiple_testing::adjusted;
-use super::{Change, Figure, NotComparable, Verdict};
-use crate::results::RunRecord;
+use super::{Change, Figure, NotComparable, ResultKey, Verdict};
+use crate::results::{CapacityRecord, RunRecord, Setup};
 
 /// A side in one figure.
-#[derive(Clone, Copy, Debug)]
-pub struct Contender<'a> {
+#[derive(Debug)]
+pub struct Contender<'a, R> {
     /// Its name.
     pub name: &'a str,
     /// Its measurement, at any level.
-    pub record: &'a RunRecord,
+    pub record: &'a R,
     /// Divisor of the figure: 1, or the number of GPUs.
     pub divisor: f64,
 }
@@ -34,21 +35,82 @@ pub enum Standing {
 }
 
 /// The contenders from the best on, each with its figure in its unit; contenders without it come last.
-#[derive(Clone, Debug)]
-pub struct Ranking<'a>(pub Vec<(Contender<'a>, Option<f64>, Standing)>);
+#[derive(Debug)]
+pub struct Ranking<'a, R>(pub Vec<(Contender<'a, R>, Option<f64>, Standing)>);
+
+/// A record that can be ranked by a figure.
+pub trait Ranked {
+    /// Its figure in one run.
+    type Log: LogFigure;
+
+    /// What it is the record of.
+    fn key(&self) -> ResultKey;
+
+    /// How it was measured.
+    fn setup(&self) -> Setup<'_>;
+
+    /// Its figure in each of its runs, each logarithm less that of `divisor`.
+    ///
+    /// # Errors
+    /// [`NotComparable`] if it does not have the figure.
+    fn figures(&self, figure: Figure, divisor: f64) -> Result<Vec<Self::Log>, NotComparable>;
+}
+
+impl Ranked for RunRecord {
+    type Log = LogEstimate;
+
+    fn key(&self) -> ResultKey {
+        self.point().into()
+    }
+
+    fn setup(&self) -> Setup<'_> {
+        self.setup()
+    }
+
+    fn figures(&self, figure: Figure, divisor: f64) -> Result<Vec<LogEstimate>, NotComparable> {
+        let mut runs = estimates(figure, &self.runs(), &self.slo())?;
+        for run in &mut runs {
+            run.log_value -= divisor.ln();
+        }
+        Ok(runs)
+    }
+}
+
+impl Ranked for CapacityRecord {
+    type Log = LogRange;
+
+    fn key(&self) -> ResultKey {
+        self.key().into()
+    }
+
+    fn setup(&self) -> Setup<'_> {
+        self.setup()
+    }
+
+    fn figures(&self, figure: Figure, divisor: f64) -> Result<Vec<LogRange>, NotComparable> {
+        if figure != Figure::Capacity {
+            return Err(NotComparable::NotMeasured);
+        }
+        let mut searches = ranges(std::slice::from_ref(self))?;
+        for search in &mut searches {
+            search.log_value -= divisor.ln();
+        }
+        Ok(searches)
+    }
+}
 
 /// Ranks contenders by a figure. Each is compared with the best like two sides; the p-values of the
 /// ranking are adjusted together, and differences below `threshold` (a share) are ties.
-pub fn rank<'a>(
+pub fn rank<'a, R: Ranked>(
     figure: Figure,
-    contenders: impl IntoIterator<Item = Contender<'a>>,
+    contenders: impl IntoIterator<Item = Contender<'a, R>>,
     threshold: f64,
-) -> Ranking<'a> {
+) -> Ranking<'a, R> {
     let mut measured = Vec::new();
     let mut last = Vec::new();
     for contender in contenders {
-        match figures(figure, &contender) {
-            Ok(estimates) => measured.push((contender, estimates)),
+        match contender.record.figures(figure, contender.divisor) {
+            Ok(figures) => measured.push((contender, figures)),
             Err(reason) => last.push((contender, None, Standing::NoFigure(reason))),
         }
     }
@@ -62,14 +124,16 @@ pub fn rank<'a>(
         return Ranking(last);
     };
     let mut changes = Vec::new();
-    for (contender, estimates) in measured {
-        match check(&contender.record.point(), best.record, contender.record) {
+    for (contender, figures) in measured {
+        let (best, record) = (best.record, contender.record);
+        match check(&record.key(), &best.setup(), &record.setup()) {
             Ok(()) => {
                 let assumed = figure.assumed_between_runs();
-                changes.push((contender, between(&of_best, &estimates, assumed)));
+                let change = LogFigure::change(&of_best, &figures, assumed);
+                changes.push((contender, change));
             }
             Err(why) => {
-                let value = Some(mean_log(&estimates).exp());
+                let value = Some(mean_log(&figures).exp());
                 last.push((contender, value, Standing::OtherWork(why.to_string())));
             }
         }
@@ -86,16 +150,6 @@ pub fn rank<'a>(
     });
     let best = (best, Some(mean_log(&of_best).exp()), Standing::Best);
     Ranking(std::iter::once(best).chain(judged).chain(last).collect())
-}
-
-/// The contender's figure from each of its runs.
-fn figures(figure: Figure, contender: &Contender<'_>) -> Result<Vec<LogEstimate>, NotComparable> {
-    let record = contender.record;
-    let mut runs = estimates(figure, &record.runs(), &record.slo())?;
-    for run in &mut runs {
-        run.log_value -= contender.divisor.ln();
-    }
-    Ok(runs)
 }
 
 #[cfg(test)]
@@ -118,7 +172,7 @@ mod tests {
         record(&setup, "deployments", &[windows])
     }
 
-    fn contender<'a>(name: &'a str, record: &'a RunRecord) -> Contender<'a> {
+    fn contender<'a>(name: &'a str, record: &'a RunRecord) -> Contender<'a, RunRecord> {
         Contender {
             name,
             record,
@@ -129,12 +183,12 @@ mod tests {
     #[test]
     fn the_best_comes_first_equals_are_tied_and_the_slow_are_behind() {
         let [slow, quick, same] = [run(1, "20%"), run(2, "0%"), run(3, "0%")];
-        let contenders = [
-            contender("slow", &slow),
-            contender("quick", &quick),
-            contender("same", &same),
-        ];
         for figure in [Figure::TokS, Figure::E2elP50] {
+            let contenders = [
+                contender("slow", &slow),
+                contender("quick", &quick),
+                contender("same", &same),
+            ];
             let Ranking(ranked) = rank(figure, contenders, 0.03);
             assert_eq!(ranked[0].2, Standing::Best);
             assert!(matches!(ranked[1].2, Standing::Tied(_)), "{ranked:?}");

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::Figure;
+use crate::results::ResultKey;
 
 /// The figures to compare, each with the smallest relative change that matters.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +16,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// These figures with their default thresholds: 3 %, for the share of failed requests 1 percentage point.
+    /// These figures with their default thresholds: 3 %, for a capacity 5 %, for the share of failed requests 1
+    /// percentage point.
     pub fn of(figures: impl IntoIterator<Item = Figure>) -> Thresholds {
         let figures = figures.into_iter();
         Thresholds(
@@ -28,6 +30,16 @@ impl Thresholds {
     /// Adds the figures of `other`, or changes their thresholds.
     pub fn extend(&mut self, other: &Thresholds) {
         self.0.extend(&other.0);
+    }
+
+    /// The figures of a result, with their thresholds.
+    pub fn of_result(&self, result: &ResultKey) -> impl Iterator<Item = (Figure, f64)> {
+        self.iter().filter(|(figure, _)| figure.is_of(result))
+    }
+
+    /// Whether a result is to be compared: without any figure each is, to see whether it can be.
+    pub(super) fn include(&self, result: &ResultKey) -> bool {
+        self.0.is_empty() || self.of_result(result).next().is_some()
     }
 
     /// Figures and thresholds, in the order of [`Figure::ALL`].
@@ -86,9 +98,10 @@ mod tests {
         assert_eq!(read, [(Figure::TokS, 0.025), (Figure::TtftP99, 0.1)]);
         let mut all = Thresholds::default();
         all.extend(&thresholds);
-        assert_eq!(all.iter().count(), 11);
+        assert_eq!(all.iter().count(), 12);
         assert_eq!(all.iter().next(), Some((Figure::TokS, 0.025)));
         assert_eq!(all.iter().nth(1), Some((Figure::Rps, 0.03)));
+        assert_eq!(all.iter().last(), Some((Figure::Capacity, 0.05)));
     }
 
     #[test]

@@ -1,51 +1,116 @@
-//! The page of a search for the capacity.
+//! The pages of searches for the capacity, and their answers on other pages.
 
-use maud::html;
+use maud::{Markup, html};
 
 use super::frame::{PageContent, PageFrame, facts, list, plots, table};
 use super::links::{Packaging, Page};
 use super::run_facts;
-use crate::capacity::CapacityRecord;
+use super::view::{CapacityView, View};
 use crate::level::Level;
 use crate::report::capacity::percent;
 use crate::report::plot::{Curve, CurveAt, Plot, Table, against_level};
+use crate::results::CapacityRecord;
 
-/// The page: the capacity, a plot for each objective, and the trials.
+/// The page of one search, alone.
 pub fn capacity_page(record: &CapacityRecord) -> String {
-    let title = format!("Capacity of the prompt {}", record.prompt);
     let frame = PageFrame {
         packaging: Packaging::SingleFile,
         simulated: record.simulated.iter().cloned().collect(),
-        insecure: false,
+        insecure: record.setup().insecure(),
         menu: Vec::new(),
         criterion: None,
-        date: run_facts::date(record.ended()),
+        date: run_facts::date(record.setup().ended()),
     };
-    let doubts = record
-        .capacity
-        .doubts()
-        .into_iter()
-        .chain(record.notes.clone());
+    frame.document(&[page(record, html! {})])
+}
+
+/// A page for each capacity of a report.
+pub(super) fn bodies(view: &View<'_>) -> Vec<PageContent> {
+    let body = |capacity: &CapacityView<'_>| {
+        let own = Page::Capacity(capacity.record.key());
+        let overview = view.packaging.link(&own, &Page::Overview);
+        let heading = html! {
+            nav aria-label="Points" { ul { li { a href=(overview) { "All points" } } } }
+            p { (capacity_marks(capacity)) }
+        };
+        page(capacity.record, heading)
+    };
+    view.capacities.iter().map(body).collect()
+}
+
+/// The answer of each search, with a link to its page.
+pub(super) fn answers(view: &View<'_>) -> Markup {
+    html! {
+        @if !view.capacities.is_empty() {
+            h2 { "Capacity" }
+            ul {
+                @for capacity in &view.capacities {
+                    li {
+                        (link(view, &Page::Overview, capacity)) ": " (capacity.record.capacity)
+                        (capacity_marks(capacity))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A link to the page of a capacity.
+pub(super) fn link(view: &View<'_>, from: &Page, capacity: &CapacityView<'_>) -> Markup {
+    let key = capacity.record.key();
+    let name = format!("Capacity of {key}");
+    html! { a href=(view.packaging.link(from, &Page::Capacity(key))) { (name) } }
+}
+
+fn capacity_marks(capacity: &CapacityView<'_>) -> Markup {
+    let record = capacity.record;
+    let marks = [
+        (record.partial.is_some(), "partial"),
+        (capacity.is_older, "older run"),
+        (record.simulated.is_some(), "simulated"),
+    ];
+    html! { @for (_, mark) in marks.iter().filter(|(is, _)| *is) { " " span.mark { (mark) } } }
+}
+
+/// The capacity, a plot for each objective, and the trials.
+fn page(record: &CapacityRecord, heading: Markup) -> PageContent {
+    let title = format!("Capacity of {}", record.key());
+    let doubts = record.capacity.doubts().into_iter();
+    let doubts = doubts.chain(record.notes.clone());
     let partial = record.partial.iter().map(|why| format!("partial: {why}"));
     let doubts = Vec::from_iter(doubts.chain(partial));
     let known = [
         ("Capacity", record.capacity.to_string()),
-        ("Servers", record.endpoints.join(", ")),
+        ("Servers", servers(record)),
+        ("Ended", run_facts::date(record.setup().ended())),
         ("Trials", record.trials.len().to_string()),
     ];
     let content = html! {
         h1 { (title) }
+        (heading)
         (facts(&known))
         (list(&doubts))
         (plots((0..record.objectives.len()).map(|at| plot(record, at))))
         h2 { "Trials" }
         (table(&trials(record), "Trials"))
     };
-    frame.document(&[PageContent {
-        page: Page::Overview,
+    PageContent {
+        page: Page::Capacity(record.key()),
         title,
         content,
-    }])
+    }
+}
+
+/// Address and version of each server.
+fn servers(record: &CapacityRecord) -> String {
+    let servers = record
+        .endpoints
+        .iter()
+        .map(|endpoint| match &endpoint.server {
+            Some(server) => format!("{} {server}", endpoint.url),
+            None => endpoint.url.clone(),
+        });
+    Vec::from_iter(servers).join(", ")
 }
 
 /// The share of requests that missed an objective, against the level.

@@ -5,10 +5,8 @@ use maud::{Markup, html};
 use super::frame::{self, PageContent, plots, table};
 use super::links::Page;
 use super::view::View;
-use crate::report::number::count;
 use crate::report::plot::{ChangeRow, Plot, Table, changes};
 use crate::report::{change, plain, sides};
-use crate::results::RunRecord;
 use crate::verdict::{Comparison, Figure, FigureChange, PointComparison, RunSet, Thresholds};
 
 /// The page; `None` without a baseline.
@@ -34,7 +32,10 @@ pub(super) fn body(view: &View<'_>) -> Option<PageContent> {
 /// The comparison with its points in the order of the overview: short prompts first.
 fn ordered(view: &View<'_>, comparison: &Comparison) -> Comparison {
     let mut ordered = comparison.clone();
-    let place = |point: &PointComparison| view.points.iter().position(|p| *p.key == point.point);
+    let place = |point: &PointComparison| {
+        let key = point.point.point()?;
+        view.points.iter().position(|p| p.key == key)
+    };
     ordered.points.sort_by_key(place);
     ordered
 }
@@ -42,12 +43,11 @@ fn ordered(view: &View<'_>, comparison: &Comparison) -> Comparison {
 /// A table of the sides.
 pub(super) fn legend(sides: &[(&str, &RunSet)]) -> Markup {
     let row = |(role, side): &(&str, &RunSet)| {
-        let points = count(side.points().len(), "point");
         let facts = [
             side.name.clone(),
             side.server(),
-            side.all(RunRecord::model),
-            points,
+            side.model(),
+            sides::contents(side),
             sides::measured(side),
         ];
         [(*role).to_owned()].into_iter().chain(facts).collect()
@@ -111,7 +111,7 @@ fn name(comparison: &Comparison, point: &PointComparison) -> String {
     let one = comparison
         .points
         .iter()
-        .all(|other| other.point.bench == key.bench);
+        .all(|other| other.point.bench() == key.bench());
     match one {
         true => key.name_in_bench(),
         false => key.to_string(),

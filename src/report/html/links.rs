@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::results::{PointKey, file_name};
+use crate::results::{CapacityKey, PointKey, file_name};
 
 /// A page of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub(super) enum Page {
     Comparison,
     Trend,
     Point(PointKey),
+    Capacity(CapacityKey),
 }
 
 /// How the pages are packaged, which determines the links.
@@ -39,6 +40,12 @@ impl Page {
                 file_name(&point.prompt),
                 format!("{}.html", point.level),
             ],
+            Page::Capacity(capacity) => vec![
+                PAGES.to_owned(),
+                file_name(&capacity.bench),
+                file_name(&capacity.prompt),
+                "capacity.html".to_owned(),
+            ],
         }
     }
 
@@ -54,10 +61,12 @@ impl Page {
             Page::Comparison => "comparison".to_owned(),
             Page::Trend => "trend".to_owned(),
             Page::Point(point) => {
-                let level = point.level;
                 let (bench, prompt) = (file_name(&point.bench), file_name(&point.prompt));
-                // File names have no colon, so the ids of different points differ.
-                encoded(&format!("point/{bench}/{prompt}/{level}")).replace('%', ":")
+                id(&format!("point/{bench}/{prompt}/{}", point.level))
+            }
+            Page::Capacity(capacity) => {
+                let (bench, prompt) = (file_name(&capacity.bench), file_name(&capacity.prompt));
+                id(&format!("capacity/{bench}/{prompt}"))
             }
         }
     }
@@ -75,6 +84,11 @@ impl Packaging {
             }
         }
     }
+}
+
+/// An id of file names. They have no colon, so the ids of different pages differ.
+fn id(names: &str) -> String {
+    encoded(names).replace('%', ":")
 }
 
 /// Percent-encodes a name for a link.

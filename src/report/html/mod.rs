@@ -31,8 +31,6 @@ use frame::{PageContent, PageFrame};
 use links::{Packaging, Page};
 use view::View;
 
-use crate::results::RunRecord;
-
 /// Writes the pages into `directory` and returns the overview's path. Pages of an earlier report without a
 /// point any more are removed; other files are not.
 ///
@@ -75,13 +73,13 @@ fn render(
     if view.trend.is_some() {
         menu.push((Page::Trend, "Trend"));
     }
-    let records = || source.latest.records().chain(source.older.records());
-    let presets: BTreeSet<String> = records().filter_map(|r| r.simulated.clone()).collect();
-    let date = records().map(RunRecord::ended).max();
+    let setups = || source.latest.setups().chain(source.older.setups());
+    let presets: BTreeSet<&str> = setups().filter_map(|setup| setup.simulated).collect();
+    let date = setups().map(|setup| setup.ended()).max();
     let frame = PageFrame {
         packaging,
-        simulated: presets.into_iter().collect(),
-        insecure: records().any(RunRecord::insecure),
+        simulated: presets.into_iter().map(str::to_owned).collect(),
+        insecure: setups().any(|setup| setup.insecure()),
         menu,
         criterion: criterion.map(str::to_owned),
         date: date.map_or("never".to_owned(), run_facts::date),
@@ -89,6 +87,7 @@ fn render(
     let mut bodies = vec![overview::body(&view)];
     bodies.extend(comparison::body(&view));
     bodies.extend(trend::body(&view));
+    bodies.extend(capacity::bodies(&view));
     bodies.extend(point::bodies(&view));
     (frame, bodies)
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::capacity;
 use super::frame::{self, PageContent, table};
 use super::links::Page;
 use super::prompt_plots::Levels;
@@ -32,6 +33,7 @@ pub(super) fn body(view: &View<'_>) -> PageContent {
         }
         (frame::list(&view.source.notes))
         @for points in &benches { (measured(view, points)) }
+        (capacity::answers(view))
         (verdicts(view))
         @for points in &benches { (figures(view, points)) }
     };

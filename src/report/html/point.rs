@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
+use super::capacity;
 use super::frame::{self, PageContent, plots, table};
 use super::links::Page;
 use super::overview::{interval, marks, point_link};
 use super::point_plots;
 use super::point_times;
 use super::run_facts::{self, why_no_tokens};
-use super::view::{PointView, View};
+use super::view::{CapacityView, PointView, View};
 use super::workers;
 use crate::client::CompletedRequest;
 use crate::load::Window;
@@ -58,11 +59,16 @@ fn body(view: &View<'_>, at: usize) -> PageContent {
 fn neighbours(view: &View<'_>, at: usize, page: &Page) -> Markup {
     let before = at.checked_sub(1).and_then(|at| view.points.get(at));
     let after = view.points.get(at + 1);
+    let search = view.points[at].key.prompt_key();
+    let is_of_search = |capacity: &&CapacityView<'_>| capacity.record.key() == search;
     html! {
         nav aria-label="Points" {
             ul {
                 li { a href=(view.packaging.link(page, &Page::Overview)) { "All points" } }
                 @if let Some(point) = before { li { "← " (point_link(view, page, point, &point.key.to_string())) } }
+                @for capacity in view.capacities.iter().filter(is_of_search) {
+                    li { (capacity::link(view, page, capacity)) }
+                }
                 @if let Some(point) = after { li { (point_link(view, page, point, &point.key.to_string())) " →" } }
             }
         }

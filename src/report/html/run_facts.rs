@@ -26,7 +26,7 @@ fn each(points: &[&PointView<'_>], fact: impl Fn(&RunRecord) -> String) -> Strin
 
 /// Servers, load and client of points.
 pub(super) fn measured(points: &[&PointView<'_>]) -> Vec<(&'static str, String)> {
-    let config = |key: &'static str| each(points, |record| record.setting(key));
+    let config = |key: &'static str| each(points, |record| record.setup().setting(key));
     let gpus = each(points, |record| match record.num_gpu() {
         Some(gpus) => gpus.to_string(),
         None => "n/a: NUM_GPU is not set, so there are no figures per GPU".to_owned(),
@@ -107,7 +107,7 @@ pub(super) fn configuration(record: &RunRecord) -> Table {
     let keys = record.config.as_object();
     let rows = keys.into_iter().flatten();
     Table::new(2, &["Key", "Value"])
-        .with(rows.map(|(key, _)| vec![key.clone(), record.setting(key)]))
+        .with(rows.map(|(key, _)| vec![key.clone(), record.setup().setting(key)]))
 }
 
 /// Why a record has no token times.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::workers;
 use crate::results::baseline::{Baseline, BaselineError};
-use crate::results::{BaselineName, Baselines, RunRecord};
+use crate::results::{BaselineName, Baselines, CapacityRecord, RecordError, RunRecord};
 use crate::verdict::{RunSet, Thresholds, by_version, compare};
 
 /// The runs that a report is of.
@@ -69,15 +69,27 @@ impl ReportSource {
 
 /// The records of a baseline that can be read.
 fn side(baseline: &Baseline, notes: &mut Vec<String>) -> RunSet {
-    let paths: Vec<PathBuf> = baseline.record_paths().collect();
-    let mut records = Vec::new();
-    for read in workers::each(&paths, |path| RunRecord::read(path)) {
-        match read {
-            Ok(record) => records.push(record),
+    let paths: Vec<PathBuf> = baseline.point_paths().collect();
+    let records = workers::each(&paths, |path| RunRecord::read(path));
+    let records = readable(records, notes);
+    let capacities = baseline.capacity_paths();
+    let capacities = readable(capacities.map(|path| CapacityRecord::read(&path)), notes);
+    RunSet::new(baseline.name.as_str(), records).with_capacities(capacities)
+}
+
+/// The records that can be read; a note about each other.
+fn readable<R>(
+    records: impl IntoIterator<Item = Result<R, RecordError>>,
+    notes: &mut Vec<String>,
+) -> Vec<R> {
+    let mut known = Vec::new();
+    for record in records {
+        match record {
+            Ok(record) => known.push(record),
             Err(error) => notes.push(format!("left out: {error}")),
         }
     }
-    RunSet::new(baseline.name.as_str(), records)
+    known
 }
 
 /// Whether two sides can be compared, and are not copies of each other.
@@ -89,7 +101,7 @@ fn is_comparable(other: &RunSet, latest: &RunSet) -> bool {
 }
 
 fn ended(side: &RunSet) -> f64 {
-    side.records()
-        .map(|record| record.ended_unix_s)
+    side.setups()
+        .map(|setup| setup.ended_unix_s)
         .fold(0.0, f64::max)
 }

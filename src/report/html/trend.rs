@@ -1,6 +1,6 @@
 //! Figures from version to version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::html;
 
@@ -15,7 +15,7 @@ use crate::report::plot::{Curve, CurveAt, Plot, Table, over_names};
 use crate::report::style::Cell;
 use crate::report::trend::{head, rows_by_bench};
 use crate::report::{change, sides};
-use crate::results::{PointKey, RunRecord};
+use crate::results::{CapacityKey, PointKey, RunRecord};
 use crate::verdict::{Figure, RunSet, estimate};
 
 /// The page; `None` with fewer than three versions: two have the comparison.
@@ -33,6 +33,10 @@ pub(super) fn body(view: &View<'_>) -> Option<PageContent> {
         @for (bench, prompt) in prompts(versions) {
             h2 { (bench) " / " (prompt) }
             (plots((0..FIGURES.len()).map(|figure| plot(versions, &all, (&bench, &prompt), figure))))
+        }
+        @for key in searches(versions) {
+            h2 { "Capacity of " (key) }
+            (plots(capacity_plot(versions, key)))
         }
         h2 { "Changes from version to version" }
         @match trend {
@@ -74,6 +78,42 @@ fn prompts(versions: &[RunSet]) -> Vec<(String, String)> {
     names
 }
 
+/// The capacities that any version has.
+fn searches(versions: &[RunSet]) -> BTreeSet<&CapacityKey> {
+    let keys = versions.iter().flat_map(|side| side.capacities().keys());
+    keys.collect()
+}
+
+/// A capacity over the versions; `None` if no search found it.
+fn capacity_plot(versions: &[RunSet], key: &CapacityKey) -> Option<Plot> {
+    let found = versions.iter().enumerate().filter_map(|(at, side)| {
+        let record = side.capacities().get(key)?.last()?;
+        let capacity = Some(&record.capacity).filter(|_| record.unknown().is_none())?;
+        Some(CurveAt {
+            interval: Some((capacity.lower, capacity.upper?)),
+            ..CurveAt::sure(at as f64, capacity.level?.value())
+        })
+    });
+    let found = Vec::from_iter(found);
+    let units = versions.iter().flat_map(|side| side.capacities().get(key));
+    let mut units = units.flatten().map(|record| record.capacity.unit());
+    (!found.is_empty()).then(|| over_names(
+        &format!("Trend of the capacity of {key}"),
+        "Higher is better. Vertical lines are the 95 % intervals of the searches. A capacity that a search did not find \
+         is left out.",
+        units.next().unwrap_or_default(),
+        &names(versions),
+        vec![Curve {
+            points: found,
+            ..Curve::new("capacity", 0)
+        }],
+    ))
+}
+
+fn names(versions: &[RunSet]) -> Vec<String> {
+    versions.iter().map(|side| side.name.clone()).collect()
+}
+
 /// The figure from the record's summary, but no percentile of too few values.
 fn in_summary(figure: Figure, record: &RunRecord) -> Option<f64> {
     let summary = record.summary.as_ref()?;
@@ -103,7 +143,7 @@ fn latency(figure: Figure, summary: &Summary) -> Option<Distribution> {
         Figure::TpotMean => summary.tpot_ms,
         Figure::ItlP95 | Figure::ItlP99 | Figure::ItlP99_9 => summary.itl_ms,
         Figure::E2elP50 | Figure::E2elP95 | Figure::E2elP99 | Figure::E2elP99_9 => summary.e2el_ms,
-        Figure::TokS | Figure::Rps | Figure::Goodput | Figure::Failed => None,
+        Figure::Capacity | Figure::TokS | Figure::Rps | Figure::Goodput | Figure::Failed => None,
     }
 }
 
@@ -160,7 +200,6 @@ fn plot(
     } else {
         "Lower"
     };
-    let names: Vec<String> = versions.iter().map(|side| side.name.clone()).collect();
     over_names(
         &format!("Trend of {}", figure.title()),
         &format!(
@@ -168,7 +207,7 @@ fn plot(
              more. A marker without a line has too few windows; a percentile of too few values is left out."
         ),
         figure.title(),
-        &names,
+        &names(versions),
         curves.collect(),
     )
 }

@@ -7,7 +7,7 @@ use crate::client::CompletedRequest;
 use crate::load::Window;
 use crate::report::Row;
 
-use crate::results::{PointKey, RunRecord};
+use crate::results::{CapacityRecord, PointKey, RunRecord};
 use crate::verdict::{
     Comparison, Estimate, Figure, NotComparable, RunSet, Thresholds, Trend, compare, estimate,
 };
@@ -22,7 +22,7 @@ pub(super) const TREND_FIGURES: [Figure; 5] = [
 ];
 
 pub(super) fn trend_thresholds() -> Thresholds {
-    Thresholds::of(TREND_FIGURES)
+    Thresholds::of(TREND_FIGURES.into_iter().chain([Figure::Capacity]))
 }
 
 /// The data of all pages.
@@ -31,12 +31,21 @@ pub(super) struct View<'a> {
     pub packaging: Packaging,
     /// The points of the latest run, in their order.
     pub points: Vec<PointView<'a>>,
+    /// The capacities of the latest run.
+    pub capacities: Vec<CapacityView<'a>>,
     /// The points of the baseline.
     pub before: Vec<PointView<'a>>,
     /// The verdicts, or why there are none; `None` without a baseline.
     pub comparison: Option<Result<Comparison, String>>,
     /// The changes from version to version, or why there are none; `None` with fewer than three versions.
     pub trend: Option<Result<Trend, String>>,
+}
+
+/// A capacity that a search found.
+pub(super) struct CapacityView<'a> {
+    pub record: &'a CapacityRecord,
+    /// Whether the last run of its bench did not search for it again.
+    pub is_older: bool,
 }
 
 /// A point with its windows and its figures.
@@ -66,6 +75,7 @@ impl<'a> View<'a> {
             source,
             packaging,
             points: points(latest, Some(&source.older)),
+            capacities: capacities(latest, &source.older),
             before: baseline.map(|side| points(side, None)).unwrap_or_default(),
             comparison,
             trend,
@@ -84,6 +94,20 @@ impl<'a> View<'a> {
         };
         self.before.iter().filter(same).collect()
     }
+}
+
+fn capacities<'a>(latest: &'a RunSet, older: &'a RunSet) -> Vec<CapacityView<'a>> {
+    let of = |side: &'a RunSet, is_older: bool| {
+        // A side of a report has one record of each.
+        let records = side
+            .capacities()
+            .values()
+            .filter_map(|records| records.last());
+        records.map(move |record| CapacityView { record, is_older })
+    };
+    let mut capacities = Vec::from_iter(of(latest, false).chain(of(older, true)));
+    capacities.sort_by_key(|capacity| capacity.record.key());
+    capacities
 }
 
 /// The points, ordered by bench, prompt length and level.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::error::{ArchiveError, BaselineError, at};
 use super::{Baseline, BaselineName, Baselines};
-use crate::results::{RunRecord, WholeFile};
+use crate::results::{CapacityRecord, ResultKey, RunRecord, WholeFile};
 
 /// Description of an exported baseline: `servemark-baseline.json` in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,10 @@ pub struct Unpacked {
     pub manifest: Manifest,
     /// The baseline; its files are deleted with this value.
     pub baseline: Baseline,
-    /// Its records.
+    /// The records of its points.
     pub records: Vec<RunRecord>,
+    /// The records of its capacities.
+    pub capacities: Vec<CapacityRecord>,
     /// Deleted when dropped.
     _directory: TempDir,
 }
@@ -84,10 +86,14 @@ impl Baseline {
     pub fn export(&self, name: &BaselineName, file: &Path) -> Result<Manifest, BaselineError> {
         let (mut servers, mut date) = (BTreeSet::new(), DateTime::default());
         // One at a time: a record may be large.
-        for path in self.record_paths() {
+        for path in self.point_paths() {
             let record = RunRecord::read(&path)?;
             servers.insert(record.server());
             date = date.max(record.ended());
+        }
+        for record in self.capacities()? {
+            servers.insert(record.setup().server());
+            date = date.max(record.setup().ended());
         }
         let files = self.complete_files_as(name);
         let manifest = Manifest {
@@ -163,11 +169,15 @@ impl Unpacked {
             .files_of(&name)?
             .ok_or_else(|| error(format!("it contains no record of {name}")))?;
         check_files(&baseline, &unpacked).map_err(error)?;
-        let records = baseline.records()?;
-        for (record, path) in records.iter().zip(baseline.record_paths()) {
-            let right = record.point().record_path(name.as_str());
-            if directory.path().join(&right) != path {
-                let problem = format!("the record of {} has another path", record.point());
+        let (records, capacities) = (baseline.records()?, baseline.capacities()?);
+        let points = records.iter().map(|record| record.point().into());
+        let points = points.zip(baseline.point_paths());
+        let keys = capacities.iter().map(|record| record.key().into());
+        let keys = keys.zip(baseline.capacity_paths());
+        for (key, path) in points.chain(keys) {
+            let key: ResultKey = key;
+            if directory.path().join(key.record_path(name.as_str())) != path {
+                let problem = format!("the record of {key} has another path");
                 return Err(error(problem).into());
             }
         }
@@ -175,6 +185,7 @@ impl Unpacked {
             manifest,
             baseline,
             records,
+            capacities,
             _directory: directory,
         })
     }

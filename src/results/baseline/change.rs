@@ -158,7 +158,7 @@ impl Baselines {
             } else if let Some(name) = deleted(&name) {
                 let baseline = self.places().remove(&name);
                 let baseline = Baseline {
-                    points: baseline.unwrap_or_default(),
+                    results: baseline.unwrap_or_default(),
                     ..self.empty(&name)
                 };
                 self.finish_deletion(&path, &baseline)?;

@@ -69,7 +69,7 @@ impl Baselines {
             Some(baseline) => {
                 let directories = baseline.criterion_paths().count();
                 self.delete_whole(&baseline, &lock)?;
-                Ok((baseline.points.len(), directories))
+                Ok((baseline.results.len(), directories))
             }
             None => Err(self.missing(name, self.stored()?.keys())),
         }
@@ -118,7 +118,7 @@ impl Baselines {
         let obsolete = self.replaced_by(name, replace)?;
         self.change(lock, baseline, name, obsolete)?;
         Ok(Baseline {
-            points: baseline.points.clone(),
+            results: baseline.results.clone(),
             missing: baseline.missing.clone(),
             ..self.empty(name)
         })

@@ -9,10 +9,11 @@ use super::stop::{Injected, with};
 use super::*;
 use crate::engine::Preset;
 use crate::results::PlannedPoint;
+use crate::results::capacity_record_tests::found;
 use crate::simulation::{VirtualLoad, VirtualSetup, record};
 
 /// Every baseline as it is listed, with the content of its files.
-type View = BTreeMap<BaselineName, (Vec<PointKey>, BTreeMap<PathBuf, Vec<u8>>)>;
+type View = BTreeMap<BaselineName, (Vec<ResultKey>, BTreeMap<PathBuf, Vec<u8>>)>;
 
 type Action = fn(&Baselines) -> Result<(), BaselineError>;
 
@@ -82,7 +83,18 @@ fn recorded(bench: &str, concurrency: usize) -> Vec<u8> {
     serde_json::to_vec(&record).expect("JSON")
 }
 
-/// The latest run of two points, its export, and a `v1` of two others and of another bench.
+/// The text of the record of a capacity.
+fn searched(level: usize) -> Vec<u8> {
+    let record = CapacityRecord {
+        run_id: RUN_ID.to_owned(),
+        bench: "b".to_owned(),
+        prompt: "100".to_owned(),
+        ..found(level, level as f64, level as f64)
+    };
+    serde_json::to_vec(&record).expect("JSON")
+}
+
+/// The latest run of two points and a capacity, its export, and a `v1` of others and of another bench.
 fn template() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for (name, levels, metric) in [("new", [2, 4], "rps"), ("v1", [4, 6], "ttft")] {
@@ -94,6 +106,8 @@ fn template() -> Vec<(String, Vec<u8>)> {
             let path = format!("b_100_{metric}/c={level}/{name}/sample.json");
             files.push((path, format!("\"{name} {level}\"").into_bytes()));
         }
+        let path = format!("servemark/b/100/capacity/{name}.json");
+        files.push((path, searched(levels[1])));
     }
     files.push(("servemark/b/runs/new.plan.json".to_owned(), planned()));
     let of_other = "servemark/other/100/c=4/v1.json".to_owned();
@@ -143,7 +157,7 @@ fn view(baselines: &Baselines) -> View {
     all.map(|baseline| {
         (
             baseline.name.clone(),
-            (baseline.points.clone(), files(&baseline)),
+            (baseline.results.clone(), files(&baseline)),
         )
     })
     .collect()
@@ -173,10 +187,10 @@ fn a_saved_run_replaces_the_part_of_its_bench_alone() {
     let (_directory, baselines) = laid_out(&template());
     save_run(&baselines).expect("done");
     let saved = baselines.find(&name("v1")).expect("saved");
-    let points = saved.points.iter().map(PointKey::to_string);
+    let results = saved.results.iter().map(ResultKey::to_string);
     assert_eq!(
-        Vec::from_iter(points),
-        ["b/100 c=2", "b/100 c=4", "other/100 c=4"]
+        Vec::from_iter(results),
+        ["b/100", "b/100 c=2", "b/100 c=4", "other/100 c=4"]
     );
     let found = criterion_directories(&baselines, "v1");
     let of_criterion = ["b_100_rps/c=2/v1", "b_100_rps/c=4/v1"];
@@ -197,8 +211,9 @@ fn a_saved_run_replaces_the_part_of_its_bench_alone() {
 
 /// Criterion's directories of a name, relative to its own.
 fn criterion_directories(baselines: &Baselines, name: &str) -> Vec<PathBuf> {
-    let points = baselines.points().into_iter();
-    let directories = points.flat_map(|(point, _)| Vec::from_iter(point.criterion_paths(name)));
+    let results = baselines.results().into_iter();
+    let directories =
+        results.flat_map(|(key, _)| Vec::from_iter(key.criterion_directories(None, name)));
     directories
         .filter(|path| baselines.criterion.join(path).is_dir())
         .collect()

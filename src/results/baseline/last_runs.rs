@@ -6,37 +6,31 @@ use std::io::BufReader;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::error::{BaselineError, at};
 use super::{Baseline, BaselineName, Baselines, directories};
 use crate::endpoint::Identity;
-use crate::level::Level;
 use crate::results::last_run::LastRun;
 use crate::results::point::RECORDS;
-use crate::results::{PointKey, RunRecord, file_name};
+use crate::results::{PointKey, ResultKey, RunRecord, file_name};
 
 /// The records of a name, by run.
 pub(super) struct ByRun {
-    /// Points of the last run of each bench.
+    /// Results of the last run of each bench.
     pub last: Baseline,
-    /// Points that the last run of their bench did not measure again.
+    /// Results that the last run of their bench did not measure again.
     pub older: Baseline,
 }
 
-/// The fields of a record that identify its point and run.
+/// The fields of a record that identify its bench, its prompt and its run.
 #[derive(Deserialize)]
 struct RecordHead {
     bench: String,
     prompt: String,
-    #[serde(flatten)]
-    level: Level,
     ended_unix_s: f64,
     #[serde(default)]
     run_id: Option<String>,
-    /// Skipped here, as serde keeps fields that it does not know in memory to look for those of the level.
-    #[serde(default, rename = "requests")]
-    _requests: IgnoredAny,
 }
 
 /// The endpoints of a record.
@@ -45,9 +39,9 @@ struct RecordedEndpoints {
     endpoints: Vec<Identity>,
 }
 
-/// A record of a bench: its path's point, and its head if it can be read.
+/// A record of a bench: what its path says it is of, and its head if it can be read.
 struct Entry {
-    place: PointKey,
+    place: ResultKey,
     head: Option<RecordHead>,
 }
 
@@ -57,15 +51,17 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 impl Entry {
-    /// The point, with the full names if the record can be read.
-    fn point(&self) -> PointKey {
-        self.head
-            .as_ref()
-            .map_or(self.place.clone(), |head| PointKey {
+    /// The point, with the full names if the record can be read; `None` for a capacity.
+    fn point(&self) -> Option<PointKey> {
+        let place = self.place.point()?;
+        Some(match &self.head {
+            None => place.clone(),
+            Some(head) => PointKey {
                 bench: head.bench.clone(),
                 prompt: head.prompt.clone(),
-                level: head.level,
-            })
+                level: place.level,
+            },
+        })
     }
 
     fn run_id(&self) -> Option<&str> {
@@ -81,7 +77,7 @@ impl Baseline {
     /// [`BaselineError::Record`] for a record that cannot be read.
     pub fn offered_name(&self) -> Result<BaselineName, BaselineError> {
         let mut servers = Vec::new();
-        for path in self.record_paths() {
+        for path in self.point_paths() {
             let RecordedEndpoints { endpoints } = match read(&path) {
                 Some(recorded) => recorded,
                 // Reading it completely gives the error.
@@ -96,17 +92,17 @@ impl Baseline {
 }
 
 impl Baselines {
-    /// Divides the records of a name at these points by run.
+    /// Divides the records of a name at these places by run.
     pub(super) fn by_run(
         &self,
         name: &BaselineName,
-        places: &[PointKey],
+        places: &[ResultKey],
     ) -> Result<ByRun, BaselineError> {
         let (mut last, mut older) = (self.empty(name), self.empty(name));
         for bench in self.benches() {
             let path = self.criterion.join(LastRun::path(&bench, name.as_str()));
             let run = at(&path, LastRun::read(&path))?;
-            let places = places.iter().filter(|place| place.bench == bench);
+            let places = places.iter().filter(|place| place.bench() == bench);
             let entries: Vec<Entry> = places
                 .map(|place| Entry {
                     head: read(&self.criterion.join(place.record_path(name.as_str()))),
@@ -128,11 +124,11 @@ impl Baselines {
                     (Some(id), Some(_)) => entry.run_id() == Some(id),
                 };
                 if is_last {
-                    missing.remove(&point);
-                    last.points.push(entry.place);
+                    point.map(|point| missing.remove(&point));
+                    last.results.push(entry.place);
                 } else {
-                    missing.insert(point);
-                    older.points.push(entry.place);
+                    missing.extend(point);
+                    older.results.push(entry.place);
                 }
             }
             last.missing.extend(missing);
@@ -160,9 +156,10 @@ fn newest_run_id(entries: &[Entry]) -> Option<String> {
     newest.run_id.clone()
 }
 
-/// Whether the point with the directories of `place` is planned.
-fn plans(planned: &BTreeSet<PointKey>, place: &PointKey) -> bool {
+/// Whether the point with the directories of `place` is planned, or a point with the prompt of a capacity.
+fn plans(planned: &BTreeSet<PointKey>, place: &ResultKey) -> bool {
+    let is_level = |point: &PointKey| place.point().is_none_or(|own| own.level == point.level);
     planned
         .iter()
-        .any(|point| file_name(&point.prompt) == place.prompt && point.level == place.level)
+        .any(|point| file_name(&point.prompt) == place.prompt() && is_level(point))
 }

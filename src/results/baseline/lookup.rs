@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::BaselineError;
 use super::{Baseline, BaselineName, Baselines, files, record_name};
-use crate::results::{PointKey, file_name};
+use crate::results::{ResultKey, file_name};
 
 impl Baselines {
     /// All baselines by name, and the latest run, each with the points of its last runs. Empty if there is no
@@ -16,7 +16,7 @@ impl Baselines {
         let stored = self.stored()?.into_iter();
         let last = stored.filter_map(|(name, places)| Some(self.by_run(&name, &places).ok()?.last));
         Ok(last
-            .filter(|baseline| !baseline.points.is_empty())
+            .filter(|baseline| !baseline.results.is_empty())
             .collect())
     }
 
@@ -27,7 +27,7 @@ impl Baselines {
     /// measured nothing, even if older ones did.
     pub fn find(&self, name: &BaselineName) -> Result<Baseline, BaselineError> {
         let (last, _) = self.with_older(name)?;
-        match last.points.is_empty() {
+        match last.results.is_empty() {
             true => Err(nothing_measured(&last)),
             false => Ok(last),
         }
@@ -65,18 +65,18 @@ impl Baselines {
         }
     }
 
-    /// The points with records of each name, whichever run wrote them, after completing interrupted changes.
-    pub(super) fn stored(&self) -> Result<BTreeMap<BaselineName, Vec<PointKey>>, BaselineError> {
+    /// The results with records of each name, whichever run wrote them, after completing interrupted changes.
+    pub(super) fn stored(&self) -> Result<BTreeMap<BaselineName, Vec<ResultKey>>, BaselineError> {
         self.finish_changes()?;
         Ok(self.places())
     }
 
-    /// The points with records of each name, without completing interrupted changes.
-    pub(super) fn places(&self) -> BTreeMap<BaselineName, Vec<PointKey>> {
-        let mut places: BTreeMap<BaselineName, Vec<PointKey>> = BTreeMap::new();
-        for (point, directory) in self.points() {
+    /// The results with records of each name, without completing interrupted changes.
+    pub(super) fn places(&self) -> BTreeMap<BaselineName, Vec<ResultKey>> {
+        let mut places: BTreeMap<BaselineName, Vec<ResultKey>> = BTreeMap::new();
+        for (key, directory) in self.results() {
             for name in files(&directory).filter_map(|file| record_name(&file)) {
-                places.entry(name).or_default().push(point.clone());
+                places.entry(name).or_default().push(key.clone());
             }
         }
         places
@@ -86,25 +86,25 @@ impl Baselines {
     pub(crate) fn names_of(&self, bench: &str) -> Result<Vec<BaselineName>, BaselineError> {
         let directory = file_name(bench);
         let stored = self.stored()?.into_iter();
-        let of_bench = stored.filter(|(_, places)| places.iter().any(|p| p.bench == directory));
+        let of_bench = stored.filter(|(_, places)| places.iter().any(|p| p.bench() == directory));
         Ok(of_bench.map(|(name, _)| name).collect())
     }
 
-    /// All points of this name, whichever run wrote them; `None` if there is none.
+    /// All results of this name, whichever run wrote them; `None` if there is none.
     pub(super) fn files_of(&self, name: &BaselineName) -> Result<Option<Baseline>, BaselineError> {
-        let points = self.stored()?.remove(name);
-        Ok(points.map(|points| Baseline {
-            points,
+        let results = self.stored()?.remove(name);
+        Ok(results.map(|results| Baseline {
+            results,
             ..self.empty(name)
         }))
     }
 
-    /// A baseline of this name without points.
+    /// A baseline of this name without results.
     pub(super) fn empty(&self, name: &BaselineName) -> Baseline {
         Baseline {
             criterion: self.criterion.clone(),
             name: name.clone(),
-            points: Vec::new(),
+            results: Vec::new(),
             missing: Vec::new(),
             runs: Vec::new(),
         }

@@ -1,4 +1,4 @@
-//! Baselines: the run records of one name, with Criterion's own files of that name.
+//! Baselines: the records of points and capacities of one name, with Criterion's own files of that name.
 //!
 //! `cargo bench -- --save-baseline NAME` writes both. They are saved, renamed, deleted, exported and imported
 //! together, so that `cargo bench -- --baseline NAME` and `servemark compare NAME …` always use the same run.
@@ -27,7 +27,11 @@ pub(crate) use saved_run::{RunToSave, SavedRun};
 
 use super::last_run::LastRun;
 use super::point::RECORDS;
-use super::{PointKey, RecordError, RunRecord, criterion_directory, file_name};
+use super::result_key::CAPACITY;
+use super::{
+    CapacityKey, CapacityRecord, PointKey, RecordError, ResultKey, RunRecord, criterion_directory,
+    file_name,
+};
 
 /// The baselines beneath one of Criterion's output directories.
 #[derive(Clone, Debug)]
@@ -41,9 +45,9 @@ pub struct Baseline {
     criterion: PathBuf,
     /// Its name.
     pub name: BaselineName,
-    /// The points with a record of the last run of their bench. Their names are those of directories:
-    /// [`RunRecord`]s have the full names.
-    pub points: Vec<PointKey>,
+    /// The points and capacities with a record of the last run of their bench. Their names are those of directories:
+    /// the records have the full names.
+    pub results: Vec<ResultKey>,
     /// Points that the last run of their bench did not measure: it ended before, or they have only a record
     /// of an older run.
     pub missing: Vec<PointKey>,
@@ -75,45 +79,64 @@ impl Baselines {
         }
     }
 
-    /// Every point that has a directory, and the directory.
-    fn points(&self) -> Vec<(PointKey, PathBuf)> {
-        let mut points = Vec::new();
+    /// Every point and capacity that has a directory, and the directory.
+    fn results(&self) -> Vec<(ResultKey, PathBuf)> {
+        let mut results = Vec::new();
         for bench in directories(&self.criterion.join(RECORDS)) {
             for prompt in directories(&bench) {
-                for level in directories(&prompt) {
-                    points.extend(point(&bench, &prompt, &level).map(|point| (point, level)));
+                for directory in directories(&prompt) {
+                    let key = result(&bench, &prompt, &directory);
+                    results.extend(key.map(|key| (key, directory)));
                 }
             }
         }
-        points.sort();
-        points
+        results.sort();
+        results
     }
 }
 
 impl Baseline {
-    /// Its records, in the order of its points.
+    /// The records of its points, in their order.
     ///
     /// # Errors
     /// [`RecordError`] for the first that cannot be read.
     pub fn records(&self) -> Result<Vec<RunRecord>, RecordError> {
-        self.record_paths()
+        self.point_paths()
             .map(|path| RunRecord::read(&path))
             .collect()
     }
 
-    /// Paths of its records.
-    pub fn record_paths(&self) -> impl Iterator<Item = PathBuf> {
-        let path = |point: &PointKey| point.record_path(self.name.as_str());
-        self.points
-            .iter()
-            .map(move |point| self.criterion.join(path(point)))
+    /// The records of its capacities, in their order.
+    ///
+    /// # Errors
+    /// [`RecordError`] for the first that cannot be read.
+    pub fn capacities(&self) -> Result<Vec<CapacityRecord>, RecordError> {
+        self.capacity_paths()
+            .map(|path| CapacityRecord::read(&path))
+            .collect()
+    }
+
+    /// Paths of the records of its points.
+    pub fn point_paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.paths_of(|key| key.point().is_some())
+    }
+
+    /// Paths of the records of its capacities.
+    pub fn capacity_paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.paths_of(|key| key.point().is_none())
+    }
+
+    fn paths_of(&self, is_wanted: fn(&ResultKey) -> bool) -> impl Iterator<Item = PathBuf> {
+        let wanted = self.results.iter().filter(move |key| is_wanted(key));
+        wanted.map(|key| self.criterion.join(key.record_path(self.name.as_str())))
     }
 
     /// Criterion's existing directories of it.
     pub fn criterion_paths(&self) -> impl Iterator<Item = PathBuf> {
-        let paths = |point: &'_ PointKey| Vec::from_iter(point.criterion_paths(self.name.as_str()));
-        let paths = self.points.iter().flat_map(paths);
-        paths
+        let name = self.name.as_str();
+        let results = self.results.iter();
+        results
+            .flat_map(move |key| key.criterion_directories(None, name))
             .map(|path| self.criterion.join(path))
             .filter(|path| path.is_dir())
     }
@@ -129,14 +152,14 @@ impl Baseline {
 
     /// Whether Criterion wrote a file before the last run of its point's bench started: for a metric that the
     /// run did not measure. Only the latest run has such files.
-    fn is_left_over(&self, point: &PointKey, file: &Path) -> bool {
-        self.name.is_latest() && self.is_older(point, file)
+    fn is_left_over(&self, key: &ResultKey, file: &Path) -> bool {
+        self.name.is_latest() && self.is_older(key, file)
     }
 
     /// Whether a file was written before the last run of its point's bench started.
-    fn is_older(&self, point: &PointKey, file: &Path) -> bool {
+    fn is_older(&self, key: &ResultKey, file: &Path) -> bool {
         let mut runs = self.runs.iter();
-        let run = runs.find(|run| file_name(&run.bench) == point.bench);
+        let run = runs.find(|run| file_name(&run.bench) == key.bench());
         let started = run.map(|run| run.started_unix_s);
         let modified = fs::metadata(file).and_then(|metadata| metadata.modified());
         let modified = modified.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default());
@@ -154,7 +177,7 @@ impl Baseline {
     /// Its records and Criterion's files.
     fn measured_files(&self) -> BTreeSet<PathBuf> {
         let of_criterion = self.criterion_paths().flat_map(|path| files(&path));
-        let records = self.record_paths().filter(|path| path.is_file());
+        let records = self.paths_of(|_| true).filter(|path| path.is_file());
         of_criterion.chain(records).collect()
     }
 
@@ -172,12 +195,12 @@ impl Baseline {
     /// Its files, and the path of each under another name. Records come last: a baseline exists once its
     /// records do.
     fn files_as(&self, name: &BaselineName) -> Vec<(PathBuf, PathBuf)> {
-        let pairs = self.points.iter().flat_map(|point| {
-            let paths = files_of(point, self.name.as_str());
-            let paths = paths.into_iter().zip(files_of(point, name.as_str()));
+        let pairs = self.results.iter().flat_map(|key| {
+            let paths = files_of(key, self.name.as_str());
+            let paths = paths.into_iter().zip(files_of(key, name.as_str()));
             paths
                 .map(|(from, to)| (self.criterion.join(from), self.criterion.join(to)))
-                .filter(|(from, _)| from.is_file() && !self.is_left_over(point, from))
+                .filter(|(from, _)| from.is_file() && !self.is_left_over(key, from))
         });
         let mut pairs: Vec<(PathBuf, PathBuf)> = pairs.collect();
         pairs.sort_by_key(|(from, _)| from.starts_with(self.criterion.join(RECORDS)));
@@ -205,22 +228,28 @@ fn complete(mut of_criterion: Vec<(PathBuf, PathBuf)>) -> Vec<(PathBuf, PathBuf)
     of_criterion
 }
 
-/// All files that a point of a baseline can have, relative to Criterion's directory, the record first.
-fn files_of(point: &PointKey, name: &str) -> Vec<PathBuf> {
-    let of_criterion = point
-        .criterion_paths(name)
+/// All files that a result of a baseline can have, relative to Criterion's directory, the record first.
+fn files_of(key: &ResultKey, name: &str) -> Vec<PathBuf> {
+    let of_criterion = key
+        .criterion_directories(None, name)
         .flat_map(|directory| CRITERION_FILES.map(|file| directory.join(file)));
-    std::iter::once(point.record_path(name))
+    std::iter::once(key.record_path(name))
         .chain(of_criterion)
         .collect()
 }
 
-fn point(bench: &Path, prompt: &Path, level: &Path) -> Option<PointKey> {
+/// The point or capacity that a directory is of, if it is of one.
+fn result(bench: &Path, prompt: &Path, directory: &Path) -> Option<ResultKey> {
     let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
-    Some(PointKey {
-        bench: name(bench)?,
-        prompt: name(prompt)?,
-        level: name(level)?.parse().ok()?,
+    let (bench, prompt) = (name(bench)?, name(prompt)?);
+    Some(match &*name(directory)? {
+        CAPACITY => CapacityKey { bench, prompt }.into(),
+        level => PointKey {
+            bench,
+            prompt,
+            level: level.parse().ok()?,
+        }
+        .into(),
     })
 }
 

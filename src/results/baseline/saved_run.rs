@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::BaselineError;
 use super::{Baseline, BaselineName, Baselines, CRITERION_FILES, complete};
-use crate::results::{PointKey, ResultsLock, file_name};
+use crate::results::{ResultKey, ResultsLock, file_name};
 
 /// A run of a bench, and the baseline as which it is saved.
 pub(crate) struct RunToSave<'a> {
@@ -27,10 +27,10 @@ pub(crate) struct RunToSave<'a> {
 pub(crate) struct SavedRun {
     /// Name of the baseline.
     pub name: BaselineName,
-    /// Number of its points.
-    pub points: usize,
-    /// Points that only the replaced baseline had.
-    pub dropped: Vec<PointKey>,
+    /// Its points and capacities.
+    pub results: Vec<ResultKey>,
+    /// What only the replaced baseline had.
+    pub dropped: Vec<ResultKey>,
 }
 
 impl Baselines {
@@ -53,15 +53,15 @@ impl Baselines {
             files.extend(run.records(&latest));
             files.extend(run.of_criterion(&latest));
             obsolete.extend(replaced.own_files());
-            for point in &replaced.points {
-                obsolete.extend(run.criterion_files(point, run.criterion_name));
+            for key in &replaced.results {
+                obsolete.extend(run.criterion_files(key, run.criterion_name));
             }
-            let is_measured = |old: &PointKey| latest.points.iter().any(|p| p.shares_files(old));
-            replaced.points.retain(|point| !is_measured(point));
+            let is_measured = |old: &ResultKey| latest.results.iter().any(|r| r.shares_files(old));
+            replaced.results.retain(|key| !is_measured(key));
             saved.push(SavedRun {
                 name: run.name.clone(),
-                points: latest.points.len(),
-                dropped: replaced.points,
+                results: latest.results,
+                dropped: replaced.results,
             });
         }
         let obsolete = obsolete.iter().map(|path| self.criterion.join(path));
@@ -69,13 +69,13 @@ impl Baselines {
         Ok(saved)
     }
 
-    /// The points that the run has measured.
+    /// What the run has measured.
     fn measured_by(&self, run: &RunToSave<'_>) -> Result<Baseline, BaselineError> {
         let mut latest = self.find(&run.recorded_as)?;
         let directory = file_name(run.bench);
-        latest.points.retain(|place| place.bench == directory);
+        latest.results.retain(|place| place.bench() == directory);
         let is_own = |last: &super::LastRun| last.run_id == run.run_id;
-        match latest.runs.iter().any(is_own) && !latest.points.is_empty() {
+        match latest.runs.iter().any(is_own) && !latest.results.is_empty() {
             true => Ok(latest),
             false => Err(BaselineError::Empty {
                 name: run.recorded_as.clone(),
@@ -84,11 +84,11 @@ impl Baselines {
         }
     }
 
-    /// The part of a bench in a baseline, whichever run wrote it; without points if there is none.
+    /// The part of a bench in a baseline, whichever run wrote it; without results if there is none.
     fn of_bench(&self, name: &BaselineName, bench: &str) -> Result<Baseline, BaselineError> {
         let mut stored = self.files_of(name)?.unwrap_or_else(|| self.empty(name));
         let directory = file_name(bench);
-        stored.points.retain(|place| place.bench == directory);
+        stored.results.retain(|place| place.bench() == directory);
         Ok(stored)
     }
 }
@@ -96,30 +96,30 @@ impl Baselines {
 impl RunToSave<'_> {
     /// Its records, and the path of each in the baseline.
     fn records(&self, latest: &Baseline) -> Vec<(PathBuf, PathBuf)> {
-        let pair = |point: &PointKey| {
-            let from = point.record_path(latest.name.as_str());
-            let to = point.record_path(self.name.as_str());
+        let pair = |key: &ResultKey| {
+            let from = key.record_path(latest.name.as_str());
+            let to = key.record_path(self.name.as_str());
             (latest.criterion.join(from), to)
         };
-        latest.points.iter().map(pair).collect()
+        latest.results.iter().map(pair).collect()
     }
 
     /// Criterion's files of the run, and the path of each in the baseline.
     fn of_criterion(&self, latest: &Baseline) -> Vec<(PathBuf, PathBuf)> {
         let mut files = Vec::new();
-        for point in &latest.points {
-            let from = self.criterion_files(point, "new");
-            let pairs = from.zip(self.criterion_files(point, self.criterion_name));
+        for key in &latest.results {
+            let from = self.criterion_files(key, "new");
+            let pairs = from.zip(self.criterion_files(key, self.criterion_name));
             let pairs = pairs.map(|(from, to)| (latest.criterion.join(from), to));
-            let is_own = |file: &Path| file.is_file() && !latest.is_older(point, file);
+            let is_own = |file: &Path| file.is_file() && !latest.is_older(key, file);
             files.extend(pairs.filter(|(from, _)| is_own(from)));
         }
         complete(files)
     }
 
-    /// All files that Criterion can have of a point, relative to its directory.
-    fn criterion_files(&self, point: &PointKey, name: &str) -> impl Iterator<Item = PathBuf> {
-        let directories = point.criterion_directories(self.deployment, name);
+    /// All files that Criterion can have of a result, relative to its directory.
+    fn criterion_files(&self, key: &ResultKey, name: &str) -> impl Iterator<Item = PathBuf> {
+        let directories = key.criterion_directories(self.deployment, name);
         directories.flat_map(|directory| CRITERION_FILES.map(|file| directory.join(file)))
     }
 }
