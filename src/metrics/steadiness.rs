@@ -173,16 +173,19 @@ mod tests {
         sampling.run(&mut load)
     }
 
-    /// An open loop at this share of what the engine serves with very many requests in flight.
-    fn open(seed: u64, share: f64) -> Vec<Window> {
+    /// What the engine serves with very many requests in flight (req/s).
+    fn most_rps(seed: u64) -> f64 {
         let most = windows(VirtualSetup {
             concurrency: NonZeroUsize::new(600).expect("above 0"),
             ..setup(seed)
         });
-        let capacity = Summary::of(&most, 0.0, 1).expect("answers").rps;
+        Summary::of(&most, 0.0, 1).expect("answers").rps
+    }
+
+    fn open(seed: u64, request_rate: f64) -> Vec<Window> {
         windows(VirtualSetup {
             shape: &OPEN,
-            request_rate: share * capacity,
+            request_rate,
             concurrency: NonZeroUsize::new(50_000).expect("above 0"),
             ..setup(seed)
         })
@@ -191,8 +194,9 @@ mod tests {
     #[test]
     fn only_a_load_that_arrives_faster_than_it_is_served_is_saturated() {
         for seed in 0..8 {
+            let most_rps = most_rps(seed);
             for share in [0.1, 0.5, 0.8] {
-                let windows = open(seed, share);
+                let windows = open(seed, share * most_rps);
                 assert_eq!(
                     Saturation::of(&windows),
                     None,
@@ -200,7 +204,7 @@ mod tests {
                 );
                 assert_eq!(LittlesLaw::contradiction(&windows, None), None, "{share}");
             }
-            let windows = open(seed, 1.3);
+            let windows = open(seed, 1.3 * most_rps);
             let saturation = Saturation::of(&windows).expect("more than it serves");
             assert!(saturation.growth > 0.0 && saturation.not_sent == 0);
             let runs: [&[Window]; 1] = [&windows];
