@@ -9,10 +9,10 @@ use super::choices::{Balancing, Metric, SteadyStart};
 use super::deployment::Deployment;
 pub use super::key::Key;
 use super::key::{KeyKind, Public, Syntax};
-use super::safety::SafetyBackend;
+use super::safety::{BackendChoice, SafetyBackend};
 use super::sampling::Precision;
 use super::settings::Settings;
-use super::{deployment, public, safety, sampling, slo, value};
+use super::{deployment, public, sampling, slo, value};
 use crate::load::{LOAD_SHAPES, STEADY};
 use crate::redact::HIDDEN;
 
@@ -179,8 +179,8 @@ keys! {
             d.config.precision.iter_mut().for_each(|precision| precision.budget = budget);
         },
         |c| json!(c.precision.map(|precision| precision.budget.as_secs_f64()));
-    SAFETY_BACKEND: Single, Workload, "\"auto\"", "\"auto\", \"simulated\" or \"azure\"", "\"auto\"",
-        |d, v| d.safety.backend = safety::choice(v)?,
+    SAFETY_BACKEND: Single, Workload, "\"auto\"", one_of(&BackendChoice::ALL, BackendChoice::id), "\"auto\"",
+        |d, v| d.safety.backend = value::one_of(v, &BackendChoice::ALL, BackendChoice::id)?,
         |c| backend(c).map(|backend| json!(backend.id()));
     SAFETY_DELAY_MS: Numbers, Workload, "[300, 400]",
         "two numbers of milliseconds from 0 to 600000, the lesser first", "[300, 400]",

@@ -1,10 +1,9 @@
 //! The content-safety check: `SAFE_CHECK` and the `SAFETY_*` keys.
 
-use serde_json::Value;
 use url::Url;
 
 use super::api_key::ApiKey;
-use super::value::{Fault, Parsed};
+use crate::ids::ids;
 
 /// The check of texts before and after a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,12 +89,4 @@ pub(super) enum BackendChoice {
     Azure,
 }
 
-/// Parses `SAFETY_BACKEND`.
-pub(super) fn choice(value: &Value) -> Parsed<BackendChoice> {
-    match value.as_str() {
-        Some("auto") => Ok(BackendChoice::Auto),
-        Some("simulated") => Ok(BackendChoice::Simulated),
-        Some("azure") => Ok(BackendChoice::Azure),
-        _ => Err(Fault::found(value)),
-    }
-}
+ids!(BackendChoice: Auto = "auto", Simulated = "simulated", Azure = "azure");

@@ -122,7 +122,7 @@ impl EventWriter {
         match end {
             None => out.push_str(",\"finish_reason\":null"),
             Some(plan) => {
-                let _ = write!(out, ",\"finish_reason\":\"{}\"", plan.finish.as_str());
+                let _ = write!(out, ",\"finish_reason\":\"{}\"", plan.finish.id());
             }
         }
         // Chat events carry a stop reason only where they carry a finish reason.

@@ -145,7 +145,7 @@ impl Levels<'_> {
         };
         let latest = PERCENTILES.map(|percentile| {
             let points = self.points.iter().filter_map(|point| at(point, percentile));
-            (percentile.name().to_owned(), points.collect())
+            (percentile.id().to_owned(), points.collect())
         });
         let before = self
             .before
@@ -213,8 +213,8 @@ impl Levels<'_> {
                     .into_iter()
                     .filter(|c| !c.points.is_empty());
                 pareto(
-                    &format!("Throughput against {name} {} (Pareto curve)", tail.name()),
-                    &format!("{name} {}", tail.name()),
+                    &format!("Throughput against {name} {} (Pareto curve)", tail.id()),
+                    &format!("{name} {}", tail.id()),
                     "output tok/s",
                     limit(name),
                     curves.collect(),
