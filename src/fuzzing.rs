@@ -17,7 +17,7 @@ use crate::prompt::{
 };
 use crate::report::export::EXPORTERS;
 use crate::report::{self, Row};
-use crate::results::{Baselines, RunRecord};
+use crate::results::{Baselines, CapacityRecord, RunRecord};
 use crate::simulation::{VirtualLoad, VirtualSetup};
 use crate::verdict::{RunSet, Thresholds, Trend, compare};
 
@@ -85,8 +85,14 @@ pub fn questions(bytes: &[u8]) {
     }
 }
 
-/// Reads a run record, and renders it like `servemark results` and `servemark compare`.
+/// Reads the record of a point or of a capacity, and renders it like `servemark results` and `servemark compare`.
 pub fn record(bytes: &[u8]) {
+    if let Some(record) = with_file(bytes, |path| CapacityRecord::read(path).ok()).flatten() {
+        report::capacity(&record);
+        report::capacity_page(&record);
+        let side = |name: &str| RunSet::new(name, []).with_capacities([record.clone()]);
+        compared([side("before"), side("after")]);
+    }
     let Some(record) = with_file(bytes, |path| RunRecord::read(path).ok()).flatten() else {
         return;
     };
@@ -98,7 +104,11 @@ pub fn record(bytes: &[u8]) {
         }
     }
     let side = |name: &str| RunSet::new(name, [record.clone()]);
-    let (sides, thresholds) = ([side("before"), side("after")], Thresholds::default());
+    compared([side("before"), side("after")]);
+}
+
+fn compared(sides: [RunSet; 2]) {
+    let thresholds = Thresholds::default();
     sides[0].time_gap();
     if let Ok(comparison) = compare(&sides[0], &sides[1], &thresholds) {
         report::verdicts(&comparison, &sides, &thresholds, false);

@@ -86,7 +86,8 @@ impl Bench {
     }
 
     /// A benchmark called `name` that finds the largest concurrency within `SLO`, or in an open loop the largest rate.
-    /// Without `SLO` it is that of the embedded layouts. With `--test` it only says whether it could run.
+    /// With `DEPLOYMENTS` it searches each, one after another, and names the one that holds the most. Without `SLO` and
+    /// servers it is that of the embedded layouts. With `--test` it only says whether it could run.
     pub fn capacity(name: impl Into<String>, workload: Workload) -> Bench {
         Bench {
             kind: BenchKind::Capacity,

@@ -96,7 +96,7 @@ Example:
         /// Its new name
         new: BaselineName,
     },
-    /// Delete a baseline: its run records, and Criterion's files of that name
+    /// Delete a baseline: its records of points and capacities, and Criterion's files of that name
     #[command(after_long_help = "\
 Example:
   servemark baseline delete vllm-0.31.0")]

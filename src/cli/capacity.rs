@@ -16,9 +16,12 @@ Examples:
       how many requests per second, in an open loop
   cargo bench --bench capacity
       the same with the keys of parameters.json: SLO, LOAD_SHAPE, PROMPT_KEYS
+  servemark baseline save before; servemark capacity; servemark compare before new --figures capacity
+      whether the capacity changed
 
-Without --endpoint and MODEL_ENDPOINTS the embedded simulated engine is searched. The trials are kept as the points of a
-benchmark called capacity; capacity.json and capacity.html beside them have the result. Exits with 1 if fresh requests
+With DEPLOYMENTS and without --endpoint each deployment is booted, searched and stopped, and the largest capacity named.
+Without any of these and MODEL_ENDPOINTS the embedded simulated engine is searched. The trials are kept as the points of
+a benchmark called capacity; capacity/new.json and new.html beside them have the result. Exits with 1 if fresh requests
 contradicted the answer.";
 
 #[derive(clap::Args)]

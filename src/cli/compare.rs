@@ -16,6 +16,8 @@ Examples:
       a file from another machine; a change of the TTFT's P99 matters from 10 %
   servemark compare vllm-0.30.2 vllm-0.31.0 vllm-0.32.0 --figures tok_s,ttft_p50
       a trend, in the order of the servers' versions
+  servemark compare vllm-0.31.0 new --figures capacity
+      the largest load within the objectives, where both sides have searched for it
 
 A figure regressed or improved if its change is significant among all tested figures and reaches the threshold. It is
 unchanged if the whole 95 % interval lies within the threshold, else inconclusive. For failed requests the difference
@@ -28,11 +30,11 @@ pub struct Arguments {
     /// The sides to compare: the version before, then the version after; more than two make a trend
     #[arg(required = true, num_args = 2.., value_name = "SIDE")]
     sides: Vec<String>,
-    /// Smallest change of a figure that matters, where it is not 3 %: tok_s=2%,ttft_p99=10%
+    /// Smallest change of a figure that matters, where it is not 3 % (capacity: 5 %): tok_s=2%,ttft_p99=10%
     #[arg(long, value_name = "FIGURE=PERCENT,…")]
     threshold: Option<Thresholds>,
     /// Only these figures: tok_s, rps, goodput, ttft_mean, ttft_p50, ttft_p99, tpot_mean, itl_p99, e2el_p50, e2el_p99,
-    /// failed; also the p95 and p99_9 of ttft, itl and e2el, which are not compared by default
+    /// failed, capacity; also the p95 and p99_9 of ttft, itl and e2el, which are not compared by default
     #[arg(long, value_name = "FIGURE,…", value_delimiter = ',', value_parser = figure)]
     figures: Vec<Figure>,
     /// Show only the figures that regressed or improved (two sides only)

@@ -14,8 +14,8 @@ Examples:
   servemark baseline import vllm-0.31.0.tar.gz
   cargo bench --bench chat_throughput
   servemark gate --baseline vllm-0.31.0
-      exit code 1 if output tok/s, RPS, TTFT P50, mean TPOT or E2EL P50 of any point became worse by 3 % or more, or
-      if 1 % more of its requests failed
+      exit code 1 if output tok/s, RPS, TTFT P50, mean TPOT or E2EL P50 of any point became worse by 3 % or more, if a
+      capacity became smaller by 5 % or more, or if 1 % more of a point's requests failed
   servemark gate --baseline vllm-0.31.0 --max-regression tok_s=3%,ttft_p99=10%
       these figures only
   servemark gate --baseline old-1,old-2,old-3 --candidate new-1,new-2,new-3 --strict
@@ -30,6 +30,7 @@ Exit codes:
      --strict also a figure is inconclusive; or a point of the baseline
        was not measured by the last run, or had no success on either side,
        is partial or was limited by its own client on either side,
+       is a capacity that a search did not find, confirm or close at both ends on either side,
        has prompts or answers of different lengths, or is the same run on both sides
 Where more requests failed than before, no figure of the successful ones is called improved. Where 1 % more failed, only
 the share of failed requests has a verdict at that point.
@@ -46,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIDE", default_value = "new")]
     candidate: String,
     /// Figures to gate, and the smallest regression of each that fails [default: tok_s, rps, ttft_p50, tpot_mean,
-    /// e2el_p50, each 3 %, and failed 1 %, whose difference counts]
+    /// e2el_p50, each 3 %, capacity 5 %, and failed 1 %, whose difference counts]
     #[arg(long, value_name = "FIGURE=PERCENT,…")]
     max_regression: Option<Thresholds>,
     /// Write the result as JUnit XML

@@ -6,7 +6,7 @@ use regex::Regex;
 use super::output::{FORMATS, Output};
 use super::side;
 use crate::report::{self, Row};
-use crate::results::{PointKey, RunRecord};
+use crate::results::RunRecord;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,14 +44,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (side, mut missing) = side::read_with_missing(&arguments.side)?;
-    let wanted = |point: &PointKey| {
+    let wanted = |name: String| {
         let regex = arguments.point.as_ref();
-        regex.is_none_or(|regex| regex.is_match(&point.to_string()))
+        regex.is_none_or(|regex| regex.is_match(&name))
     };
-    let records = side.records().filter(|record| wanted(&record.point()));
+    let records = side.records().filter(|r| wanted(r.point().to_string()));
     let records: Vec<RunRecord> = records.cloned().collect();
-    missing.retain(wanted);
-    if records.is_empty() {
+    let capacities = side.capacities().values().flatten();
+    let capacities = capacities.filter(|record| wanted(record.key().to_string()));
+    let capacities = Vec::from_iter(capacities);
+    missing.retain(|point| wanted(point.to_string()));
+    if records.is_empty() && capacities.is_empty() {
         let regex = arguments.point.as_ref().map_or("", Regex::as_str);
         return Err(anyhow::anyhow!("no point matches --point {regex}"))
             .context(format!("{} has nothing to show", arguments.side));
@@ -62,6 +65,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !missing.is_empty() {
         let points = report::not_measured(&missing);
         notes.push(format!("not measured by the last run: {points}"));
+    }
+    for record in capacities {
+        let (key, capacity) = (record.key(), &record.capacity);
+        table.push_str(&format!("- capacity of {key}: {capacity}\n"));
     }
     for note in &notes {
         table.push_str(&format!("- {note}\n"));

@@ -11,6 +11,7 @@ use super::store::write_atomically;
 use super::{CapacityKey, DeploymentRecord, RecordError, Setup};
 use crate::capacity::{Capacity, Objective, TrialRecord, UnknownCapacity};
 use crate::endpoint::Identity;
+use crate::metrics::Lengths;
 
 /// What a search for the capacity of a prompt found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,8 @@ pub struct CapacityRecord {
     pub objectives: Vec<Objective>,
     /// The levels that were tried, in their order.
     pub trials: Vec<TrialRecord>,
+    /// Output tokens of the answers of all trials.
+    pub output_tokens: Lengths,
     /// What is notable of the trials, each a sentence.
     pub notes: Vec<String>,
     /// Why the search ended early, if it did.
@@ -170,6 +173,7 @@ pub(crate) mod capacity_record_tests {
             config: json!({"SLO": slo, "MAX_NEW_TOKENS": 16}),
             objectives: objectives(&slo),
             trials: Vec::new(),
+            output_tokens: Lengths::default(),
             notes: Vec::new(),
             partial: None,
             capacity: Capacity {

@@ -65,7 +65,7 @@ impl PointKey {
     }
 
     /// The capacity with its prompt, of which it may be a trial.
-    pub fn prompt_key(&self) -> CapacityKey {
+    pub fn capacity_key(&self) -> CapacityKey {
         CapacityKey {
             bench: self.bench.clone(),
             prompt: self.prompt.clone(),

@@ -1,23 +1,25 @@
 //! The change of a capacity: the ratio of the levels that two searches found.
 
+use super::caveats::{Caveats, OUTPUT};
 use super::change::{LogRange, between_ranges};
-use super::{Figure, FigureChange, NotComparable, PointComparison, Verdict};
+use super::{Difference, Figure, FigureChange, NotComparable, PointComparison, RunSet, Verdict};
 use crate::level::Level;
+use crate::metrics::Lengths;
 use crate::results::{CapacityKey, CapacityRecord};
 
 /// A side's name, and its searches with one prompt.
 #[derive(Clone, Copy)]
 pub(super) struct Searches<'a> {
-    pub side: &'a str,
-    pub records: &'a [CapacityRecord],
+    side: &'a str,
+    records: &'a [CapacityRecord],
 }
 
-/// Compares the searches of both sides.
+/// Compares the searches of both sides; also returns by how much their answers differ in length.
 pub(super) fn compare_capacity(
     key: &CapacityKey,
     [before, after]: [Searches<'_>; 2],
     threshold: Option<f64>,
-) -> PointComparison {
+) -> (PointComparison, Vec<Difference>) {
     let entry = |threshold| FigureChange {
         figure: Figure::Capacity,
         threshold,
@@ -27,28 +29,50 @@ pub(super) fn compare_capacity(
         withheld: None,
         values: Some([before, after].map(Searches::values)),
     };
-    let mut doubts = Vec::from_iter([before, after].iter().flat_map(Searches::doubts));
+    let mut caveats = Caveats {
+        doubts: [before, after].iter().flat_map(Searches::doubts).collect(),
+        warnings: [before, after].iter().flat_map(Searches::notes).collect(),
+        ..Caveats::default()
+    };
+    caveats.length(OUTPUT, [before, after].map(Searches::answers));
     let is_in_both = |one: &CapacityRecord| after.records.iter().any(|r| r.is_same_run(one));
     if before.records.iter().any(is_in_both) {
-        doubts.push("both sides are the same run".to_owned());
+        caveats
+            .doubts
+            .push("both sides are the same run".to_owned());
     }
-    PointComparison {
+    let comparison = PointComparison {
         point: key.clone().into(),
         runs: (before.records.len(), after.records.len()),
         interleaved: false,
-        doubts,
-        warnings: [before, after].iter().flat_map(Searches::notes).collect(),
         failed: [0.0; 2],
-        has_other_lengths: false,
+        has_other_lengths: caveats.has_other_lengths,
+        doubts: caveats.doubts,
+        warnings: caveats.warnings,
         figure_changes: threshold.into_iter().map(entry).collect(),
-    }
+    };
+    (comparison, caveats.lengths)
 }
 
-impl Searches<'_> {
+impl<'a> Searches<'a> {
+    /// The searches of one side.
+    pub fn of(set: &'a RunSet, key: &CapacityKey) -> Searches<'a> {
+        Searches {
+            side: &set.name,
+            records: set.capacities().get(key).map_or(&[], Vec::as_slice),
+        }
+    }
+
     /// What each search found.
     fn values(self) -> String {
         let values = self.records.iter().map(|record| record.capacity.range());
         Vec::from_iter(values).join(", ")
+    }
+
+    /// Lengths of all answers.
+    fn answers(self) -> Lengths {
+        let answers = self.records.iter().map(|record| record.output_tokens);
+        answers.fold(Lengths::default(), Lengths::with)
     }
 
     /// Why its capacities are not known, each a line with the side's name.

@@ -1,10 +1,10 @@
 //! What a reader must know about a point beside its figures: doubts about its verdicts, and warnings.
 
 use super::Difference;
-use super::lengths::{Lengths, is_other_work};
+use super::lengths::{difference, is_other_work};
 use super::point_side::PointSide;
 use crate::client::Completion;
-use crate::metrics::Contradiction;
+use crate::metrics::{Contradiction, Lengths};
 use crate::results::RunRecord;
 
 #[derive(Default)]
@@ -18,6 +18,9 @@ pub(super) struct Caveats {
     pub has_other_lengths: bool,
 }
 
+/// What the lengths of answers are called.
+pub(super) const OUTPUT: &str = "output tokens per request";
+
 impl Caveats {
     /// The caveats of a point, from both sides.
     pub fn of(before: &PointSide<'_>, after: &PointSide<'_>) -> Caveats {
@@ -30,14 +33,15 @@ impl Caveats {
         for side in [before, after] {
             caveats.ends(side);
         }
-        let input = |c: &Completion| c.usage_input;
-        let output = |c: &Completion| Some(c.output_tokens()?.0);
+        let lengths = |tokens: fn(&Completion) -> Option<u32>| {
+            [before, after].map(|side| Lengths::of(side.runs.iter().flatten(), tokens))
+        };
         let sources = [before, after].map(PointSide::token_source);
         match sources[0] == sources[1] {
-            true => caveats.length("output tokens per request", output, before, after),
+            true => caveats.length(OUTPUT, lengths(|c| Some(c.output_tokens()?.0))),
             false => caveats.counted_differently(sources),
         }
-        caveats.length("input tokens per request", input, before, after);
+        caveats.length("input tokens per request", lengths(|c| c.usage_input));
         let mut pairs = before
             .records
             .iter()
@@ -121,21 +125,12 @@ impl Caveats {
         });
     }
 
-    fn length(
-        &mut self,
-        what: &str,
-        tokens: fn(&Completion) -> Option<u32>,
-        before: &PointSide<'_>,
-        after: &PointSide<'_>,
-    ) {
-        let lengths = |side: &PointSide<'_>| Lengths::of(&side.runs, tokens);
-        let Some((before, after)) = lengths(before).zip(lengths(after)) else {
+    /// Compares the lengths of both sides' prompts or answers.
+    pub fn length(&mut self, what: &str, [before, after]: [Lengths; 2]) {
+        let Some(difference) = difference(&before, &after) else {
             return;
         };
-        let Some(difference) = after.difference(&before) else {
-            return;
-        };
-        let [before, after] = [before, after].map(|lengths| format!("{:.1}", lengths.mean));
+        let [before, after] = [before, after].map(|lengths| format!("{:.1}", lengths.mean()));
         if is_other_work(difference) {
             self.has_other_lengths = true;
             self.doubts.push(format!(

@@ -2,10 +2,11 @@ use super::blocks::{BlockSeries, estimates};
 use super::capacity::{Searches, compare_capacity};
 use super::caveats::Caveats;
 use super::change::{between, interleaved};
-use super::comparable::{check, differences};
+use super::comparable::differences;
 use super::failures::{self, Failures};
 use super::multiple_testing::adjusted;
 use super::point_side::PointSide;
+use super::shared_results::{check_all, common, missing};
 use super::{
     Change, Difference, Figure, IncomparableSides, NotComparable, PointKey, ResultKey, RunSet,
     Thresholds, Verdict,
@@ -141,26 +142,26 @@ fn measure(
     let (mut points, mut lengths) = (Vec::new(), Vec::new());
     for result in common(before, after, thresholds)? {
         check_all(&result, before, after)?;
-        let point = match &result {
-            ResultKey::Point(point) => point,
+        let (point, differences) = match &result {
+            ResultKey::Point(point) => {
+                let [before, after] = [before, after].map(|set| PointSide::of(set, point));
+                let mut caveats = Caveats::of(&before, &after);
+                let differences = std::mem::take(&mut caveats.lengths);
+                let point = compare_point(point, [&before, &after], caveats, thresholds);
+                (point, differences)
+            }
             ResultKey::Capacity(capacity) => {
-                let sides = [before, after].map(|set| Searches {
-                    side: &set.name,
-                    records: set.capacities().get(capacity).map_or(&[], Vec::as_slice),
-                });
+                let sides = [before, after].map(|set| Searches::of(set, capacity));
                 let mut thresholds = thresholds.of_result(&result);
                 let threshold = thresholds.next().map(|(_, threshold)| threshold);
-                points.push(compare_capacity(capacity, sides, threshold));
-                continue;
+                compare_capacity(capacity, sides, threshold)
             }
         };
-        let [before, after] = [before, after].map(|set| PointSide::of(set, point));
-        let caveats = Caveats::of(&before, &after);
-        lengths.extend(caveats.lengths.iter().cloned().map(|mut difference| {
-            difference.what = format!("{} ({point})", difference.what);
+        points.push(point);
+        lengths.extend(differences.into_iter().map(|mut difference| {
+            difference.what = format!("{} ({result})", difference.what);
             difference
         }));
-        points.push(compare_point(point, [&before, &after], caveats, thresholds));
     }
     let mut differences = differences(before, after);
     differences.extend(lengths);
@@ -179,72 +180,6 @@ fn measure(
             .chain(missing(after, before, thresholds))
             .collect(),
     })
-}
-
-/// Rejects different servers, models or workloads behind a result.
-fn check_all(result: &ResultKey, before: &RunSet, after: &RunSet) -> Result<(), IncomparableSides> {
-    let setups = Vec::from_iter([before, after].iter().flat_map(|set| set.setups_of(result)));
-    let mut others = setups.iter();
-    let first = others.next();
-    let check = |setup| first.map_or(Ok(()), |first| check(result, first, setup));
-    others.try_for_each(check)
-}
-
-/// The results of `set` that are compared in these figures with those of `other`.
-///
-/// A search chooses its levels by what it has seen, so they are no points to compare: its result is the capacity.
-fn results(set: &RunSet, other: &RunSet, thresholds: &Thresholds) -> Vec<ResultKey> {
-    let is_trial = |point: &&PointKey| {
-        let search = point.prompt_key();
-        let mut sides = [set, other].into_iter();
-        sides.any(|side| side.capacities().contains_key(&search))
-    };
-    let points = set.points().keys().filter(|point| !is_trial(point));
-    let points = points.cloned().map(ResultKey::from);
-    let capacities = set.capacities().keys().cloned().map(ResultKey::from);
-    let all = capacities.chain(points);
-    all.filter(|result| thresholds.include(result)).collect()
-}
-
-/// The results of both sides, in their order.
-fn common(
-    before: &RunSet,
-    after: &RunSet,
-    thresholds: &Thresholds,
-) -> Result<Vec<ResultKey>, IncomparableSides> {
-    let of_side = |set: &RunSet, other: &RunSet| {
-        let side = set.name.clone();
-        let results = results(set, other, thresholds);
-        match (results.is_empty(), set.setups().next()) {
-            (false, _) => Ok(results),
-            (true, None) => Err(IncomparableSides::Empty { side }),
-            (true, Some(_)) => Err(IncomparableSides::OtherFigures { side }),
-        }
-    };
-    let (first, second) = (of_side(before, after)?, of_side(after, before)?);
-    let both = first.iter().filter(|result| second.contains(result));
-    let mut both = Vec::from_iter(both.cloned());
-    both.sort();
-    match both.is_empty() {
-        false => Ok(both),
-        true => Err(IncomparableSides::NoCommonPoint {
-            before: before.name.clone(),
-            after: after.name.clone(),
-            first: first[0].to_string(),
-            second: second[0].to_string(),
-        }),
-    }
-}
-
-/// Results of `set` that `other` lacks, with the name of `other`.
-fn missing(
-    set: &RunSet,
-    other: &RunSet,
-    thresholds: &Thresholds,
-) -> impl Iterator<Item = (ResultKey, String)> {
-    let results = results(set, other, thresholds).into_iter();
-    let missing = results.filter(|result| !other.has(result));
-    missing.map(|result| (result, other.name.clone()))
 }
 
 fn compare_point(

@@ -30,6 +30,7 @@ mod point_side;
 mod precision;
 mod ranking;
 mod run_set;
+mod shared_results;
 mod thresholds;
 mod trend;
 

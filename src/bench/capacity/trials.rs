@@ -12,6 +12,7 @@ use crate::bench::progress::Progress;
 use crate::bench::run::RunError;
 use crate::capacity::{Next, Search, Trial, TrialRecord};
 use crate::level::Level;
+use crate::metrics::Lengths;
 use crate::results::CapacityRecord;
 
 /// A search with one prompt, while its levels are tried.
@@ -21,6 +22,7 @@ pub(super) struct Trials<'a> {
     args: BenchArgs,
     prompt: usize,
     prompt_tokens: usize,
+    output_tokens: Lengths,
     search: Search,
     progress: Progress,
     /// Levels at which the client, not the servers, limited the load, and why.
@@ -37,6 +39,7 @@ impl<'a> Trials<'a> {
             args,
             prompt,
             prompt_tokens: 0,
+            output_tokens: Lengths::default(),
             search,
             client_bound: Vec::new(),
         }
@@ -96,6 +99,8 @@ impl<'a> Trials<'a> {
         }
         let trial = Trial::of(level, &windows, self.search.objectives());
         eprintln!("{level}: {}", trial.judge(self.search.objectives()));
+        let answers = Lengths::of(&windows, |c| Some(c.output_tokens()?.0));
+        self.output_tokens = self.output_tokens.with(answers);
         let tokens = results.rows().first().map(|row| row.prompt_tokens);
         self.prompt_tokens = tokens.unwrap_or(self.prompt_tokens);
         let client_bound = results.client_bound().map(|why| (level, why));
@@ -124,6 +129,7 @@ impl<'a> Trials<'a> {
             config: context.config.public_json(),
             objectives: self.search.objectives().to_vec(),
             trials: TrialRecord::all(&self.search),
+            output_tokens: self.output_tokens,
             notes: Vec::from_iter(client_note(&self.client_bound)),
             partial: context.interrupt.why_partial(),
             capacity: self.search.capacity(),

@@ -59,7 +59,7 @@ fn body(view: &View<'_>, at: usize) -> PageContent {
 fn neighbours(view: &View<'_>, at: usize, page: &Page) -> Markup {
     let before = at.checked_sub(1).and_then(|at| view.points.get(at));
     let after = view.points.get(at + 1);
-    let search = view.points[at].key.prompt_key();
+    let search = view.points[at].key.capacity_key();
     let is_of_search = |capacity: &&CapacityView<'_>| capacity.record.key() == search;
     html! {
         nav aria-label="Points" {

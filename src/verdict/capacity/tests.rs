@@ -5,6 +5,7 @@ use rand_distr::{Distribution as _, StandardNormal};
 use super::*;
 use crate::capacity::{Judgement, UnknownCapacity, objectives};
 use crate::config::{Limit, Slo};
+use crate::metrics::Lengths;
 use crate::results::ResultKey;
 use crate::results::capacity_record_tests::{found, users};
 use crate::verdict::{
@@ -146,6 +147,31 @@ fn other_objectives_are_inconclusive_and_other_work_is_refused() {
     let same = compared([found(64, 60.0, 68.0)], [found(64, 60.0, 68.0)]).expect("comparable");
     assert_eq!(same.points[0].doubts, ["both sides are the same run"]);
     assert_eq!(figure(&same).withheld, None::<Withheld>);
+}
+
+#[test]
+fn answers_of_other_lengths_are_other_work() {
+    let answers = |tokens: f64, record: CapacityRecord| CapacityRecord {
+        output_tokens: Lengths {
+            requests: 1_000,
+            sum: 1_000.0 * tokens,
+            squares: 1_000.0 * tokens * tokens,
+        },
+        ..record
+    };
+    let before = answers(32.0, found(96, 90.0, 100.0));
+    let comparison = compared([before], [answers(24.0, found(128, 120.0, 134.0))]);
+    let comparison = comparison.expect("comparable");
+    let entry = figure(&comparison);
+    assert_eq!(entry.verdict, Verdict::Inconclusive);
+    assert_eq!(entry.withheld, Some(Withheld::OtherLengths));
+    let doubt = &comparison.points[0].doubts[0];
+    assert!(
+        doubt.starts_with("32.0 output tokens per request before and 24.0"),
+        "{doubt}"
+    );
+    let difference = comparison.differences.last().expect("one");
+    assert_eq!(difference.what, "output tokens per request (capacity/25)");
 }
 
 #[test]

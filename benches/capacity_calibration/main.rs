@@ -1,11 +1,14 @@
-//! How often a search for the capacity is wrong: searches on simulated deployments of known capacity.
+//! How often a search for the capacity, and a verdict on two of them, is wrong: searches on simulated deployments of
+//! known capacity.
 //!
 //! The truth of each case comes from 60 trials at each level. Each search has seeds of its own
 //! and runs in virtual time; beside it a plain bisection, which takes the share it sees for the truth, has as much
 //! time at each level.
 //!
-//! `cargo bench --bench capacity_calibration` takes some minutes and prints its table; with `-- --test` each case is
-//! searched once.
+//! `cargo bench --bench capacity_calibration` takes some minutes and prints its tables; `-- verdicts` prints only that of
+//! the verdicts. With `-- --test` each case is searched once.
+
+mod verdicts;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -14,14 +17,23 @@ use comfy_table::{Table, presets};
 use servemark::internals::capacity::{
     Judgement, Next, Objective, Scale, Search, Trial, objectives,
 };
+<<<<<<< HEAD:benches/capacity_calibration.rs
 use servemark::internals::config::{Limit, Percentile, Slo};
 use servemark::internals::engine::Preset;
+=======
+use servemark::internals::config::{Limit, LoadShape, Percentile, Slo};
+use servemark::internals::engine::{Preset, Slowdown};
+>>>>>>> capacity:benches/capacity_calibration/main.rs
 use servemark::internals::level::Level;
 use servemark::internals::load::{OPEN, Sampling};
 use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
+use verdicts::Verdicts;
 
 /// Searches of each case.
 const SEARCHES: u64 = 125;
+
+/// Comparisons of two searches, of each case.
+const COMPARISONS: u64 = 60;
 
 /// Noise of a server that has its GPUs for itself.
 const NOISE: &str = "step=0.05,drift=0.005:20,stall=0.05:50";
@@ -89,12 +101,13 @@ impl Case {
         format!("{} {:?}, {names}", self.preset, self.scale)
     }
 
-    /// A trial.
-    fn trial(&self, level: Level, seed: u64) -> Trial {
+    /// A trial of servers whose steps take `slower` times as long.
+    fn trial(&self, level: Level, slower: f64, seed: u64) -> Trial {
         let setup = VirtualSetup::new(Preset::named(self.preset).expect("a shipped preset"));
         let setup = VirtualSetup {
             seeds: seed.into(),
             noise: NOISE.parse().expect("a noise"),
+            slowdown: Slowdown::uniform(slower),
             output_tokens: OUTPUT_TOKENS,
             ..setup
         };
@@ -126,7 +139,7 @@ impl Case {
 
     /// Whether the level meets the objectives by the counts of so many runs alone.
     fn meets(&self, level: Level, runs: u64, seed: u64) -> bool {
-        let trials = (0..runs).map(|run| self.trial(level, seed * 100 + run));
+        let trials = (0..runs).map(|run| self.trial(level, 1.0, seed * 100 + run));
         let trials = Vec::from_iter(trials);
         let is_within = |(at, objective): (usize, &Objective)| {
             let missed: u64 = trials.iter().map(|trial| trial.counts[at].missed).sum();
@@ -189,7 +202,7 @@ impl Tally {
             let mut search = case.search();
             while let Next::Measure(level) = search.next_level() {
                 let nth = search.trials().len() as u64;
-                search.add(case.trial(level, seed * 1_000_000 + nth));
+                search.add(case.trial(level, 1.0, seed * 1_000_000 + nth));
             }
             let capacity = search.capacity();
             let answer = capacity.level.map_or(0.0, Level::value);
@@ -237,28 +250,40 @@ fn main() {
     }
     let is_small = given("--test") || !given("--bench");
     let (searches, truth) = if is_small { (1, 2) } else { (SEARCHES, TRUTH) };
-    let rows = std::thread::scope(|scope| {
-        let cases = CASES.each_ref().map(|case| {
-            scope.spawn(move || {
-                let truth = case.bisect(truth, 7_777, 1.002);
-                Tally::of(case, truth, searches).row(case, truth)
-            })
+    if !given("verdicts") {
+        print(SEARCHES_HEAD, |case| {
+            let truth = case.bisect(truth, 7_777, 1.002);
+            Tally::of(case, truth, searches).row(case, truth)
         });
+    }
+    let comparisons = searches.min(COMPARISONS);
+    print(Verdicts::HEAD, |case| {
+        Verdicts::of(case, comparisons).row(case)
+    });
+}
+
+/// Prints a row for each case.
+fn print<const N: usize>(head: [&str; N], row: impl Fn(&Case) -> Vec<String> + Sync) {
+    let row = &row;
+    let rows = std::thread::scope(|scope| {
+        let cases = CASES.each_ref().map(|case| scope.spawn(move || row(case)));
         cases.map(|case| case.join().expect("no panic"))
     });
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "case",
-        "capacity",
-        "searches",
-        "interval holds it",
-        "confirmed",
-        "false passes",
-        "answer beyond",
-        "bisection beyond",
-        "median trials",
-        "median width",
-    ]);
+    table.load_style(presets::ASCII_MARKDOWN).set_header(head);
     table.add_rows(rows);
-    println!("{table}");
+    println!("{table}\n");
 }
+
+const SEARCHES_HEAD: [&str; 10] = [
+    "case",
+    "capacity",
+    "searches",
+    "interval holds it",
+    "confirmed",
+    "false passes",
+    "answer beyond",
+    "bisection beyond",
+    "median trials",
+    "median width",
+];
