@@ -17,13 +17,8 @@ use comfy_table::{Table, presets};
 use servemark::internals::capacity::{
     Judgement, Next, Objective, Scale, Search, Trial, objectives,
 };
-<<<<<<< HEAD:benches/capacity_calibration.rs
 use servemark::internals::config::{Limit, Percentile, Slo};
-use servemark::internals::engine::Preset;
-=======
-use servemark::internals::config::{Limit, LoadShape, Percentile, Slo};
 use servemark::internals::engine::{Preset, Slowdown};
->>>>>>> capacity:benches/capacity_calibration/main.rs
 use servemark::internals::level::Level;
 use servemark::internals::load::{OPEN, Sampling};
 use servemark::internals::simulation::{VirtualLoad, VirtualSetup};
