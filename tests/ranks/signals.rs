@@ -165,7 +165,7 @@ fn a_signal_while_ranks_wait_for_each_other_ends_them() {
         let mut process = start(&bench, &executable, rank, ["0.2", "600"]);
         let meeting = bench.results().join("servemark/chat_throughput/ranks");
         let begun = Instant::now();
-        while std::fs::read_dir(&meeting).is_ok_and(|mut met| met.next().is_some()) == false {
+        while !std::fs::read_dir(&meeting).is_ok_and(|mut met| met.next().is_some()) {
             assert!(
                 begun.elapsed() < Duration::from_secs(20),
                 "it does not wait"
