@@ -53,8 +53,9 @@ impl Starts for OpenStarts {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -124,6 +125,44 @@ mod tests {
         }
         assert_eq!(window.rounds, 10);
         load.abandon();
+    }
+
+    /// Answers after a moment, and notes which thread begins each request.
+    struct Begun {
+        clock: Clock,
+        by: Mutex<Vec<Option<String>>>,
+    }
+
+    impl Target for Begun {
+        async fn request(&self, _: &AtomicU32) -> RequestRecord {
+            let by = thread::current().name().map(str::to_owned);
+            self.by.lock().expect("no panic").push(by);
+            let start_ns = self.clock.now_ns();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            completed(start_ns, start_ns, self.clock.now_ns(), 1)
+        }
+    }
+
+    #[test]
+    fn the_thread_that_waits_for_an_arrival_sends_it_and_the_runtime_ends_it() {
+        let runtime = runtime();
+        let clock = Clock::start();
+        let target = Arc::new(Begun {
+            clock,
+            by: Mutex::default(),
+        });
+        const FIFTY: NonZeroUsize = NonZeroUsize::new(50).unwrap();
+        let arrivals = Arrivals::new(50.0, ArrivalProcess::Constant, 3);
+        let pacing = |begin_ns| open(begin_ns, FIFTY, arrivals);
+        let handle = runtime.handle().clone();
+        let mut load = Load::start(handle, Arc::clone(&target), pacing, clock);
+        let ended = load.window(10).requests.len();
+        load.abandon();
+        let by = target.by.lock().expect("no panic");
+        // On a busy machine some are late, and left to the runtime.
+        let in_time = by.iter().filter(|name| name.as_deref() == Some("arrivals"));
+        assert!(in_time.count() > 0, "{by:?}");
+        assert!(ended > 0 && ended <= by.len(), "{ended}: {by:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -81,7 +82,8 @@ impl Sender {
             changed: Condvar::new(),
         });
         let due = Arc::clone(&shared);
-        // A thread of its own: the runtime's timers come a millisecond late, a thread's 0.1 ms.
+        // A thread of its own: the runtime's timers come a millisecond late, and a thread of the runtime would have to
+        // be woken after this one.
         let timer = thread::Builder::new()
             .name("arrivals".to_owned())
             .spawn(move || due.start_due())
@@ -98,12 +100,13 @@ impl Sender {
         Until { sender: self, end }
     }
 
-    /// Sends no further request; returns those in flight.
-    fn stop(&self) -> JoinSet<()> {
-        let mut state = self.shared.lock();
-        state.is_stopped = true;
+    /// Sends no further request; returns those in flight, or the panic of the pacing.
+    fn stop(&mut self) -> thread::Result<JoinSet<()>> {
+        self.shared.lock().is_stopped = true;
         self.shared.changed.notify_one();
-        std::mem::take(&mut state.in_flight)
+        // The timer may be about to add a request.
+        self.timer.take().map_or(Ok(()), JoinHandle::join)?;
+        Ok(std::mem::take(&mut self.shared.lock().in_flight))
     }
 
     /// Breaks off what is in flight, and waits until it has ended.
@@ -120,11 +123,7 @@ impl Sender {
 
     /// Sends no further request and waits for those in flight, which are broken off at `end`.
     pub fn drain(&mut self, end: EarlyEnd<'_>) {
-        let mut in_flight = self.stop();
-        if let Some(timer) = self.timer.take() {
-            // Its panics are those of the pacing.
-            timer.join().unwrap_or_else(|panic| resume_unwind(panic));
-        }
+        let mut in_flight = self.stop().unwrap_or_else(|panic| resume_unwind(panic));
         self.shared.runtime.block_on(async {
             let all = async { while in_flight.join_next().await.is_some() {} };
             tokio::select! {
@@ -142,6 +141,13 @@ impl Drop for Sender {
         // Requests in flight end with the set of them, which they would keep alive.
         drop(self.stop());
     }
+}
+
+/// Lets the system wake this thread as exactly as it can, not together with others within 50 µs.
+fn wake_exactly() {
+    #[cfg(target_os = "linux")]
+    // Without it, the thread wakes a little later.
+    let _ = nix::sys::prctl::set_timerslack(1);
 }
 
 /// A panic of a request ends the load, as if the request had been called here.
@@ -165,7 +171,8 @@ impl Runner for Until<'_> {
         let shared = &self.sender.shared;
         let mut state = shared.lock();
         while !state.is_stopped && !state.free.is_empty() {
-            shared.start(&mut state, now_ns);
+            let request = shared.request(&mut state, now_ns);
+            shared.spawn(&mut state, request);
         }
     }
 
@@ -190,23 +197,34 @@ impl Runner for Until<'_> {
 impl SenderShared {
     /// Starts requests when they are due, until the load stops.
     fn start_due(self: Arc<SenderShared>) {
+        wake_exactly();
         let mut state = self.lock();
+        // Whether this thread slept until the next request was due.
+        let mut is_in_time = false;
         while !state.is_stopped {
             let now_ns = self.clock.now_ns();
             state = match state.starts.next_ns() {
                 Some(due_ns) if due_ns <= now_ns => {
                     state.starts.advance();
-                    self.start(&mut state, due_ns);
+                    let request = self.request(&mut state, due_ns);
                     // Those that have ended need not wait for all that are due.
                     drop(state);
-                    self.lock()
+                    let request = match std::mem::take(&mut is_in_time) {
+                        true => request.and_then(|request| self.send_from_here(request)),
+                        false => request,
+                    };
+                    let mut state = self.lock();
+                    self.spawn(&mut state, request);
+                    state
                 }
                 Some(due_ns) => {
+                    is_in_time = true;
                     let wait = Duration::from_nanos(due_ns - now_ns);
                     let woken = self.changed.wait_timeout(state, wait);
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => {
+                    is_in_time = false;
                     let woken = self.changed.wait(state);
                     woken.unwrap_or_else(PoisonError::into_inner)
                 }
@@ -214,14 +232,38 @@ impl SenderShared {
         }
     }
 
-    /// Starts a request, if a slot is free.
-    fn start(self: &Arc<SenderShared>, state: &mut SenderState, intended_ns: u64) {
-        while state.in_flight.try_join_next().is_some() {}
+    /// A request, if a slot is free.
+    fn request(
+        self: &Arc<SenderShared>,
+        state: &mut SenderState,
+        intended_ns: u64,
+    ) -> Option<BoxFuture<'static, ()>> {
         let Some(slot) = state.free.pop() else {
-            return self.count_not_sent(intended_ns);
+            self.count_not_sent(intended_ns);
+            return None;
         };
-        let request = (self.send)(Arc::clone(self), slot, intended_ns);
-        state.in_flight.spawn_on(request, &self.runtime);
+        Some((self.send)(Arc::clone(self), slot, intended_ns))
+    }
+
+    /// Sends a request from this thread, which is awake; one of the runtime would have to be woken first. Returns the
+    /// rest of it.
+    fn send_from_here(
+        &self,
+        mut request: BoxFuture<'static, ()>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let _entered = self.runtime.enter();
+        // The runtime polls it at once, and wakes it from then on.
+        let poll = request
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        poll.is_pending().then_some(request)
+    }
+
+    fn spawn(&self, state: &mut SenderState, request: Option<BoxFuture<'static, ()>>) {
+        while state.in_flight.try_join_next().is_some() {}
+        if let Some(request) = request {
+            state.in_flight.spawn_on(request, &self.runtime);
+        }
     }
 
     /// Frees the slot of a request that has ended, unless the next one starts in it at once.
