@@ -158,37 +158,34 @@ impl<'a> SettingsReader<'a> {
     }
 
     fn check_names(&mut self) {
+        let is_known = |name: &str| keys::names().any(|known| known == name);
+        let problem = |origin, name: &str, found: &str, (expected, hint)| Problem {
+            origin,
+            key: name.to_owned(),
+            found: found.to_owned(),
+            expected,
+            hint,
+        };
         let mut seen = HashSet::new();
         for (name, _) in &self.entries {
-            let is_known = keys::names().any(|known| known == name);
-            let (found, expected, hint) = if is_known && seen.insert(name) {
-                continue;
-            } else if is_known {
-                let hint = "Remove one of the two.".to_owned();
-                ("the key twice", "each key once".to_owned(), hint)
-            } else {
-                let (expected, hint) = instead_of(name);
-                ("an unknown key", expected, hint)
-            };
-            self.problems.push(Problem {
-                origin: ValueOrigin::File(self.source.to_string()),
-                key: name.clone(),
-                found: found.to_owned(),
-                expected,
-                hint,
-            });
-        }
-        for name in self.overrides.program_keys() {
-            if !keys::names().any(|known| known == name) {
-                let (expected, hint) = instead_of(name);
-                self.problems.push(Problem {
-                    origin: ValueOrigin::Program,
-                    key: name.to_owned(),
-                    found: "an unknown key".to_owned(),
-                    expected,
-                    hint,
-                });
+            let origin = ValueOrigin::File(self.source.to_string());
+            if !is_known(name) {
+                let instead = instead_of(name);
+                self.problems
+                    .push(problem(origin, name, "an unknown key", instead));
+            } else if !seen.insert(name) {
+                let once = (
+                    "each key once".to_owned(),
+                    "Remove one of the two.".to_owned(),
+                );
+                self.problems
+                    .push(problem(origin, name, "the key twice", once));
             }
+        }
+        for name in self.overrides.program_keys().filter(|name| !is_known(name)) {
+            let (origin, instead) = (ValueOrigin::Program, instead_of(name));
+            self.problems
+                .push(problem(origin, name, "an unknown key", instead));
         }
     }
 }

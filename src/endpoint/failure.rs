@@ -111,6 +111,11 @@ impl EndpointFailure {
         EndpointFailure::new(kind, what, hint)
     }
 
+    /// The same failure in other words.
+    pub(super) fn saying(self, what: String) -> EndpointFailure {
+        EndpointFailure { what, ..self }
+    }
+
     /// Whether the server refuses the key, at least for this page.
     pub fn is_refused_key(&self) -> bool {
         matches!(self.kind, FailureKind::Status(401 | 403))

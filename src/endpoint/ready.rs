@@ -201,10 +201,10 @@ impl Prober<'_> {
             _ => (Ok(Vec::new()), false),
         };
         Err(match judge(url, &model, &failure, &lists, is_up) {
-            Obstacle::Temporary(failure) => Obstacle::Temporary(EndpointFailure {
-                what: format!("{}; its /health: {}", failure.what, health.what),
-                ..failure
-            }),
+            Obstacle::Temporary(failure) => {
+                let what = format!("{}; its /health: {}", failure.what, health.what);
+                Obstacle::Temporary(failure.saying(what))
+            }
             permanent => permanent,
         })
     }
@@ -282,10 +282,7 @@ fn judge(
     match failure.cause {
         FailureCause::Http(401 | 403) => Obstacle::Permanent(EndpointError::Unauthorised {
             url: url.to_string(),
-            failure: EndpointFailure {
-                what: format!("a request for the model {model:?}: {}", described.what),
-                ..described
-            },
+            failure: of_request(model, described),
         }),
         FailureCause::Http(408 | 425 | 429 | 502..=504)
         | FailureCause::Connect
@@ -313,8 +310,10 @@ fn judge(
 }
 
 fn temporary(model: &str, failure: EndpointFailure) -> Obstacle {
-    Obstacle::Temporary(EndpointFailure {
-        what: format!("a request for the model {model:?}: {}", failure.what),
-        ..failure
-    })
+    Obstacle::Temporary(of_request(model, failure))
+}
+
+fn of_request(model: &str, failure: EndpointFailure) -> EndpointFailure {
+    let what = format!("a request for the model {model:?}: {}", failure.what);
+    failure.saying(what)
 }
