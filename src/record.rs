@@ -12,6 +12,7 @@ pub use crate::metrics::{
     Blocked, Contradiction, ContradictionKind, Distribution, EndpointShare, FailureCount,
     LittlesLaw, Outage, OutageKind, Percentile, Saturation, Summary, TokenCounts, TooFewValues,
 };
+pub use crate::prompt::{RequestLengths, TokenRange};
 pub use crate::request_rate::{InvalidRate, RequestRate};
 pub use crate::requests::RequestColumns;
 pub use crate::results::{

@@ -7,6 +7,7 @@ use crate::config::{Metric, Settings};
 use crate::dialect::Dialect;
 use crate::fixture::Fixture;
 use crate::level::Level;
+use crate::prompt::TokenRange;
 use crate::results::{CriterionGroup, DeploymentRecord, PointKey, criterion_directory};
 
 /// A point's names, and the configuration under which it is measured.
@@ -22,6 +23,8 @@ pub struct PointInfo<'a> {
     /// Position among all points of the run, selected or not: prompts are a function of it.
     pub ordinal: u32,
     pub dialect: &'static dyn Dialect,
+    /// The output tokens of its requests; `None` for `MAX_NEW_TOKENS`.
+    pub output_tokens: Option<TokenRange>,
     pub mode: Mode,
     pub config: &'a Settings,
     pub run_id: &'a str,

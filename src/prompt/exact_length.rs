@@ -4,6 +4,7 @@ use rand::Rng;
 
 use super::error::PromptError;
 use super::frame::{FILLER, Frame};
+use super::lengths::RequestLengths;
 use super::seeding;
 use super::source::{PromptSource, RequestSpec};
 use super::unique_prefix::UniquePrefixes;
@@ -77,12 +78,13 @@ impl PromptSource for ExactLength {
         };
         Ok(RequestSpec {
             prompt,
-            prompt_tokens: self.tokens(),
+            prompt_tokens: self.frame.tokens,
+            output_tokens: None,
         })
     }
 
-    fn tokens(&self) -> usize {
-        self.frame.tokens
+    fn lengths(&self) -> RequestLengths {
+        RequestLengths::of_prompt(self.frame.tokens)
     }
 
     fn warning(&self) -> Option<String> {

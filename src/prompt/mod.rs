@@ -7,6 +7,7 @@ mod chat_question;
 mod error;
 mod exact_length;
 mod frame;
+mod lengths;
 mod named_prompt;
 mod questions;
 mod random_tokens;
@@ -23,6 +24,7 @@ mod workload;
 #[cfg(any(feature = "engine", test))]
 pub(crate) use chat_question::ChatQuestion;
 pub use error::PromptError;
+pub use lengths::{RequestLengths, TokenRange};
 pub(crate) use named_prompt::NamedPrompt;
 pub use questions::{Question, Questions, QuestionsError, QuestionsOrigin};
 #[cfg(test)]
@@ -30,7 +32,7 @@ pub(crate) use random_tokens::RandomTokens;
 
 #[cfg(any(feature = "engine", test))]
 pub(crate) use source::PromptKind;
-pub(crate) use source::{PromptSource, SourceOptions};
+pub(crate) use source::{PromptSource, RequestSpec, SourceOptions};
 #[cfg(feature = "cli")]
 #[cfg(feature = "cli")]
 pub(crate) use tokenizer::PROBE_LIMIT;

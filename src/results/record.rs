@@ -18,6 +18,7 @@ use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::level::Level;
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Summary};
+use crate::prompt::RequestLengths;
 use crate::requests::{RequestColumns, Requests};
 
 /// Version of the record's format; raised when a reader of the old format would misread the new one.
@@ -45,8 +46,11 @@ pub struct RunRecord {
     pub bench: String,
     /// Key of the prompt.
     pub prompt: String,
-    /// Tokens of the prompt as the harness's tokenizer counts them.
+    /// Tokens of the prompt as the harness's tokenizer counts them; the rounded mean where they differ.
     pub prompt_tokens: usize,
+    /// The lengths of the requests where they differ, or are not those of `MAX_NEW_TOKENS`; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<RequestLengths>,
     /// The tokenizer that counts prompts.
     pub tokenizer: String,
     /// The API that was used: `chat_completions` or `completions`; null in records older than the field.
@@ -259,6 +263,12 @@ impl RunRecord {
     /// When the point ended.
     pub(crate) fn ended(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis((self.ended_unix_s * 1e3) as i64).unwrap_or_default()
+    }
+
+    /// The lengths of its requests.
+    pub fn lengths(&self) -> RequestLengths {
+        self.lengths
+            .unwrap_or(RequestLengths::of_prompt(self.prompt_tokens))
     }
 
     /// Number of the point's runs in it.

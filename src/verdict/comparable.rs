@@ -57,6 +57,9 @@ pub struct Difference {
 /// Age below which a server may still be compiling, caching and warming up (s).
 const FRESH_S: f64 = 600.0;
 
+/// The key of the output length of requests that have none of their own.
+const OF_ALL: &str = "MAX_NEW_TOKENS";
+
 /// Rejects records of a point with different servers, models or workloads.
 pub(super) fn check(
     point: &PointKey,
@@ -74,9 +77,15 @@ pub(super) fn check(
     };
     different("the server", kind(before), kind(after))?;
     different("the model", before.model(), after.model())?;
-    let prompt = |record: &RunRecord| format!("{} tokens long", record.prompt_tokens);
+    let prompt = |record: &RunRecord| format!("{} tokens long", record.lengths().prompt);
     different("the prompt", prompt(before), prompt(after))?;
-    for key in keys::of_workload() {
+    let output = |record: &RunRecord| match record.lengths().output {
+        Some(tokens) => format!("{tokens} tokens long"),
+        None => OF_ALL.to_owned(),
+    };
+    different("the requested output", output(before), output(after))?;
+    let has_own_output = before.lengths().output.is_some();
+    for key in keys::of_workload().filter(|key| !(has_own_output && *key == OF_ALL)) {
         different(key, before.setting(key), after.setting(key))?;
     }
     Ok(())

@@ -200,10 +200,8 @@ fn keep(
     }
     let (endpoints, windows) = (&fixture.endpoints, merged.windows);
     let measured = Measured {
-        prompt_tokens: driven.prompt_tokens,
-        expected: point
-            .template(fixture, endpoints)
-            .expected_answer(driven.prompt_tokens),
+        lengths: driven.lengths,
+        expected: point.template(fixture, endpoints).expected_answer(),
         windows: &windows,
         endpoints,
         servers: driven.servers,
@@ -268,9 +266,9 @@ fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agre
     let share = Share::of(meeting.ranks(), point.most_in_flight());
     let prepared = share.map(|share| {
         let source = point.source(fixture)?;
-        let tokens = source.tokens();
+        let lengths = source.lengths();
         let target = serving(point, fixture, &fixture.endpoints, source, &share)?;
-        Ok((share, tokens, target))
+        Ok((share, lengths, target))
     });
     let prepared: Result<_, String> = prepared.transpose();
     let problem = prepared.as_ref().err().map(String::as_str);
@@ -278,10 +276,10 @@ fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agre
     Ok(match (start, prepared) {
         (Start::Not(reason), _) | (Start::At(_), Err(reason)) => Agreed::NotStarted(reason),
         (Start::At(_), Ok(None)) => Agreed::Idle,
-        (Start::At(at_unix_ns), Ok(Some((share, prompt_tokens, target)))) => {
+        (Start::At(at_unix_ns), Ok(Some((share, lengths, target)))) => {
             Agreed::Started(Box::new(Assignment {
                 share,
-                prompt_tokens,
+                lengths,
                 target,
                 at_unix_ns,
             }))

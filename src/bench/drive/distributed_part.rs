@@ -15,6 +15,7 @@ use crate::fixture::Fixture;
 use crate::level::Level;
 use crate::load::{Load, Window};
 use crate::metrics::{count_blocked, count_failures};
+use crate::prompt::RequestLengths;
 use crate::ranks::{Enough, Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
 use crate::report::{PointResult, Row};
 use crate::requests::Requests;
@@ -24,8 +25,8 @@ use crate::target::BalancedEndpoints;
 /// A rank's share of a point's work.
 pub struct Assignment {
     pub share: Share,
-    /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    /// The lengths of the requests.
+    pub lengths: RequestLengths,
     pub target: BalancedEndpoints,
     /// When the load starts (ns since 1970).
     pub at_unix_ns: u64,
@@ -33,7 +34,7 @@ pub struct Assignment {
 
 /// Facts about a point that rank 0 needs beside the parts.
 pub struct Driven {
-    pub prompt_tokens: usize,
+    pub lengths: RequestLengths,
     /// Statistics of the servers during the part; only rank 0 reads them.
     pub servers: ServerStats,
     /// When all ranks had measured enough; each reports the budget that was over before it had, if it was.
@@ -58,7 +59,7 @@ pub fn drive(
 ) -> Result<(Part, Driven), MeetingError> {
     let Assignment {
         share,
-        prompt_tokens,
+        lengths,
         target,
         at_unix_ns,
     } = assignment;
@@ -94,9 +95,9 @@ pub fn drive(
         requests,
     };
     // Where the others are lost, what was sent is still kept.
-    leave(point, meeting, fixture, (&share, prompt_tokens), &mut part)?;
+    leave(point, meeting, fixture, (&share, lengths), &mut part)?;
     let driven = Driven {
-        prompt_tokens,
+        lengths,
         servers: measured.observed.servers,
         enough: measured.enough?,
     };
@@ -152,7 +153,7 @@ fn leave(
     point: &Point<'_>,
     meeting: &Meeting,
     fixture: &Fixture,
-    (share, prompt_tokens): (&Share, usize),
+    (share, lengths): (&Share, RequestLengths),
     part: &mut Part,
 ) -> Result<(), MeetingError> {
     let (info, endpoints) = (&point.info, &fixture.endpoints);
@@ -166,7 +167,7 @@ fn leave(
             failures: count_failures(part.requests.iter()),
             blocked: count_blocked(part.requests.iter()),
         },
-        ..outcome::row(info, endpoints, prompt_tokens, info.bench.to_owned())
+        ..outcome::row(info, endpoints, lengths, info.bench.to_owned())
     };
     let whole = [Window {
         start_ns: part.rank.began_ns,

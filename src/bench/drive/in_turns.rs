@@ -36,7 +36,7 @@ pub fn run(
         Ok(source) => source,
         Err(message) => return results.cannot_run_again(&name, &message),
     };
-    let prompt_tokens = source.tokens();
+    let lengths = source.lengths();
     let meter = progress.meter();
     meter.show("measuring");
     let observation = LoadObservation::begin(fixture, true);
@@ -79,10 +79,8 @@ pub fn run(
     }
     for (side, windows) in sides.iter().zip(both).filter(|_| pairs > 0) {
         let measured = Measured {
-            prompt_tokens,
-            expected: point
-                .template(fixture, &side.endpoints)
-                .expected_answer(prompt_tokens),
+            lengths,
+            expected: point.template(fixture, &side.endpoints).expected_answer(),
             endpoints: &side.endpoints,
             windows: &windows,
             servers: observed.servers.of(side.place.clone()),
