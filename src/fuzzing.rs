@@ -69,6 +69,7 @@ pub fn questions(bytes: &[u8]) {
     for question in questions.all() {
         for prefix_cache in [PrefixCache::Bust, PrefixCache::Shared(0.5)] {
             let options = SourceOptions {
+                max_model_len: None,
                 prefix_cache,
                 seed: 7,
                 counter,

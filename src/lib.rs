@@ -40,6 +40,7 @@ mod fuzzing;
 #[doc(hidden)]
 pub mod internals;
 mod interrupt;
+mod length_distribution;
 mod level;
 mod load;
 mod measurement;

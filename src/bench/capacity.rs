@@ -172,8 +172,13 @@ impl CapacitySearch {
     pub fn run(self) -> Result<CapacityResult, RunError> {
         let mut config = Settings::load(&self.config).map_err(RunError::invalid)?;
         refuse_what_a_bench_does(&config)?;
-        set_objectives(&mut config)?;
         let mut prompts = self.workload.prompts(&config).map_err(RunError::invalid)?;
+        if prompts
+            .iter()
+            .any(|prompt| prompt.slo.is_none_or(|slo| slo.is_empty()))
+        {
+            set_objectives(&mut config)?;
+        }
         if config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
@@ -235,7 +240,7 @@ impl CapacitySearch {
         prompt: usize,
         tried: &mut Vec<Level>,
     ) -> Result<CapacityRecord, RunError> {
-        let mut search = self.start(&context.config);
+        let mut search = self.start(context, prompt);
         let args = context.args.clone();
         let most = Search::MOST_TRIALS as u32 + 2;
         let mut progress = Progress::new(most, args.point_time(), Duration::ZERO);
@@ -267,12 +272,12 @@ impl CapacitySearch {
         Ok(record(context, fixture, prompt, search, notes))
     }
 
-    fn start(&self, config: &Settings) -> Search {
-        let (scale, first) = match config.load_shape.is_open() {
+    fn start(&self, context: &RunContext, prompt: usize) -> Search {
+        let (scale, first) = match context.config.load_shape.is_open() {
             true => (Scale::Rate, FIRST_RATE),
             false => (Scale::Concurrency, FIRST_CONCURRENCY),
         };
-        let objectives = objectives(&config.slo);
+        let objectives = objectives(&context.slo_of(prompt));
         let first = self.first.unwrap_or(first);
         Search::new(scale, objectives, first, self.greatest.unwrap_or(GREATEST))
     }
@@ -370,7 +375,11 @@ fn record(
         prompt: context.prompts[prompt].key.clone(),
         simulated: fixture.endpoints.simulated().map(str::to_owned),
         endpoints: endpoints.collect(),
-        config: context.config.public_json(),
+        config: Settings {
+            slo: context.slo_of(prompt),
+            ..context.config.clone()
+        }
+        .public_json(),
         objectives: search.objectives().to_vec(),
         trials: TrialRecord::all(&search),
         notes,

@@ -7,7 +7,7 @@ use once_cell::unsync::OnceCell;
 use super::criterion::{BenchArgs, Mode};
 use super::deployed::Deployed;
 use super::point_info::PointInfo;
-use crate::config::{Metric, Settings};
+use crate::config::{Metric, Settings, Slo};
 use crate::dialect::{ChatCompletions, Dialect};
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -185,6 +185,11 @@ impl RunContext {
         self.config.request_rates = rates.collect();
     }
 
+    /// The objectives of a prompt: its own, or `SLO`.
+    pub fn slo_of(&self, prompt: usize) -> Slo {
+        self.prompts[prompt].slo.unwrap_or(self.config.slo)
+    }
+
     /// The points of a prompt, selected or not.
     pub fn points_of(&self, prompt: usize) -> impl Iterator<Item = PointInfo<'_>> {
         let levels = self.config.levels();
@@ -196,6 +201,8 @@ impl RunContext {
             level,
             ordinal: (prompt * count + at) as u32,
             dialect: self.prompts[prompt].kind.dialect(),
+            slo: self.slo_of(prompt),
+            workload: self.prompts[prompt].kind.definition(),
             output_tokens: self.prompts[prompt].kind.output_tokens(),
             mode: self.args.mode(),
             config: &self.config,

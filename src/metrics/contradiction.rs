@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency;
 use crate::client::{Completion, ExpectedAnswer, TokenSource};
+use crate::dialect::MOST_TEMPLATE_TOKENS;
 
 /// Something about a point's answers that cannot be as it should: the requests count as successes, but what
 /// is written here must be known beside their figures.
@@ -44,9 +45,6 @@ pub enum ContradictionKind {
 
 /// A contradiction that chance can bring about is one only in this share of the answers and more.
 const NOTABLE_SHARE: f64 = 0.1;
-
-/// Most tokens that chat templates in use add to a question; more are a prompt of the server's own.
-const MOST_TEMPLATE_TOKENS: u32 = 128;
 
 /// A value that contradicts, and the value expected in its place (0 where there is none).
 type Shown = (u32, u32);
@@ -188,6 +186,7 @@ fn more_events(_: &ExpectedAnswer, completion: &Completion) -> Option<Shown> {
 
 fn prompt_count(expected: &ExpectedAnswer, completion: &Completion) -> Option<Shown> {
     let made = completion.prompt_tokens;
+    // More tokens are a prompt of the server's own.
     let template = if expected.has_chat_template {
         MOST_TEMPLATE_TOKENS
     } else {

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::error::PromptError;
 use super::lengths::{RequestLengths, TokenRange};
 use super::tokenizer::TokenCounter;
@@ -26,6 +28,11 @@ pub(crate) struct RequestSpec {
 pub(crate) trait PromptKind: Debug + Send + Sync {
     /// How its requests are written.
     fn dialect(&self) -> &'static dyn Dialect;
+
+    /// Defines a workload whose name does not: two runs are compared only if it is equal in both.
+    fn definition(&self) -> Option<Value> {
+        None
+    }
 
     /// The output tokens that its requests ask for; `None` where all ask for `MAX_NEW_TOKENS`.
     fn output_tokens(&self) -> Option<TokenRange> {
@@ -61,6 +68,8 @@ pub(crate) struct SourceOptions<'a> {
     pub prefix_cache: PrefixCache,
     /// Equal seeds make equal requests.
     pub seed: u64,
+    /// The longest prompt and answer together that every server takes (tokens); `None` where one does not say.
+    pub max_model_len: Option<u64>,
     /// Counts the prompts' tokens.
     pub counter: &'a Arc<TokenCounter>,
 }

@@ -51,6 +51,10 @@ pub struct RunRecord {
     /// The lengths of the requests where they differ, or are not those of `MAX_NEW_TOKENS`; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<RequestLengths>,
+    /// The definition of a workload whose name does not say what it is: only runs with equal definitions are
+    /// compared. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Value>,
     /// The tokenizer that counts prompts.
     pub tokenizer: String,
     /// The API that was used: `chat_completions` or `completions`; null in records older than the field.

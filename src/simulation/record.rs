@@ -36,6 +36,7 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         prompt: setup.prompt_tokens.to_string(),
         prompt_tokens: setup.prompt_tokens,
         lengths: None,
+        workload: None,
         tokenizer: "none: prompts are token numbers".to_owned(),
         api: None,
         level: setup.level(),

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{PointKey, RunSet};
 use crate::config::{Kind, keys};
+use crate::dialect::MOST_TEMPLATE_TOKENS;
+use crate::prompt::RequestLengths;
 use crate::results::RunRecord;
 
 /// Two sides cannot be compared.
@@ -77,6 +79,16 @@ pub(super) fn check(
     };
     different("the server", kind(before), kind(after))?;
     different("the model", before.model(), after.model())?;
+    let definition = |record: &RunRecord| match &record.workload {
+        Some(definition) => definition.to_string(),
+        None => "not recorded".to_owned(),
+    };
+    different(
+        "the workload's definition",
+        definition(before),
+        definition(after),
+    )?;
+    different("the limit of the lengths", limit(before), limit(after))?;
     let prompt = |record: &RunRecord| format!("{} tokens long", record.lengths().prompt);
     different("the prompt", prompt(before), prompt(after))?;
     let output = |record: &RunRecord| match record.lengths().output {
@@ -89,6 +101,28 @@ pub(super) fn check(
         different(key, before.setting(key), after.setting(key))?;
     }
     Ok(())
+}
+
+/// The servers' `max_model_len` where it leaves out requests of a workload of mixed lengths.
+fn limit(record: &RunRecord) -> String {
+    let template = match record.api.as_deref() {
+        Some("chat_completions") => MOST_TEMPLATE_TOKENS,
+        _ => 0,
+    };
+    let longest = record
+        .lengths
+        .map_or(0, |RequestLengths { prompt, output }| {
+            let output = output.map_or(0, |output| output.most);
+            u64::from(prompt.most) + u64::from(output) + u64::from(template)
+        });
+    let limits = record
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| endpoint.max_model_len);
+    match limits.min().filter(|limit| *limit < longest) {
+        Some(limit) => format!("max_model_len {limit}"),
+        None => "none".to_owned(),
+    }
 }
 
 type Fact = fn(&RunRecord) -> String;

@@ -19,7 +19,7 @@ use crate::fixture::{Fixture, FixtureError};
 use crate::load::{Rounds, Sampling, Window};
 use crate::measurement::{self, Phase};
 use crate::metrics::Unanswered;
-use crate::prompt::RequestLengths;
+use crate::prompt::{RequestLengths, Side};
 
 /// Drives the load of the point under Criterion and keeps its result; returns the windows that other metrics may
 /// replay, and whether the metric is defined. Where it is not, the load goes on without Criterion.
@@ -101,10 +101,10 @@ impl<'a> LiveWindows<'a> {
     ) -> Result<LiveWindows<'a>, String> {
         let args = &point.context.args;
         let is_bench = args.mode() == Mode::Bench;
-        let source = point.source(fixture)?;
-        let lengths = source.lengths();
+        let requests = point.requests(fixture, Side::First)?;
+        let lengths = requests.source.lengths();
         let endpoints = &fixture.endpoints;
-        let load = InterruptibleLoad::start(point, fixture, endpoints, source, meter)?;
+        let load = InterruptibleLoad::start(point, fixture, endpoints, requests, meter)?;
         Ok(LiveWindows {
             point,
             fixture,

@@ -14,7 +14,7 @@ use crate::bench::progress::{Meter, Progress};
 use crate::client::FailureCause;
 use crate::fixture::Fixture;
 use crate::load::{Rounds, Sampling, Window};
-use crate::prompt::RequestLengths;
+use crate::prompt::{RequestLengths, Side};
 
 /// Runs the load and keeps its result; returns its windows. The first run of a point plans itself; a further one is
 /// as long as the first.
@@ -38,10 +38,10 @@ pub fn run(
     };
     progress.announce(info, &against);
     let meter = progress.meter();
-    let started = point.source(fixture).and_then(|source| {
-        let lengths = source.lengths();
+    let started = point.requests(fixture, Side::First).and_then(|requests| {
+        let lengths = requests.source.lengths();
         let endpoints = &fixture.endpoints;
-        let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
+        let load = InterruptibleLoad::start(point, fixture, endpoints, requests, &meter)?;
         Ok((lengths, load))
     });
     match started {

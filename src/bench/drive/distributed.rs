@@ -17,7 +17,7 @@ use crate::bench::progress::{Meter, Progress};
 use crate::config::Settings;
 use crate::fixture::Fixture;
 use crate::load::{WAVE, Window};
-use crate::prompt::NamedPrompt;
+use crate::prompt::{NamedPrompt, Side};
 use crate::ranks::{Decided, Meeting, MeetingError, MergedRun, Part, Ranks, Share, Span, Start};
 use crate::results::{self, RunRecord, file_name};
 
@@ -265,9 +265,9 @@ pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
 fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agreed, MeetingError> {
     let share = Share::of(meeting.ranks(), point.most_in_flight());
     let prepared = share.map(|share| {
-        let source = point.source(fixture)?;
-        let lengths = source.lengths();
-        let target = serving(point, fixture, &fixture.endpoints, source, &share)?;
+        let requests = point.requests(fixture, Side::First)?;
+        let lengths = requests.source.lengths();
+        let target = serving(point, fixture, &fixture.endpoints, requests, &share)?;
         Ok((share, lengths, target))
     });
     let prepared: Result<_, String> = prepared.transpose();

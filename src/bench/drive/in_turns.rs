@@ -1,7 +1,6 @@
 //! Two deployments measured in turns, so that what happens to the machine happens to both.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -16,6 +15,10 @@ use crate::bench::point::Point;
 use crate::bench::progress::Progress;
 use crate::fixture::{Fixture, Side};
 use crate::load::{Rounds, Window};
+use crate::prompt;
+
+/// Each side sends the same sequence of lengths.
+const SIDES: [prompt::Side; 2] = [prompt::Side::First, prompt::Side::Second];
 
 /// Measures a point on both deployments of an A/B run in turns, and keeps the result of each.
 pub fn run(
@@ -32,19 +35,19 @@ pub fn run(
     progress.announce(&point.info, &what);
     let drawn = fixture.seed ^ (u64::from(point.info.ordinal) << 8) ^ u64::from(run);
     let mut order = StdRng::seed_from_u64(drawn);
-    let source = match point.source(fixture) {
-        Ok(source) => source,
+    let lengths = match point.requests(fixture, prompt::Side::First) {
+        Ok(requests) => requests.source.lengths(),
         Err(message) => return results.cannot_run_again(&name, &message),
     };
-    let lengths = source.lengths();
     let meter = progress.meter();
     meter.show("measuring");
     let observation = LoadObservation::begin(fixture, true);
     let sampling = context.args.sampling();
     let time = TurnsTime::new(Plan::of(point, sampling));
     let start = |side: usize, _| {
-        let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
-        let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
+        let requests = point.requests(fixture, SIDES[side])?;
+        let endpoints = &sides[side].endpoints;
+        let load = InterruptibleLoad::start(point, fixture, endpoints, requests, &meter)?;
         Ok::<_, String>(Turn::new(load, &time))
     };
     let both = sampling.in_turns(&mut order, start);

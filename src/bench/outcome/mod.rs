@@ -364,7 +364,7 @@ fn result(
     match Summary::of(&windows, config.threshold_tps, endpoints.count().get()) {
         Some(summary) => {
             let summary = summary
-                .with_goodput(&windows, &config.slo)
+                .with_goodput(&windows, &point.slo)
                 .with_contradictions(&windows, expected)
                 .with_outages(outages.to_vec())
                 .with_steadiness(runs, kept_in_flight(point));

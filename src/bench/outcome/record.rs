@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::server_stats::ServerStats;
 use crate::bench::point_info::PointInfo;
+use crate::config::Settings;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::Window;
@@ -37,7 +38,12 @@ pub fn record(
         seed: fixture.seed,
         request_id_prefix: point.request_id_prefix(fixture),
         simulated: row.simulated.clone(),
-        config: point.config.public_json(),
+        config: Settings {
+            slo: point.slo,
+            ..point.config.clone()
+        }
+        .public_json(),
+        workload: point.workload.clone(),
         endpoints: endpoints.iter().map(|e| e.identity.clone()).collect(),
         summary: row.summary().cloned(),
         failures: row.failures().to_vec(),

@@ -11,6 +11,7 @@ fn source(
     counter: &Arc<TokenCounter>,
 ) -> Result<Arc<dyn PromptSource>, PromptError> {
     ChatQuestion(question.to_owned()).source(&SourceOptions {
+        max_model_len: None,
         prefix_cache,
         seed,
         counter,
