@@ -8,7 +8,7 @@ use crate::client::{Connections, ExpectedAnswer, FailureCause, HttpClientError, 
 use crate::config::{EndpointUrl, Settings};
 use crate::dialect::{ChatCompletions, Completions, Dialect};
 use crate::embedded::Engines;
-use crate::endpoint::{Http, Probe, QUESTION, Trial, probe, ready};
+use crate::endpoint::{Http, Probe, QUESTION, TrialRequest, probe, ready};
 use crate::fixture::FixtureError;
 use crate::metrics::{Contradiction, contradictions, latency};
 use crate::prompt::{
@@ -276,7 +276,7 @@ impl Checker<'_> {
             stream: true,
             ..self.config.clone()
         };
-        let trial = Trial::new(self.connections.clone(), &config, dialect);
+        let trial = TrialRequest::new(self.connections.clone(), &config, dialect);
         let asked = trial.exchange(url, model, config.request_timeout);
         let exchange = self.runtime.block_on(asked);
         let completion = exchange.result.map_err(|failure| {

@@ -17,7 +17,7 @@ use crate::config::{Deployment, EndpointUrl, Settings};
 use crate::deployment::{DeploymentError, Running};
 use crate::dialect::Dialect;
 use crate::embedded::{EmbeddedLayout, Engines};
-use crate::endpoint::{EndpointError, Endpoints, Http, Prober, Scraper, Trial};
+use crate::endpoint::{EndpointError, Endpoints, Http, Prober, Scraper, TrialRequest};
 use crate::file_limit::raise_file_limit;
 use crate::interrupt::Interrupt;
 pub use error::FixtureError;
@@ -181,7 +181,7 @@ impl Fixture {
             eprintln!("warning: {error}");
         }
         let questions = Http::new(http.clone(), config.request_headers());
-        let trial = Trial::new(connections.clone(), config, dialect);
+        let trial = TrialRequest::new(connections.clone(), config, dialect);
         let is_embedded = matches!(servers, Servers::Embedded(_));
         if !is_embedded && verbose {
             let limit = config.ready_timeout.as_secs_f64();

@@ -22,10 +22,10 @@ use crate::simulation::{VirtualLoad, VirtualSetup};
 use crate::verdict::{RunSet, Thresholds, Trend, compare};
 
 /// A fuzz target.
-pub type Target = fn(&[u8]);
+pub type FuzzTarget = fn(&[u8]);
 
 /// Every target, by the name that it shares with its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, FuzzTarget); 8] = [
     ("event_stream", event_stream),
     ("http_exchange", http_exchange),
     ("parameters", parameters),

@@ -37,6 +37,7 @@ mod fit;
 mod fixture;
 #[cfg(feature = "engine")]
 mod fuzzing;
+mod ids;
 #[doc(hidden)]
 pub mod internals;
 mod interrupt;

@@ -46,7 +46,7 @@ use exit_code::CANNOT_RUN;
 
 /// What a benchmark finds out.
 #[derive(Clone, Copy)]
-enum Kind {
+enum BenchKind {
     /// The figures of the endpoints.
     Endpoints,
     /// The figures of `DEPLOYMENTS`, and which of them is best.
@@ -60,7 +60,7 @@ pub struct Bench {
     name: String,
     workload: Workload,
     config: Config,
-    kind: Kind,
+    kind: BenchKind,
 }
 
 impl Bench {
@@ -70,7 +70,7 @@ impl Bench {
             name: name.into(),
             workload,
             config: Config::new(),
-            kind: Kind::Endpoints,
+            kind: BenchKind::Endpoints,
         }
     }
 
@@ -79,7 +79,7 @@ impl Bench {
     /// the embedded engines of [`LAYOUTS`](crate::embedded::LAYOUTS).
     pub fn deployments(name: impl Into<String>, workload: Workload) -> Bench {
         Bench {
-            kind: Kind::Deployments,
+            kind: BenchKind::Deployments,
             ..Bench::new(name, workload)
         }
     }
@@ -88,7 +88,7 @@ impl Bench {
     /// Without `SLO` it is that of the embedded layouts. With `--test` it only says whether it could run.
     pub fn capacity(name: impl Into<String>, workload: Workload) -> Bench {
         Bench {
-            kind: Kind::Capacity,
+            kind: BenchKind::Capacity,
             ..Bench::new(name, workload)
         }
     }
@@ -117,12 +117,12 @@ impl Bench {
         args.color().write_global();
         args.check_filter()?;
         let _ = ::criterion::Criterion::default().configure_from_args();
-        if let Kind::Capacity = self.kind {
+        if let BenchKind::Capacity = self.kind {
             return find_capacity(self.name, self.workload, self.config, args);
         }
         let ranks = Ranks::from_env()?;
         let config = Settings::load(&self.config)?;
-        let of_deployments = matches!(self.kind, Kind::Deployments);
+        let of_deployments = matches!(self.kind, BenchKind::Deployments);
         match (of_deployments, ranks) {
             (true, None) => deployments::run(self.name, &self.workload, config, args),
             (true, Some(ranks)) => {

@@ -63,6 +63,7 @@ pub struct RunResult {
     /// The table and the notes, for a person. Failed points have a row, too.
     pub figures: String,
     /// The same with styles for a terminal.
+    #[cfg(feature = "cli")]
     pub(crate) styled_figures: String,
     /// The table as a CSV file; `None` where it could not be written.
     pub csv: Option<PathBuf>,
@@ -261,6 +262,7 @@ fn conclude(context: &RunContext, results: &Results) -> RunResult {
     RunResult {
         records,
         figures: report::plain(&styled_figures),
+        #[cfg(feature = "cli")]
         styled_figures,
         interrupt: context.interrupt.clone(),
         complete: !results.failed() && !context.interrupt.came() && unwritten.is_empty(),

@@ -10,7 +10,7 @@ const DRAWS: usize = 400;
 
 /// Where the objectives stop being met, as far as the trials tell.
 #[derive(Clone, Debug)]
-pub(super) struct Estimate {
+pub(super) struct CapacityEstimate {
     /// Drawn levels in ascending order: the largest that meets all objectives. 0 is below the least tried level,
     /// infinite above the greatest.
     draws: Vec<f64>,
@@ -18,7 +18,7 @@ pub(super) struct Estimate {
     pub bound_by: Option<usize>,
 }
 
-impl Estimate {
+impl CapacityEstimate {
     /// Of trials in ascending order of their levels, one for each level.
     ///
     /// Each draw is a monotone fit [Barlow et al. 1972] of drawn margins for each objective, and stops where the first
@@ -29,7 +29,7 @@ impl Estimate {
         objectives: &[Objective],
         scale: Scale,
         rng: &mut StdRng,
-    ) -> Estimate {
+    ) -> CapacityEstimate {
         let mut stops = vec![0_usize; objectives.len()];
         let draws = (0..DRAWS).map(|_| {
             let crossings = (0..objectives.len()).map(|at| {
@@ -48,7 +48,7 @@ impl Estimate {
         let mut draws = Vec::from_iter(draws);
         draws.sort_by(f64::total_cmp);
         let bound_by = (0..stops.len()).max_by_key(|at| stops[*at]);
-        Estimate {
+        CapacityEstimate {
             draws,
             bound_by: bound_by.filter(|at| stops[*at] > 0),
         }

@@ -2,7 +2,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::answer::Capacity;
-use super::fit::Estimate;
+use super::fit::CapacityEstimate;
 use super::objective::Objective;
 use super::scale::Scale;
 use super::trial::{Judgement, Trial};
@@ -199,13 +199,13 @@ impl Search {
         levels
     }
 
-    fn estimate(&mut self) -> Estimate {
-        Estimate::of(&self.levels(), &self.objectives, self.scale, &mut self.rng)
+    fn estimate(&mut self) -> CapacityEstimate {
+        CapacityEstimate::of(&self.levels(), &self.objectives, self.scale, &mut self.rng)
     }
 
     /// The largest level tried between the lower end of the interval and the median, else the median: a level between
     /// two that were tried may be beyond a cliff.
-    fn answer(&self, estimate: &Estimate) -> Option<Level> {
+    fn answer(&self, estimate: &CapacityEstimate) -> Option<Level> {
         let [lower, median] = [0.025, 0.5].map(|share| estimate.quantile(share));
         let median = median.min(self.greatest);
         let tried = self.trials.iter().map(|trial| trial.level);

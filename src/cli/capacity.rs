@@ -73,13 +73,8 @@ impl Arguments {
             (&keys::SLO, "--slo", "ttft.p95=500,tpot=50", &self.slo),
             (&keys::LOAD_SHAPE, "--rate", "open", &shape),
         ];
-        let own = options
-            .into_iter()
-            .filter_map(|(key, option, example, value)| {
-                Flag::given(key, option, example, value.clone())
-            });
-        let shared = [self.servers.flags(), self.workload.flags()];
-        shared.into_iter().flatten().chain(own).collect()
+        let own = Flag::given(options);
+        [self.servers.flags(), self.workload.flags(), own].concat()
     }
 }
 

@@ -19,37 +19,37 @@ json and vllm have a document for each point. With --output DIR each is a file o
 #[derive(clap::Args)]
 pub struct Output {
     /// Format of the figures
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Form::Table)]
-    pub format: Form,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
     /// Where to write them [default: stdout]
     #[arg(long, value_name = "FILE|DIR")]
     pub output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy)]
-pub enum Form {
+pub enum OutputFormat {
     /// The table of a terminal.
     Table,
     /// A format for programs.
     Export(&'static Exporter),
 }
 
-impl ValueEnum for Form {
-    fn value_variants<'a>() -> &'a [Form] {
-        static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
-            let exports = EXPORTERS.into_iter().map(Form::Export);
-            [Form::Table].into_iter().chain(exports).collect()
+impl ValueEnum for OutputFormat {
+    fn value_variants<'a>() -> &'a [OutputFormat] {
+        static FORMS: LazyLock<Vec<OutputFormat>> = LazyLock::new(|| {
+            let exports = EXPORTERS.into_iter().map(OutputFormat::Export);
+            [OutputFormat::Table].into_iter().chain(exports).collect()
         });
         &FORMS
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (id, about) = match self {
-            Form::Table => (
+            OutputFormat::Table => (
                 "table",
                 "The table of a terminal: at most 120 columns, with notes",
             ),
-            Form::Export(exporter) => (exporter.id, exporter.about),
+            OutputFormat::Export(exporter) => (exporter.id, exporter.about),
         };
         Some(PossibleValue::new(id).help(about))
     }
@@ -58,7 +58,7 @@ impl ValueEnum for Form {
 impl Output {
     /// Whether the figures are written as the table of a terminal.
     pub fn is_table(&self) -> bool {
-        matches!(self.format, Form::Table)
+        matches!(self.format, OutputFormat::Table)
     }
 
     /// Finds out whether the figures could be written, before anything is measured.
@@ -75,12 +75,13 @@ impl Output {
 
     /// Whether `path` is a directory for a file of each point.
     fn has_file_per_point(&self, path: &Path) -> bool {
-        matches!(self.format, Form::Export(exporter) if exporter.is_per_point()) && !is_json(path)
+        matches!(self.format, OutputFormat::Export(exporter) if exporter.is_per_point())
+            && !is_json(path)
     }
 
     /// Writes the points; `table` is their table, with styles. Says on stderr which files there are.
     pub fn write(&self, points: &[RunRecord], table: &str) -> anyhow::Result<()> {
-        let Form::Export(exporter) = self.format else {
+        let OutputFormat::Export(exporter) = self.format else {
             return match &self.output {
                 None => {
                     anstream::print!("{table}");

@@ -130,13 +130,8 @@ impl Arguments {
             (&keys::SLO, "--slo", "ttft=200,tpot=50", &self.slo),
             (&keys::NUM_GPU, "--num-gpu", "8", &self.num_gpu),
         ];
-        let own = options
-            .into_iter()
-            .filter_map(|(key, option, example, value)| {
-                Flag::given(key, option, example, value.clone())
-            });
-        let shared = [self.servers.flags(), self.workload.flags()];
-        shared.into_iter().flatten().chain(own).collect()
+        let own = Flag::given(options);
+        [self.servers.flags(), self.workload.flags(), own].concat()
     }
 
     fn sampling(&self) -> Sampling {

@@ -22,20 +22,15 @@ impl ServerOptions {
     /// The keys that the options set.
     pub fn flags(&self) -> Vec<Flag> {
         let endpoints = (!self.endpoints.is_empty()).then(|| self.endpoints.join(","));
-        let flags = [
-            Flag::given(
+        let example = "meta-llama/Llama-3.1-8B-Instruct";
+        Flag::given([
+            (
                 &keys::MODEL_ENDPOINTS,
                 "--endpoint",
                 "http://localhost:8000",
-                endpoints,
+                &endpoints,
             ),
-            Flag::given(
-                &keys::MODEL_PATH,
-                "--model",
-                "meta-llama/Llama-3.1-8B-Instruct",
-                self.model.clone(),
-            ),
-        ];
-        flags.into_iter().flatten().collect()
+            (&keys::MODEL_PATH, "--model", example, &self.model),
+        ])
     }
 }

@@ -27,7 +27,7 @@ pub struct WorkloadOptions {
 impl WorkloadOptions {
     /// The keys that the options set.
     pub fn flags(&self) -> Vec<Flag> {
-        let options = [
+        Flag::given([
             (&keys::PROMPT_KEYS, "--prompt", "25,1k", &self.prompt),
             (
                 &keys::MAX_NEW_TOKENS,
@@ -36,11 +36,7 @@ impl WorkloadOptions {
                 &self.max_tokens,
             ),
             (&keys::SEED, "--seed", "42", &self.seed),
-        ];
-        let given = |(key, option, example, value): (_, _, _, &Option<String>)| {
-            Flag::given(key, option, example, value.clone())
-        };
-        options.into_iter().filter_map(given).collect()
+        ])
     }
 
     /// The workload that they choose.

@@ -16,7 +16,7 @@ use super::http1;
 use super::prepared::Prepared;
 use super::record::Completion;
 use super::refusal::Refusal;
-use super::response::Reader;
+use super::response::ResponseReader;
 use crate::config::Settings;
 use crate::dialect::Dialect;
 
@@ -81,7 +81,7 @@ impl Client {
         events: &AtomicU32,
         heard_ns: &AtomicU64,
     ) -> Exchange {
-        let mut reader = Reader::new(self.dialect, self.stream, self.bounds, &prepared);
+        let mut reader = ResponseReader::new(self.dialect, self.stream, self.bounds, &prepared);
         let request = http1::Request::new(prepared, &self.headers);
         let sent_ns = self.clock.now_ns();
         let exchange = async {
@@ -128,7 +128,7 @@ pub(super) async fn exchange(
     request: http1::Request,
     connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
     clock: Clock,
-    reader: &mut Reader,
+    reader: &mut ResponseReader,
     (events, heard_ns): (&AtomicU32, &AtomicU64),
 ) -> (Result<(), Failure>, bool) {
     let mut transaction = http1::Transaction::new(request);

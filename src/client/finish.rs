@@ -58,7 +58,7 @@ const FAILED: [&str; 8] = [
 ];
 
 /// The end of a response.
-pub(super) struct Ended<'a> {
+pub(super) struct ResponseEnd<'a> {
     /// `finish_reason`, if the server gave one.
     pub reason: Option<&'a str>,
     /// Whether there is generated text.
@@ -69,7 +69,7 @@ pub(super) struct Ended<'a> {
     pub events: usize,
 }
 
-impl Ended<'_> {
+impl ResponseEnd<'_> {
     /// Fails if the response is not a whole answer.
     pub fn judge(&self) -> Result<(), Failure> {
         let after = match self.events {
@@ -128,7 +128,7 @@ mod tests {
         has_text: bool,
         usage_output: Option<u32>,
     ) -> Option<FailureCause> {
-        let ended = Ended {
+        let ended = ResponseEnd {
             reason,
             has_text,
             usage_output,
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_message_has_the_servers_word() {
-        let ended = Ended {
+        let ended = ResponseEnd {
             reason: Some("abort"),
             has_text: true,
             usage_output: None,

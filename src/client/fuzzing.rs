@@ -16,7 +16,7 @@ use super::exchange::exchange;
 use super::failure::Failure;
 use super::http1::{Headers, Request, Transaction};
 use super::prepared::Prepared;
-use super::response::Reader;
+use super::response::ResponseReader;
 use super::sse::{EventName, SseDecoder, SseError};
 use crate::dialect::ChatCompletions;
 
@@ -32,7 +32,8 @@ thread_local! {
 pub fn event_stream(bytes: &[u8]) {
     let piece = piece(bytes);
     assert_eq!(events(bytes, piece), events(bytes, bytes.len().max(1)));
-    let mut reader = Reader::new(&ChatCompletions, true, Bounds::for_tokens(8), &prepared());
+    let mut reader =
+        ResponseReader::new(&ChatCompletions, true, Bounds::for_tokens(8), &prepared());
     let count = AtomicU32::new(0);
     for (at_ns, piece) in (0..).zip(bytes.chunks(piece)) {
         match reader.take(piece, at_ns, &count) {
@@ -79,11 +80,11 @@ pub fn http_exchange(bytes: &[u8]) {
             for stream in [true, false] {
                 let prepared = prepared();
                 let mut reader =
-                    Reader::new(&ChatCompletions, stream, Bounds::for_tokens(8), &prepared);
+                    ResponseReader::new(&ChatCompletions, stream, Bounds::for_tokens(8), &prepared);
                 let Some(request) = request(prepared) else {
                     return;
                 };
-                let mut connection = Connection { bytes, piece };
+                let mut connection = ScriptedConnection { bytes, piece };
                 let (count, heard_ns) = (AtomicU32::new(0), AtomicU64::new(0));
                 let clock = Clock::start();
                 let exchanged = exchange(
@@ -104,7 +105,7 @@ pub fn http_exchange(bytes: &[u8]) {
 async fn body(bytes: &[u8], piece: usize) -> Option<(u16, Vec<u8>)> {
     let mut transaction = Transaction::new(request(prepared())?);
     let mut body = Vec::new();
-    let mut connection = Connection { bytes, piece };
+    let mut connection = ScriptedConnection { bytes, piece };
     let run = transaction.run(&mut connection, Clock::start(), |_, part, _| {
         body.extend_from_slice(part);
         Ok(std::ops::ControlFlow::Continue(()))
@@ -135,12 +136,12 @@ fn check(failure: Failure) {
 }
 
 /// A connection that takes whatever is written, gives `piece` bytes a read, and closes after the last.
-struct Connection<'a> {
+struct ScriptedConnection<'a> {
     bytes: &'a [u8],
     piece: usize,
 }
 
-impl AsyncRead for Connection<'_> {
+impl AsyncRead for ScriptedConnection<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -154,7 +155,7 @@ impl AsyncRead for Connection<'_> {
     }
 }
 
-impl AsyncWrite for Connection<'_> {
+impl AsyncWrite for ScriptedConnection<'_> {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,

@@ -38,7 +38,7 @@ pub(super) struct Transaction {
     /// Bytes that were read but cannot be decoded without more.
     rest: Vec<u8>,
     /// The head of the response, once it is read.
-    head: Option<Head>,
+    head: Option<ResponseHead>,
     /// Whether `take` needs no more of the body.
     is_over: bool,
     stage: Stage,
@@ -46,7 +46,7 @@ pub(super) struct Transaction {
 
 /// The used parts of a response's head.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     pub status: StatusCode,
     /// The `Location` of a redirect.
     pub location: Option<String>,
@@ -98,7 +98,7 @@ impl Transaction {
     }
 
     /// The head of the response, if it has arrived.
-    pub fn head(&self) -> Option<&Head> {
+    pub fn head(&self) -> Option<&ResponseHead> {
         self.head.as_ref()
     }
 
@@ -217,7 +217,7 @@ impl Transaction {
             let value = response.headers().get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
-        self.head = Some(Head {
+        self.head = Some(ResponseHead {
             status,
             location: header(LOCATION),
         });

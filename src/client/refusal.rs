@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::failure::{Failure, FailureCause};
-use super::http1::{Head, Taken};
+use super::http1::{ResponseHead, Taken};
 use crate::dialect::{error_in_body, one_line};
 
 /// Most bytes that are kept of a body which is not an answer: the reason is at its start.
@@ -23,7 +23,7 @@ impl Refusal {
     }
 
     /// The failure, with the server's message; without it for a refused key, which it may repeat.
-    pub fn failure(&self, head: &Head) -> Failure {
+    pub fn failure(&self, head: &ResponseHead) -> Failure {
         let location = head
             .location
             .as_ref()
@@ -65,7 +65,7 @@ mod tests {
             let _ = refusal.take(br#"{"error":"bad key sk-secret"}"#).unwrap();
             let status = StatusCode::from_u16(status).unwrap();
             let location = location.map(str::to_owned);
-            refusal.failure(&Head { status, location }).message
+            refusal.failure(&ResponseHead { status, location }).message
         };
         for status in [401, 403] {
             assert!(refused(status, None).contains("OPENAI_API_KEY"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bounds::Bounds;
 use super::failure::{Failure, FailureCause};
-use super::finish::Ended;
+use super::finish::ResponseEnd;
 use super::http1::Taken;
 use super::plain_event::PlainEvent;
 use super::prepared::Prepared;
@@ -17,7 +17,7 @@ use super::timestamps::Timestamps;
 use crate::dialect::{Delta, Dialect, error_in_body, excerpt};
 
 /// The state of one response while it arrives.
-pub(super) struct Reader {
+pub(super) struct ResponseReader {
     bounds: Bounds,
     body: Body,
     answer: Answer,
@@ -53,7 +53,7 @@ impl From<SseError> for Failure {
     }
 }
 
-impl Reader {
+impl ResponseReader {
     /// A reader of the answer to `prepared`, as an event stream or whole. `bounds` are those of a request without a
     /// length of its own.
     pub fn new(
@@ -61,10 +61,10 @@ impl Reader {
         stream: bool,
         bounds: Bounds,
         prepared: &Prepared,
-    ) -> Reader {
+    ) -> ResponseReader {
         let requested = prepared.output_tokens.map(NonZeroU32::get);
         let bounds = requested.map_or(bounds, Bounds::for_tokens);
-        Reader {
+        ResponseReader {
             bounds,
             body: match stream {
                 true => Body::Stream {
@@ -281,7 +281,7 @@ impl Answer {
 
     fn into_completion(self, keep_text: bool, bounds: &Bounds) -> Result<Completion, Failure> {
         let mut completion = self.completion;
-        let ended = Ended {
+        let ended = ResponseEnd {
             reason: completion.finish_reason.as_deref(),
             has_text: !self.text.is_empty(),
             usage_output: completion.usage_output,

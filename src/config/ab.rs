@@ -3,13 +3,13 @@
 use super::deployment::{Deployment, name_fault};
 use super::endpoint_url::EndpointUrl;
 use super::error::Problem;
-use super::reader::Reader;
+use super::reader::SettingsReader;
 
 /// The variable that names two deployments to measure in turns.
 const AB_VARIABLE: &str = "SERVEMARK_AB";
 
 /// Reads `SERVEMARK_AB`. A problem is reported.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<[Deployment; 2]> {
+pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<[Deployment; 2]> {
     let text = reader.env(AB_VARIABLE)?;
     let problem = |found: String| {
         Problem::of_variable(

@@ -6,8 +6,8 @@ use url::{Host, Url};
 
 use super::api_key::ApiKey;
 use super::error::Problem;
-use super::reader::Reader;
-use super::safety::{Choice, SafetyBackend, SafetyConfig, SafetyKeys};
+use super::reader::SettingsReader;
+use super::safety::{BackendChoice, SafetyBackend, SafetyConfig, SafetyKeys};
 use super::value::without_secrets;
 
 /// The variable that holds the address of the Azure resource.
@@ -16,7 +16,7 @@ const ENDPOINT: &str = "AZURE_CONTENT_SAFETY_ENDPOINT";
 const KEY: &str = "AZURE_CONTENT_SAFETY_KEY";
 
 /// The check that the keys describe. `None` for a problem, which is reported.
-pub(super) fn resolve(reader: &mut Reader<'_>, keys: &SafetyKeys) -> Option<SafetyConfig> {
+pub(super) fn resolve(reader: &mut SettingsReader<'_>, keys: &SafetyKeys) -> Option<SafetyConfig> {
     let backend = match is_azure(reader, keys.backend) {
         true => {
             let (endpoint, key) = (endpoint(reader), key(reader));
@@ -35,17 +35,17 @@ pub(super) fn resolve(reader: &mut Reader<'_>, keys: &SafetyKeys) -> Option<Safe
 
 /// `auto` is Azure if one of its variables is set. If the other is missing, that is an error: a simulated check could be
 /// mistaken for a real one.
-fn is_azure(reader: &Reader<'_>, choice: Choice) -> bool {
+fn is_azure(reader: &SettingsReader<'_>, choice: BackendChoice) -> bool {
     match choice {
-        Choice::Azure => true,
-        Choice::Simulated => false,
-        Choice::Auto => [ENDPOINT, KEY]
+        BackendChoice::Azure => true,
+        BackendChoice::Simulated => false,
+        BackendChoice::Auto => [ENDPOINT, KEY]
             .iter()
             .any(|name| reader.env(name).is_some()),
     }
 }
 
-fn endpoint(reader: &mut Reader<'_>) -> Option<Url> {
+fn endpoint(reader: &mut SettingsReader<'_>) -> Option<Url> {
     let text = reader.env(ENDPOINT);
     let found = match text.as_deref().map(str::trim) {
         None => "nothing".to_owned(),
@@ -75,7 +75,7 @@ fn is_service_address(url: &Url) -> bool {
     plain && (url.scheme() == "https" || url.scheme() == "http" && local)
 }
 
-fn key(reader: &mut Reader<'_>) -> Option<ApiKey> {
+fn key(reader: &mut SettingsReader<'_>) -> Option<ApiKey> {
     let found = match reader.api_key(KEY) {
         Some(Ok(key)) => return Some(key),
         Some(Err(found)) => found,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::ids::ids;
+
 /// How the gaps between the arrivals of an open loop are distributed, around the mean of 1 ÷ rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ArrivalProcess {
@@ -23,18 +25,7 @@ pub enum RampStrategy {
     Exponential,
 }
 
-impl RampStrategy {
-    /// Every strategy.
-    pub const ALL: [RampStrategy; 2] = [RampStrategy::Linear, RampStrategy::Exponential];
-
-    /// Its name in `RAMP`.
-    pub fn id(self) -> &'static str {
-        match self {
-            RampStrategy::Linear => "linear",
-            RampStrategy::Exponential => "exponential",
-        }
-    }
-}
+ids!(RampStrategy: Linear = "linear", Exponential = "exponential");
 
 /// The time before the warm-up of an open loop, in which its rate rises from a tenth of the point's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,18 +45,7 @@ pub enum SteadyStart {
     Staggered,
 }
 
-impl SteadyStart {
-    /// Every way.
-    pub const ALL: [SteadyStart; 2] = [SteadyStart::Together, SteadyStart::Staggered];
-
-    /// Its value of `START`.
-    pub fn id(self) -> &'static str {
-        match self {
-            SteadyStart::Together => "together",
-            SteadyStart::Staggered => "staggered",
-        }
-    }
-}
+ids!(SteadyStart: Together = "together", Staggered = "staggered");
 
 /// Which endpoint gets the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,18 +56,7 @@ pub enum Balancing {
     LeastOutstanding,
 }
 
-impl Balancing {
-    /// Every policy.
-    pub const ALL: [Balancing; 2] = [Balancing::RoundRobin, Balancing::LeastOutstanding];
-
-    /// Its value of `BALANCING`.
-    pub fn id(self) -> &'static str {
-        match self {
-            Balancing::RoundRobin => "round_robin",
-            Balancing::LeastOutstanding => "least_outstanding",
-        }
-    }
-}
+ids!(Balancing: RoundRobin = "round_robin", LeastOutstanding = "least_outstanding");
 
 /// The part of a prompt that the server may find in its prefix cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,27 +95,15 @@ pub enum Metric {
     E2el,
 }
 
+ids!(Metric:
+    OutputTokS = "output_tok_s",
+    Rps = "rps",
+    Ttft = "ttft",
+    Tpot = "tpot",
+    E2el = "e2el",
+);
+
 impl Metric {
-    /// Every metric.
-    pub const ALL: [Metric; 5] = [
-        Metric::OutputTokS,
-        Metric::Rps,
-        Metric::Ttft,
-        Metric::Tpot,
-        Metric::E2el,
-    ];
-
-    /// Its name in `METRICS` and in benchmark ids.
-    pub fn id(self) -> &'static str {
-        match self {
-            Metric::OutputTokS => "output_tok_s",
-            Metric::Rps => "rps",
-            Metric::Ttft => "ttft",
-            Metric::Tpot => "tpot",
-            Metric::E2el => "e2el",
-        }
-    }
-
     /// Whether it is a rate (tok/s, req/s), not a latency (ms).
     pub fn is_rate(self) -> bool {
         matches!(self, Metric::OutputTokS | Metric::Rps)

@@ -143,9 +143,7 @@ const FIELDS: [&str; 9] = [
 ];
 
 fn one(entry: &Value) -> Parsed<Deployment> {
-    let fields = entry
-        .as_object()
-        .ok_or_else(|| Fault::new(type_name(entry)))?;
+    let fields = value::object(entry)?;
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let hint = match nearest(unknown, FIELDS) {
             Some(name) => format!("did you mean {name:?}?"),
@@ -254,9 +252,7 @@ fn command(value: &Value) -> Parsed<Vec<Template>> {
 
 /// Values are never part of a fault: they may be secrets.
 fn environment(value: &Value) -> Parsed<Vec<(String, Template)>> {
-    let variables = value
-        .as_object()
-        .ok_or_else(|| Fault::new(type_name(value)))?;
+    let variables = value::object(value)?;
     let variable = |(name, value): (&String, &Value)| {
         let named =
             |what: &str| Fault::new(format!("{}: {what}", shown(&Value::String(name.clone()))));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::error::{Origin, Problem};
+use super::error::{Problem, ValueOrigin};
 use super::key::{Key, Syntax};
 use super::keys;
 use super::names::{PREFIX, RESERVED, nearest};
@@ -46,7 +46,7 @@ pub(super) fn misspelt<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Prob
             }
             let nearest = nearest(stem, keys::names())?;
             Some(Problem {
-                origin: Origin::Variable(name.to_owned()),
+                origin: ValueOrigin::Variable(name.to_owned()),
                 key: stem.to_owned(),
                 found: "a variable that overrides no key".to_owned(),
                 expected: format!("the name {}{nearest}", PREFIX),

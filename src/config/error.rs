@@ -24,7 +24,7 @@ pub enum ConfigError {
     #[error("{origin} is not a JSON object: {what}. {hint}")]
     Syntax {
         /// The file.
-        origin: Origin,
+        origin: ValueOrigin,
         /// The error, with line and column.
         what: String,
         /// How to fix it.
@@ -42,7 +42,7 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where the value comes from.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
     /// The key of `parameters.json`, or a variable that is not a key.
     pub key: String,
     /// What was found; secrets are left out.
@@ -62,7 +62,7 @@ impl Problem {
         hint: impl Into<String>,
     ) -> Problem {
         Problem {
-            origin: Origin::Variable(name.to_owned()),
+            origin: ValueOrigin::Variable(name.to_owned()),
             key: name.to_owned(),
             found: found.into(),
             expected: expected.to_owned(),
@@ -73,7 +73,7 @@ impl Problem {
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// A configuration file (or the built-in settings), by its name.
     File(String),
     /// An environment variable.
@@ -84,13 +84,13 @@ pub enum Origin {
     Program,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::File(name) => f.write_str(name),
-            Origin::Variable(name) => write!(f, "environment variable {name}"),
-            Origin::Option(name) => write!(f, "option {name}"),
-            Origin::Program => f.write_str("the program"),
+            ValueOrigin::File(name) => f.write_str(name),
+            ValueOrigin::Variable(name) => write!(f, "environment variable {name}"),
+            ValueOrigin::Option(name) => write!(f, "option {name}"),
+            ValueOrigin::Program => f.write_str("the program"),
         }
     }
 }
@@ -98,7 +98,7 @@ impl fmt::Display for Origin {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
-            origin @ (Origin::File(_) | Origin::Program) => {
+            origin @ (ValueOrigin::File(_) | ValueOrigin::Program) => {
                 write!(f, "{origin}, key {}", self.key)?
             }
             other => write!(f, "{other}")?,

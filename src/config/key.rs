@@ -21,7 +21,7 @@ pub struct Key {
     /// How the text of a variable becomes JSON.
     pub(super) syntax: Syntax,
     /// What a difference in the key means for two runs.
-    pub(super) kind: Kind,
+    pub(super) kind: KeyKind,
     /// Parses a value and stores it.
     pub(super) set: fn(&mut Draft, &Value) -> Parsed<()>,
     /// The value in run records.
@@ -44,7 +44,7 @@ pub(super) enum Syntax {
 
 /// What a difference in a setting means for two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum KeyKind {
     /// It is part of the workload: runs that differ in it did different work, and are not compared.
     Workload,
     /// It says where, how long or with which points a run measured: a comparison ignores it.

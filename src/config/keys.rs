@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use super::choices::{Balancing, Metric, SteadyStart};
 use super::deployment::Deployment;
 pub use super::key::Key;
-use super::key::{Kind, Public, Syntax};
-use super::safety::SafetyBackend;
+use super::key::{KeyKind, Public, Syntax};
+use super::safety::{BackendChoice, SafetyBackend};
 use super::sampling::Precision;
 use super::settings::Settings;
-use super::{deployment, public, safety, sampling, slo, value, workloads};
+use super::{deployment, public, sampling, slo, value, workloads};
 use crate::load::{LOAD_SHAPES, STEADY};
 use crate::redact::HIDDEN;
 
@@ -31,7 +31,7 @@ macro_rules! keys {
                 expected: || $expected.to_string(),
                 example: $example,
                 syntax: Syntax::$syntax,
-                kind: Kind::$kind,
+                kind: KeyKind::$kind,
                 set: |$draft, $value| {
                     $set;
                     Ok(())
@@ -183,8 +183,8 @@ keys! {
             d.config.precision.iter_mut().for_each(|precision| precision.budget = budget);
         },
         |c| json!(c.precision.map(|precision| precision.budget.as_secs_f64()));
-    SAFETY_BACKEND: Single, Workload, "\"auto\"", "\"auto\", \"simulated\" or \"azure\"", "\"auto\"",
-        |d, v| d.safety.backend = safety::choice(v)?,
+    SAFETY_BACKEND: Single, Workload, "\"auto\"", one_of(&BackendChoice::ALL, BackendChoice::id), "\"auto\"",
+        |d, v| d.safety.backend = value::one_of(v, &BackendChoice::ALL, BackendChoice::id)?,
         |c| backend(c).map(|backend| json!(backend.id()));
     SAFETY_DELAY_MS: Numbers, Workload, "[300, 400]",
         "two numbers of milliseconds from 0 to 600000, the lesser first", "[300, 400]",
@@ -215,13 +215,15 @@ fn backend(config: &Settings) -> Option<&SafetyBackend> {
 }
 
 /// Settings that are not keys of `parameters.json`.
-const OTHERS: [(&str, Kind, Public); 3] = [
-    ("CONFIG", Kind::Local, |c| Some(json!(c.source.to_string()))),
-    ("AB", Kind::Reported, |c| {
+const OTHERS: [(&str, KeyKind, Public); 3] = [
+    ("CONFIG", KeyKind::Local, |c| {
+        Some(json!(c.source.to_string()))
+    }),
+    ("AB", KeyKind::Reported, |c| {
         let names = |sides: &[Deployment; 2]| sides.each_ref().map(|side| side.name.clone());
         Some(json!(c.ab.as_ref().map(names)))
     }),
-    ("OPENAI_API_KEY", Kind::Reported, |c| {
+    ("OPENAI_API_KEY", KeyKind::Reported, |c| {
         Some(json!(c.api_key.as_ref().map(|_| HIDDEN)))
     }),
 ];
@@ -232,21 +234,21 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every setting that run records hold.
-fn settings() -> impl Iterator<Item = (&'static str, Kind, Public)> {
+fn settings() -> impl Iterator<Item = (&'static str, KeyKind, Public)> {
     let keys = ALL.iter().map(|key| (key.name, key.kind, key.public));
     OTHERS.into_iter().chain(keys)
 }
 
 /// The kind of a setting of a run record; one that another version of servemark wrote is reported.
-pub(crate) fn kind(name: &str) -> Kind {
+pub(crate) fn kind(name: &str) -> KeyKind {
     let known = settings().find(|setting| setting.0 == name);
-    known.map_or(Kind::Reported, |setting| setting.1)
+    known.map_or(KeyKind::Reported, |setting| setting.1)
 }
 
 /// The keys that define a workload.
 pub(crate) fn of_workload() -> impl Iterator<Item = &'static str> {
     settings()
-        .filter(|setting| setting.1 == Kind::Workload)
+        .filter(|setting| setting.1 == KeyKind::Workload)
         .map(|setting| setting.0)
 }
 
@@ -262,10 +264,10 @@ impl Settings {
 
     /// The part of [`Settings::public_json`] that all ranks of one run must have in common.
     pub(crate) fn shared_settings(&self) -> Map<String, Value> {
-        self.public_settings(|kind| kind != Kind::Local)
+        self.public_settings(|kind| kind != KeyKind::Local)
     }
 
-    fn public_settings(&self, wanted: impl Fn(Kind) -> bool) -> Map<String, Value> {
+    fn public_settings(&self, wanted: impl Fn(KeyKind) -> bool) -> Map<String, Value> {
         settings()
             .filter(|(_, kind, _)| wanted(*kind))
             .filter_map(|(name, _, public)| Some((name.to_owned(), public(self)?)))

@@ -40,8 +40,8 @@ pub use choices::{
 pub use deployment::{Deployment, Launch, ServerSource};
 pub(crate) use endpoint_url::hide_query;
 pub use endpoint_url::{EndpointUrl, EndpointUrlError};
-pub use error::{ConfigError, Origin, Problem};
-pub(crate) use key::Kind;
+pub use error::{ConfigError, Problem, ValueOrigin};
+pub(crate) use key::KeyKind;
 pub use overrides::Config;
 #[cfg(feature = "cli")]
 pub(crate) use overrides::Flag;

@@ -101,19 +101,22 @@ pub(crate) struct Flag {
 
 #[cfg(feature = "cli")]
 impl Flag {
-    /// The flag of an option, where the option was given.
-    pub fn given(
-        key: &'static Key,
-        option: &'static str,
-        example: &'static str,
-        value: Option<String>,
-    ) -> Option<Flag> {
-        value.map(|value| Flag {
-            key,
-            option,
-            example,
-            value,
-        })
+    /// The flags of those options that were given: of each its key, name, an example, and the value.
+    pub fn given<'v>(
+        options: impl IntoIterator<
+            Item = (&'static Key, &'static str, &'static str, &'v Option<String>),
+        >,
+    ) -> Vec<Flag> {
+        let flag = |(key, option, example, value): (_, _, _, &Option<String>)| {
+            let value = value.clone()?;
+            Some(Flag {
+                key,
+                option,
+                example,
+                value,
+            })
+        };
+        options.into_iter().filter_map(flag).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::error::{ConfigError, Problem};
 use super::names::PREFIX;
 use super::overrides::Config;
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::settings::{ConfigSource, Settings};
 use super::template::Blank;
 use super::{BUILT_IN, ab, azure, env, keys};
@@ -83,7 +83,7 @@ pub(super) fn parse(
     env: &dyn Fn(&str) -> Option<String>,
     overrides: &Config,
 ) -> Result<Settings, ConfigError> {
-    let mut reader = Reader::new(&source, text, env, overrides)?;
+    let mut reader = SettingsReader::new(&source, text, env, overrides)?;
     let mut draft = Draft::new(source.clone());
     reader.read_all(&mut draft);
     let config = complete(&mut reader, draft);
@@ -91,7 +91,7 @@ pub(super) fn parse(
 }
 
 /// Completes a draft by what depends on several keys or on other variables. Problems are reported.
-fn complete(reader: &mut Reader<'_>, draft: Draft) -> Settings {
+fn complete(reader: &mut SettingsReader<'_>, draft: Draft) -> Settings {
     let Draft {
         mut config, safety, ..
     } = draft;
@@ -116,7 +116,7 @@ fn complete(reader: &mut Reader<'_>, draft: Draft) -> Settings {
 }
 
 /// Reports a deployment whose command names `{model}`, where `MODEL_PATH` is not set.
-fn check_models(reader: &mut Reader<'_>, deployments: &[Deployment]) {
+fn check_models(reader: &mut SettingsReader<'_>, deployments: &[Deployment]) {
     let uses_model = |deployment: &Deployment| match &deployment.servers {
         ServerSource::Launched(launch) => launch.uses(Blank::Model),
         ServerSource::Listed(_) => false,
@@ -137,7 +137,7 @@ fn questions_beside(source: &ConfigSource) -> Option<PathBuf> {
 }
 
 /// The bearer token. A value that cannot be one is reported.
-fn api_key(reader: &mut Reader<'_>) -> Option<ApiKey> {
+fn api_key(reader: &mut SettingsReader<'_>) -> Option<ApiKey> {
     let problem = |found: String| {
         Problem::of_variable(
             KEY_VARIABLE,

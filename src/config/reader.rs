@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::api_key::ApiKey;
 use super::draft::Draft;
-use super::error::{ConfigError, Origin, Problem};
+use super::error::{ConfigError, Problem, ValueOrigin};
 use super::key::Key;
 use super::names::nearest;
 use super::overrides::{Config, Override};
 use super::settings::{ConfigSource, Settings};
 use super::{env, keys};
 
-pub(super) struct Reader<'a> {
+pub(super) struct SettingsReader<'a> {
     source: &'a ConfigSource,
     entries: Vec<(String, Value)>,
     env: &'a dyn Fn(&str) -> Option<String>,
@@ -22,14 +22,14 @@ pub(super) struct Reader<'a> {
     problems: Vec<Problem>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     pub(super) fn new(
         source: &'a ConfigSource,
         text: &str,
         env: &'a dyn Fn(&str) -> Option<String>,
         overrides: &'a Config,
-    ) -> Result<Reader<'a>, ConfigError> {
-        let mut reader = Reader {
+    ) -> Result<SettingsReader<'a>, ConfigError> {
+        let mut reader = SettingsReader {
             source,
             entries: entries(source, text)?,
             env,
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         }
         // A path in the file starts from the file's directory, any other from the current one.
         draft.base = match self.origin(key) {
-            Origin::File(_) => self.source.directory().map(|path| path.to_owned()),
+            ValueOrigin::File(_) => self.source.directory().map(|path| path.to_owned()),
             _ => None,
         };
         let mut first_fault = None;
@@ -101,13 +101,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the value of a key comes from, if it is given: an option or the program, else the variable, else the file.
-    fn origin(&self, key: &Key) -> Origin {
+    fn origin(&self, key: &Key) -> ValueOrigin {
         let variable = key.variable();
         match self.overrides.of(key) {
-            Some(Override::Option(flag)) => Origin::Option(flag.option.to_owned()),
-            Some(Override::Program(_)) => Origin::Program,
-            None if (self.env)(&variable).is_some() => Origin::Variable(variable),
-            None => Origin::File(self.source.to_string()),
+            Some(Override::Option(flag)) => ValueOrigin::Option(flag.option.to_owned()),
+            Some(Override::Program(_)) => ValueOrigin::Program,
+            None if (self.env)(&variable).is_some() => ValueOrigin::Variable(variable),
+            None => ValueOrigin::File(self.source.to_string()),
         }
     }
 
@@ -134,10 +134,10 @@ impl<'a> Reader<'a> {
     pub(super) fn report_value(&mut self, key: &Key, found: String) {
         let origin = self.origin(key);
         let example = match (&origin, self.overrides.of(key)) {
-            (Origin::Option(name), Some(Override::Option(flag))) => {
+            (ValueOrigin::Option(name), Some(Override::Option(flag))) => {
                 format!("{name} {}", flag.example)
             }
-            (Origin::Variable(name), _) => {
+            (ValueOrigin::Variable(name), _) => {
                 let plain = key.example.trim_matches('"');
                 let quote = match plain.contains(['"', '{', '[']) {
                     true => "'",
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
                 };
                 format!("{name}={quote}{plain}{quote}")
             }
-            (Origin::Program, _) => format!("the JSON value {}", key.example),
+            (ValueOrigin::Program, _) => format!("the JSON value {}", key.example),
             _ => format!("\"{}\": {}", key.name, key.example),
         };
         self.report(Problem {
@@ -158,37 +158,34 @@ impl<'a> Reader<'a> {
     }
 
     fn check_names(&mut self) {
+        let is_known = |name: &str| keys::names().any(|known| known == name);
+        let problem = |origin, name: &str, found: &str, (expected, hint)| Problem {
+            origin,
+            key: name.to_owned(),
+            found: found.to_owned(),
+            expected,
+            hint,
+        };
         let mut seen = HashSet::new();
         for (name, _) in &self.entries {
-            let is_known = keys::names().any(|known| known == name);
-            let (found, expected, hint) = if is_known && seen.insert(name) {
-                continue;
-            } else if is_known {
-                let hint = "Remove one of the two.".to_owned();
-                ("the key twice", "each key once".to_owned(), hint)
-            } else {
-                let (expected, hint) = instead_of(name);
-                ("an unknown key", expected, hint)
-            };
-            self.problems.push(Problem {
-                origin: Origin::File(self.source.to_string()),
-                key: name.clone(),
-                found: found.to_owned(),
-                expected,
-                hint,
-            });
-        }
-        for name in self.overrides.program_keys() {
-            if !keys::names().any(|known| known == name) {
-                let (expected, hint) = instead_of(name);
-                self.problems.push(Problem {
-                    origin: Origin::Program,
-                    key: name.to_owned(),
-                    found: "an unknown key".to_owned(),
-                    expected,
-                    hint,
-                });
+            let origin = ValueOrigin::File(self.source.to_string());
+            if !is_known(name) {
+                let instead = instead_of(name);
+                self.problems
+                    .push(problem(origin, name, "an unknown key", instead));
+            } else if !seen.insert(name) {
+                let once = (
+                    "each key once".to_owned(),
+                    "Remove one of the two.".to_owned(),
+                );
+                self.problems
+                    .push(problem(origin, name, "the key twice", once));
             }
+        }
+        for name in self.overrides.program_keys().filter(|name| !is_known(name)) {
+            let (origin, instead) = (ValueOrigin::Program, instead_of(name));
+            self.problems
+                .push(problem(origin, name, "an unknown key", instead));
         }
     }
 }
@@ -222,7 +219,7 @@ fn default(key: &Key) -> Value {
 fn entries(source: &ConfigSource, text: &str) -> Result<Vec<(String, Value)>, ConfigError> {
     let text = text.trim_start_matches('\u{feff}');
     let syntax = |what: String, hint| ConfigError::Syntax {
-        origin: Origin::File(source.to_string()),
+        origin: ValueOrigin::File(source.to_string()),
         what,
         hint,
     };

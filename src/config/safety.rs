@@ -1,10 +1,9 @@
 //! The content-safety check: `SAFE_CHECK` and the `SAFETY_*` keys.
 
-use serde_json::Value;
 use url::Url;
 
 use super::api_key::ApiKey;
-use super::value::{Fault, Parsed};
+use crate::ids::ids;
 
 /// The check of texts before and after a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +62,7 @@ pub(super) struct SafetyKeys {
     /// `SAFE_CHECK`.
     pub(super) on: bool,
     /// `SAFETY_BACKEND`.
-    pub(super) backend: Choice,
+    pub(super) backend: BackendChoice,
     /// `SAFETY_DELAY_MS`.
     pub(super) delay_ms: (f64, f64),
     /// `SAFETY_SEVERITY`.
@@ -75,7 +74,7 @@ impl Default for SafetyKeys {
     fn default() -> SafetyKeys {
         SafetyKeys {
             on: true,
-            backend: Choice::Simulated,
+            backend: BackendChoice::Simulated,
             delay_ms: (0.0, 0.0),
             severity: 1,
         }
@@ -84,18 +83,10 @@ impl Default for SafetyKeys {
 
 /// The value of `SAFETY_BACKEND`.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Choice {
+pub(super) enum BackendChoice {
     Auto,
     Simulated,
     Azure,
 }
 
-/// Parses `SAFETY_BACKEND`.
-pub(super) fn choice(value: &Value) -> Parsed<Choice> {
-    match value.as_str() {
-        Some("auto") => Ok(Choice::Auto),
-        Some("simulated") => Ok(Choice::Simulated),
-        Some("azure") => Ok(Choice::Azure),
-        _ => Err(Fault::found(value)),
-    }
-}
+ids!(BackendChoice: Auto = "auto", Simulated = "simulated", Azure = "azure");

@@ -2,6 +2,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::value::{self, Fault, Parsed};
+use crate::ids::ids;
 
 /// Service-level objectives: `SLO`. A request that is within all limits counts for goodput; a deployment meets an
 /// objective if as many of its requests are within the limit as the percentile says.
@@ -49,16 +50,16 @@ pub enum Percentile {
     P99_9,
 }
 
-impl Percentile {
-    /// Every percentile, the highest first.
-    pub(crate) const ALL: [Percentile; 5] = [
-        Percentile::P99_9,
-        Percentile::P99,
-        Percentile::P95,
-        Percentile::P90,
-        Percentile::P50,
-    ];
+// The highest first.
+ids!(Percentile:
+    P99_9 = "P99.9",
+    P99 = "P99",
+    P95 = "P95",
+    P90 = "P90",
+    P50 = "P50",
+);
 
+impl Percentile {
     /// The percentile as a number from 0 to 100.
     pub fn percent(self) -> f64 {
         match self {
@@ -70,20 +71,9 @@ impl Percentile {
         }
     }
 
-    /// Its name in tables and plots (`P99.9`).
-    pub fn name(self) -> &'static str {
-        match self {
-            Percentile::P50 => "P50",
-            Percentile::P90 => "P90",
-            Percentile::P95 => "P95",
-            Percentile::P99 => "P99",
-            Percentile::P99_9 => "P99.9",
-        }
-    }
-
     /// Its name in `SLO` (`p99.9`).
     fn key(self) -> String {
-        self.name().to_lowercase()
+        self.id().to_lowercase()
     }
 }
 
@@ -130,7 +120,7 @@ impl Limit {
 
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ≤ {} ms", self.percentile.name(), self.ms)
+        write!(f, "{} ≤ {} ms", self.percentile.id(), self.ms)
     }
 }
 

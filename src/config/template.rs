@@ -1,6 +1,7 @@
 //! Text with blanks in braces, for the command of a deployment.
 
 use super::names::nearest;
+use crate::ids::ids;
 
 /// Text whose blanks (`{port}`) are filled in for each replica. Braces around anything but a word in lower case are plain
 /// text, as in JSON.
@@ -41,27 +42,14 @@ pub struct Blanks<'a> {
     pub name: &'a str,
 }
 
-impl Blank {
-    const ALL: [Blank; 6] = [
-        Blank::Model,
-        Blank::Port,
-        Blank::Tp,
-        Blank::Gpus,
-        Blank::Replica,
-        Blank::Name,
-    ];
-
-    pub(super) fn id(self) -> &'static str {
-        match self {
-            Blank::Model => "model",
-            Blank::Port => "port",
-            Blank::Tp => "tp",
-            Blank::Gpus => "gpus",
-            Blank::Replica => "replica",
-            Blank::Name => "name",
-        }
-    }
-}
+ids!(Blank:
+    Model = "model",
+    Port = "port",
+    Tp = "tp",
+    Gpus = "gpus",
+    Replica = "replica",
+    Name = "name",
+);
 
 impl Template {
     /// Parses a text. The error names an unknown blank.

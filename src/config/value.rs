@@ -73,6 +73,12 @@ pub(super) fn text(value: &Value) -> Parsed<String> {
     }
 }
 
+/// The fields of an object. A value of another type is not part of the fault: it may be a secret.
+pub(super) fn object(value: &Value) -> Parsed<&Map<String, Value>> {
+    let object = value.as_object();
+    object.ok_or_else(|| Fault::new(type_name(value)))
+}
+
 pub(super) fn whole(value: &Value, least: u64, most: u64) -> Parsed<u64> {
     let number = value.as_u64().filter(|n| (least..=most).contains(n));
     number.ok_or_else(|| not_a_number(value))
@@ -212,9 +218,7 @@ pub(super) fn is_open_header(name: &HeaderName) -> bool {
 
 /// Parses headers. Values are never part of a fault: they may be secrets.
 pub(super) fn headers(value: &Value) -> Parsed<HeaderMap> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| Fault::new(type_name(value)))?;
+    let object = object(value)?;
     let mut headers = HeaderMap::with_capacity(object.len());
     for (name, value) in object {
         let wrong = |what: &str| {
@@ -240,13 +244,9 @@ pub(super) fn headers(value: &Value) -> Parsed<HeaderMap> {
 const RESERVED_FIELDS: [&str; 4] = ["stream", "messages", "prompt", "n"];
 
 pub(super) fn extra_body(value: &Value) -> Parsed<Map<String, Value>> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| Fault::new(type_name(value)))?;
-    match object
-        .keys()
-        .find(|name| RESERVED_FIELDS.contains(&name.as_str()))
-    {
+    let object = object(value)?;
+    let is_reserved = |name: &&String| RESERVED_FIELDS.contains(&name.as_str());
+    match object.keys().find(is_reserved) {
         Some(field) => Err(Fault::new(format!("the field {field:?}"))),
         None => Ok(object.clone()),
     }

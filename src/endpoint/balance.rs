@@ -28,9 +28,9 @@ impl Balance {
     }
 
     /// The endpoint of the next request, which is under way there until the turn is dropped.
-    pub fn pick(&self) -> Turn<'_> {
+    pub fn pick(&self) -> EndpointTurn<'_> {
         match self {
-            Balance::RoundRobin(balance) => Turn {
+            Balance::RoundRobin(balance) => EndpointTurn {
                 endpoint: balance.pick(),
                 balance: None,
             },
@@ -41,12 +41,12 @@ impl Balance {
 
 /// A request's place at an endpoint; dropping it says that the request has ended.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct EndpointTurn<'a> {
     endpoint: usize,
     balance: Option<&'a LeastOutstanding>,
 }
 
-impl Turn<'_> {
+impl EndpointTurn<'_> {
     /// The endpoint's position in the list.
     pub fn endpoint(&self) -> usize {
         self.endpoint
@@ -55,15 +55,15 @@ impl Turn<'_> {
     /// Says that the request has ended, and failed.
     pub fn fail(mut self) {
         if let Some(balance) = self.balance.take() {
-            balance.lock().end(self.endpoint, Ended::Failed);
+            balance.lock().end(self.endpoint, RequestEnding::Failed);
         }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for EndpointTurn<'_> {
     fn drop(&mut self) {
         if let Some(balance) = self.balance {
-            balance.lock().end(self.endpoint, Ended::Well);
+            balance.lock().end(self.endpoint, RequestEnding::Well);
         }
     }
 }
@@ -94,7 +94,7 @@ struct Places {
 
 /// How a request ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum RequestEnding {
     Well,
     Failed,
 }
@@ -112,8 +112,8 @@ impl LeastOutstanding {
     }
 
     /// The endpoint of the next request.
-    pub fn pick(&self) -> Turn<'_> {
-        Turn {
+    pub fn pick(&self) -> EndpointTurn<'_> {
+        EndpointTurn {
             endpoint: self.lock().pick(),
             balance: Some(self),
         }
@@ -150,8 +150,8 @@ impl Places {
         }
     }
 
-    fn end(&mut self, endpoint: usize, ended: Ended) {
-        if ended == Ended::Failed {
+    fn end(&mut self, endpoint: usize, ended: RequestEnding) {
+        if ended == RequestEnding::Failed {
             self.failures.push_back((self.sent, endpoint));
             self.held[endpoint] += 1;
         }
@@ -225,7 +225,7 @@ mod tests {
     fn the_endpoint_with_the_fewest_requests_is_taken_and_equals_in_turn() {
         let balance = LeastOutstanding::after(1, NonZeroUsize::new(3).unwrap());
         let [first, second, third] = [balance.pick(), balance.pick(), balance.pick()];
-        let taken = [&first, &second, &third].map(Turn::endpoint);
+        let taken = [&first, &second, &third].map(EndpointTurn::endpoint);
         assert_eq!(taken, [1, 2, 0]);
         drop(second);
         assert_eq!(balance.pick().endpoint(), 2, "it alone is idle");

@@ -47,35 +47,31 @@ pub enum FailureKind {
 }
 
 impl EndpointFailure {
+    fn new(kind: FailureKind, what: impl Into<String>, hint: &'static str) -> EndpointFailure {
+        let what = what.into();
+        EndpointFailure { kind, what, hint }
+    }
+
     /// An endpoint that did not answer within `limit`.
     pub(crate) fn timed_out(limit: Duration) -> EndpointFailure {
-        EndpointFailure {
-            kind: FailureKind::TimedOut,
-            what: format!("no answer within {:.1} s", limit.as_secs_f64()),
-            hint: "is the server still loading, stuck, or behind a firewall?",
-        }
+        let what = format!("no answer within {:.1} s", limit.as_secs_f64());
+        EndpointFailure::new(FailureKind::TimedOut, what, STUCK)
     }
 
     /// An answer that is not valid; `what` may be a parser's message, which may quote it.
     pub(crate) fn malformed(what: impl AsRef<str>) -> EndpointFailure {
         const MOST: usize = 1_000;
-        EndpointFailure {
-            kind: FailureKind::Malformed,
-            what: redact::line(what.as_ref(), MOST),
-            hint: "is this an OpenAI-compatible server?",
-        }
+        let what = redact::line(what.as_ref(), MOST);
+        let hint = "is this an OpenAI-compatible server?";
+        EndpointFailure::new(FailureKind::Malformed, what, hint)
     }
 
     /// An answer in an `encoding` that was not requested.
     pub(crate) fn compressed(encoding: &HeaderValue) -> EndpointFailure {
-        EndpointFailure {
-            kind: FailureKind::Malformed,
-            what: format!(
-                "an answer compressed by {}, which was not requested",
-                excerpt(encoding.as_bytes())
-            ),
-            hint: "turn compression off in the server, or in the gateway before it",
-        }
+        let encoding = excerpt(encoding.as_bytes());
+        let what = format!("an answer compressed by {encoding}, which was not requested");
+        let hint = "turn compression off in the server, or in the gateway before it";
+        EndpointFailure::new(FailureKind::Malformed, what, hint)
     }
 
     /// A redirect, which is not followed: it could carry the key elsewhere.
@@ -86,14 +82,11 @@ impl EndpointFailure {
             strip(&mut to);
             Some(to)
         });
-        EndpointFailure {
-            kind: FailureKind::Status(status.as_u16()),
-            what: match to {
-                Some(to) => format!("HTTP {status}, to {}", excerpt(to.as_str().as_bytes())),
-                None => format!("HTTP {status}, without an address"),
-            },
-            hint: REDIRECT,
-        }
+        let what = match to {
+            Some(to) => format!("HTTP {status}, to {}", excerpt(to.as_str().as_bytes())),
+            None => format!("HTTP {status}, without an address"),
+        };
+        EndpointFailure::new(FailureKind::Status(status.as_u16()), what, REDIRECT)
     }
 
     /// The failure of a request that the load's client sent.
@@ -105,23 +98,22 @@ impl EndpointFailure {
                 FailureKind::Connection,
                 "is the address in MODEL_ENDPOINTS right, and the server running?",
             ),
-            FailureCause::Timeout => (
-                FailureKind::TimedOut,
-                "is the server still loading, stuck, or behind a firewall?",
-            ),
-            FailureCause::StreamCut => (FailureKind::Connection, "look into the server's log"),
-            _ => (FailureKind::Malformed, "look into the server's log"),
+            FailureCause::Timeout => (FailureKind::TimedOut, STUCK),
+            FailureCause::StreamCut => (FailureKind::Connection, LOG),
+            _ => (FailureKind::Malformed, LOG),
         };
-        EndpointFailure {
-            kind,
-            what: match cause {
-                // The body may repeat the key.
-                FailureCause::Http(401 | 403) => cause.to_string(),
-                _ if message.is_empty() => cause.to_string(),
-                _ => format!("{cause}: {message}"),
-            },
-            hint,
-        }
+        let what = match cause {
+            // The body may repeat the key.
+            FailureCause::Http(401 | 403) => cause.to_string(),
+            _ if message.is_empty() => cause.to_string(),
+            _ => format!("{cause}: {message}"),
+        };
+        EndpointFailure::new(kind, what, hint)
+    }
+
+    /// The same failure in other words.
+    pub(super) fn saying(self, what: String) -> EndpointFailure {
+        EndpointFailure { what, ..self }
     }
 
     /// Whether the server refuses the key, at least for this page.
@@ -156,14 +148,11 @@ impl EndpointFailure {
             return EndpointFailure::timed_out(limit);
         }
         if let Some(fault) = tls::fault(error) {
-            return EndpointFailure {
-                kind: match fault.is_certificate {
-                    true => FailureKind::Certificate,
-                    false => FailureKind::Protocol,
-                },
-                what: fault.what,
-                hint: fault.hint,
+            let kind = match fault.is_certificate {
+                true => FailureKind::Certificate,
+                false => FailureKind::Protocol,
             };
+            return EndpointFailure::new(kind, fault.what, fault.hint);
         }
         let (kind, what, hint) = match innermost(error) {
             (_, Some(io::ErrorKind::ConnectionRefused)) => (
@@ -185,10 +174,10 @@ impl EndpointFailure {
             (text, _) => (
                 FailureKind::Connection,
                 format!("the connection failed ({text})"),
-                "look into the server's log",
+                LOG,
             ),
         };
-        EndpointFailure { kind, what, hint }
+        EndpointFailure::new(kind, what, hint)
     }
 
     /// An answer that is not 2xx. The body is shown in part, unless it may repeat the key.
@@ -200,14 +189,13 @@ impl EndpointFailure {
                 what.push_str(&format!(" ({excerpt})"));
             }
         }
-        EndpointFailure {
-            kind: FailureKind::Status(status.as_u16()),
-            what,
-            hint: status_hint(status.as_u16()),
-        }
+        let status = status.as_u16();
+        EndpointFailure::new(FailureKind::Status(status), what, status_hint(status))
     }
 }
 
+const STUCK: &str = "is the server still loading, stuck, or behind a firewall?";
+const LOG: &str = "look into the server's log";
 const REDIRECT: &str =
     "servemark follows no redirects: write the address that it leads to in MODEL_ENDPOINTS";
 
@@ -223,7 +211,7 @@ fn status_hint(status: u16) -> &'static str {
         }
         429 => "the server limits requests: use another key or wait",
         502..=504 => "the server behind this address is still loading or down",
-        _ => "look into the server's log",
+        _ => LOG,
     }
 }
 

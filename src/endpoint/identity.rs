@@ -64,7 +64,7 @@ pub struct Probe {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct VersionResponse {
     version: String,
 }
 
@@ -82,7 +82,7 @@ pub async fn probe(http: &Http, url: &EndpointUrl) -> Probe {
     .await;
     let simulated = version.simulated.or(models.simulated).or(metrics.simulated);
     let version = version.outcome.and_then(|body| {
-        let parsed = serde_json::from_slice::<Version>(&body);
+        let parsed = serde_json::from_slice::<VersionResponse>(&body);
         parsed
             .map(|answer| excerpt(answer.version.as_bytes()))
             .map_err(|error| {

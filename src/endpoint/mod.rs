@@ -3,7 +3,7 @@
 //!
 //! [`connect`] does it all in order: it waits for every endpoint ([`ready`]), reads the identity of each
 //! ([`identity`]) and chooses the one model that all of them serve ([`model`]). None of the pages that it reads is
-//! required: where one is missing, a real request decides ([`Trial`]).
+//! required: where one is missing, a real request decides ([`TrialRequest`]).
 
 pub mod balance;
 mod connect;
@@ -21,7 +21,7 @@ mod served_model;
 pub mod server_metrics;
 mod trial;
 
-pub use balance::{Balance, LeastOutstanding, RoundRobin, Turn};
+pub use balance::{Balance, EndpointTurn, LeastOutstanding, RoundRobin};
 pub use connect::connect;
 pub use endpoints::{Endpoint, Endpoints};
 pub use error::EndpointError;
@@ -36,4 +36,4 @@ pub use served_model::ServedModel;
 pub use server_metrics::{CountersReset, ServerCounters, ServerMetrics};
 #[cfg(feature = "cli")]
 pub(crate) use trial::QUESTION;
-pub use trial::Trial;
+pub use trial::TrialRequest;

@@ -17,7 +17,7 @@ use super::error::EndpointError;
 use super::failure::{EndpointFailure, FailureKind};
 use super::http::Http;
 use super::served_model::{ServedModel, first_name, quoted, served_models};
-use super::trial::Trial;
+use super::trial::TrialRequest;
 use crate::client::{Failure, FailureCause};
 use crate::config::EndpointUrl;
 
@@ -48,7 +48,7 @@ pub struct Prober<'a> {
     /// Reads pages.
     pub http: &'a Http,
     /// Sends the real request.
-    pub trial: &'a Trial,
+    pub trial: &'a TrialRequest,
     /// The endpoints.
     pub urls: &'a [EndpointUrl],
     /// `MODEL_PATH`; without it the first model that an endpoint lists is requested.
@@ -201,10 +201,10 @@ impl Prober<'_> {
             _ => (Ok(Vec::new()), false),
         };
         Err(match judge(url, &model, &failure, &lists, is_up) {
-            Obstacle::Temporary(failure) => Obstacle::Temporary(EndpointFailure {
-                what: format!("{}; its /health: {}", failure.what, health.what),
-                ..failure
-            }),
+            Obstacle::Temporary(failure) => {
+                let what = format!("{}; its /health: {}", failure.what, health.what);
+                Obstacle::Temporary(failure.saying(what))
+            }
             permanent => permanent,
         })
     }
@@ -282,10 +282,7 @@ fn judge(
     match failure.cause {
         FailureCause::Http(401 | 403) => Obstacle::Permanent(EndpointError::Unauthorised {
             url: url.to_string(),
-            failure: EndpointFailure {
-                what: format!("a request for the model {model:?}: {}", described.what),
-                ..described
-            },
+            failure: of_request(model, described),
         }),
         FailureCause::Http(408 | 425 | 429 | 502..=504)
         | FailureCause::Connect
@@ -313,8 +310,10 @@ fn judge(
 }
 
 fn temporary(model: &str, failure: EndpointFailure) -> Obstacle {
-    Obstacle::Temporary(EndpointFailure {
-        what: format!("a request for the model {model:?}: {}", failure.what),
-        ..failure
-    })
+    Obstacle::Temporary(of_request(model, failure))
+}
+
+fn of_request(model: &str, failure: EndpointFailure) -> EndpointFailure {
+    let what = format!("a request for the model {model:?}: {}", failure.what);
+    failure.saying(what)
 }

@@ -8,11 +8,11 @@ use crate::config::EndpointUrl;
 #[derive(Debug)]
 pub struct Scraper {
     http: Http,
-    pages: Vec<Page>,
+    pages: Vec<MetricsPage>,
 }
 
 #[derive(Debug)]
-struct Page {
+struct MetricsPage {
     url: EndpointUrl,
     /// Readings that failed in a row.
     misses: AtomicU32,
@@ -29,7 +29,7 @@ impl Scraper {
                 .unavailable_pages
                 .iter()
                 .any(|(page, _)| *page == "/metrics");
-            Page {
+            MetricsPage {
                 url: endpoint.url.clone(),
                 misses: AtomicU32::new(if had_none { MOST_MISSES } else { 0 }),
             }

@@ -20,21 +20,21 @@ pub(crate) const QUESTION: &str =
 /// Sends a request as the load does, of few tokens, before any load: what it is answered says whether the
 /// load would be. No figure counts it.
 #[derive(Debug)]
-pub struct Trial {
+pub struct TrialRequest {
     connections: Connections,
     config: Settings,
     dialect: &'static dyn Dialect,
     clock: Clock,
 }
 
-impl Trial {
+impl TrialRequest {
     /// Requests over `connections` with the fields of the load's.
     pub fn new(
         connections: Connections,
         config: &Settings,
         dialect: &'static dyn Dialect,
-    ) -> Trial {
-        Trial {
+    ) -> TrialRequest {
+        TrialRequest {
             connections,
             config: config.clone(),
             dialect,
@@ -59,7 +59,7 @@ impl Trial {
         }
     }
 
-    /// [`Trial::send`] with the whole of what came of it.
+    /// [`TrialRequest::send`] with the whole of what came of it.
     pub(crate) async fn exchange(
         &self,
         url: &EndpointUrl,

@@ -114,7 +114,7 @@ mod tests {
         let mut preset = Preset::named("instant").expect("shipped");
         preset.step_time.base_us = 1_000.0;
         preset.frontend = frontend;
-        EngineCore::new(&preset, Noise::NONE, Slowdown::NONE, Seeds::from(0), 0)
+        EngineCore::new(&preset, Noise::default(), Slowdown::NONE, Seeds::from(0), 0)
     }
 
     const HALF_A_MS: Frontend = Frontend {

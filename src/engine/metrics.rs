@@ -167,29 +167,21 @@ impl Metrics {
             return;
         }
         let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
-        self.histograms
-            .request_latency
-            .observe(seconds(progress.arrival, now));
-        self.histograms
-            .request_queue
-            .observe(seconds(progress.arrival, scheduled));
-        self.histograms
-            .request_prefill
-            .observe(seconds(scheduled, first));
-        self.histograms.request_decode.observe(seconds(first, now));
-        self.histograms
-            .request_inference
-            .observe(seconds(scheduled, now));
         let gaps = f64::from(progress.tokens.saturating_sub(1).max(1));
-        self.histograms
-            .request_time_per_token
-            .observe(seconds(first, now) / gaps);
-        self.histograms
-            .request_prompt_tokens
-            .observe(progress.prompt_tokens as f64);
-        self.histograms
-            .request_generation_tokens
-            .observe(f64::from(progress.tokens));
+        let of = &self.histograms;
+        let observations = [
+            (&of.request_latency, seconds(progress.arrival, now)),
+            (&of.request_queue, seconds(progress.arrival, scheduled)),
+            (&of.request_prefill, seconds(scheduled, first)),
+            (&of.request_decode, seconds(first, now)),
+            (&of.request_inference, seconds(scheduled, now)),
+            (&of.request_time_per_token, seconds(first, now) / gaps),
+            (&of.request_prompt_tokens, progress.prompt_tokens as f64),
+            (&of.request_generation_tokens, f64::from(progress.tokens)),
+        ];
+        for (histogram, value) in observations {
+            histogram.observe(value);
+        }
     }
 
     /// The metrics in Prometheus' text format.

@@ -49,16 +49,6 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// No noise at all.
-    pub const NONE: Noise = Noise {
-        step_sigma: 0.0,
-        drift_sigma: 0.0,
-        drift_time_s: 0.0,
-        run_sigma: 0.0,
-        stalls_per_s: 0.0,
-        stall_ms: 0.0,
-    };
-
     /// Describes why this noise is invalid; `None` for a valid one.
     pub fn problem(&self) -> Option<String> {
         let invalid = first_invalid(&[
@@ -83,7 +73,7 @@ impl FromStr for Noise {
     type Err = OptionTextError;
 
     fn from_str(text: &str) -> Result<Noise, OptionTextError> {
-        let mut noise = Noise::NONE;
+        let mut noise = Noise::default();
         for entry in GRAMMAR.entries(text) {
             let entry = entry?;
             let value = GRAMMAR.number(entry, entry.value)?;
@@ -92,12 +82,13 @@ impl FromStr for Noise {
                 GRAMMAR.number(entry, extra)
             };
             match entry.name {
-                "step" | "run" => {
+                "step" => {
                     GRAMMAR.no_extra(entry)?;
-                    match entry.name {
-                        "step" => noise.step_sigma = value,
-                        _ => noise.run_sigma = value,
-                    }
+                    noise.step_sigma = value;
+                }
+                "run" => {
+                    GRAMMAR.no_extra(entry)?;
+                    noise.run_sigma = value;
                 }
                 "drift" => {
                     noise.drift_sigma = value;
@@ -298,7 +289,7 @@ mod tests {
 
     #[test]
     fn without_noise_a_step_is_exact() {
-        assert_eq!(steps(Noise::NONE, 1, 3), [EXACT_NS; 3]);
+        assert_eq!(steps(Noise::default(), 1, 3), [EXACT_NS; 3]);
     }
 
     #[test]
@@ -375,7 +366,7 @@ mod tests {
         let noise: Noise = text.parse().expect("valid");
         assert_eq!(noise.to_string(), text);
         assert_eq!(noise.drift_time_s, 30.0);
-        assert_eq!("".parse(), Ok(Noise::NONE));
+        assert_eq!("".parse(), Ok(Noise::default()));
         for (text, words) in [
             ("step", "has no value"),
             ("step=-1", "not a number"),

@@ -11,6 +11,7 @@ use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
 
 use super::text::TokenStream;
+use crate::ids::ids;
 
 /// The reason why a sequence ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -24,16 +25,8 @@ pub enum FinishReason {
     Abort,
 }
 
-impl FinishReason {
-    /// The name vLLM uses, in responses and as the `finished_reason` label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FinishReason::Stop => "stop",
-            FinishReason::Length => "length",
-            FinishReason::Abort => "abort",
-        }
-    }
-}
+// The names that vLLM uses, in responses and as the `finished_reason` label.
+ids!(FinishReason: Stop = "stop", Length = "length", Abort = "abort");
 
 /// Log-normal distribution of the length at which the simulated model ends its output.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -32,12 +32,12 @@ impl GenerationApi {
 
 /// The token counts of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TokenCounts {
+pub(super) struct ResponseTokens {
     pub(super) prompt_tokens: usize,
     pub(super) completion_tokens: u32,
 }
 
-impl TokenCounts {
+impl ResponseTokens {
     /// Prompt and output together.
     pub(super) fn total(&self) -> usize {
         self.prompt_tokens + self.completion_tokens as usize
@@ -78,7 +78,7 @@ impl EventWriter {
     }
 
     /// The first event of a choice of a chat response: the role, with empty content.
-    pub(super) fn role(&self, choice: usize, usage: Option<TokenCounts>, out: &mut String) {
+    pub(super) fn role(&self, choice: usize, usage: Option<ResponseTokens>, out: &mut String) {
         out.push_str(&self.head);
         let _ = write!(
             out,
@@ -111,7 +111,7 @@ impl EventWriter {
         &self,
         logprobs: Option<&str>,
         end: Option<&OutputPlan>,
-        usage: Option<TokenCounts>,
+        usage: Option<ResponseTokens>,
         out: &mut String,
     ) {
         out.push_str(match self.api {
@@ -122,7 +122,7 @@ impl EventWriter {
         match end {
             None => out.push_str(",\"finish_reason\":null"),
             Some(plan) => {
-                let _ = write!(out, ",\"finish_reason\":\"{}\"", plan.finish.as_str());
+                let _ = write!(out, ",\"finish_reason\":\"{}\"", plan.finish.id());
             }
         }
         // Chat events carry a stop reason only where they carry a finish reason.
@@ -150,7 +150,7 @@ impl EventWriter {
     }
 
     /// The event that carries the usage, with no choices.
-    pub(super) fn usage(&self, usage: TokenCounts, out: &mut String) {
+    pub(super) fn usage(&self, usage: ResponseTokens, out: &mut String) {
         out.push_str(&self.head);
         out.push(']');
         push_usage(usage, "", out);
@@ -158,7 +158,7 @@ impl EventWriter {
     }
 
     /// Usage in an event before the last one; chat events state explicitly that there are no details.
-    fn push_usage_so_far(&self, usage: Option<TokenCounts>, out: &mut String) {
+    fn push_usage_so_far(&self, usage: Option<ResponseTokens>, out: &mut String) {
         if let Some(usage) = usage {
             let details = match self.api {
                 GenerationApi::Chat => ",\"completion_tokens_details\":null",
@@ -186,7 +186,7 @@ impl EventWriter {
     }
 }
 
-fn push_usage(usage: TokenCounts, details: &str, out: &mut String) {
+fn push_usage(usage: ResponseTokens, details: &str, out: &mut String) {
     let _ = write!(
         out,
         ",\"usage\":{{\"prompt_tokens\":{},\"total_tokens\":{},\"completion_tokens\":{}{details}}}",
@@ -234,7 +234,7 @@ mod tests {
             last,
             "data: {\"id\":\"x-1\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\\\"q\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" a\"},\"logprobs\":null,\"finish_reason\":\"length\",\"stop_reason\":null,\"token_ids\":null}],\"system_fingerprint\":\"fp\"}\n\n"
         );
-        let usage = TokenCounts {
+        let usage = ResponseTokens {
             prompt_tokens: 3,
             completion_tokens: 4,
         };

@@ -33,7 +33,7 @@ pub fn fit(like: &Preset, observations: &[Observation]) -> Result<Preset, FitErr
     let preset = Preset {
         noise: Noise {
             step_sigma: step_sigma(observations),
-            ..Noise::NONE
+            ..Noise::default()
         },
         reproduces: Vec::new(),
         ..like.clone()

@@ -50,7 +50,7 @@ fn a_known_engine_is_found_again_and_predicts_loads_it_was_not_fitted_on() {
             per_prompt_token_us: 2.0,
             latency_us: 2_000.0,
         },
-        noise: Noise::NONE,
+        noise: Noise::default(),
         ..like.clone()
     };
     let fitted = fit(&like, &observed(&truth, &[1, 4, 16])).expect("fits");

@@ -18,32 +18,32 @@ use super::window::Finished;
 use crate::client::{Clock, Failure, FailureCause, Outcome, RequestRecord};
 
 /// Ends a window early.
-pub(super) type End<'e> = std::pin::Pin<&'e mut (dyn Future<Output = ()> + 'e)>;
+pub(super) type EarlyEnd<'e> = std::pin::Pin<&'e mut (dyn Future<Output = ()> + 'e)>;
 
 /// Sends requests when a pacing starts them, and yields those that have ended. None of its methods may be called from
 /// within the runtime.
 pub(super) struct Sender {
-    shared: Arc<Shared>,
+    shared: Arc<SenderShared>,
     finished: UnboundedReceiver<thread::Result<Finished>>,
     /// Starts what is due; `None` once all requests are broken off.
     timer: Option<JoinHandle<()>>,
 }
 
 /// What the timer and the requests in flight share.
-struct Shared {
+struct SenderShared {
     runtime: Handle,
     clock: Clock,
     slots: Arc<Slots>,
     is_scheduled: bool,
     /// Sends the requests of a slot, the first one intended at a time (ns).
-    send: Box<dyn Fn(Arc<Shared>, usize, u64) -> BoxFuture<'static, ()> + Send + Sync>,
+    send: Box<dyn Fn(Arc<SenderShared>, usize, u64) -> BoxFuture<'static, ()> + Send + Sync>,
     finished: UnboundedSender<thread::Result<Finished>>,
-    state: Mutex<State>,
+    state: Mutex<SenderState>,
     /// Another request is due next, or the load has stopped.
     changed: Condvar,
 }
 
-struct State {
+struct SenderState {
     starts: Box<dyn Starts>,
     /// The slots that no request in flight has.
     free: Vec<usize>,
@@ -62,13 +62,13 @@ impl Sender {
         starts: Box<dyn Starts>,
     ) -> Sender {
         let (sender, finished) = unbounded_channel();
-        let state = State {
+        let state = SenderState {
             starts,
             free: (0..slots.concurrency()).rev().collect(),
             in_flight: JoinSet::new(),
             is_stopped: false,
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SenderShared {
             runtime,
             clock,
             slots,
@@ -94,7 +94,7 @@ impl Sender {
     }
 
     /// What a window is cut from, until `end`.
-    pub fn until<'s>(&'s mut self, end: End<'s>) -> Until<'s> {
+    pub fn until<'s>(&'s mut self, end: EarlyEnd<'s>) -> Until<'s> {
         Until { sender: self, end }
     }
 
@@ -119,7 +119,7 @@ impl Sender {
     }
 
     /// Sends no further request and waits for those in flight, which are broken off at `end`.
-    pub fn drain(&mut self, end: End<'_>) {
+    pub fn drain(&mut self, end: EarlyEnd<'_>) {
         let mut in_flight = self.stop();
         if let Some(timer) = self.timer.take() {
             // Its panics are those of the pacing.
@@ -152,7 +152,7 @@ fn raise_panic(finished: thread::Result<Finished>) -> Finished {
 /// The requests of a [`Sender`] until a window ends.
 pub(super) struct Until<'s> {
     sender: &'s mut Sender,
-    end: End<'s>,
+    end: EarlyEnd<'s>,
 }
 
 impl Runner for Until<'_> {
@@ -187,9 +187,9 @@ impl Runner for Until<'_> {
     }
 }
 
-impl Shared {
+impl SenderShared {
     /// Starts requests when they are due, until the load stops.
-    fn start_due(self: Arc<Shared>) {
+    fn start_due(self: Arc<SenderShared>) {
         let mut state = self.lock();
         while !state.is_stopped {
             let now_ns = self.clock.now_ns();
@@ -215,7 +215,7 @@ impl Shared {
     }
 
     /// Starts a request, if a slot is free.
-    fn start(self: &Arc<Shared>, state: &mut State, intended_ns: u64) {
+    fn start(self: &Arc<SenderShared>, state: &mut SenderState, intended_ns: u64) {
         while state.in_flight.try_join_next().is_some() {}
         let Some(slot) = state.free.pop() else {
             return self.count_not_sent(intended_ns);
@@ -257,13 +257,18 @@ impl Shared {
     }
 
     /// The state is whole even if a request panicked.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SenderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sends requests in a slot, one after another, as long as each is replaced at once.
-async fn send<T: Target>(shared: Arc<Shared>, target: Arc<T>, slot: usize, mut intended_ns: u64) {
+async fn send<T: Target>(
+    shared: Arc<SenderShared>,
+    target: Arc<T>,
+    slot: usize,
+    mut intended_ns: u64,
+) {
     loop {
         let request = AssertUnwindSafe(target.request(shared.slots.begin(slot)));
         let mut record = match request.catch_unwind().await {

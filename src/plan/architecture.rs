@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::ids::ids;
+
 /// A Llama-type decoder: grouped-query attention, a gated feed-forward network, RMS norms, no biases.
 ///
 /// The fields are named as in the model's `config.json`.
@@ -46,29 +48,16 @@ pub enum Dtype {
     Int4,
 }
 
+ids!(Dtype:
+    Fp32 = "fp32",
+    Fp16 = "fp16",
+    Bf16 = "bf16",
+    Fp8 = "fp8",
+    Int8 = "int8",
+    Int4 = "int4",
+);
+
 impl Dtype {
-    /// All data types.
-    pub const ALL: [Dtype; 6] = [
-        Dtype::Fp32,
-        Dtype::Fp16,
-        Dtype::Bf16,
-        Dtype::Fp8,
-        Dtype::Int8,
-        Dtype::Int4,
-    ];
-
-    /// Its name on the command line.
-    pub fn id(self) -> &'static str {
-        match self {
-            Dtype::Fp32 => "fp32",
-            Dtype::Fp16 => "fp16",
-            Dtype::Bf16 => "bf16",
-            Dtype::Fp8 => "fp8",
-            Dtype::Int8 => "int8",
-            Dtype::Int4 => "int4",
-        }
-    }
-
     /// Bits of one weight.
     pub fn bits(self) -> u64 {
         match self {

@@ -136,11 +136,6 @@ impl Questions {
         Ok(Self { origin, questions })
     }
 
-    /// Where the questions were read from.
-    pub fn origin(&self) -> &QuestionsOrigin {
-        &self.origin
-    }
-
     /// All questions in file order.
     pub fn all(&self) -> &[Question] {
         &self.questions

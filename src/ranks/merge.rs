@@ -18,7 +18,7 @@ const MOST_LAG_MS: f64 = 50.0;
 
 /// All that one rank sent of a point, warm-up and drain included.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub(crate) struct RankRequests {
     /// The rank, and when it sent.
     pub rank: RankPart,
     /// Wall-clock time of its clock at zero (ns since 1970).
@@ -31,7 +31,7 @@ pub(crate) struct Part {
 
 /// The interval of the parts that is measured.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
+pub(crate) struct MeasuredInterval {
     /// From the start of the last rank to the first window.
     pub warm_up: Duration,
     /// Time before which no rank has stopped sending (ns since 1970).
@@ -58,14 +58,14 @@ pub(crate) struct MergedRun {
     pub notes: Vec<String>,
 }
 
-impl Part {
+impl RankRequests {
     /// A rank's part from its record; `None` for a record of another kind.
-    pub fn of(record: RunRecord) -> Option<Part> {
+    pub fn of(record: RunRecord) -> Option<RankRequests> {
         let messages = record.failures.into_iter();
         let messages = messages.map(|f| (FailureCause::named(&f.cause), f.first_message));
         let mut requests = record.requests.into_requests();
         requests.set_failure_messages(messages.collect());
-        Some(Part {
+        Some(RankRequests {
             rank: record.part?,
             clock_unix_ns: record.clock_unix_ns,
             requests,
@@ -80,7 +80,7 @@ impl MergedRun {
     ///
     /// The interval starts with the first completion after the warm-up. If it has fewer rounds than
     /// `span.samples`, there are fewer windows, of one round each.
-    pub fn of(parts: Vec<Part>, span: Span) -> MergedRun {
+    pub fn of(parts: Vec<RankRequests>, span: MeasuredInterval) -> MergedRun {
         let clock_unix_ns = parts.first().map_or(0, |part| part.clock_unix_ns);
         let checks = parts.iter().filter_map(|part| {
             Some((
@@ -152,7 +152,7 @@ impl Shift {
 }
 
 /// Cuts the requests that ended in `interval` into windows.
-fn cut(requests: &EndOrder, interval: RangeInclusive<u64>, span: Span) -> Vec<Window> {
+fn cut(requests: &EndOrder, interval: RangeInclusive<u64>, span: MeasuredInterval) -> Vec<Window> {
     let first = requests.ended_before(*interval.start());
     let last = requests.ended_before(interval.end().saturating_add(1));
     // The first completion ends the warm-up; the windows start at it.

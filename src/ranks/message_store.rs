@@ -19,7 +19,7 @@ pub(super) struct MessageStore {
 
 /// A message and the time at which it was sent.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Message<T> {
+pub(super) struct RankMessage<T> {
     /// By the sender's clock (ns since 1970).
     pub sent_unix_ns: u64,
     pub content: T,
@@ -36,7 +36,7 @@ impl MessageStore {
 
     /// Writes a message, replacing an older one of that name.
     pub fn send(&self, name: &str, content: impl Serialize) -> std::io::Result<()> {
-        let message = Message {
+        let message = RankMessage {
             sent_unix_ns: unix_ns(),
             content,
         };
@@ -44,7 +44,7 @@ impl MessageStore {
     }
 
     /// Reads a message; `None` if there is none, or one in the format of another version.
-    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Option<Message<T>> {
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Option<RankMessage<T>> {
         let text = std::fs::read(self.path(name)).ok()?;
         serde_json::from_slice(&text).ok()
     }

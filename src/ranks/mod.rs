@@ -15,7 +15,7 @@ mod share;
 
 pub(crate) use error::MeetingError;
 pub(crate) use meeting::{Decided, Enough, Meeting, START_AHEAD, Start};
-pub(crate) use merge::{MergedRun, Part, Span};
+pub(crate) use merge::{MeasuredInterval, MergedRun, RankRequests};
 pub(crate) use message_store::POLL;
 pub(crate) use scheduler::Ranks;
 pub(crate) use share::Share;

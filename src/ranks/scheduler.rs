@@ -9,12 +9,12 @@ pub(crate) struct Ranks {
     rank: usize,
     /// At least 2.
     size: usize,
-    scheduler: Scheduler,
+    scheduler: JobScheduler,
 }
 
 /// What started the processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheduler {
+pub(crate) enum JobScheduler {
     /// `mpirun` of Open MPI.
     OpenMpi,
     /// `srun`.
@@ -23,12 +23,12 @@ pub(crate) enum Scheduler {
     Kubernetes,
 }
 
-impl fmt::Display for Scheduler {
+impl fmt::Display for JobScheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Scheduler::OpenMpi => "mpirun",
-            Scheduler::Slurm => "srun",
-            Scheduler::Kubernetes => "a Kubernetes Indexed Job",
+            JobScheduler::OpenMpi => "mpirun",
+            JobScheduler::Slurm => "srun",
+            JobScheduler::Kubernetes => "a Kubernetes Indexed Job",
         })
     }
 }
@@ -94,17 +94,17 @@ impl Ranks {
     fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Ranks>, RanksError> {
         let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
         if set(OMPI_RANK).is_some() {
-            return place(&set, Scheduler::OpenMpi, OMPI_RANK, OMPI_SIZE);
+            return place(&set, JobScheduler::OpenMpi, OMPI_RANK, OMPI_SIZE);
         }
         if set(SLURM_RANK).is_some() && in_slurm_step(&set)? {
             let size = match set(SLURM_STEP_SIZE) {
                 Some(_) => SLURM_STEP_SIZE,
                 None => SLURM_SIZE,
             };
-            return place(&set, Scheduler::Slurm, SLURM_RANK, size);
+            return place(&set, JobScheduler::Slurm, SLURM_RANK, size);
         }
         if set(INDEX).is_some() {
-            return place(&set, Scheduler::Kubernetes, INDEX, RANKS);
+            return place(&set, JobScheduler::Kubernetes, INDEX, RANKS);
         }
         match set(RANKS)
             .map(|size| number(RANKS, &size, 1..))
@@ -135,7 +135,7 @@ impl Ranks {
     }
 
     /// The scheduler that started the ranks.
-    pub fn scheduler(self) -> Scheduler {
+    pub fn scheduler(self) -> JobScheduler {
         self.scheduler
     }
 
@@ -146,7 +146,7 @@ impl Ranks {
         Ranks {
             rank,
             size,
-            scheduler: Scheduler::OpenMpi,
+            scheduler: JobScheduler::OpenMpi,
         }
     }
 }
@@ -162,13 +162,13 @@ fn in_slurm_step(set: &dyn Fn(&str) -> Option<String>) -> Result<bool, RanksErro
 
 fn place(
     set: &dyn Fn(&str) -> Option<String>,
-    scheduler: Scheduler,
+    scheduler: JobScheduler,
     rank_name: &'static str,
     size_name: &'static str,
 ) -> Result<Option<Ranks>, RanksError> {
     let hint = match scheduler {
-        Scheduler::Kubernetes => COUNT_COMPLETIONS,
-        Scheduler::OpenMpi | Scheduler::Slurm => STARTED_BY_HAND,
+        JobScheduler::Kubernetes => COUNT_COMPLETIONS,
+        JobScheduler::OpenMpi | JobScheduler::Slurm => STARTED_BY_HAND,
     };
     let size = set(size_name).ok_or(RanksError::Missing {
         present: rank_name,
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn each_scheduler_tells_rank_and_size() {
-        use Scheduler::{Kubernetes, OpenMpi, Slurm};
+        use JobScheduler::{Kubernetes, OpenMpi, Slurm};
         let batch = "SLURM_JOB_ID=9 SLURM_PROCID=0 SLURM_NTASKS=4";
         for (variables, expected) in [
             ("", None),

@@ -14,29 +14,29 @@ use crate::metrics::{Distribution, Summary, TooFewValues};
 pub struct Column {
     /// Head, with the unit in brackets.
     pub name: &'static str,
-    value: Value,
+    value: CellValue,
     /// How a terminal shows the cell of a row.
     style: fn(&Row) -> Style,
 }
 
-enum Value {
+enum CellValue {
     /// A figure and its decimals; `n/a` if it is not known.
-    Figure(usize, Figure),
+    Figure(usize, SummaryFigure),
     /// A figure with four significant digits.
-    Short(Figure),
+    Short(SummaryFigure),
     /// A percentile and its decimals, or four significant digits; `n/a (20 of 1,000)` of too few values.
-    Percentile(Option<usize>, Latency, Percentile),
+    Percentile(Option<usize>, SummaryLatency, Percentile),
     /// A figure of the client's self-check, and its decimals.
     Checked(usize, fn(&SelfCheck) -> Option<f64>),
     /// A text, also for failed points.
     Text(fn(&Row) -> String),
 }
 
-type Figure = fn(&Row, &Summary) -> Option<f64>;
-type Latency = fn(&Summary) -> Option<Distribution>;
+type SummaryFigure = fn(&Row, &Summary) -> Option<f64>;
+pub type SummaryLatency = fn(&Summary) -> Option<Distribution>;
 
 impl Column {
-    const fn new(name: &'static str, value: Value) -> Column {
+    const fn new(name: &'static str, value: CellValue) -> Column {
         Column {
             name,
             value,
@@ -58,12 +58,12 @@ impl Column {
 
     /// The cell's text in the CSV file, where every figure that is not available is `n/a`.
     pub fn csv_cell(&self, row: &Row) -> String {
-        let value = |figure: Figure| row.summary().and_then(|summary| figure(row, summary));
+        let value = |figure: SummaryFigure| row.summary().and_then(|summary| figure(row, summary));
         match self.value {
-            Value::Text(text) => text(row),
-            Value::Figure(decimals, figure) => fixed(value(figure), decimals),
-            Value::Short(figure) => or_na(value(figure)),
-            Value::Percentile(decimals, latency, percentile) => {
+            CellValue::Text(text) => text(row),
+            CellValue::Figure(decimals, figure) => fixed(value(figure), decimals),
+            CellValue::Short(figure) => or_na(value(figure)),
+            CellValue::Percentile(decimals, latency, percentile) => {
                 let latency = row.summary().and_then(latency);
                 let figure = latency.and_then(|d| d.percentile(percentile).ok());
                 match decimals {
@@ -71,7 +71,7 @@ impl Column {
                     None => or_na(figure),
                 }
             }
-            Value::Checked(decimals, figure) => {
+            CellValue::Checked(decimals, figure) => {
                 fixed(row.self_check.as_ref().and_then(figure), decimals)
             }
         }
@@ -86,14 +86,14 @@ impl Column {
     /// Whether to show it: any row has a value, or the number of values that a P50, P90 or P99 lacks. A P95 or P99.9
     /// needs a row with a figure.
     pub fn is_shown(&self, rows: &[Row]) -> bool {
-        let is_extra = matches!(self.value, Value::Percentile(_, _, P95 | P99_9));
+        let is_extra = matches!(self.value, CellValue::Percentile(_, _, P95 | P99_9));
         let is_marked = || rows.iter().any(|row| self.too_few_values(row).is_some());
         self.has_values(rows) || (!is_extra && is_marked())
     }
 
     /// The number of values, if the column is a percentile and the row has too few for it.
     fn too_few_values(&self, row: &Row) -> Option<TooFewValues> {
-        let Value::Percentile(_, latency, percentile) = self.value else {
+        let CellValue::Percentile(_, latency, percentile) = self.value else {
             return None;
         };
         let latency = row.summary().and_then(latency)?;
@@ -109,25 +109,32 @@ pub fn head_and_cells(rows: &[Row], columns: &[&Column]) -> (Vec<&'static str>, 
     (head.collect(), rows.iter().map(cells).collect())
 }
 
-const fn figure(name: &'static str, decimals: usize, value: Figure) -> Column {
-    Column::new(name, Value::Figure(decimals, value))
+const fn figure(name: &'static str, decimals: usize, value: SummaryFigure) -> Column {
+    Column::new(name, CellValue::Figure(decimals, value))
 }
 
-const fn short(name: &'static str, value: Figure) -> Column {
-    Column::new(name, Value::Short(value))
+const fn short(name: &'static str, value: SummaryFigure) -> Column {
+    Column::new(name, CellValue::Short(value))
 }
 
 const fn percentile(
     name: &'static str,
     decimals: usize,
-    latency: Latency,
+    latency: SummaryLatency,
     percentile: Percentile,
 ) -> Column {
-    Column::new(name, Value::Percentile(Some(decimals), latency, percentile))
+    Column::new(
+        name,
+        CellValue::Percentile(Some(decimals), latency, percentile),
+    )
 }
 
-const fn short_percentile(name: &'static str, latency: Latency, percentile: Percentile) -> Column {
-    Column::new(name, Value::Percentile(None, latency, percentile))
+const fn short_percentile(
+    name: &'static str,
+    latency: SummaryLatency,
+    percentile: Percentile,
+) -> Column {
+    Column::new(name, CellValue::Percentile(None, latency, percentile))
 }
 
 const fn checked(
@@ -135,11 +142,11 @@ const fn checked(
     decimals: usize,
     value: fn(&SelfCheck) -> Option<f64>,
 ) -> Column {
-    Column::new(name, Value::Checked(decimals, value))
+    Column::new(name, CellValue::Checked(decimals, value))
 }
 
 const fn text(name: &'static str, value: fn(&Row) -> String) -> Column {
-    Column::new(name, Value::Text(value))
+    Column::new(name, CellValue::Text(value))
 }
 
 fn per_gpu(row: &Row, value: Option<f64>) -> Option<f64> {

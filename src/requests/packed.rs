@@ -111,12 +111,12 @@ impl Rows {
     }
 
     /// The row at `at`, which advances.
-    pub fn next(&self, at: &mut usize) -> Row<'_> {
+    pub fn next(&self, at: &mut usize) -> PackedRow<'_> {
         let mut rest = self.bytes.get(*at..).unwrap_or_default();
         let length = varint::take(&mut rest).unwrap_or(0) as usize;
         let (row, rest) = rest.split_at(length.min(rest.len()));
         *at = self.bytes.len() - rest.len();
-        Row {
+        PackedRow {
             bytes: row,
             last: 0,
         }
@@ -124,12 +124,12 @@ impl Rows {
 }
 
 /// The numbers of one row.
-pub(super) struct Row<'a> {
+pub(super) struct PackedRow<'a> {
     bytes: &'a [u8],
     last: u64,
 }
 
-impl Iterator for Row<'_> {
+impl Iterator for PackedRow<'_> {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {

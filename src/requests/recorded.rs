@@ -88,9 +88,9 @@ impl<'de> Deserialize<'de> for RequestColumns {
 }
 
 /// One field of each request, as an array.
-struct Column<'r, F>(&'r RequestColumns, F);
+struct RecordedColumn<'r, F>(&'r RequestColumns, F);
 
-impl<T: Serialize, F: Fn(RequestRecord) -> T> Serialize for Column<'_, F> {
+impl<T: Serialize, F: Fn(RequestRecord) -> T> Serialize for RecordedColumn<'_, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(&self.1))
     }
@@ -120,7 +120,7 @@ impl RequestColumns {
         name: &'static str,
         value: fn(RequestRecord) -> T,
     ) -> Result<(), S::Error> {
-        columns.serialize_field(name, &Column(self, value))
+        columns.serialize_field(name, &RecordedColumn(self, value))
     }
 
     /// The values of the requests that have one, by position.

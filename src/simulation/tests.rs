@@ -59,7 +59,7 @@ fn requests_that_miss_a_step_wait_for_the_next() {
 fn an_exact_slowdown_is_seen_exactly() {
     let setup = || VirtualSetup {
         wire: Wire::NONE,
-        noise: Noise::NONE,
+        noise: Noise::default(),
         ..VirtualSetup::new(Preset::named("llama3-70b-h100-tp4").expect("shipped"))
     };
     let base = summary(setup());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{PointKey, RunSet};
-use crate::config::{Kind, keys};
+use crate::config::{KeyKind, keys};
 use crate::dialect::MOST_TEMPLATE_TOKENS;
 use crate::prompt::RequestLengths;
 use crate::results::RunRecord;
@@ -148,7 +148,7 @@ pub(super) fn differences(before: &RunSet, after: &RunSet) -> Vec<Difference> {
         configs.flat_map(|config| config.keys().cloned()).collect()
     };
     for key in keys(before).union(&keys(after)) {
-        if keys::kind(key) != Kind::Reported {
+        if keys::kind(key) != KeyKind::Reported {
             continue;
         }
         differences.extend(difference(key, before, after, |record| record.setting(key)));

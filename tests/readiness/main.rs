@@ -18,7 +18,7 @@ use servemark::internals::config::{ConfigSource, EndpointUrl, Settings};
 use servemark::internals::dialect::ChatCompletions;
 use servemark::internals::endpoint::{
     EndpointError, Endpoints, FailureKind, Http, Prober, Readiness, ReadyProof, ReadyState,
-    ServerMetrics, Trial, connect, ready,
+    ServerMetrics, TrialRequest, connect, ready,
 };
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -42,14 +42,14 @@ fn http() -> Http {
 }
 
 /// Asks with this key.
-struct Asker(Http, Trial);
+struct Asker(Http, TrialRequest);
 
 impl Asker {
     fn with_key(key: Option<&str>) -> Asker {
         let env = |name: &str| key.filter(|_| name == "OPENAI_API_KEY").map(str::to_owned);
         let config = Settings::from_parts(ConfigSource::BuiltIn, "{}", &env).unwrap();
         let http = Http::new(reqwest::Client::new(), config.request_headers());
-        let trial = Trial::new(Connections::new().unwrap(), &config, &ChatCompletions);
+        let trial = TrialRequest::new(Connections::new().unwrap(), &config, &ChatCompletions);
         Asker(http, trial)
     }
 

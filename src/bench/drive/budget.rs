@@ -36,7 +36,7 @@ pub enum Spent {
 
 /// What the budgets of a point follow from, besides the latencies of its requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct BudgetPlan {
     sampling: Sampling,
     /// The shortest round: time between two arrivals of an open loop.
     gap: Duration,
@@ -89,11 +89,11 @@ impl Spent {
     }
 }
 
-impl Plan {
+impl BudgetPlan {
     /// The plan of a point whose load is sampled so.
-    pub fn of(point: &Point<'_>, sampling: Sampling) -> Plan {
+    pub fn of(point: &Point<'_>, sampling: Sampling) -> BudgetPlan {
         let config = &point.context.config;
-        Plan {
+        BudgetPlan {
             sampling,
             gap: point.gap(),
             ramp: config.ramp.map_or(Duration::ZERO, |ramp| ramp.duration),
@@ -102,9 +102,9 @@ impl Plan {
     }
 
     /// The same plan of a process that sends every nth arrival.
-    pub fn of_one_in(self, processes: usize) -> Plan {
+    pub fn of_one_in(self, processes: usize) -> BudgetPlan {
         let processes = u32::try_from(processes).unwrap_or(u32::MAX);
-        Plan {
+        BudgetPlan {
             gap: self.gap.saturating_mul(processes),
             ..self
         }
@@ -165,8 +165,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn plan() -> Plan {
-        Plan {
+    fn plan() -> BudgetPlan {
+        BudgetPlan {
             sampling: Sampling {
                 warm_up: SECOND,
                 measurement: 3 * SECOND,
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn rounds_of_an_open_loop_are_as_long_as_its_gaps() {
-        let plan = Plan {
+        let plan = BudgetPlan {
             gap: 10 * SECOND,
             ramp: 7 * SECOND,
             ..plan()
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_short_request_timeout_shortens_it() {
-        let plan = Plan {
+        let plan = BudgetPlan {
             request_timeout: 2 * SECOND,
             ..plan()
         };

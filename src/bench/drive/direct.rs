@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::budget::{Budget, Plan, median_latency};
+use super::budget::{Budget, BudgetPlan, median_latency};
 use super::interruptible_load::InterruptibleLoad;
 use super::load_result::LoadResult;
 use super::missing_tokens::{count_missing_tokens, estimate_missing_tokens};
@@ -134,7 +134,7 @@ pub fn budget_of(
     let precision = config.precision.filter(|_| may_extend);
     let precision = precision.map_or(Duration::ZERO, |precision| precision.budget);
     let latency = median_latency(warm_up.iter().flat_map(Window::completed));
-    Plan::of(point, *sampling).windows(latency, rounds, precision)
+    BudgetPlan::of(point, *sampling).windows(latency, rounds, precision)
 }
 
 /// Goes on sampling until tok/s is known as well as `PRECISION` asks, if it does.

@@ -18,7 +18,9 @@ use crate::config::Settings;
 use crate::fixture::Fixture;
 use crate::load::{WAVE, Window};
 use crate::prompt::{NamedPrompt, Side};
-use crate::ranks::{Decided, Meeting, MeetingError, MergedRun, Part, Ranks, Share, Span, Start};
+use crate::ranks::{
+    Decided, MeasuredInterval, Meeting, MeetingError, MergedRun, RankRequests, Ranks, Share, Start,
+};
 use crate::results::{self, RunRecord, file_name};
 
 /// The configuration does not suit a load that ranks share.
@@ -168,12 +170,12 @@ fn keep(
     fixture: &Fixture,
     results: &mut Results,
     driven: Driven,
-    parts: Vec<Part>,
+    parts: Vec<RankRequests>,
 ) -> Vec<Window> {
     let (sampling, name) = (point.context.args.sampling(), point.info.name());
     let merged = MergedRun::of(
         parts,
-        Span {
+        MeasuredInterval {
             warm_up: sampling.warm_up,
             stop_unix_ns: driven.enough.at_unix_ns,
             round: point.round(),
@@ -244,7 +246,7 @@ pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
         Agreed::Idle => "more ranks than requests in flight, nothing to do".to_owned(),
         Agreed::Started(assignment) => {
             let (part, _) = drive(point, meeting, fixture, *assignment, &Meter::NONE)?;
-            let Part { rank, requests, .. } = &part;
+            let RankRequests { rank, requests, .. } = &part;
             format!(
                 "{} of {} in flight, {} requests, began {:.1} ms after the common instant",
                 rank.concurrency,
@@ -289,7 +291,11 @@ fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agre
 
 /// Collects rank 0's own part and the parts of the other ranks. A measurement keeps their records beside the
 /// point's, even if a later rank's part is missing.
-fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, MeetingError> {
+fn gather(
+    point: &Point<'_>,
+    meeting: &Meeting,
+    own: RankRequests,
+) -> Result<Vec<RankRequests>, MeetingError> {
     let ordinal = u64::from(point.info.ordinal);
     let keep = (point.info.mode == Mode::Bench).then(|| point.info.record_path("new"));
     keep.iter().for_each(|record| forget_parts(record));
@@ -305,7 +311,7 @@ fn gather(point: &Point<'_>, meeting: &Meeting, own: Part) -> Result<Vec<Part>, 
             Some(_) => continue,
         };
         let part = came.and_then(|()| {
-            let part = Part::of(RunRecord::read(&path)?);
+            let part = RankRequests::of(RunRecord::read(&path)?);
             keep_part(rank)?;
             Ok(part)
         });

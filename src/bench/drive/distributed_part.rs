@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::budget::{Budget, Plan};
+use super::budget::{Budget, BudgetPlan};
 use super::interruptible_load::{FAILURES_IN_A_ROW, patience, start};
 use super::missing_tokens::count_missing_tokens_of;
 use super::observation::{LoadObservation, LoadObservationResult};
@@ -16,7 +16,7 @@ use crate::level::Level;
 use crate::load::{Load, Window};
 use crate::metrics::{count_blocked, count_failures};
 use crate::prompt::RequestLengths;
-use crate::ranks::{Enough, Meeting, MeetingError, POLL, Part, START_AHEAD, Share};
+use crate::ranks::{Enough, Meeting, MeetingError, POLL, RankRequests, START_AHEAD, Share};
 use crate::report::{PointResult, Row};
 use crate::requests::Requests;
 use crate::results::RankPart;
@@ -56,7 +56,7 @@ pub fn drive(
     fixture: &Fixture,
     assignment: Assignment,
     meter: &Meter,
-) -> Result<(Part, Driven), MeetingError> {
+) -> Result<(RankRequests, Driven), MeetingError> {
     let Assignment {
         share,
         lengths,
@@ -80,7 +80,7 @@ pub fn drive(
     let Range { start, end } = measured.requests;
     let sampled = requests.iter().skip(start).take(end - start);
     let self_check = measured.observed.client.check_requests(sampled);
-    let mut part = Part {
+    let mut part = RankRequests {
         rank: RankPart {
             rank: ranks.rank(),
             of: ranks.size(),
@@ -118,7 +118,7 @@ fn measure_share(
     let from_ns = began_ns + sampling.warm_up.as_nanos() as u64;
     load.until(from_ns);
     let sharers = Share::count(meeting.ranks(), point.most_in_flight());
-    load.limit(Plan::of(point, sampling).of_one_in(sharers));
+    load.limit(BudgetPlan::of(point, sampling).of_one_in(sharers));
     let observation = LoadObservation::begin(fixture, meeting.ranks().leads());
     let first = load.requests.len();
     load.until(from_ns + sampling.measurement.as_nanos() as u64);
@@ -154,7 +154,7 @@ fn leave(
     meeting: &Meeting,
     fixture: &Fixture,
     (share, lengths): (&Share, RequestLengths),
-    part: &mut Part,
+    part: &mut RankRequests,
 ) -> Result<(), MeetingError> {
     let (info, endpoints) = (&point.info, &fixture.endpoints);
     let row = Row {
@@ -209,7 +209,7 @@ struct SharedLoad {
     /// When it gave up, if it did.
     aborted_at_ns: Option<u64>,
     /// What its budget follows from, once it is limited.
-    plan: Option<Plan>,
+    plan: Option<BudgetPlan>,
 }
 
 impl SharedLoad {
@@ -229,7 +229,7 @@ impl SharedLoad {
 
     /// Starts the budget of its windows. It follows from the requests that have succeeded so far, as a rank's warm-up
     /// may end before the first of them.
-    fn limit(&mut self, plan: Plan) {
+    fn limit(&mut self, plan: BudgetPlan) {
         self.plan = Some(plan);
         let start = Instant::now();
         let over_at = move |latency: Option<Duration>| windows(plan, latency?).over_at(start);
@@ -304,6 +304,6 @@ impl SharedLoad {
 }
 
 /// The budget of a rank's windows, of a round each.
-fn windows(plan: Plan, latency: Duration) -> Budget {
+fn windows(plan: BudgetPlan, latency: Duration) -> Budget {
     plan.windows(latency, 1, Duration::ZERO)
 }

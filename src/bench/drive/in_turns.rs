@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::budget::{Budget, Plan, Spent, median_latency};
+use super::budget::{Budget, BudgetPlan, Spent, median_latency};
 use super::interruptible_load::InterruptibleLoad;
 use super::missing_tokens::count_missing_tokens;
 use super::observation::LoadObservation;
@@ -43,7 +43,7 @@ pub fn run(
     meter.show("measuring");
     let observation = LoadObservation::begin(fixture, true);
     let sampling = context.args.sampling();
-    let time = TurnsTime::new(Plan::of(point, sampling));
+    let time = TurnsTime::new(BudgetPlan::of(point, sampling));
     let start = |side: usize, _| {
         let requests = point.requests(fixture, SIDES[side])?;
         let endpoints = &sides[side].endpoints;
@@ -98,7 +98,7 @@ pub fn run(
 
 /// The time of a point that is measured in turns.
 struct TurnsTime {
-    plan: Plan,
+    plan: BudgetPlan,
     /// The budget of all turns after the first warm-up, and when it is over.
     budget: Cell<Option<(Budget, Option<Instant>)>>,
     /// The budget that was over before the last turn.
@@ -106,7 +106,7 @@ struct TurnsTime {
 }
 
 impl TurnsTime {
-    fn new(plan: Plan) -> TurnsTime {
+    fn new(plan: BudgetPlan) -> TurnsTime {
         TurnsTime {
             plan,
             budget: Cell::new(None),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::point::Point;
 use super::super::progress::Meter;
-use super::budget::{Budget, Plan, Spent};
+use super::budget::{Budget, BudgetPlan, Spent};
 use crate::client::Client;
 use crate::endpoint::{Balance, Endpoints};
 use crate::fixture::Fixture;
@@ -28,7 +28,7 @@ const TEXTS_COUNTED_AGAIN: u32 = 16;
 /// run is interrupted, a little later without it, or when the point's time is over.
 pub struct InterruptibleLoad<'a> {
     load: Load,
-    plan: Plan,
+    plan: BudgetPlan,
     /// Of the windows; of the warm-up until it is over.
     budget: Option<Budget>,
     unanswered: UnansweredLog,
@@ -55,7 +55,7 @@ impl<'a> InterruptibleLoad<'a> {
         let share = Share::whole(point.most_in_flight());
         let target = serving(point, fixture, endpoints, requests, &share)?;
         let unanswered = target.unanswered.clone();
-        let plan = Plan::of(point, point.context.args.sampling());
+        let plan = BudgetPlan::of(point, point.context.args.sampling());
         let mut load = start(point, fixture, target, &share);
         let started = Instant::now();
         // Nothing is known of it before the first answer, and REQUEST_TIMEOUT ends it without one.

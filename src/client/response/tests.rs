@@ -9,7 +9,7 @@ const CHAT: &[&str] = &[
     "[DONE]",
 ];
 
-fn reader(stream: bool, keep_text: bool) -> Reader {
+fn reader(stream: bool, keep_text: bool) -> ResponseReader {
     let prepared = Prepared {
         url: "http://localhost/".parse().unwrap(),
         body: Default::default(),
@@ -18,7 +18,7 @@ fn reader(stream: bool, keep_text: bool) -> Reader {
         keep_text,
         request_id: None,
     };
-    Reader::new(&ChatCompletions, stream, Bounds::for_tokens(8), &prepared)
+    ResponseReader::new(&ChatCompletions, stream, Bounds::for_tokens(8), &prepared)
 }
 
 fn data(event: &str) -> Vec<u8> {

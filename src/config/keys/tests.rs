@@ -225,10 +225,10 @@ fn every_field_of_a_configuration_is_in_the_table() {
 
 #[test]
 fn runs_are_compared_and_ranks_agree_by_kind() {
-    assert_eq!(kind("MAX_NEW_TOKENS"), Kind::Workload);
-    assert_eq!(kind("SEED"), Kind::Incidental);
-    assert_eq!(kind("BALANCING"), Kind::Reported);
-    assert_eq!(kind("A_KEY_OF_ANOTHER_VERSION"), Kind::Reported);
+    assert_eq!(kind("MAX_NEW_TOKENS"), KeyKind::Workload);
+    assert_eq!(kind("SEED"), KeyKind::Incidental);
+    assert_eq!(kind("BALANCING"), KeyKind::Reported);
+    assert_eq!(kind("A_KEY_OF_ANOTHER_VERSION"), KeyKind::Reported);
     let shared = config(ConfigSource::BuiltIn, "{}", &[]).shared_settings();
     for local in ["CONFIG", "TOKENIZER_PATH", "INPUT_FILE"] {
         assert!(!shared.contains_key(local), "{local}");

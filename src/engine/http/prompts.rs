@@ -18,7 +18,7 @@ pub(super) enum Prompts {
 
 /// A chat message as clients send it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Message {
+pub(super) struct MessageParam {
     role: String,
     content: Option<Content>,
 }
@@ -27,16 +27,16 @@ pub(super) struct Message {
 #[serde(untagged)]
 enum Content {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<ContentPart>),
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+struct ContentPart {
     r#type: String,
     text: Option<String>,
 }
 
-impl Message {
+impl MessageParam {
     /// Length of its text (bytes).
     pub(super) fn text_bytes(&self) -> usize {
         match &self.content {
@@ -90,7 +90,7 @@ impl Prompts {
 
 /// A conversation as token ids, rendered by the chat template.
 pub(super) fn tokenise_messages(
-    messages: Vec<Message>,
+    messages: Vec<MessageParam>,
     shared: &Shared,
 ) -> Result<Vec<u32>, ApiError> {
     if messages.is_empty() {
@@ -104,8 +104,8 @@ pub(super) fn tokenise_messages(
 }
 
 /// Messages with their content as plain text.
-pub(super) fn plain_messages(messages: Vec<Message>) -> Result<Vec<ChatMessage>, ApiError> {
-    let plain = |message: Message| {
+pub(super) fn plain_messages(messages: Vec<MessageParam>) -> Result<Vec<ChatMessage>, ApiError> {
+    let plain = |message: MessageParam| {
         let content = match message.content {
             None => String::new(),
             Some(Content::Text(text)) => text,
@@ -123,13 +123,13 @@ pub(super) fn plain_messages(messages: Vec<Message>) -> Result<Vec<ChatMessage>,
     messages.into_iter().map(plain).collect()
 }
 
-fn text_of(part: Part) -> Result<String, ApiError> {
+fn text_of(part: ContentPart) -> Result<String, ApiError> {
     match part {
-        Part {
+        ContentPart {
             r#type,
             text: Some(text),
         } if r#type == "text" => Ok(text),
-        Part { r#type, .. } => Err(ApiError::bad_request(format!(
+        ContentPart { r#type, .. } => Err(ApiError::bad_request(format!(
             "Content parts of type `{type}` cannot be served: the engine simulates a text model.",
         ))),
     }

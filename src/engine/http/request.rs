@@ -9,7 +9,7 @@ use super::super::output::OutputLimits;
 use super::super::replica::{Shared, TokenizedPrompt};
 use super::super::sse::GenerationApi;
 use super::error::ApiError;
-use super::prompts::{self, Message, Prompts};
+use super::prompts::{self, MessageParam, Prompts};
 
 /// Most choices for one prompt (vLLM's `VLLM_MAX_N_SEQUENCES`).
 const MAX_CHOICES: i64 = 16_384;
@@ -24,7 +24,7 @@ const COMPLETIONS_MAX_TOKENS: u32 = 16;
 #[derive(Debug, Deserialize)]
 pub(super) struct GenerationRequest {
     pub(super) model: Option<String>,
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<MessageParam>>,
     prompt: Option<Prompts>,
     #[serde(default)]
     pub(super) stream: Option<bool>,
@@ -229,7 +229,7 @@ impl GenerationRequest {
     /// Length of the text of prompt or messages (bytes); 0 for token ids.
     pub(super) fn text_bytes(&self) -> usize {
         let messages = self.messages.iter().flatten();
-        let messages: usize = messages.map(Message::text_bytes).sum();
+        let messages: usize = messages.map(MessageParam::text_bytes).sum();
         messages + self.prompt.as_ref().map_or(0, Prompts::text_bytes)
     }
 

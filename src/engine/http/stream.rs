@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::super::faults::Midstream;
 use super::super::replica::{Generation, pause};
 use super::super::scheduler::TokenEvent;
-use super::super::sse::{DONE, EventWriter, GenerationApi, TokenCounts};
+use super::super::sse::{DONE, EventWriter, GenerationApi, ResponseTokens};
 use super::connection::ClientConnection;
 use super::logprobs;
 use super::usage::{reported_usage, unix_seconds};
@@ -292,7 +292,7 @@ impl Streaming {
         sent.tokens = until;
     }
 
-    fn usage_so_far(&self, completion_tokens: u32) -> Option<TokenCounts> {
+    fn usage_so_far(&self, completion_tokens: u32) -> Option<ResponseTokens> {
         match self.content.continuous_usage {
             true => reported_usage(&self.generation, completion_tokens),
             false => None,

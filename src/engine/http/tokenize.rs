@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::super::chat_template;
 use super::super::replica::{Replica, Shared};
 use super::error::ApiError;
-use super::prompts::{Message, plain_messages};
+use super::prompts::{MessageParam, plain_messages};
 use super::request::{check_model, parse};
 
 #[derive(Deserialize)]
-struct TokenizeRequest {
+struct TokenizeBody {
     model: Option<String>,
     prompt: Option<String>,
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<MessageParam>>,
     add_special_tokens: Option<bool>,
     add_generation_prompt: Option<bool>,
     return_token_strs: Option<bool>,
@@ -42,7 +42,7 @@ pub(super) async fn tokenize(
 }
 
 fn count(shared: &Shared, body: &[u8]) -> Result<Json<Value>, ApiError> {
-    let request: TokenizeRequest = parse(body)?;
+    let request: TokenizeBody = parse(body)?;
     check_model(shared, request.model.as_deref())?;
     let (text, special_by_default) = match (request.prompt, request.messages) {
         (Some(prompt), _) => (prompt, true),

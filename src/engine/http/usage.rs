@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::faults::UsageFault;
 use super::super::replica::Generation;
-use super::super::sse::TokenCounts;
+use super::super::sse::ResponseTokens;
 
 /// The present time for `created` fields.
 pub(super) fn unix_seconds() -> u64 {
@@ -16,19 +16,19 @@ pub(super) fn unix_seconds() -> u64 {
 pub(super) fn reported_usage(
     generation: &Generation,
     completion_tokens: u32,
-) -> Option<TokenCounts> {
-    let truth = TokenCounts {
+) -> Option<ResponseTokens> {
+    let truth = ResponseTokens {
         prompt_tokens: generation.prompt_tokens,
         completion_tokens,
     };
     match generation.faults.usage {
         UsageFault::None => Some(truth),
-        UsageFault::Wrong => Some(TokenCounts {
+        UsageFault::Wrong => Some(ResponseTokens {
             prompt_tokens: truth.prompt_tokens + 3,
             completion_tokens: completion_tokens + completion_tokens / 2 + 1,
         }),
         UsageFault::Missing => None,
-        UsageFault::Zero => Some(TokenCounts {
+        UsageFault::Zero => Some(ResponseTokens {
             completion_tokens: 0,
             ..truth
         }),

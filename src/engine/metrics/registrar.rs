@@ -34,7 +34,7 @@ impl Registrar<'_> {
     pub fn success(&self, reason: FinishReason) -> Result<IntCounter, prometheus::Error> {
         let help = "Requests that ended, by reason.";
         let opts = self.opts("vllm:request_success_total", help);
-        let opts = opts.const_label("finished_reason", reason.as_str());
+        let opts = opts.const_label("finished_reason", reason.id());
         self.keep(IntCounter::with_opts(opts)?)
     }
 

@@ -16,7 +16,7 @@ const LEAST: usize = 3;
 const EXPECTED_BY_CHANCE: f64 = 0.01;
 
 /// How a request ended at an endpoint.
-struct End {
+struct RequestEnd {
     at_ns: u64,
     /// `None` for an answer.
     failure: Option<FailureCause>,
@@ -26,12 +26,12 @@ pub(super) fn spells<R: Borrow<RequestRecord>>(
     requests: impl Iterator<Item = R>,
     trace: &RunTrace<'_>,
 ) -> Vec<Outage> {
-    let mut ends: Vec<Vec<End>> = trace.urls.iter().map(|_| Vec::new()).collect();
+    let mut ends: Vec<Vec<RequestEnd>> = trace.urls.iter().map(|_| Vec::new()).collect();
     for request in requests {
         let request = request.borrow();
         // A request that was not sent reached no endpoint.
         if let Some(ends) = ends.get_mut(request.endpoint) {
-            ends.push(End {
+            ends.push(RequestEnd {
                 at_ns: request.end_ns,
                 failure: failure(request),
             });
@@ -71,7 +71,7 @@ fn failure(request: &RequestRecord) -> Option<FailureCause> {
 }
 
 /// The spells that chance does not explain, as places in `ends`.
-fn notable(ends: &[End]) -> Vec<Range<usize>> {
+fn notable(ends: &[RequestEnd]) -> Vec<Range<usize>> {
     let mut spells = Vec::new();
     let mut start = 0;
     for spell in ends.chunk_by(|a, b| a.failure.is_some() == b.failure.is_some()) {
@@ -93,7 +93,7 @@ fn notable(ends: &[End]) -> Vec<Range<usize>> {
 }
 
 /// The causes of a spell, most frequent first.
-fn causes(spell: &[End]) -> Vec<(String, usize)> {
+fn causes(spell: &[RequestEnd]) -> Vec<(String, usize)> {
     let mut counts: BTreeMap<FailureCause, usize> = BTreeMap::new();
     for cause in spell.iter().filter_map(|end| end.failure) {
         *counts.entry(cause).or_default() += 1;

@@ -29,7 +29,7 @@ where
     let Some(usual_ns) = usual_wait_ns(requests()) else {
         return Vec::new();
     };
-    let scale = Scale::of(trace);
+    let scale = TimeSteps::of(trace);
     let mut timelines: Vec<Timeline> = trace.urls.iter().map(|_| scale.timeline()).collect();
     for request in requests() {
         let request = request.borrow();
@@ -87,17 +87,17 @@ fn longest_wait_ns(request: &RequestRecord, completion: &Completion) -> u64 {
 
 /// How a run's time is divided.
 #[derive(Clone, Copy)]
-struct Scale {
+struct TimeSteps {
     start_ns: u64,
     step_ns: u64,
     steps: usize,
 }
 
-impl Scale {
-    fn of(trace: &RunTrace<'_>) -> Scale {
+impl TimeSteps {
+    fn of(trace: &RunTrace<'_>) -> TimeSteps {
         let length_ns = trace.span_ns.end.saturating_sub(trace.span_ns.start);
         let step_ns = STEP_NS.max(length_ns.div_ceil(MOST_STEPS));
-        Scale {
+        TimeSteps {
             start_ns: trace.span_ns.start,
             step_ns,
             // At most `MOST_STEPS` and one.
@@ -128,7 +128,7 @@ impl Scale {
 
 /// An endpoint's activity, step by step.
 struct Timeline {
-    scale: Scale,
+    scale: TimeSteps,
     /// Whether a byte came, or may have come.
     active: Vec<bool>,
     /// Requests in flight for the whole of a step, minus the requests of the step before.

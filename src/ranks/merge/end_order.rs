@@ -56,7 +56,8 @@ impl EndOrder {
 
     /// The requests in order. As each rank keeps its own nearly in this order, few are in memory at a time.
     pub fn iter(&self) -> impl Iterator<Item = RequestRecord> + use<'_> {
-        let mut readers: Vec<Reader<'_>> = self.parts.iter().map(Reader::of).collect();
+        let mut readers: Vec<RequestReader<'_>> =
+            self.parts.iter().map(RequestReader::of).collect();
         let request =
             move |place: &Place| readers[place.part as usize].take(place.position as usize);
         self.places.iter().filter_map(request)
@@ -64,17 +65,17 @@ impl EndOrder {
 }
 
 /// Reads the requests of a part, not quite in the part's order.
-struct Reader<'p> {
+struct RequestReader<'p> {
     shift: Shift,
     rest: Enumerate<Box<dyn Iterator<Item = RequestRecord> + 'p>>,
     /// Requests that were read before it was their turn, by position.
     early: BTreeMap<usize, RequestRecord>,
 }
 
-impl<'p> Reader<'p> {
-    fn of((shift, requests): &'p (Shift, Requests)) -> Reader<'p> {
+impl<'p> RequestReader<'p> {
+    fn of((shift, requests): &'p (Shift, Requests)) -> RequestReader<'p> {
         let rest: Box<dyn Iterator<Item = RequestRecord> + 'p> = Box::new(requests.iter());
-        Reader {
+        RequestReader {
             shift: *shift,
             rest: rest.enumerate(),
             early: BTreeMap::new(),

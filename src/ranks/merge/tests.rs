@@ -29,8 +29,8 @@ impl One {
         std::iter::once(&self.warm_up).chain(measured).collect()
     }
 
-    fn span(&self) -> Span {
-        Span {
+    fn span(&self) -> MeasuredInterval {
+        MeasuredInterval {
             // The completion that ends the warm-up is the first one after it.
             warm_up: Duration::from_nanos(self.warm_up.end_ns),
             stop_unix_ns: EPOCH_NS + BEGAN_NS + self.windows.last().expect("windows").end_ns,
@@ -79,9 +79,9 @@ fn measured() -> One {
 }
 
 /// Gives the requests of all windows to `of` ranks, each with a clock of its own.
-fn split(windows: &[&Window], of: usize) -> Vec<Part> {
-    let mut parts: Vec<Part> = (0..of)
-        .map(|rank| Part {
+fn split(windows: &[&Window], of: usize) -> Vec<RankRequests> {
+    let mut parts: Vec<RankRequests> = (0..of)
+        .map(|rank| RankRequests {
             rank: RankPart {
                 rank,
                 of,
@@ -110,7 +110,7 @@ fn split(windows: &[&Window], of: usize) -> Vec<Part> {
 const BEGAN_NS: u64 = 100_000_000_000;
 
 /// A part as it is after it was written and read.
-fn through_a_file(part: &Part) -> Part {
+fn through_a_file(part: &RankRequests) -> RankRequests {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("part.json");
     let requests: crate::requests::RequestColumns = part.requests.iter().collect();
@@ -125,7 +125,7 @@ fn through_a_file(part: &Part) -> Part {
     });
     std::fs::write(&path, record.to_string()).expect("writable");
     let record = RunRecord::read(&path).expect("a record");
-    Part::of(record).expect("a part's record")
+    RankRequests::of(record).expect("a part's record")
 }
 
 fn figures(windows: &[Window]) -> Value {
@@ -162,7 +162,7 @@ fn compare(path: &str, merged: &Value, one: &Value, tolerance: &dyn Fn(&str) -> 
 #[test]
 fn the_parts_of_four_ranks_give_the_figures_of_one_process() {
     let one = measured();
-    let parts: Vec<Part> = split(&one.all(), 4).iter().map(through_a_file).collect();
+    let parts: Vec<RankRequests> = split(&one.all(), 4).iter().map(through_a_file).collect();
     let merged = MergedRun::of(parts, one.span());
     assert_eq!(merged.notes, [""; 0]);
     assert_eq!(merged.ranks.len(), 4);
@@ -200,14 +200,14 @@ fn an_open_loop_is_cut_into_windows_of_equal_times() {
     })
     .expect("a sound preset");
     let [warm_up, measured, rest] = [10, 200, 40].map(|rounds| load.window(rounds));
-    let span = Span {
+    let span = MeasuredInterval {
         warm_up: Duration::from_nanos(warm_up.end_ns),
         stop_unix_ns: EPOCH_NS + BEGAN_NS + measured.end_ns,
         round: None,
         samples: 10,
     };
     let all = [&warm_up, &measured, &rest];
-    let parts: Vec<Part> = split(&all, 4).iter().map(through_a_file).collect();
+    let parts: Vec<RankRequests> = split(&all, 4).iter().map(through_a_file).collect();
     let windows = MergedRun::of(parts, span).windows;
     assert_eq!(windows.len(), 10);
     let each_ns = measured.wall_ns() as f64 / 10.0;
@@ -293,7 +293,7 @@ fn a_point_without_a_round_shows_what_failed_with_its_message() {
     let part = through_a_file(&split(&[&window], 1)[0]);
     let merged = MergedRun::of(
         vec![part],
-        Span {
+        MeasuredInterval {
             warm_up: Duration::from_secs(1),
             stop_unix_ns: EPOCH_NS + BEGAN_NS + 3_000,
             round: NonZeroUsize::new(2),

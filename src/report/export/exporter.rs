@@ -9,12 +9,12 @@ pub struct Exporter {
     pub id: &'static str,
     /// What it writes, in a line of help.
     pub about: &'static str,
-    pub(super) form: Form,
+    pub(super) form: DocumentSplit,
 }
 
 /// How many documents a run becomes, and how each is written.
 #[derive(Debug)]
-pub(super) enum Form {
+pub(super) enum DocumentSplit {
     /// One of all points.
     Whole {
         /// Name of its file.
@@ -30,14 +30,14 @@ pub(super) enum Form {
 pub struct Document<'r> {
     /// Name of its file.
     pub name: String,
-    form: &'static Form,
+    form: &'static DocumentSplit,
     points: &'r [RunRecord],
 }
 
 impl Exporter {
     /// Whether each point is a document of its own.
     pub fn is_per_point(&self) -> bool {
-        matches!(self.form, Form::PerPoint(_))
+        matches!(self.form, DocumentSplit::PerPoint(_))
     }
 
     /// The documents of the points: one of all, or one of each where [`Exporter::is_per_point`] says so.
@@ -48,8 +48,8 @@ impl Exporter {
             points,
         };
         match &self.form {
-            Form::Whole { name, .. } => vec![document((*name).to_owned(), points)],
-            Form::PerPoint(_) => points
+            DocumentSplit::Whole { name, .. } => vec![document((*name).to_owned(), points)],
+            DocumentSplit::PerPoint(_) => points
                 .iter()
                 .map(|point| document(point_name(point), std::slice::from_ref(point)))
                 .collect(),
@@ -64,8 +64,10 @@ impl Document<'_> {
     /// An I/O error of `to`.
     pub fn write(&self, to: &mut dyn io::Write) -> io::Result<()> {
         match self.form {
-            Form::Whole { write, .. } => write(self.points, to),
-            Form::PerPoint(write) => self.points.iter().try_for_each(|point| write(point, to)),
+            DocumentSplit::Whole { write, .. } => write(self.points, to),
+            DocumentSplit::PerPoint(write) => {
+                self.points.iter().try_for_each(|point| write(point, to))
+            }
         }
     }
 }

@@ -1,13 +1,13 @@
 use std::io;
 
-use super::exporter::{Exporter, Form};
+use super::exporter::{DocumentSplit, Exporter};
 use crate::results::RunRecord;
 
 /// The run records themselves.
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "json",
     about: "Run records, as docs/record.md documents them",
-    form: Form::PerPoint(write),
+    form: DocumentSplit::PerPoint(write),
 };
 
 fn write(record: &RunRecord, to: &mut dyn io::Write) -> io::Result<()> {

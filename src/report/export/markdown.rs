@@ -1,6 +1,6 @@
 use std::io;
 
-use super::exporter::{Exporter, Form};
+use super::exporter::{DocumentSplit, Exporter};
 use crate::report::{self, Row};
 use crate::results::RunRecord;
 
@@ -8,7 +8,7 @@ use crate::results::RunRecord;
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "markdown",
     about: "All columns as Markdown tables, with notes",
-    form: Form::Whole {
+    form: DocumentSplit::Whole {
         name: "performance_metrics.md",
         write,
     },

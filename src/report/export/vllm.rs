@@ -12,7 +12,7 @@ use std::io;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::exporter::{Exporter, Form};
+use super::exporter::{DocumentSplit, Exporter};
 use crate::client::{CompletedRequest, Outcome, RequestRecord};
 use crate::level::Level;
 use crate::load::Window;
@@ -26,7 +26,7 @@ const MS_PER_NS: f64 = 1e-6;
 pub(super) const EXPORTER: Exporter = Exporter {
     id: "vllm",
     about: "Results of `vllm bench serve`",
-    form: Form::PerPoint(write),
+    form: DocumentSplit::PerPoint(write),
 };
 
 fn write(record: &RunRecord, to: &mut dyn io::Write) -> io::Result<()> {
@@ -53,9 +53,9 @@ impl Serialize for BenchResult<'_> {
 }
 
 /// A value of each request, as an array.
-struct Column<'w, T>(&'w [Window], fn(RequestRecord) -> T);
+struct RequestValues<'w, T>(&'w [Window], fn(RequestRecord) -> T);
 
-impl<T: Serialize> Serialize for Column<'_, T> {
+impl<T: Serialize> Serialize for RequestValues<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let requests = self.0.iter().flat_map(|window| window.requests.iter());
         serializer.collect_seq(requests.map(self.1))
@@ -146,7 +146,7 @@ fn each_request<M: SerializeMap>(windows: &[Window], result: &mut M) -> Result<(
         name: &str,
         value: fn(RequestRecord) -> T,
     ) -> Result<(), M::Error> {
-        result.serialize_entry(name, &Column(windows, value))
+        result.serialize_entry(name, &RequestValues(windows, value))
     }
     column(result, windows, "input_lens", |r| {
         r.completed().map_or(0, |r| r.outcome.input_tokens().0)

@@ -90,37 +90,26 @@ fn measured(point: &PointView<'_>) -> Markup {
 
 /// Rates with their intervals, or why there are none.
 fn throughput(point: &PointView<'_>) -> Table {
-    let cell = |column: &Column, why: &str| match column.cell(&point.row) {
-        value if value == NOT_AVAILABLE => format!("{NOT_AVAILABLE}: {why}"),
-        value => value,
+    let row = |name: &str, column: &Column, why: &str, interval: String| {
+        let value = match column.cell(&point.row) {
+            value if value == NOT_AVAILABLE => format!("{NOT_AVAILABLE}: {why}"),
+            value => value,
+        };
+        vec![name.to_owned(), value, interval]
     };
     let original = &columns::ORIGINAL;
+    let (goodput, none) = (&columns::CONTEXT[0], String::new);
     let uncounted = "the output tokens were not counted";
+    let no_gpus = "NUM_GPU is not set";
+    let (tok_s, rps) = (interval(&point.tok_s), interval(&point.rps));
     let rows = [
-        (
-            "Output tok/s",
-            cell(&original[4], uncounted),
-            interval(&point.tok_s),
-        ),
-        (
-            "Output tok/s per GPU",
-            cell(&original[5], "NUM_GPU is not set"),
-            String::new(),
-        ),
-        (
-            "Output tok/s per request",
-            cell(&original[8], uncounted),
-            String::new(),
-        ),
-        ("Input tok/s", cell(&original[6], ""), String::new()),
-        ("RPS (req/s)", cell(&original[3], ""), interval(&point.rps)),
-        (
-            "Goodput (req/s)",
-            cell(&columns::CONTEXT[0], "no SLO is set"),
-            String::new(),
-        ),
+        row("Output tok/s", &original[4], uncounted, tok_s),
+        row("Output tok/s per GPU", &original[5], no_gpus, none()),
+        row("Output tok/s per request", &original[8], uncounted, none()),
+        row("Input tok/s", &original[6], "", none()),
+        row("RPS (req/s)", &original[3], "", rps),
+        row("Goodput (req/s)", goodput, "no SLO is set", none()),
     ];
-    let rows = rows.map(|(name, value, interval)| vec![name.to_owned(), value, interval]);
     Table::new(1, &["Throughput", "Value", "95 % interval"]).with(rows)
 }
 

@@ -7,7 +7,7 @@ use crate::load::Window;
 use crate::metrics::{Distribution, Percentile, SortedValues, latency, sorted_itl_ms};
 use crate::report::columns::LATENCY_FIGURES;
 use crate::report::number::{NOT_AVAILABLE, percentile, value};
-use crate::report::plot::{Bar, Plot, Span, Table, bars, density, ecdf, waterfall};
+use crate::report::plot::{Bar, Plot, RequestStages, Table, bars, density, ecdf, waterfall};
 
 const MS_PER_NS: f64 = 1e-6;
 
@@ -164,7 +164,7 @@ pub(super) fn sample(point: &PointView<'_>) -> Plot {
     let requests = requests.filter(|request| range.contains(&request.start_ns));
     let mut requests: Vec<CompletedRequest> = requests.collect();
     requests.sort_by_key(|request| request.start_ns);
-    let spans = requests.iter().take(SAMPLE).map(|request| Span {
+    let spans = requests.iter().take(SAMPLE).map(|request| RequestStages {
         name: point.request_name(request),
         endpoint: request.endpoint.to_string(),
         start: point.seconds(request.start_ns),
@@ -176,7 +176,7 @@ pub(super) fn sample(point: &PointView<'_>) -> Plot {
             .map(|at| point.seconds(at)),
         end: point.seconds(request.outcome.last_byte_ns),
     });
-    let spans: Vec<Span> = spans.collect();
+    let spans: Vec<RequestStages> = spans.collect();
     let title = match spans.len() < starts.len() {
         true => format!("{} requests from the middle of the run", spans.len()),
         false => "Every request of the run".to_owned(),

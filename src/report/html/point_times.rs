@@ -3,7 +3,7 @@
 use super::view::PointView;
 use crate::endpoint::ServerSample;
 use crate::load::Window;
-use crate::report::plot::{Curve, CurveAt, Plot, Scale, over_time};
+use crate::report::plot::{AxisScale, Curve, CurveAt, Plot, over_time};
 
 /// The client's two timelines and the servers' three.
 pub(super) fn timelines(point: &PointView<'_>) -> Vec<Plot> {
@@ -49,7 +49,7 @@ fn in_flight(point: &PointView<'_>) -> Plot {
         "Only requests that ended in the measured windows: those still in flight at the end are missing, so the \
          curve falls there.",
         "requests in flight",
-        Scale::FromZero,
+        AxisScale::FromZero,
         vec![curve],
     )
 }
@@ -73,7 +73,7 @@ fn tok_s(point: &PointView<'_>) -> Plot {
         "Each horizontal section is a window: a sample of Criterion, and a block of the interval. A slope over the \
          run shows that the servers had not settled.",
         "output tok/s",
-        Scale::FromZero,
+        AxisScale::FromZero,
         vec![curve],
     )
 }
@@ -86,7 +86,7 @@ fn requests_at_servers(point: &PointView<'_>) -> Plot {
         "Requests running and waiting, counted by the servers",
         "From each server's /metrics. Waiting requests exceed what the server processes at once: they increase the TTFT.",
         "requests",
-        Scale::FromZero,
+        AxisScale::FromZero,
         both.map(|(series, curve)| Curve { series, ..curve })
             .collect(),
     )
@@ -97,7 +97,7 @@ fn kv_cache(point: &PointView<'_>) -> Plot {
         "KV cache in use",
         "From each server's /metrics. Near 100 % requests wait for memory, or are preempted.",
         "share of the KV cache",
-        Scale::Percent,
+        AxisScale::Percent,
         curves(point, "endpoint", |sample| sample.kv_cache_usage),
     )
 }
@@ -123,7 +123,7 @@ fn prefix_cache(point: &PointView<'_>) -> Plot {
         "From each server's /metrics, as a share of the tokens looked up since the previous sample. The GPU does not \
          compute cached tokens.",
         "share of prompt tokens",
-        Scale::Percent,
+        AxisScale::Percent,
         curves.filter(|curve| !curve.points.is_empty()).collect(),
     )
 }
@@ -154,7 +154,7 @@ fn curves(
         .collect()
 }
 
-fn servers(title: &str, caption: &str, unit: &str, scale: Scale, curves: Vec<Curve>) -> Plot {
+fn servers(title: &str, caption: &str, unit: &str, scale: AxisScale, curves: Vec<Curve>) -> Plot {
     match curves.is_empty() {
         true => Plot::nothing(
             title,

@@ -4,7 +4,8 @@ use super::run_facts::why_no_tokens;
 use super::view::PointView;
 use crate::config::Slo;
 use crate::level::Level;
-use crate::metrics::{Distribution, Percentile, Summary};
+use crate::metrics::{Distribution, Percentile};
+use crate::report::columns::SummaryLatency;
 use crate::report::plot::{Curve, CurveAt, ParetoCurve, Plot, against_level, pareto};
 use crate::verdict::{Estimate, NotComparable};
 
@@ -16,10 +17,8 @@ pub(super) struct Levels<'a> {
     pub baseline: String,
 }
 
-type Latency = fn(&Summary) -> Option<Distribution>;
-
 /// The latencies of a summary: short name, long name, and accessor.
-const LATENCIES: [(&str, &str, Latency); 3] = [
+const LATENCIES: [(&str, &str, SummaryLatency); 3] = [
     ("TTFT", "Time to first token (TTFT)", |s| s.ttft_ms),
     ("TPOT", "Time per output token (TPOT)", |s| s.tpot_ms),
     ("E2EL", "End-to-end latency (E2EL)", |s| s.e2el_ms),
@@ -138,7 +137,7 @@ impl Levels<'_> {
             .collect()
     }
 
-    fn latency(&self, name: &str, words: &str, latency: Latency) -> Plot {
+    fn latency(&self, name: &str, words: &str, latency: SummaryLatency) -> Plot {
         let title = self.title(words);
         let at = |point: &PointView<'_>, percentile: Percentile| {
             let figure = latency(point.row.summary()?)?.percentile(percentile);
@@ -146,7 +145,7 @@ impl Levels<'_> {
         };
         let latest = PERCENTILES.map(|percentile| {
             let points = self.points.iter().filter_map(|point| at(point, percentile));
-            (percentile.name().to_owned(), points.collect())
+            (percentile.id().to_owned(), points.collect())
         });
         let before = self
             .before
@@ -214,8 +213,8 @@ impl Levels<'_> {
                     .into_iter()
                     .filter(|c| !c.points.is_empty());
                 pareto(
-                    &format!("Throughput against {name} {} (Pareto curve)", tail.name()),
-                    &format!("{name} {}", tail.name()),
+                    &format!("Throughput against {name} {} (Pareto curve)", tail.id()),
+                    &format!("{name} {}", tail.id()),
                     "output tok/s",
                     limit(name),
                     curves.collect(),
@@ -225,7 +224,7 @@ impl Levels<'_> {
     }
 
     /// The P99, or the highest percentile below it of which every point has enough values.
-    fn tail(&self, latency: Latency) -> Percentile {
+    fn tail(&self, latency: SummaryLatency) -> Percentile {
         let points = self.points.iter().chain(self.before.iter().copied());
         let measured = points.filter_map(|point| latency(point.row.summary()?));
         let measured: Vec<Distribution> = measured.collect();

@@ -108,10 +108,10 @@ fn latency(figure: Figure, summary: &Summary) -> Option<Distribution> {
 }
 
 /// The figures of a point in the order of [`FIGURES`], at the place of its version.
-type Figures = [Option<CurveAt>; FIGURES.len()];
+type VersionFigures = [Option<CurveAt>; FIGURES.len()];
 
 /// The figures of every point of every version.
-fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), Figures> {
+fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), VersionFigures> {
     let mut all = BTreeMap::new();
     for (at, side) in versions.iter().enumerate() {
         for (key, records) in side.points() {
@@ -137,7 +137,7 @@ fn all_figures(versions: &[RunSet]) -> BTreeMap<(&PointKey, usize), Figures> {
 /// A figure over the versions, a curve for each level.
 fn plot(
     versions: &[RunSet],
-    all: &BTreeMap<(&PointKey, usize), Figures>,
+    all: &BTreeMap<(&PointKey, usize), VersionFigures>,
     (bench, prompt): (&str, &str),
     figure: usize,
 ) -> Plot {

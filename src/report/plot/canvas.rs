@@ -187,58 +187,28 @@ impl Panel<'_, '_> {
     }
 
     fn axes(&self, frame: &PlotFrame, x: &Range<i32>, y: &Range<i32>) -> Result<(), DrawError> {
+        let text = |text: &str, at, h, v| self.write(text, at, Pos::new(h, v), ColorRole::Text);
         for (at, label) in &frame.x.ticks {
             let (px, _) = self.at((*at, frame.y.range.start));
             self.stroke(&[(px, y.end), (px, y.end + 8)], ColorRole::Axis)?;
-            self.write(
-                label,
-                (px, y.end + 12),
-                HPos::Center,
-                VPos::Top,
-                ColorRole::Text,
-            )?;
+            text(label, (px, y.end + 12), HPos::Center, VPos::Top)?;
         }
         for (at, label) in &frame.y.ticks {
             let (_, py) = self.at((frame.x.range.start, *at));
             self.stroke(&[(x.start, py), (x.end, py)], ColorRole::Grid)?;
             let label = shortened(label);
-            self.write(
-                &label,
-                (x.start - 12, py),
-                HPos::Right,
-                VPos::Center,
-                ColorRole::Text,
-            )?;
+            text(&label, (x.start - 12, py), HPos::Right, VPos::Center)?;
         }
         self.stroke(&[(x.start, y.end), (x.end, y.end)], ColorRole::Axis)?;
         let below = (x.end, y.end + 12 + LINE);
-        self.write(
-            &frame.x.label,
-            below,
-            HPos::Right,
-            VPos::Top,
-            ColorRole::Text,
-        )?;
-        self.write(
-            &frame.y.label,
-            (4, 4),
-            HPos::Left,
-            VPos::Top,
-            ColorRole::Text,
-        )?;
+        text(&frame.x.label, below, HPos::Right, VPos::Top)?;
+        text(&frame.y.label, (4, 4), HPos::Left, VPos::Top)?;
         if let Some(right) = &frame.right {
             for (at, label) in &right.ticks {
                 let (_, py) = self.at((frame.x.range.end, *at));
-                self.write(
-                    label,
-                    (x.end + 12, py),
-                    HPos::Left,
-                    VPos::Center,
-                    ColorRole::Text,
-                )?;
+                text(label, (x.end + 12, py), HPos::Left, VPos::Center)?;
             }
-            let at = (WIDTH as i32 - 4, 4);
-            self.write(&right.label, at, HPos::Right, VPos::Top, ColorRole::Text)?;
+            text(&right.label, (WIDTH as i32 - 4, 4), HPos::Right, VPos::Top)?;
         }
         Ok(())
     }
@@ -247,14 +217,11 @@ impl Panel<'_, '_> {
         &self,
         text: &str,
         at: (i32, i32),
-        h: HPos,
-        v: VPos,
+        pos: Pos,
         role: ColorRole,
     ) -> Result<(), DrawError> {
-        let style = ("sans-serif", 26)
-            .into_font()
-            .color(&role.placeholder())
-            .pos(Pos::new(h, v));
+        let font = ("sans-serif", 26).into_font();
+        let style = font.color(&role.placeholder()).pos(pos);
         self.sheet.draw(&Text::new(text.to_owned(), at, style))
     }
 
@@ -366,7 +333,12 @@ impl Panel<'_, '_> {
             true => (x + 14, HPos::Left),
             false => (x - 14, HPos::Right),
         };
-        self.write(text, (x, y - 12), h, VPos::Bottom, ColorRole::Label)
+        self.write(
+            text,
+            (x, y - 12),
+            Pos::new(h, VPos::Bottom),
+            ColorRole::Label,
+        )
     }
 
     /// Range of the x axis.

@@ -39,7 +39,7 @@ pub(in crate::report) struct CurveAt {
 
 /// The y axis.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::report) enum Scale {
+pub(in crate::report) enum AxisScale {
     FromZero,
     /// Shares of one, shown as 0 to 100 %.
     Percent,
@@ -214,7 +214,7 @@ pub(in crate::report) fn over_time(
     title: &str,
     caption: &str,
     unit: &str,
-    scale: Scale,
+    scale: AxisScale,
     curves: Vec<Curve>,
 ) -> Plot {
     let times = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.x));
@@ -222,7 +222,7 @@ pub(in crate::report) fn over_time(
         return Plot::nothing(title, "Nothing was recorded over time.");
     };
     let mut y = Axis::from_zero(unit, tops(&curves));
-    if let Scale::Percent = scale {
+    if let AxisScale::Percent = scale {
         let top = tops(&curves).fold(0.01, f64::max);
         y = Axis::percent(unit, (1.06 * top).min(1.0));
     }

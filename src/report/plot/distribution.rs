@@ -121,7 +121,7 @@ fn beyond(sorted: &SortedValues, end: f64) -> String {
 
 /// The marked percentiles and their values, without those of too few values.
 fn marked(sorted: &SortedValues) -> impl Iterator<Item = (&'static str, f64)> {
-    let known = |p: Percentile| Some((p.name(), checked(sorted, p.percent()).ok()?));
+    let known = |p: Percentile| Some((p.id(), checked(sorted, p.percent()).ok()?));
     MARKED.into_iter().filter_map(known)
 }
 

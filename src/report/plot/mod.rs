@@ -17,11 +17,11 @@ mod waterfall;
 
 pub(super) use bars::{Bar, bars};
 pub(super) use changes::{ChangeRow, changes};
-pub(super) use curves::{Curve, CurveAt, Scale, against_level, over_names, over_time};
+pub(super) use curves::{AxisScale, Curve, CurveAt, against_level, over_names, over_time};
 pub(super) use distribution::{density, ecdf};
 pub(super) use pareto::{ParetoCurve, pareto};
 pub(super) use plot_types::{Drawing, Plot, Table};
-pub(super) use waterfall::{Span, waterfall};
+pub(super) use waterfall::{RequestStages, waterfall};
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +76,7 @@ mod tests {
 
         let plots = [
             against_level("", "", "", &[], Vec::new(), None),
-            over_time("", "", "", Scale::FromZero, Vec::new()),
+            over_time("", "", "", AxisScale::FromZero, Vec::new()),
             ecdf("", "TTFT", &SortedValues::default()),
             density("", "TTFT", &SortedValues::default()),
             bars("", "", "", Vec::new()),

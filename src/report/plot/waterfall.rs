@@ -7,7 +7,7 @@ use super::plot_types::{LegendEntry, Plot, Table};
 
 /// A request's stages (seconds of the run).
 #[derive(Clone, Debug)]
-pub(in crate::report) struct Span {
+pub(in crate::report) struct RequestStages {
     /// Its name in the table.
     pub name: String,
     /// Its endpoint.
@@ -30,7 +30,7 @@ const STAGES: [&str; 3] = [
 ];
 
 /// The requests from the top downwards.
-pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
+pub(in crate::report) fn waterfall(title: &str, spans: Vec<RequestStages>) -> Plot {
     let ends = spans.iter().flat_map(|span| [span.start, span.end]);
     let Some((begin, end)) = extent(ends) else {
         return Plot::nothing(title, "No request succeeded.");
@@ -81,7 +81,7 @@ pub(in crate::report) fn waterfall(title: &str, spans: Vec<Span>) -> Plot {
 /// Series of each stage.
 const SERIES: [usize; 3] = [3, 1, 0];
 
-fn table(spans: &[Span]) -> Table {
+fn table(spans: &[RequestStages]) -> Table {
     let head = [
         "Request",
         "Endpoint",
@@ -91,7 +91,7 @@ fn table(spans: &[Span]) -> Table {
         "Decode (ms)",
     ];
     let ms = |from: f64, to: f64| format!("{:.1}", 1e3 * (to - from));
-    let row = |span: &Span| {
+    let row = |span: &RequestStages| {
         vec![
             span.name.clone(),
             span.endpoint.clone(),

@@ -26,7 +26,7 @@ pub(super) struct ByRun {
 
 /// The fields of a record that identify its point and run.
 #[derive(Deserialize)]
-struct Head {
+struct RecordHead {
     bench: String,
     prompt: String,
     #[serde(flatten)]
@@ -48,7 +48,7 @@ struct RecordedEndpoints {
 /// A record of a bench: its path's point, and its head if it can be read.
 struct Entry {
     place: PointKey,
-    head: Option<Head>,
+    head: Option<RecordHead>,
 }
 
 /// Reads some fields of a record; `None` if it cannot be read.
