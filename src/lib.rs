@@ -41,6 +41,7 @@ mod ids;
 #[doc(hidden)]
 pub mod internals;
 mod interrupt;
+mod length_distribution;
 mod level;
 mod load;
 mod measurement;

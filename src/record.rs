@@ -13,6 +13,7 @@ pub use crate::metrics::{
     LittlesLaw, Outage, OutageKind, Percentile, Saturation, Summary, TokenCounts, TooFewValues,
     Unanswered,
 };
+pub use crate::prompt::{RequestLengths, TokenRange};
 pub use crate::request_rate::{InvalidRate, RequestRate};
 pub use crate::requests::RequestColumns;
 pub use crate::results::{

@@ -92,7 +92,7 @@ fn memory_and_descriptors_do_not_grow_and_no_request_is_lost() {
     );
     let url = Url::parse(&engine.url).and_then(|url| url.join("v1/completions"));
     let payload = PayloadTemplate::new(&config, &Completions, MODEL, true);
-    let target = Requests::new(client, url.expect("an address"), payload.body("x"));
+    let target = Requests::new(client, url.expect("an address"), payload.body("x", None));
     let concurrency = streams.try_into().expect("some");
     let mut load = Load::start(
         runtime.handle().clone(),

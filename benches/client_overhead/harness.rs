@@ -31,7 +31,7 @@ pub fn run(point: &Point, started: Instant) -> Result<Measured> {
     let base = Url::parse(&point.url)?;
     let payload = PayloadTemplate::new(&config, &Completions, crate::MODEL, true);
     let url = base.join("v1/completions")?;
-    let target = Arc::new(Requests::new(client, url, payload.body("x")));
+    let target = Arc::new(Requests::new(client, url, payload.body("x", None)));
     let streams = NonZeroUsize::try_from(point.streams)?;
     let before_bytes = usage::peak_memory_bytes()?;
     let mut load = Load::start(

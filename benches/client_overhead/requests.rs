@@ -32,6 +32,7 @@ impl Target for Requests {
             url: self.url.clone(),
             body: self.body.clone(),
             prompt_tokens: 1,
+            output_tokens: None,
             keep_text: false,
             request_id: Some(request_id(index)),
         };

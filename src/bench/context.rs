@@ -7,7 +7,7 @@ use once_cell::unsync::OnceCell;
 use super::criterion::{BenchArgs, Mode};
 use super::deployed::Deployed;
 use super::point_info::PointInfo;
-use crate::config::{Metric, Settings};
+use crate::config::{Metric, Settings, Slo};
 use crate::dialect::{ChatCompletions, Dialect};
 use crate::fixture::{Fixture, FixtureError};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -204,6 +204,11 @@ impl RunContext {
         self.config.request_rates = rates.collect();
     }
 
+    /// The objectives of a prompt: its own, or `SLO`.
+    pub fn slo_of(&self, prompt: usize) -> Slo {
+        self.prompts[prompt].slo.unwrap_or(self.config.slo)
+    }
+
     /// The points of a prompt, selected or not.
     pub fn points_of(&self, prompt: usize) -> impl Iterator<Item = PointInfo<'_>> {
         let levels = self.config.levels();
@@ -215,6 +220,9 @@ impl RunContext {
             level,
             ordinal: (prompt * count + at) as u32,
             dialect: self.prompts[prompt].kind.dialect(),
+            slo: self.slo_of(prompt),
+            workload: self.prompts[prompt].kind.definition(),
+            output_tokens: self.prompts[prompt].kind.output_tokens(),
             mode: self.args.mode(),
             config: &self.config,
             run_id: &self.run_id,
@@ -266,13 +274,18 @@ pub fn new_run_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-/// The metrics that the configuration defines; prints a note about each that it does not.
-pub fn defined_metrics(config: &Settings) -> Vec<Metric> {
+/// The metrics that the configuration and the prompts define; prints a note about each that they do not.
+pub fn defined_metrics(config: &Settings, prompts: &[NamedPrompt]) -> Vec<Metric> {
+    let longest = prompts.iter().map(|prompt| {
+        let own = prompt.kind.output_tokens();
+        own.map_or(config.max_new_tokens.get(), |tokens| tokens.most)
+    });
+    let longest = longest.max().unwrap_or_default();
     let undefined = |metric: &Metric| match metric {
         Metric::Ttft | Metric::Tpot if !config.stream => {
             Some("responses are not streamed (STREAM: false)")
         }
-        Metric::Tpot if config.max_new_tokens.get() < 2 => {
+        Metric::Tpot if longest < 2 => {
             Some("one token has no time between tokens (MAX_NEW_TOKENS: 1)")
         }
         _ => None,

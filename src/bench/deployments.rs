@@ -61,7 +61,7 @@ pub fn run(
     if embedded && config.prompt_keys.is_none() && prompts.iter().any(|p| p.key == LAYOUT_PROMPT) {
         prompts.retain(|prompt| prompt.key == LAYOUT_PROMPT);
     }
-    let metrics = defined_metrics(&config);
+    let metrics = defined_metrics(&config, &prompts);
     let mut whole = RunContext::new(name, prompts, config, args, metrics, lock);
     if whole.args.drives_load() {
         whole.interrupt = Interrupt::listen();

@@ -193,7 +193,7 @@ fn context(
         Some(ranks) if !ranks.leads() => return Ok(None),
         _ => None,
     };
-    let metrics = defined_metrics(&config);
+    let metrics = defined_metrics(&config, &prompts);
     let mut context = RunContext::new(name, prompts, config, args, metrics, lock);
     if let Some(meeting) = &meeting {
         context.run_id = meeting.decided().run_id.clone();

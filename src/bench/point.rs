@@ -12,7 +12,7 @@ use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::level::Level;
 use crate::load::{Arrivals, Constructor, Pacing, steady};
-use crate::prompt::{NamedPrompt, PromptSource, SourceOptions};
+use crate::prompt::{NamedPrompt, PromptSeries, PromptSource, Side, SourceOptions};
 use crate::ranks::Share;
 use crate::terminal::Spinner;
 
@@ -94,19 +94,23 @@ impl<'a> Point<'a> {
         }
     }
 
-    /// Returns the requests of the point. The first call prepares the requests of all points.
+    /// Returns requests of the point for one load. The first call prepares the requests of all points.
     ///
     /// # Errors
     /// Why there are no requests.
-    pub fn source(&self, fixture: &Fixture) -> Result<Arc<dyn PromptSource>, String> {
+    pub fn requests(&self, fixture: &Fixture, side: Side) -> Result<PromptSeries, String> {
         prepare_prompts(self.context, fixture);
-        self.prepared(fixture)
+        Ok(PromptSeries {
+            source: self.prepared(fixture)?,
+            indices: self.prompt.indices(self.info.ordinal, side),
+        })
     }
 
     fn prepared(&self, fixture: &Fixture) -> Result<Arc<dyn PromptSource>, String> {
         self.prompt.source(&SourceOptions {
             prefix_cache: self.context.config.prefix_cache,
             seed: fixture.seed,
+            max_model_len: fixture.endpoints.max_model_len(),
             counter: &fixture.counter,
         })
     }

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::criterion::{BenchArgs, Mode};
-use crate::config::{Metric, Settings};
+use crate::config::{Metric, Settings, Slo};
 use crate::dialect::Dialect;
 use crate::fixture::Fixture;
 use crate::level::Level;
+use crate::prompt::TokenRange;
 use crate::results::{CriterionGroup, DeploymentRecord, PointKey, criterion_directory};
 
 /// A point's names, and the configuration under which it is measured.
@@ -22,6 +25,12 @@ pub struct PointInfo<'a> {
     /// Position among all points of the run, selected or not: prompts are a function of it.
     pub ordinal: u32,
     pub dialect: &'static dyn Dialect,
+    /// The objectives of its requests.
+    pub slo: Slo,
+    /// The definition of its workload, if the name does not say it.
+    pub workload: Option<Value>,
+    /// The output tokens of its requests; `None` for `MAX_NEW_TOKENS`.
+    pub output_tokens: Option<TokenRange>,
     pub mode: Mode,
     pub config: &'a Settings,
     pub run_id: &'a str,

@@ -3,6 +3,7 @@
 use indicatif::DecimalBytes;
 
 use super::context::RunContext;
+use super::point_info::PointInfo;
 use crate::results::directory;
 
 /// Size of a request in a record (bytes), without its tokens.
@@ -34,18 +35,24 @@ fn least_bytes(context: &RunContext) -> u64 {
     if context.lock.is_none() {
         return 0;
     }
-    let config = &context.config;
-    let events = match config.stream {
-        true => config.max_new_tokens.get() as u64,
-        false => 0,
-    };
-    let request = events.saturating_mul(PER_EVENT).saturating_add(PER_REQUEST);
     let windows = context.args.sampling().windows as u64;
     let points = context.selected().map(|point| {
+        let request = request_bytes(context, &point);
         let requests =
             windows.saturating_mul(point.level.concurrency().map_or(1, |c| c.get() as u64));
         requests.saturating_mul(request).saturating_add(PER_POINT)
     });
     let names = context.names_written().len() as u64;
     points.fold(0, u64::saturating_add).saturating_mul(names)
+}
+
+/// Returns the size of a request of a point, of the mean length where they differ.
+fn request_bytes(context: &RunContext, point: &PointInfo<'_>) -> u64 {
+    let config = &context.config;
+    let tokens = match point.output_tokens {
+        Some(tokens) => tokens.mean as u64,
+        None => config.max_new_tokens.get().into(),
+    };
+    let events = if config.stream { tokens } else { 0 };
+    events.saturating_mul(PER_EVENT).saturating_add(PER_REQUEST)
 }

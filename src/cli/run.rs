@@ -20,6 +20,8 @@ Examples:
       two questions of the input file, longer answers, about 30 s per point
   servemark run --random-tokens 2000 --shape wave --slo ttft=200,tpot=50
       2000 random tokens through /v1/completions, in waves; goodput within these limits (ms)
+  servemark run --workload rag --concurrency 8
+      prompts and answers of mixed lengths, as of questions about retrieved passages; more in docs/workloads.md
   servemark run --rate 2,8,32 --duration 60
       an open loop: requests arrive at these rates (req/s), as from independent users; latencies count from the arrival
   servemark run --format vllm --output results/

@@ -13,6 +13,9 @@ pub struct WorkloadOptions {
     /// Send prompts of this many random tokens to /v1/completions: for pretrained models
     #[arg(long, value_name = "N")]
     random_tokens: Option<NonZeroUsize>,
+    /// Send requests of mixed lengths: a workload of WORKLOADS, or chat, rag, summarise, code, long-generation or agent
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["prompt", "random_tokens", "max_tokens"])]
+    workload: Option<String>,
     /// Output tokens of each request [default: MAX_NEW_TOKENS, 32]
     #[arg(long, value_name = "N")]
     max_tokens: Option<String>,
@@ -38,9 +41,10 @@ impl WorkloadOptions {
 
     /// The workload that they choose.
     pub fn workload(&self) -> Workload {
-        match self.random_tokens {
-            Some(tokens) => Workload::random_tokens_of(tokens),
-            None => Workload::chat(),
+        match (&self.workload, self.random_tokens) {
+            (Some(name), _) => Workload::named(name),
+            (None, Some(tokens)) => Workload::random_tokens_of(tokens),
+            (None, None) => Workload::chat(),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Bounds {
         let request = PayloadTemplate::new(config, &Completions, "", false);
         Bounds::for_tokens(
             request
-                .expected_answer(0)
+                .expected_answer()
                 .max_output_tokens
                 .unwrap_or(LONGEST_ANSWER),
         )

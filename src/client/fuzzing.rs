@@ -123,6 +123,7 @@ fn prepared() -> Prepared {
         url: Url::parse("http://localhost/v1/chat/completions").expect("an address"),
         body: "{}".into(),
         prompt_tokens: 1,
+        output_tokens: None,
         keep_text: true,
         request_id: None,
     }

@@ -1,5 +1,7 @@
 //! The JSON body of a request, serialised once and before the clock runs.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -12,13 +14,16 @@ use crate::dialect::Dialect;
 pub struct PayloadTemplate {
     dialect: &'static dyn Dialect,
     fields: Map<String, Value>,
+    /// The fields that a request with an output length of its own sets to it.
+    length_fields: Vec<&'static str>,
 }
 
 impl PayloadTemplate {
     /// Sets the fields that all requests of a run share.
     ///
-    /// `fix_output_length` adds vLLM's `ignore_eos` and `min_tokens`, so that every answer has exactly
-    /// `MAX_NEW_TOKENS` tokens. `EXTRA_BODY` is applied last and so wins; its `null`s leave fields out.
+    /// `fix_output_length` adds vLLM's `ignore_eos` and `min_tokens`, so that every answer has exactly as many tokens
+    /// as its request asks for: its own number, or `MAX_NEW_TOKENS`. `EXTRA_BODY` is applied last and so wins; its
+    /// `null`s leave fields out.
     pub fn new(
         config: &Settings,
         dialect: &'static dyn Dialect,
@@ -48,11 +53,24 @@ impl PayloadTemplate {
                 value => fields.insert(name.clone(), value.clone()),
             };
         }
-        PayloadTemplate { dialect, fields }
+        let own = ["max_tokens", "min_tokens"].into_iter();
+        let is_own =
+            |name: &&str| fields.contains_key(*name) && !config.extra_body.contains_key(*name);
+        PayloadTemplate {
+            length_fields: own.filter(is_own).collect(),
+            dialect,
+            fields,
+        }
     }
 
-    /// What the answer to each request must be, for a prompt of `prompt_tokens` tokens.
-    pub fn expected_answer(&self, prompt_tokens: usize) -> ExpectedAnswer {
+    /// The output length that a request will have which wants `own`; `None` for that of all requests, which
+    /// `EXTRA_BODY` may demand.
+    pub fn output_tokens(&self, own: Option<NonZeroU32>) -> Option<NonZeroU32> {
+        own.filter(|_| self.length_fields.contains(&"max_tokens"))
+    }
+
+    /// What the answer to each request must be.
+    pub fn expected_answer(&self) -> ExpectedAnswer {
         let number = |name: &str| u32::try_from(self.fields.get(name)?.as_u64()?).ok();
         let max_output_tokens = number("max_completion_tokens").or_else(|| number("max_tokens"));
         let ignores_eos = self.fields.get("ignore_eos") == Some(&Value::Bool(true));
@@ -60,14 +78,19 @@ impl PayloadTemplate {
             streamed: self.fields.get("stream") == Some(&Value::Bool(true)),
             max_output_tokens,
             is_exact: ignores_eos && max_output_tokens == number("min_tokens"),
-            prompt_tokens: u32::try_from(prompt_tokens).ok(),
+            knows_prompt_tokens: true,
             has_chat_template: self.dialect.has_chat_template(),
         }
     }
 
-    /// The body for one prompt.
-    pub fn body(&self, prompt: &str) -> Bytes {
+    /// The body for one prompt, and the output length of the request where it is its own.
+    pub fn body(&self, prompt: &str, output_tokens: Option<NonZeroU32>) -> Bytes {
         let mut fields = self.fields.clone();
+        if let Some(tokens) = output_tokens {
+            for name in &self.length_fields {
+                fields.insert((*name).to_owned(), tokens.get().into());
+            }
+        }
         self.dialect.set_prompt(&mut fields, prompt);
         Value::Object(fields).to_string().into()
     }
@@ -85,7 +108,7 @@ mod tests {
 
     fn body(config: &Settings, dialect: &'static dyn Dialect, fixed: bool) -> Value {
         let template = PayloadTemplate::new(config, dialect, "tiny", fixed);
-        serde_json::from_slice(&template.body("Hi \"you\"")).unwrap()
+        serde_json::from_slice(&template.body("Hi \"you\"", None)).unwrap()
     }
 
     #[test]
@@ -113,13 +136,13 @@ mod tests {
     fn the_expected_answer_follows_the_body() {
         let expected = |json: &str, fixed| {
             let template = PayloadTemplate::new(&config(json), &Completions, "tiny", fixed);
-            template.expected_answer(7)
+            template.expected_answer()
         };
         let fixed = expected(r#"{"MAX_NEW_TOKENS": 9}"#, true);
         assert_eq!((fixed.max_output_tokens, fixed.is_exact), (Some(9), true));
         assert_eq!(
-            (fixed.prompt_tokens, fixed.has_chat_template),
-            (Some(7), false)
+            (fixed.knows_prompt_tokens, fixed.has_chat_template),
+            (true, false)
         );
         assert!(!expected("{}", false).is_exact);
         let own = expected(
@@ -127,6 +150,26 @@ mod tests {
             true,
         );
         assert_eq!((own.max_output_tokens, own.is_exact), (Some(4), false));
+    }
+
+    #[test]
+    fn a_request_has_its_own_output_length_unless_extra_body_demands_another() {
+        let own = NonZeroU32::new(5);
+        let lengths = |json: &str, fixed| {
+            let template = PayloadTemplate::new(&config(json), &Completions, "tiny", fixed);
+            let body: Value = serde_json::from_slice(&template.body("Hi", own)).unwrap();
+            let of = |name: &str| body.get(name).and_then(Value::as_u64);
+            (
+                [of("max_tokens"), of("min_tokens")],
+                template.output_tokens(own),
+            )
+        };
+        assert_eq!(lengths("{}", true), ([Some(5), Some(5)], own));
+        assert_eq!(lengths("{}", false), ([Some(5), None], own));
+        let demanded = r#"{"EXTRA_BODY": {"max_tokens": 7}}"#;
+        assert_eq!(lengths(demanded, true), ([Some(7), Some(5)], None));
+        let left_out = r#"{"EXTRA_BODY": {"max_tokens": null, "min_tokens": null}}"#;
+        assert_eq!(lengths(left_out, true), ([None, None], None));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use url::Url;
 
@@ -13,6 +15,8 @@ pub struct Prepared {
     pub body: Bytes,
     /// Tokens of the prompt by the harness's tokenizer.
     pub prompt_tokens: u32,
+    /// The output tokens that it asks for; `None` for those of all requests.
+    pub output_tokens: Option<NonZeroU32>,
     /// Whether the generated text is kept even where the server counts its tokens.
     pub keep_text: bool,
     /// Sent as `X-Request-Id`, which the server's log and the `id` of its response repeat;

@@ -113,6 +113,8 @@ pub struct Completion {
     pub refused_count: Option<u32>,
     /// Tokens of the prompt as the harness's tokenizer counted them.
     pub prompt_tokens: u32,
+    /// Output tokens that the request asked for, where its length is its own.
+    pub requested_output: Option<u32>,
     /// The generated text, if it is to be kept or the server did not count its tokens.
     pub text: Option<String>,
     /// Output tokens as the harness's tokenizer counted `text`; set where usage is missing.

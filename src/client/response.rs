@@ -1,5 +1,6 @@
 //! Folds the bytes of one response into a [`Completion`].
 
+use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,13 +54,16 @@ impl From<SseError> for Failure {
 }
 
 impl ResponseReader {
-    /// A reader of the answer to `prepared`, as an event stream or whole.
+    /// A reader of the answer to `prepared`, as an event stream or whole. `bounds` are those of a request without a
+    /// length of its own.
     pub fn new(
         dialect: &'static dyn Dialect,
         stream: bool,
         bounds: Bounds,
         prepared: &Prepared,
     ) -> ResponseReader {
+        let requested = prepared.output_tokens.map(NonZeroU32::get);
+        let bounds = requested.map_or(bounds, Bounds::for_tokens);
         ResponseReader {
             bounds,
             body: match stream {
@@ -89,6 +93,7 @@ impl ResponseReader {
                     usage_output: None,
                     refused_count: None,
                     prompt_tokens: prepared.prompt_tokens,
+                    requested_output: requested,
                     text: None,
                     counted_output: None,
                     finish_reason: None,

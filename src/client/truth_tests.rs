@@ -30,7 +30,7 @@ fn client(engine: &Engine, clock: Clock) -> (Client, Bytes) {
     let config = Settings::from_parts(ConfigSource::BuiltIn, &json, &|_| None).expect("valid");
     let connections = Connections::new().expect("TLS");
     let payload = PayloadTemplate::new(&config, &Completions, engine.model_name(), true);
-    let body = payload.body("What is a good name for a grey cat?");
+    let body = payload.body("What is a good name for a grey cat?", None);
     (Client::new(connections, &config, &Completions, clock), body)
 }
 
@@ -40,6 +40,7 @@ async fn measure(client: &Client, body: &Bytes, engine: &Engine, name: &str) -> 
         url: engine.urls()[0].join("/v1/completions").expect("a path"),
         body: body.clone(),
         prompt_tokens: 10,
+        output_tokens: None,
         keep_text: false,
         request_id: Some(name.to_owned()),
     };

@@ -50,6 +50,7 @@ impl Draft {
                 num_gpu: None,
                 input_file: None,
                 prompt_keys: None,
+                workloads: Vec::new(),
                 stream: true,
                 load_shape: &STEADY,
                 start: SteadyStart::Together,

@@ -12,7 +12,7 @@ use super::key::{KeyKind, Public, Syntax};
 use super::safety::{BackendChoice, SafetyBackend};
 use super::sampling::Precision;
 use super::settings::Settings;
-use super::{deployment, public, sampling, slo, value};
+use super::{deployment, public, sampling, slo, value, workloads};
 use crate::load::{LOAD_SHAPES, STEADY};
 use crate::redact::HIDDEN;
 
@@ -104,6 +104,10 @@ keys! {
         "a list of different keys of the input file, or null for all", "[\"25\", \"1k\"]",
         |d, v| d.config.prompt_keys = Some(value::prompt_keys(v)?),
         |c| json!(c.prompt_keys);
+    WORKLOADS: Strings, Incidental, "[\"chat\", \"rag\", \"summarise\", \"code\"]", workloads::expected(),
+        "[\"rag\", {\"name\": \"short\", \"lengths\": \"N(480,240)/(300,150)\"}]",
+        |d, v| d.config.workloads = workloads::list(v)?,
+        |c| json!(Vec::from_iter(c.workloads.iter().map(|workload| &workload.name)));
     STREAM: Single, Workload, "true", "true or false", "true",
         |d, v| d.config.stream = value::flag(v)?,
         |c| json!(c.stream);

@@ -31,6 +31,7 @@ mod settings;
 mod slo;
 mod template;
 mod value;
+mod workloads;
 
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use choices::{
@@ -49,6 +50,7 @@ pub use sampling::Precision;
 pub use settings::{ConfigSource, Settings};
 pub use slo::{Limit, Percentile, Slo};
 pub use template::{Blanks, Template};
+pub use workloads::MixedWorkload;
 
 /// The `parameters.json` this crate ships, used where no file is found.
 pub const BUILT_IN: &str = include_str!("../../fixtures/parameters.json");

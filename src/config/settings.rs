@@ -15,6 +15,7 @@ use super::endpoint_url::EndpointUrl;
 use super::safety::SafetyConfig;
 use super::sampling::Precision;
 use super::slo::Slo;
+use super::workloads::MixedWorkload;
 use crate::level::Level;
 use crate::load::LoadShape;
 use crate::request_rate::RequestRate;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub input_file: Option<PathBuf>,
     /// `PROMPT_KEYS`: the keys of the input file to run; `None` runs all in the file's order.
     pub prompt_keys: Option<Vec<String>>,
+    /// `WORKLOADS`: the workloads of mixed lengths, in the order they are run. Never empty, no duplicate names.
+    pub workloads: Vec<MixedWorkload>,
     /// `STREAM`: whether answers are streamed (without it there is no TTFT).
     pub stream: bool,
     /// `LOAD_SHAPE`: when the next request starts.

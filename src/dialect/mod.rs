@@ -16,5 +16,8 @@ pub use delta::{Delta, Usage};
 pub(crate) use excerpt::{excerpt, one_line};
 pub(crate) use lenient_json::error_in_body;
 
+/// Most tokens that chat templates in use add to a question.
+pub(crate) const MOST_TEMPLATE_TOKENS: u32 = 128;
+
 /// All dialects.
 pub(crate) const DIALECTS: [&dyn Dialect; 2] = [&ChatCompletions, &Completions];

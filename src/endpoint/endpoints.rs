@@ -54,6 +54,14 @@ impl Endpoints {
         &self.model
     }
 
+    /// The longest prompt and answer together that every endpoint takes (tokens); `None` if none says.
+    pub fn max_model_len(&self) -> Option<u64> {
+        let limits = self
+            .iter()
+            .filter_map(|endpoint| endpoint.identity.max_model_len);
+        limits.min()
+    }
+
     /// The number of endpoints.
     pub fn count(&self) -> NonZeroUsize {
         self.count

@@ -93,8 +93,9 @@ impl TrialRequest {
         let template = PayloadTemplate::new(&config, self.dialect, model, fixed);
         let prepared = Prepared {
             url: url.api(self.dialect),
-            body: template.body(QUESTION),
+            body: template.body(QUESTION, None),
             prompt_tokens: 0,
+            output_tokens: None,
             keep_text: false,
             request_id: None,
         };

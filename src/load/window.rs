@@ -226,6 +226,7 @@ pub(crate) mod tests {
                 usage_output: Some(tokens),
                 refused_count: None,
                 prompt_tokens: 10,
+                requested_output: None,
                 text: None,
                 counted_output: None,
                 finish_reason: Some("length".into()),

@@ -69,6 +69,7 @@ impl PromptKind for ChatQuestion {
             return Ok(Arc::new(RequestSpec {
                 prompt: question.to_owned(),
                 prompt_tokens: tokens,
+                output_tokens: None,
             }));
         }
         // Two questions with the same start must not get the same prefixes.

@@ -25,6 +25,9 @@ pub enum PromptError {
         /// The tokenizer.
         tokenizer: TokenizerSource,
     },
+    /// Nearly no request of a workload can be sent.
+    #[error("no request of this workload can be sent: {0}; change its lengths")]
+    NoLengths(Unsendable),
     /// The tokenizer's vocabulary has no word that is one token.
     #[error(
         "{tokenizer}: no word to make prompts of ({candidates} ASCII vocabulary entries of more than two characters, none of them one token between spaces); set TOKENIZER_PATH to the model's own tokenizer.json, or for chat PREFIX_CACHE to \"allow\""
@@ -47,4 +50,17 @@ pub enum PromptError {
         /// The tokenizer.
         tokenizer: TokenizerSource,
     },
+}
+
+/// Why a request of a workload cannot be sent.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "prompt and answer are longer than {}, or the prompt has no more than the {special_tokens} special token(s) of every text",
+    max_model_len.map_or("the servers' max_model_len".to_owned(), |limit| format!("the servers' max_model_len of {limit} tokens"))
+)]
+pub struct Unsendable {
+    /// The longest prompt and answer together.
+    pub max_model_len: Option<u64>,
+    /// Special tokens in every text.
+    pub special_tokens: u32,
 }

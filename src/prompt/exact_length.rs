@@ -2,8 +2,10 @@
 
 use rand::Rng;
 
+use super::counted_sample::CountedSample;
 use super::error::PromptError;
 use super::frame::{FILLER, Frame};
+use super::lengths::RequestLengths;
 use super::seeding;
 use super::source::{PromptSource, RequestSpec};
 use super::unique_prefix::UniquePrefixes;
@@ -11,9 +13,9 @@ use super::unique_prefix::UniquePrefixes;
 /// Prompts of one exact length: a common start, a unique prefix, random words, a common
 /// end (each may be empty, except the prefix).
 ///
-/// A local tokenizer counts each prompt as it is made. A server's `/tokenize` counts a sample of them before
-/// the load, which shows that every word adds one token wherever it stands; from then on prompts are made
-/// without counting, as the server is under load.
+/// Where every word adds one token wherever it stands, a sample of the prompts is counted before the load, and from then
+/// on prompts are made without counting: a server whose `/tokenize` counts is under load then, and counting takes most
+/// of the time. A local tokenizer of which this is not known counts each prompt as it is made.
 #[derive(Debug)]
 pub(super) struct ExactLength {
     frame: Frame,
@@ -21,53 +23,12 @@ pub(super) struct ExactLength {
     seed: u64,
     /// Words of a prompt, as many as the first one needed: its prefix, then random ones.
     words: usize,
-    /// The sample that a server has counted; `None` where each prompt is counted.
-    sample: Option<Sample>,
+    /// The sample that was counted before the load; `None` where each prompt is counted.
+    sample: Option<CountedSample>,
 }
-
-/// Number of prompts that a server counts before the load.
-const SAMPLE: u64 = 64;
 
 /// How often the number of words is adapted to the most frequent length in a sample.
 const SAMPLES: usize = 3;
-
-/// The lengths of some prompts, by a server's count.
-#[derive(Clone, Debug)]
-struct Sample {
-    /// Requested tokens.
-    wanted: usize,
-    /// Tokens of each prompt.
-    counts: Vec<usize>,
-}
-
-impl Sample {
-    fn exact(&self) -> usize {
-        let exact = self.counts.iter().filter(|&&count| count == self.wanted);
-        exact.count()
-    }
-
-    /// The count that most prompts have.
-    fn most_frequent(&self) -> usize {
-        let times = |count: usize| self.counts.iter().filter(|&&other| other == count).count();
-        let counts = self.counts.iter().copied();
-        counts.max_by_key(|&count| times(count)).unwrap_or_default()
-    }
-
-    /// A warning where not all prompts have the requested length.
-    fn problem(&self) -> Option<String> {
-        let (exact, all) = (self.exact(), self.counts.len());
-        let least = self.counts.iter().min()?;
-        let most = self.counts.iter().max()?;
-        (exact < all).then(|| {
-            format!(
-                "{exact} of {all} prompts tried have exactly {} tokens by the server's /tokenize, all have \
-                 {least} to {most}: input lengths vary by that much, as no prompt is counted during the \
-                 load. Set TOKENIZER_PATH to the model's tokenizer.json for exact ones",
-                self.wanted
-            )
-        })
-    }
-}
 
 impl PromptSource for ExactLength {
     fn request(&self, index: u64) -> Result<RequestSpec, PromptError> {
@@ -77,12 +38,13 @@ impl PromptSource for ExactLength {
         };
         Ok(RequestSpec {
             prompt,
-            prompt_tokens: self.tokens(),
+            prompt_tokens: self.frame.tokens,
+            output_tokens: None,
         })
     }
 
-    fn tokens(&self) -> usize {
-        self.frame.tokens
+    fn lengths(&self) -> RequestLengths {
+        RequestLengths::of_prompt(self.frame.tokens)
     }
 
     fn warning(&self) -> Option<String> {
@@ -102,38 +64,35 @@ impl ExactLength {
         };
         let (_, words) = prompts.draw(0)?;
         prompts.words = words;
-        if prompts.frame.counter.asks_a_server() {
+        let asks_a_server = prompts.frame.counter.asks_a_server();
+        let joins_freely = prompts.frame.after.is_empty() && prompts.frame.pool.joins_freely;
+        if asks_a_server || joins_freely {
             prompts.count_sample()?;
+        }
+        if !asks_a_server {
+            prompts.sample = prompts.sample.filter(CountedSample::is_exact);
         }
         Ok(prompts)
     }
 
-    /// Has the server count prompts spread over all indices.
+    /// Counts prompts spread over all indices.
     fn count_sample(&mut self) -> Result<(), PromptError> {
-        let indices = (0..SAMPLE).map(|n| seeding::mix(self.seed, n) >> 24);
-        let indices: Vec<u64> = indices.collect();
         let mut best_words = self.words;
         for _ in 0..SAMPLES {
-            let texts: Vec<String> = indices.iter().map(|&i| self.uncounted(i)).collect();
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let counter = &self.frame.counter;
-            let counts = counter.token_ids_of_each(&texts, self.frame.special);
-            let counts = counts.into_iter().map(|ids| Ok(ids?.len()));
-            let sample = Sample {
-                wanted: self.frame.tokens,
-                counts: counts.collect::<Result<_, PromptError>>()?,
-            };
-            let (wanted, usual) = (self.frame.tokens, sample.most_frequent());
-            let better = |old: &Sample| sample.exact() > old.exact();
+            let text = |index| Ok((self.uncounted(index), self.frame.tokens));
+            let frame = &self.frame;
+            let sample = CountedSample::of(&frame.counter, frame.special, self.seed, text)?;
+            let excess = sample.usual_excess();
+            let better = |old: &CountedSample| sample.exact() > old.exact();
             if self.sample.as_ref().is_none_or(better) {
                 self.sample = Some(sample);
                 best_words = self.words;
             }
-            if usual == wanted {
+            if excess == 0 {
                 break;
             }
             // The first prompt was an unusual one.
-            self.words = (self.words + wanted).saturating_sub(usual).max(1);
+            self.words = self.words.saturating_add_signed(-excess).max(1);
         }
         self.words = best_words;
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::source::{PromptKind, PromptSource, SourceOptions};
+use crate::config::Slo;
 
 /// One prompt of a workload, which has its own part in the benchmark ids: its requests, for all points, runs, turns
 /// and sides of a session.
@@ -14,10 +15,12 @@ pub(crate) struct NamedPrompt {
     /// `1k`, `random-1000`.
     pub key: String,
     pub kind: Arc<dyn PromptKind>,
+    /// Its own objectives, in place of `SLO`.
+    pub slo: Option<Slo>,
     /// The requests, or why there are none. Made once, before the first load, as a server may have to count tokens.
     source: OnceCell<Result<Arc<dyn PromptSource>, String>>,
-    /// How many requests have been taken for each point, by its ordinal.
-    taken: RefCell<BTreeMap<u32, Indices>>,
+    /// How many requests have been taken for each point, by its ordinal, and each side of it.
+    taken: RefCell<BTreeMap<(u32, Side), Indices>>,
 }
 
 impl NamedPrompt {
@@ -25,9 +28,15 @@ impl NamedPrompt {
         NamedPrompt {
             key,
             kind: Arc::new(kind),
+            slo: None,
             source: OnceCell::new(),
             taken: RefCell::default(),
         }
+    }
+
+    /// With objectives of its own, if there are any.
+    pub fn with_slo(self, slo: Option<Slo>) -> NamedPrompt {
+        NamedPrompt { slo, ..self }
     }
 
     /// The requests, or why there are none; made on the first call.
@@ -48,43 +57,78 @@ impl NamedPrompt {
         self.source.get().is_some()
     }
 
-    /// The indices of the requests of the point with this ordinal.
-    pub fn indices(&self, ordinal: u32) -> Indices {
+    /// The indices of the requests of a load: of the point with this ordinal, on this side.
+    pub fn indices(&self, ordinal: u32, side: Side) -> Indices {
         let mut taken = self.taken.borrow_mut();
         let indices = || Indices {
-            ordinal,
+            first: (u64::from(ordinal) << u32::BITS) + ((side as u64) << POSITION_BITS),
             next: Arc::default(),
         };
-        taken.entry(ordinal).or_insert_with(indices).clone()
+        let indices = taken.entry((ordinal, side)).or_insert_with(indices);
+        indices.start_load();
+        indices.clone()
     }
+}
+
+/// The side of a load of which another sends the same sequence of lengths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// The only one, or the first of two in turns.
+    #[default]
+    First,
+    /// The second of two in turns.
+    Second,
+}
+
+/// The requests of a load.
+pub(crate) struct PromptSeries {
+    pub source: Arc<dyn PromptSource>,
+    pub indices: Indices,
+}
+
+/// The lower bits of an index: the position of a request in its point, on its side.
+const POSITION_BITS: u32 = 31;
+
+/// Each load of a point starts at a multiple of this position, so that what one had prepared but not sent does not
+/// shift the next.
+const LOAD: u32 = 1 << 16;
+
+/// The position of a request in its point, which is the same in every run, level and side.
+pub(super) fn position(index: u64) -> u64 {
+    index & ((1 << POSITION_BITS) - 1)
 }
 
 /// The indices of a point's requests. Each is returned once over all runs, turns and sides.
 ///
-/// The upper half of an index is the point's ordinal, so no two points share one either.
+/// The upper half of an index is the point's ordinal, and the next bit its side, so no two points or sides share one
+/// either.
 #[derive(Clone, Debug)]
 pub(crate) struct Indices {
-    ordinal: u32,
+    first: u64,
     next: Arc<AtomicU32>,
 }
 
 impl Indices {
-    /// The first index of the point.
-    pub fn first(&self) -> u64 {
-        u64::from(self.ordinal) << u32::BITS
+    fn start_load(&self) {
+        let next = |position: u32| position.checked_next_multiple_of(LOAD);
+        let _ = self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 }
 
 impl Iterator for Indices {
     type Item = u64;
 
-    /// The next index; `None` after 2³², rather than the first again.
+    /// The next index; `None` after 2³¹, rather than the first again.
     fn next(&mut self) -> Option<u64> {
-        let next = |index: u32| index.checked_add(1);
-        let index = self
+        let next = |position: u32| (position < 1 << POSITION_BITS).then_some(position + 1);
+        let position = self
             .next
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        index.ok().map(|index| self.first() + u64::from(index))
+        position
+            .ok()
+            .map(|position| self.first + u64::from(position))
     }
 }
 
@@ -107,19 +151,22 @@ mod tests {
         let turns = [(0, 300_000), (0, 300_000), (1, 5)];
         let many = (0..400).flat_map(|_| [(0, 100), (1, 100)]);
         for (ordinal, length) in turns.into_iter().chain(many) {
-            for index in prompt.indices(ordinal).take(length) {
+            for index in prompt.indices(ordinal, Side::First).take(length) {
                 assert!(seen.insert(index), "{index} twice");
             }
         }
-        assert_eq!(prompt.indices(1).first(), 1 << 32);
-        assert_eq!(prompt.indices(0).next(), Some(640_000));
+        let second = prompt.indices(0, Side::Second).next();
+        assert_eq!(second, Some(1 << 31), "a side starts as the other did");
+        // Two long turns took five multiples of 2^16 each.
+        assert_eq!(prompt.indices(0, Side::First).next(), Some(410 << 16));
+        assert_eq!(position((3 << 32) + (1 << 31) + 7), 7);
     }
 
     #[test]
     fn the_indices_of_points_do_not_overlap() {
-        let mut indices = prompt().indices(7);
-        indices.next.store(u32::MAX - 1, Ordering::Relaxed);
-        assert_eq!(indices.next(), Some((8 << 32) - 2));
+        let mut indices = prompt().indices(7, Side::Second);
+        indices.next.store((1 << 31) - 1, Ordering::Relaxed);
+        assert_eq!(indices.next(), Some((8 << 32) - 1));
         assert_eq!(indices.next(), None);
         assert_eq!(indices.next(), None);
     }

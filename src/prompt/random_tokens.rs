@@ -69,6 +69,7 @@ impl PromptKind for RandomTokens {
             return Ok(Arc::new(RequestSpec {
                 prompt: before,
                 prompt_tokens: length,
+                output_tokens: None,
             }));
         }
         let room = length - shared.max(special_tokens);

@@ -29,11 +29,9 @@ pub(super) fn words_of(counter: &TokenCounter) -> Result<Arc<WordPool>, PromptEr
 
 fn find(counter: &TokenCounter) -> Result<WordPool, PromptError> {
     let mut candidates = candidates(counter.vocabulary());
-    if counter.asks_a_server() {
-        // Not each prompt will be counted. Punctuation and digits join what follows them, such as line
-        // breaks, more often than words of letters do.
-        candidates.retain(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
-    }
+    // Not each prompt will be counted. Punctuation and digits join what follows them, such as line breaks, more often
+    // than words of letters do.
+    candidates.retain(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
     let anchor = Anchor::find(&candidates, counter)?;
     candidates.retain(|word| *word != anchor.word);
     let mut seen = HashSet::from([anchor.id]);
@@ -45,8 +43,13 @@ fn find(counter: &TokenCounter) -> Result<WordPool, PromptError> {
             }
         }
     }
+    let openers = openers(&words, counter)?;
+    let spans = |entry: &String| spans_words(entry);
     Ok(WordPool {
-        openers: openers(&words, counter)?,
+        joins_freely: !openers.is_empty()
+            && !counter.asks_a_server()
+            && !counter.vocabulary().get_vocab(true).keys().any(spans),
+        openers,
         special_tokens: anchor.special_tokens(counter)?,
         words,
     })
@@ -70,6 +73,13 @@ fn candidates(tokenizer: &Tokenizer) -> Vec<String> {
         .map(|(_, word)| word)
         .filter(|word| seen.insert(word.clone()))
         .collect()
+}
+
+/// Whether a vocabulary entry has a letter before a space: such a token may take parts of two words.
+fn spans_words(entry: &str) -> bool {
+    let pairs = entry.chars().zip(entry.chars().skip(1));
+    let mut pairs = pairs.filter(|(before, _)| before.is_ascii_alphabetic());
+    pairs.any(|(_, c)| matches!(c, ' ' | 'Ġ' | '▁'))
 }
 
 fn word_of(entry: &str) -> Option<&str> {
@@ -212,6 +222,19 @@ mod tests {
             ("ĠĠĠĠ", None),
         ] {
             assert_eq!(word_of(entry), word, "{entry}");
+        }
+    }
+
+    #[test]
+    fn tokens_that_span_words_are_recognised() {
+        for (entry, spans) in [
+            ("Ġhello", false),
+            ("▁▁", false),
+            ("a▁b", true),
+            ("ofĠthe", true),
+            ("x", false),
+        ] {
+            assert_eq!(spans_words(entry), spans, "{entry}");
         }
     }
 

@@ -1,9 +1,13 @@
 //! The seam between what is asked and how it is sent: kinds of prompt, and the requests that they make.
 
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::error::PromptError;
+use super::lengths::{RequestLengths, TokenRange};
 use super::tokenizer::TokenCounter;
 use crate::config::PrefixCache;
 use crate::dialect::Dialect;
@@ -16,12 +20,24 @@ pub(crate) struct RequestSpec {
     /// Its length in tokens as the harness counts them: with the special tokens that `/v1/completions` adds for
     /// random prompts, for chat without them and without the chat template.
     pub prompt_tokens: usize,
+    /// The output tokens that it asks for; `None` for `MAX_NEW_TOKENS`.
+    pub output_tokens: Option<NonZeroU32>,
 }
 
 /// A kind of prompt: a question, so many random tokens.
 pub(crate) trait PromptKind: Debug + Send + Sync {
     /// How its requests are written.
     fn dialect(&self) -> &'static dyn Dialect;
+
+    /// Defines a workload whose name does not: two runs are compared only if it is equal in both.
+    fn definition(&self) -> Option<Value> {
+        None
+    }
+
+    /// The output tokens that its requests ask for; `None` where all ask for `MAX_NEW_TOKENS`.
+    fn output_tokens(&self) -> Option<TokenRange> {
+        None
+    }
 
     /// Prepares the requests.
     ///
@@ -52,6 +68,8 @@ pub(crate) struct SourceOptions<'a> {
     pub prefix_cache: PrefixCache,
     /// Equal seeds make equal requests.
     pub seed: u64,
+    /// The longest prompt and answer together that every server takes (tokens); `None` where one does not say.
+    pub max_model_len: Option<u64>,
     /// Counts the prompts' tokens.
     pub counter: &'a Arc<TokenCounter>,
 }
@@ -68,8 +86,8 @@ pub(crate) trait PromptSource: Debug + Send + Sync {
     /// If no combination of words that was tried for this index has the exact length.
     fn request(&self, index: u64) -> Result<RequestSpec, PromptError>;
 
-    /// Tokens of every prompt, counted as [`RequestSpec::prompt_tokens`].
-    fn tokens(&self) -> usize;
+    /// The lengths of all requests; prompts are counted as [`RequestSpec::prompt_tokens`].
+    fn lengths(&self) -> RequestLengths;
 
     /// A warning for the user where the prompts' lengths are not exact.
     fn warning(&self) -> Option<String>;
@@ -81,8 +99,8 @@ impl PromptSource for RequestSpec {
         Ok(self.clone())
     }
 
-    fn tokens(&self) -> usize {
-        self.prompt_tokens
+    fn lengths(&self) -> RequestLengths {
+        RequestLengths::of_prompt(self.prompt_tokens)
     }
 
     fn warning(&self) -> Option<String> {

@@ -7,6 +7,8 @@ pub(super) struct WordPool {
     pub words: Vec<String>,
     /// Words that are one token at the start of a text; empty if no such word was found.
     pub openers: Vec<String>,
+    /// Whether a text of these words has one token for each, by a local tokenizer's vocabulary.
+    pub joins_freely: bool,
     /// How many special tokens the tokenizer adds to a text.
     pub special_tokens: usize,
 }

@@ -17,6 +17,9 @@ pub enum WorkloadError {
     /// The questions cannot be read.
     #[error(transparent)]
     Questions(#[from] QuestionsError),
+    /// No workload has the name.
+    #[error("--workload and Workload::named: found {0}; WORKLOADS defines more")]
+    Unknown(String),
     /// The list of prompts is empty.
     #[error("the workload has no prompt: give Workload::questions at least one question")]
     Empty,

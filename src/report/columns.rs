@@ -206,7 +206,9 @@ fn request_rate(row: &Row) -> String {
 pub const POINT: [Column; 3] = [
     text("Benchmark", |r| r.bench.clone()),
     text("Prompt", |r| r.prompt.clone()),
-    text("Prompt Tokens", |r| r.prompt_tokens.to_string()),
+    text("Prompt Tokens", |r| {
+        r.lengths.prompt.rounded_mean().to_string()
+    }),
 ];
 
 /// The level of an open loop.
@@ -234,7 +236,7 @@ pub const SHORT_POINT: [Column; 3] = [
 
 /// The main figures of a terminal's table.
 pub const SHORT_THROUGHPUT: [Column; 9] = [
-    text("prompt tokens", |r| r.prompt_tokens.to_string()),
+    text("prompt tokens", |r| r.lengths.prompt.to_string()),
     short("tok/s", |_, s| s.output_tok_s),
     short("tok/s per GPU", |r, s| per_gpu(r, s.output_tok_s)),
     short("req/s", |_, s| Some(s.rps)),

@@ -42,7 +42,8 @@ pub fn deployments(bench: &str, sides: &[RunSet]) -> String {
         }
         let table = grid(head.to_vec(), rows, 3);
         text.push_str(&format!("{table}\n\n"));
-        let tokens = of_prompt.first().map_or(0, |record| record.prompt_tokens);
+        let tokens = of_prompt.first().map(|record| record.lengths().prompt);
+        let tokens = tokens.map_or("0".to_owned(), |tokens| tokens.to_string());
         text.push_str(&format!("Best for prompt {prompt} ({tokens} tokens):\n"));
         for line in best(&of_prompt) {
             text.push_str(&format!("- {line}\n"));

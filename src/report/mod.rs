@@ -60,7 +60,7 @@ pub(crate) mod row_tests {
         Row {
             bench: "chat_throughput".into(),
             prompt: "25".into(),
-            prompt_tokens: 25,
+            lengths: crate::prompt::RequestLengths::of_prompt(25),
             level: "c=8".parse().unwrap(),
             load_shape: "steady".into(),
             endpoints: 2,

@@ -1,6 +1,7 @@
 use crate::level::Level;
 use crate::load::SelfCheck;
 use crate::metrics::{Blocked, FailureCount, Outage, Summary};
+use crate::prompt::RequestLengths;
 use crate::results::RunRecord;
 
 /// One benchmark point as a row of a table or of the CSV file: a view of its record.
@@ -10,8 +11,8 @@ pub struct Row {
     pub bench: String,
     /// Key of the prompt (`1k`, `random-1000`).
     pub prompt: String,
-    /// Tokens of the prompt as the harness's tokenizer counts them.
-    pub prompt_tokens: usize,
+    /// The lengths of the requests.
+    pub lengths: RequestLengths,
     /// How hard the servers were loaded.
     pub level: Level,
     /// `steady` or `wave`.
@@ -56,7 +57,7 @@ impl Row {
         Row {
             bench: record.bench.clone(),
             prompt: record.prompt.clone(),
-            prompt_tokens: record.prompt_tokens,
+            lengths: record.lengths(),
             level: record.level,
             load_shape: shape.unwrap_or("unknown").to_owned(),
             endpoints: record.endpoints.len(),

@@ -37,6 +37,10 @@ pub(super) struct Columns {
     finish_reason: OptionalNames,
     /// Content events: the first as microseconds after `sent_ns`, each other after the one before.
     content_us: Rows,
+    /// The output tokens that a request asked for; absent where all asked for the same number, `MAX_NEW_TOKENS`.
+    #[serde(default, skip_serializing_if = "OptionalIntegers::is_empty")]
+    #[schemars(with = "Vec<Option<u32>>")]
+    requested_tokens: OptionalIntegers,
     /// The first event of the answer itself as microseconds after `sent_ns`, by the request's position, where
     /// reasoning came before it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -86,6 +90,7 @@ pub(super) struct At {
     last_byte_ns: IntegerAt,
     usage_input: IntegerAt,
     prompt_tokens: IntegerAt,
+    requested_tokens: IntegerAt,
     content_us: usize,
 }
 
@@ -141,6 +146,8 @@ impl Columns {
         self.output_source.push(output.map(|(_, source)| source));
         self.finish_reason
             .push(completion.and_then(|c| c.finish_reason.as_deref()));
+        let requested = completion.and_then(|c| c.requested_output);
+        self.requested_tokens.push(requested.map(u64::from));
         let deltas = completion.map(|c| deltas_us(sent_ns, c));
         self.content_us.push(deltas.into_iter().flatten());
     }
@@ -204,6 +211,10 @@ impl Columns {
             0 => usage_input.unwrap_or(0),
             _ => saturated(self.prompt_tokens.next(&mut at.prompt_tokens)),
         };
+        let requested = match self.requested_tokens.is_empty() {
+            true => None,
+            false => self.requested_tokens.next(&mut at.requested_tokens),
+        };
         let content_us = self.content_us.next(&mut at.content_us);
         let outcome = match self.status.get(position) {
             OK => Outcome::Completed(Completion {
@@ -211,6 +222,7 @@ impl Columns {
                 content_ns: arrivals(sent_ns, content_us),
                 usage_input,
                 prompt_tokens,
+                requested_output: requested.map(saturated),
                 ..self.by_position(position, sent_ns)
             }),
             BLOCKED => Outcome::Blocked(self.block(position)),
@@ -249,6 +261,7 @@ impl Columns {
                 false => self.impossible_counts.get(&position).copied(),
             },
             prompt_tokens: 0,
+            requested_output: None,
             text: self.texts.get(&position).map(|text| text.to_string()),
             counted_output: counted_by(TokenSource::Tokenizer),
             finish_reason: self.finish_reason.get(position).map(str::to_owned),

@@ -74,6 +74,10 @@ impl OptionalIntegers {
         self.0.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
     pub fn next(&self, at: &mut IntegerAt) -> Option<u64> {
         Some(self.0.next(at)).filter(|value| *value != u64::MAX)
     }

@@ -135,7 +135,7 @@ impl RequestColumns {
 /// Each column is one pass over the requests, which takes a second for ten million tokens, and no memory.
 impl Serialize for RequestColumns {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut columns = serializer.serialize_struct("RequestColumns", 18)?;
+        let mut columns = serializer.serialize_struct("RequestColumns", 19)?;
         self.column(&mut columns, "index", |r| r.index)?;
         self.column(&mut columns, "endpoint", |r| {
             (r.endpoint != usize::MAX).then_some(r.endpoint)
@@ -168,6 +168,14 @@ impl Serialize for RequestColumns {
         self.column(&mut columns, "content_us", |r| {
             ContentUs(r.completed().map(|r| (r.sent_ns, r.outcome)))
         })?;
+        if self
+            .iter()
+            .any(|r| completion(r).is_some_and(|c| c.requested_output.is_some()))
+        {
+            self.column(&mut columns, "requested_tokens", |r| {
+                completion(r)?.requested_output
+            })?;
+        }
         let first_answer_us = self.by_position(|r| {
             let sent_ns = r.sent_ns;
             Some(micros_after(sent_ns, completion(r)?.first_answer_ns?))
@@ -241,6 +249,7 @@ mod tests {
         if let Outcome::Completed(completion) = &mut requests[3].outcome {
             (completion.usage_output, completion.counted_output) = (None, Some(5));
             (completion.refused_count, completion.first_answer_ns) = (Some(0), Some(9_000_000));
+            completion.requested_output = Some(6);
         }
         for (at, cause) in [(5, FailureCause::Http(503)), (6, FailureCause::Timeout)] {
             let message = String::new();

@@ -12,6 +12,7 @@ use super::{CapacityKey, DeploymentRecord, RecordError, Setup};
 use crate::capacity::{Capacity, Objective, TrialRecord, UnknownCapacity};
 use crate::endpoint::Identity;
 use crate::metrics::Lengths;
+use crate::prompt::RequestLengths;
 
 /// What a search for the capacity of a prompt found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,14 @@ pub struct CapacityRecord {
     pub prompt: String,
     /// Tokens of the prompt as the harness's tokenizer counts them.
     pub prompt_tokens: usize,
+    /// The lengths of the requests where they differ, or are not those of `MAX_NEW_TOKENS`; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<RequestLengths>,
+    /// The definition of a workload whose name does not say what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Value>,
+    /// The API of the requests.
+    pub api: String,
     /// The simulated engine's preset; none for real servers.
     pub simulated: Option<String>,
     /// The deployment that was searched, of several.
@@ -115,7 +124,11 @@ impl CapacityRecord {
     pub fn setup(&self) -> Setup<'_> {
         Setup {
             bench: &self.bench,
-            prompt_tokens: self.prompt_tokens,
+            lengths: self
+                .lengths
+                .unwrap_or(RequestLengths::of_prompt(self.prompt_tokens)),
+            workload: self.workload.as_ref(),
+            api: Some(&self.api),
             servemark_version: &self.servemark_version,
             ended_unix_s: self.ended_unix_s,
             simulated: self.simulated.as_deref(),
@@ -167,6 +180,9 @@ pub(crate) mod capacity_record_tests {
             bench: "capacity".to_owned(),
             prompt: "25".to_owned(),
             prompt_tokens: 25,
+            lengths: None,
+            workload: None,
+            api: "chat_completions".to_owned(),
             simulated: None,
             deployment: None,
             endpoints: Vec::new(),

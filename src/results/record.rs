@@ -17,6 +17,7 @@ use crate::endpoint::{Identity, MetricsInterval, ServerSample};
 use crate::level::Level;
 use crate::load::{SelfCheck, Window};
 use crate::metrics::{Blocked, FailureCount, Outage, Summary};
+use crate::prompt::RequestLengths;
 use crate::requests::{RequestColumns, Requests};
 
 /// Version of the record's format; raised when a reader of the old format would misread the new one.
@@ -44,8 +45,15 @@ pub struct RunRecord {
     pub bench: String,
     /// Key of the prompt.
     pub prompt: String,
-    /// Tokens of the prompt as the harness's tokenizer counts them.
+    /// Tokens of the prompt as the harness's tokenizer counts them; the rounded mean where they differ.
     pub prompt_tokens: usize,
+    /// The lengths of the requests where they differ, or are not those of `MAX_NEW_TOKENS`; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<RequestLengths>,
+    /// The definition of a workload whose name does not say what it is: only runs with equal definitions are
+    /// compared. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Value>,
     /// The tokenizer that counts prompts.
     pub tokenizer: String,
     /// The API that was used: `chat_completions` or `completions`; null in records older than the field.
@@ -276,6 +284,12 @@ impl RunRecord {
         self.setup().ended()
     }
 
+    /// The lengths of its requests.
+    pub fn lengths(&self) -> RequestLengths {
+        self.lengths
+            .unwrap_or(RequestLengths::of_prompt(self.prompt_tokens))
+    }
+
     /// Number of the point's runs in it.
     pub fn run_count(&self) -> usize {
         let runs = self.windows.iter().map(|window| window.run);
@@ -286,7 +300,9 @@ impl RunRecord {
     pub fn setup(&self) -> Setup<'_> {
         Setup {
             bench: &self.bench,
-            prompt_tokens: self.prompt_tokens,
+            lengths: self.lengths(),
+            workload: self.workload.as_ref(),
+            api: self.api.as_deref(),
             servemark_version: &self.servemark_version,
             ended_unix_s: self.ended_unix_s,
             simulated: self.simulated.as_deref(),

@@ -6,14 +6,19 @@ use serde_json::Value;
 use super::DeploymentRecord;
 use crate::config::Slo;
 use crate::endpoint::Identity;
+use crate::prompt::RequestLengths;
 
 /// How a result was measured: on which servers, with which configuration, and when. Every record has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
     /// The bench.
     pub bench: &'a str,
-    /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    /// The lengths of the requests.
+    pub lengths: RequestLengths,
+    /// The definition of the workload, if its name does not say it.
+    pub workload: Option<&'a Value>,
+    /// The API of the requests, if recorded.
+    pub api: Option<&'a str>,
     /// Version of servemark.
     pub servemark_version: &'a str,
     /// When the measurement ended (seconds since 1970).

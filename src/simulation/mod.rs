@@ -241,6 +241,7 @@ impl Simulation {
                 usage_output: Some(self.setup.output_tokens.get()),
                 refused_count: None,
                 prompt_tokens,
+                requested_output: None,
                 text: None,
                 counted_output: None,
                 finish_reason: Some("length".into()),

@@ -35,6 +35,8 @@ pub fn record(setup: &VirtualSetup, bench: &str, runs: &[Vec<Window>]) -> RunRec
         bench: bench.to_owned(),
         prompt: setup.prompt_tokens.to_string(),
         prompt_tokens: setup.prompt_tokens,
+        lengths: None,
+        workload: None,
         tokenizer: "none: prompts are token numbers".to_owned(),
         api: None,
         level: setup.level(),

@@ -81,6 +81,7 @@ impl BalancedEndpoints {
             url: self.urls[endpoint].clone(),
             body: prompt.body,
             prompt_tokens: prompt.tokens,
+            output_tokens: prompt.output_tokens,
             keep_text: self.keep_texts.next(),
             request_id: prefix.map(|prefix| format!("{prefix}{index:x}")),
         };

@@ -1,12 +1,13 @@
 //! Prompts made ahead of the load, so that no request waits for its prompt.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::client::PayloadTemplate;
-use crate::prompt::PromptSource;
+use crate::prompt::{PromptSource, RequestSpec};
 
 /// A queue of serialised prompts, filled by its own thread.
 pub(crate) struct PromptQueue {
@@ -28,8 +29,19 @@ pub(super) struct SerializedPrompt {
     pub body: Bytes,
     /// Tokens of the prompt.
     pub tokens: u32,
+    /// The output tokens that the body asks for; `None` for those of all requests.
+    pub output_tokens: Option<NonZeroU32>,
     /// The prompt itself.
     pub text: String,
+}
+
+fn serialized(template: &PayloadTemplate, request: RequestSpec) -> SerializedPrompt {
+    SerializedPrompt {
+        body: template.body(&request.prompt, request.output_tokens),
+        tokens: u32::try_from(request.prompt_tokens).unwrap_or(u32::MAX),
+        output_tokens: template.output_tokens(request.output_tokens),
+        text: request.prompt,
+    }
 }
 
 impl PromptQueue {
@@ -49,11 +61,7 @@ impl PromptQueue {
             .spawn(move || {
                 for index in indices {
                     let request = source.request(index).map_err(|error| error.to_string());
-                    let prompt = request.map(|request| SerializedPrompt {
-                        body: template.body(&request.prompt),
-                        tokens: u32::try_from(request.prompt_tokens).unwrap_or(u32::MAX),
-                        text: request.prompt,
-                    });
+                    let prompt = request.map(|request| serialized(&template, request));
                     // The receiver is dropped when the load ends.
                     if sender
                         .blocking_send(QueuedPrompt { index, prompt })

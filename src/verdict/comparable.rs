@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{ResultKey, RunSet};
 use crate::config::{KeyKind, keys};
+use crate::dialect::MOST_TEMPLATE_TOKENS;
+use crate::prompt::RequestLengths;
 use crate::results::Setup;
 
 /// Two sides cannot be compared.
@@ -65,6 +67,9 @@ pub struct Difference {
 /// Age below which a server may still be compiling, caching and warming up (s).
 const FRESH_S: f64 = 600.0;
 
+/// The key of the output length of requests that have none of their own.
+const OF_ALL: &str = "MAX_NEW_TOKENS";
+
 /// Rejects measurements of a point or a capacity with different servers, models or workloads.
 pub(super) fn check(
     result: &ResultKey,
@@ -82,12 +87,48 @@ pub(super) fn check(
     };
     different("the server", kind(before), kind(after))?;
     different("the model", before.model(), after.model())?;
-    let prompt = |setup: &Setup<'_>| format!("{} tokens long", setup.prompt_tokens);
+    let definition = |setup: &Setup<'_>| match setup.workload {
+        Some(definition) => definition.to_string(),
+        None => "not recorded".to_owned(),
+    };
+    different(
+        "the workload's definition",
+        definition(before),
+        definition(after),
+    )?;
+    different("the limit of the lengths", limit(before), limit(after))?;
+    let prompt = |setup: &Setup<'_>| format!("{} tokens long", setup.lengths.prompt);
     different("the prompt", prompt(before), prompt(after))?;
-    for key in keys::of_workload() {
+    let output = |setup: &Setup<'_>| match setup.lengths.output {
+        Some(tokens) => format!("{tokens} tokens long"),
+        None => OF_ALL.to_owned(),
+    };
+    different("the requested output", output(before), output(after))?;
+    let has_own_output = before.lengths.output.is_some();
+    for key in keys::of_workload().filter(|key| !(has_own_output && *key == OF_ALL)) {
         different(key, before.setting(key), after.setting(key))?;
     }
     Ok(())
+}
+
+/// The servers' `max_model_len` where it leaves out requests of a workload of mixed lengths.
+fn limit(setup: &Setup<'_>) -> String {
+    let template = match setup.api {
+        Some("chat_completions") => MOST_TEMPLATE_TOKENS,
+        _ => 0,
+    };
+    let RequestLengths { prompt, output } = setup.lengths;
+    let output = output.map_or(0, |output| output.most);
+    let longest = u64::from(prompt.most) + u64::from(output) + u64::from(template);
+    let limits = setup
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| endpoint.max_model_len);
+    let leaves_out = |limit: &u64| setup.lengths.is_mixed() && *limit < longest;
+    match limits.min().filter(leaves_out) {
+        Some(limit) => format!("max_model_len {limit}"),
+        None => "none".to_owned(),
+    }
 }
 
 type Fact = fn(&Setup<'_>) -> String;

@@ -17,7 +17,7 @@ use crate::config::{Config, Metric, Settings};
 use crate::interrupt::Interrupt;
 use crate::level::Level;
 use crate::load::{LoadShape, Sampling};
-use crate::prompt::Workload;
+use crate::prompt::{NamedPrompt, Workload};
 use crate::report;
 
 pub(crate) use result::CapacityResult;
@@ -152,8 +152,11 @@ impl CapacitySearch {
         if !self.on_deployments {
             config.deployments.clear();
         }
-        set_objectives(&mut config)?;
         let mut prompts = self.workload.prompts(&config).map_err(RunError::invalid)?;
+        let has_none = |prompt: &NamedPrompt| prompt.slo.is_none_or(|slo| slo.is_empty());
+        if prompts.iter().any(has_none) {
+            set_objectives(&mut config)?;
+        }
         if config.prompt_keys.is_none() {
             only_the_usual(&mut prompts);
         }
@@ -227,7 +230,7 @@ impl CapacitySearch {
         booted.map_err(|error| RunError::NotReady(error))?;
         let mut tried = Vec::new();
         for prompt in 0..context.prompts.len() {
-            let search = self.start(&context.config);
+            let search = self.start(context, prompt);
             let found = Trials::new(context, prompt, search).run(&self.times, &mut tried)?;
             let is_first = result.records.is_empty();
             match found {
@@ -247,12 +250,12 @@ impl CapacitySearch {
         Ok(())
     }
 
-    fn start(&self, config: &Settings) -> Search {
-        let (scale, first) = match config.load_shape.is_open() {
+    fn start(&self, context: &RunContext, prompt: usize) -> Search {
+        let (scale, first) = match context.config.load_shape.is_open() {
             true => (Scale::Rate, FIRST_RATE),
             false => (Scale::Concurrency, FIRST_CONCURRENCY),
         };
-        let objectives = objectives(&config.slo);
+        let objectives = objectives(&context.slo_of(prompt));
         let first = self.first.unwrap_or(first);
         Search::new(scale, objectives, first, self.greatest.unwrap_or(GREATEST))
     }

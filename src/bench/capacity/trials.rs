@@ -11,8 +11,10 @@ use crate::bench::point::Point;
 use crate::bench::progress::Progress;
 use crate::bench::run::RunError;
 use crate::capacity::{Next, Search, Trial, TrialRecord};
+use crate::config::Settings;
 use crate::level::Level;
 use crate::metrics::Lengths;
+use crate::prompt::RequestLengths;
 use crate::results::CapacityRecord;
 
 /// A search with one prompt, while its levels are tried.
@@ -21,7 +23,7 @@ pub(super) struct Trials<'a> {
     /// The arguments of the whole bench; each trial takes as long as it needs.
     args: BenchArgs,
     prompt: usize,
-    prompt_tokens: usize,
+    lengths: RequestLengths,
     output_tokens: Lengths,
     search: Search,
     progress: Progress,
@@ -38,7 +40,7 @@ impl<'a> Trials<'a> {
             context,
             args,
             prompt,
-            prompt_tokens: 0,
+            lengths: RequestLengths::of_prompt(0),
             output_tokens: Lengths::default(),
             search,
             client_bound: Vec::new(),
@@ -101,8 +103,8 @@ impl<'a> Trials<'a> {
         eprintln!("{level}: {}", trial.judge(self.search.objectives()));
         let answers = Lengths::of(&windows, |c| Some(c.output_tokens()?.0));
         self.output_tokens = self.output_tokens.with(answers);
-        let tokens = results.rows().first().map(|row| row.prompt_tokens);
-        self.prompt_tokens = tokens.unwrap_or(self.prompt_tokens);
+        let lengths = results.rows().first().map(|row| row.lengths);
+        self.lengths = lengths.unwrap_or(self.lengths);
         let client_bound = results.client_bound().map(|why| (level, why));
         self.client_bound.extend(client_bound);
         Ok(trial)
@@ -115,18 +117,26 @@ impl<'a> Trials<'a> {
             .map_err(|error| RunError::NotReady(error))?;
         let endpoints = fixture.endpoints.iter();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let (prompt, lengths) = (&context.prompts[self.prompt], self.lengths);
+        let config = Settings {
+            slo: context.slo_of(self.prompt),
+            ..context.config.clone()
+        };
         Ok(CapacityRecord {
             schema_version: CapacityRecord::SCHEMA_VERSION,
             servemark_version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: context.run_id.clone(),
             ended_unix_s: now.unwrap_or_default().as_secs_f64(),
             bench: context.name.clone(),
-            prompt: context.prompts[self.prompt].key.clone(),
-            prompt_tokens: self.prompt_tokens,
+            prompt: prompt.key.clone(),
+            prompt_tokens: lengths.prompt.rounded_mean(),
+            lengths: lengths.is_mixed().then_some(lengths),
+            workload: prompt.kind.definition(),
+            api: prompt.kind.dialect().id().to_owned(),
             simulated: fixture.endpoints.simulated().map(str::to_owned),
             deployment: context.deployment_record().cloned(),
             endpoints: endpoints.map(|e| e.identity.clone()).collect(),
-            config: context.config.public_json(),
+            config: config.public_json(),
             objectives: self.search.objectives().to_vec(),
             trials: TrialRecord::all(&self.search),
             output_tokens: self.output_tokens,

@@ -19,6 +19,7 @@ use crate::fixture::{Fixture, FixtureError};
 use crate::load::{Rounds, Sampling, Window};
 use crate::measurement::{self, Phase};
 use crate::metrics::Unanswered;
+use crate::prompt::{RequestLengths, Side};
 
 /// Drives the load of the point under Criterion and keeps its result; returns the windows that other metrics may
 /// replay, and whether the metric is defined. Where it is not, the load goes on without Criterion.
@@ -62,7 +63,7 @@ pub fn run(
 struct LiveWindows<'a> {
     point: &'a Point<'a>,
     fixture: &'a Fixture,
-    prompt_tokens: usize,
+    lengths: RequestLengths,
     /// `None` once it has ended.
     load: Option<InterruptibleLoad<'a>>,
     /// Whether windows come before the samples: not in a test run.
@@ -100,14 +101,14 @@ impl<'a> LiveWindows<'a> {
     ) -> Result<LiveWindows<'a>, String> {
         let args = &point.context.args;
         let is_bench = args.mode() == Mode::Bench;
-        let source = point.source(fixture)?;
-        let prompt_tokens = source.tokens();
+        let requests = point.requests(fixture, Side::First)?;
+        let lengths = requests.source.lengths();
         let endpoints = &fixture.endpoints;
-        let load = InterruptibleLoad::start(point, fixture, endpoints, source, meter)?;
+        let load = InterruptibleLoad::start(point, fixture, endpoints, requests, meter)?;
         Ok(LiveWindows {
             point,
             fixture,
-            prompt_tokens,
+            lengths,
             load: Some(load),
             warms_up: is_bench,
             sample_size: args.sample_size(),
@@ -304,7 +305,7 @@ impl<'a> LiveWindows<'a> {
             None => Vec::from_iter(windows.pop().filter(|last| !last.has_success())),
         };
         LoadResult {
-            prompt_tokens: self.prompt_tokens,
+            lengths: self.lengths,
             windows,
             is_cut: self.is_cut,
             is_interrupted,

@@ -14,6 +14,7 @@ use crate::bench::progress::{Meter, Progress};
 use crate::client::FailureCause;
 use crate::fixture::Fixture;
 use crate::load::{Rounds, Sampling, Window};
+use crate::prompt::{RequestLengths, Side};
 
 /// Runs the load and keeps its result; returns its windows. The first run of a point plans itself; a further one is
 /// as long as the first.
@@ -37,15 +38,15 @@ pub fn run(
     };
     progress.announce(info, &against);
     let meter = progress.meter();
-    let started = point.source(fixture).and_then(|source| {
-        let tokens = source.tokens();
+    let started = point.requests(fixture, Side::First).and_then(|requests| {
+        let lengths = requests.source.lengths();
         let endpoints = &fixture.endpoints;
-        let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
-        Ok((tokens, load))
+        let load = InterruptibleLoad::start(point, fixture, endpoints, requests, &meter)?;
+        Ok((lengths, load))
     });
     match started {
-        Ok((prompt_tokens, load)) => {
-            let result = measure(point, fixture, (prompt_tokens, load), &meter, plan);
+        Ok((lengths, load)) => {
+            let result = measure(point, fixture, (lengths, load), &meter, plan);
             result.keep(point, fixture, run > 0, progress, results)
         }
         Err(message) => {
@@ -66,7 +67,7 @@ pub fn run(
 fn measure(
     point: &Point<'_>,
     fixture: &Fixture,
-    (prompt_tokens, mut load): (usize, InterruptibleLoad<'_>),
+    (lengths, mut load): (RequestLengths, InterruptibleLoad<'_>),
     meter: &Meter,
     plan: Option<(usize, u64)>,
 ) -> LoadResult {
@@ -110,7 +111,7 @@ fn measure(
     let is_enough = whole >= sampling.windows
         && precision.is_none_or(|wanted| PrecisionReached::of(&windows[..whole]).suffices(&wanted));
     LoadResult {
-        prompt_tokens,
+        lengths,
         windows,
         is_cut,
         is_interrupted: context.interrupt.came() && (is_cut || !is_enough),

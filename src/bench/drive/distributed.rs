@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::fixture::Fixture;
 use crate::interrupt::Interrupt;
 use crate::load::{WAVE, Window};
-use crate::prompt::NamedPrompt;
+use crate::prompt::{NamedPrompt, Side};
 use crate::ranks::{
     Decided, MeasuredInterval, Meeting, MeetingError, MergedRun, RankRequests, Ranks, Share, Start,
 };
@@ -214,10 +214,8 @@ fn keep(
     }
     let (endpoints, windows) = (&fixture.endpoints, merged.windows);
     let measured = Measured {
-        prompt_tokens: driven.prompt_tokens,
-        expected: point
-            .template(fixture, endpoints)
-            .expected_answer(driven.prompt_tokens),
+        lengths: driven.lengths,
+        expected: point.template(fixture, endpoints).expected_answer(),
         windows: &windows,
         endpoints,
         servers: driven.servers,
@@ -292,10 +290,10 @@ pub fn follow(point: &Point<'_>, meeting: &Meeting) -> Result<(), Aborted> {
 fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agreed, MeetingError> {
     let share = Share::of(meeting.ranks(), point.most_in_flight());
     let prepared = share.map(|share| {
-        let source = point.source(fixture)?;
-        let tokens = source.tokens();
-        let target = serving(point, fixture, &fixture.endpoints, source, &share)?;
-        Ok((share, tokens, target))
+        let requests = point.requests(fixture, Side::First)?;
+        let lengths = requests.source.lengths();
+        let target = serving(point, fixture, &fixture.endpoints, requests, &share)?;
+        Ok((share, lengths, target))
     });
     let prepared: Result<_, String> = prepared.transpose();
     let problem = prepared.as_ref().err().map(String::as_str);
@@ -303,10 +301,10 @@ fn agree(point: &Point<'_>, meeting: &Meeting, fixture: &Fixture) -> Result<Agre
     Ok(match (start, prepared) {
         (Start::Not(reason), _) | (Start::At(_), Err(reason)) => Agreed::NotStarted(reason),
         (Start::At(_), Ok(None)) => Agreed::Idle,
-        (Start::At(at_unix_ns), Ok(Some((share, prompt_tokens, target)))) => {
+        (Start::At(at_unix_ns), Ok(Some((share, lengths, target)))) => {
             Agreed::Started(Box::new(Assignment {
                 share,
-                prompt_tokens,
+                lengths,
                 target,
                 at_unix_ns,
             }))

@@ -19,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::level::Level;
 use crate::load::{Load, Window};
 use crate::metrics::{count_blocked, count_failures};
+use crate::prompt::RequestLengths;
 use crate::ranks::{Enough, Meeting, MeetingError, POLL, RankRequests, START_AHEAD, Share};
 use crate::report::{PointResult, Row};
 use crate::requests::Requests;
@@ -28,8 +29,8 @@ use crate::target::BalancedEndpoints;
 /// A rank's share of a point's work.
 pub struct Assignment {
     pub share: Share,
-    /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    /// The lengths of the requests.
+    pub lengths: RequestLengths,
     pub target: BalancedEndpoints,
     /// When the load starts (ns since 1970).
     pub at_unix_ns: u64,
@@ -37,7 +38,7 @@ pub struct Assignment {
 
 /// Facts about a point that rank 0 needs beside the parts.
 pub struct Driven {
-    pub prompt_tokens: usize,
+    pub lengths: RequestLengths,
     /// Statistics of the servers during the part; only rank 0 reads them.
     pub servers: ServerStats,
     /// When all ranks had measured enough; each reports why it stopped before it had, if it did.
@@ -74,7 +75,7 @@ pub fn drive(
 ) -> Result<(RankRequests, Driven), MeetingError> {
     let Assignment {
         share,
-        prompt_tokens,
+        lengths,
         target,
         at_unix_ns,
     } = assignment;
@@ -86,7 +87,7 @@ pub fn drive(
     let load = start(point, fixture, target, &share);
     meter.follow(load.gauge());
     meter.show("rank 0");
-    let mut load = SharedLoad::new(point, load, clock, (&share, prompt_tokens));
+    let mut load = SharedLoad::new(point, load, clock, (&share, &lengths));
     let measured = measure_share(point, meeting, fixture, &mut load, began_ns);
     meter.hide();
     let mut requests = load.requests;
@@ -112,9 +113,9 @@ pub fn drive(
         requests,
     };
     // Where the others are lost, what was sent is still kept.
-    leave(point, meeting, fixture, (&share, prompt_tokens), &mut part)?;
+    leave(point, meeting, fixture, (&share, lengths), &mut part)?;
     let driven = Driven {
-        prompt_tokens,
+        lengths,
         servers: measured.observed.servers,
         enough: measured.enough?,
     };
@@ -172,7 +173,7 @@ fn leave(
     point: &Point<'_>,
     meeting: &Meeting,
     fixture: &Fixture,
-    (share, prompt_tokens): (&Share, usize),
+    (share, lengths): (&Share, RequestLengths),
     part: &mut RankRequests,
 ) -> Result<(), MeetingError> {
     let (info, endpoints) = (&point.info, &fixture.endpoints);
@@ -187,7 +188,7 @@ fn leave(
             blocked: count_blocked(part.requests.iter()),
             outages: Vec::new(),
         },
-        ..outcome::row(info, endpoints, prompt_tokens, info.bench.to_owned())
+        ..outcome::row(info, endpoints, lengths, info.bench.to_owned())
     };
     let whole = [Window {
         start_ns: part.rank.began_ns,
@@ -240,7 +241,7 @@ impl SharedLoad {
         point: &Point<'_>,
         mut load: Load,
         clock: Clock,
-        (share, prompt_tokens): (&Share, usize),
+        (share, lengths): (&Share, &RequestLengths),
     ) -> SharedLoad {
         let interrupt = point.context.interrupt.clone();
         let in_time = interrupt.clone();
@@ -253,7 +254,7 @@ impl SharedLoad {
             failed_in_a_row: 0,
             succeeded: Instant::now(),
             patience: patience(point),
-            assumed: assumed_latency(point, prompt_tokens),
+            assumed: assumed_latency(point, lengths),
             aborted_at_ns: None,
             plan: None,
             interrupt,

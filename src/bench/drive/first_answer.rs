@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::budget::Budget;
 use crate::bench::point::Point;
 use crate::load::Gauge;
+use crate::prompt::RequestLengths;
 
 /// Assumed time per token of the prompt: prompts are read at 1,000 tokens per second or faster.
 const PER_PROMPT_TOKEN: Duration = Duration::from_millis(1);
@@ -15,14 +16,14 @@ const PER_PROMPT_TOKEN: Duration = Duration::from_millis(1);
 const PER_OUTPUT_TOKEN: Duration = Duration::from_millis(50);
 
 /// Latency of a request to its first byte, assumed before the first answer.
-pub fn assumed_latency(point: &Point<'_>, prompt_tokens: usize) -> Duration {
+pub fn assumed_latency(point: &Point<'_>, lengths: &RequestLengths) -> Duration {
     let config = &point.context.config;
-    let prompt_tokens = u32::try_from(prompt_tokens).unwrap_or(u32::MAX);
-    let output_tokens = match config.stream {
-        true => 0,
-        false => config.max_new_tokens.get(),
+    let output_tokens = match (config.stream, lengths.output) {
+        (true, _) => 0,
+        (false, Some(output)) => output.most,
+        (false, None) => config.max_new_tokens.get(),
     };
-    PER_PROMPT_TOKEN * prompt_tokens + PER_OUTPUT_TOKEN * output_tokens
+    PER_PROMPT_TOKEN * lengths.prompt.most + PER_OUTPUT_TOKEN * output_tokens
 }
 
 /// The wait of a load for its first answer. Tokens that arrive prolong it: the servers are at work.

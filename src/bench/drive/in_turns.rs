@@ -1,7 +1,6 @@
 //! Two deployments measured in turns, so that what happens to the machine happens to both.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -17,6 +16,10 @@ use crate::bench::progress::Progress;
 use crate::fixture::{Fixture, Side};
 use crate::load::{Rounds, Window};
 use crate::metrics::Unanswered;
+use crate::prompt;
+
+/// Each side sends the same sequence of lengths.
+const SIDES: [prompt::Side; 2] = [prompt::Side::First, prompt::Side::Second];
 
 /// Measures a point on both deployments of an A/B run in turns, and keeps the result of each.
 pub fn run(
@@ -33,19 +36,19 @@ pub fn run(
     progress.announce(&point.info, &what);
     let drawn = fixture.seed ^ (u64::from(point.info.ordinal) << 8) ^ u64::from(run);
     let mut order = StdRng::seed_from_u64(drawn);
-    let source = match point.source(fixture) {
-        Ok(source) => source,
+    let lengths = match point.requests(fixture, prompt::Side::First) {
+        Ok(requests) => requests.source.lengths(),
         Err(message) => return results.cannot_run_again(&name, &message),
     };
-    let prompt_tokens = source.tokens();
     let meter = progress.meter();
     meter.show("measuring");
     let observation = LoadObservation::begin(fixture, true);
     let sampling = context.args.sampling();
     let time = TurnsTime::new(BudgetPlan::of(point, sampling));
     let start = |side: usize, _| {
-        let (endpoints, source) = (&sides[side].endpoints, Arc::clone(&source));
-        let load = InterruptibleLoad::start(point, fixture, endpoints, source, &meter)?;
+        let requests = point.requests(fixture, SIDES[side])?;
+        let endpoints = &sides[side].endpoints;
+        let load = InterruptibleLoad::start(point, fixture, endpoints, requests, &meter)?;
         Ok::<_, String>(Turn::new(load, &time, side))
     };
     let both = sampling.in_turns(&mut order, start);
@@ -88,10 +91,8 @@ pub fn run(
             continue;
         }
         let measured = Measured {
-            prompt_tokens,
-            expected: point
-                .template(fixture, &side.endpoints)
-                .expected_answer(prompt_tokens),
+            lengths,
+            expected: point.template(fixture, &side.endpoints).expected_answer(),
             endpoints: &side.endpoints,
             windows: &windows,
             servers: observed.servers.of(side.place.clone()),

@@ -15,7 +15,7 @@ use crate::fixture::Fixture;
 use crate::interrupt::Interrupt;
 use crate::load::{Load, Rounds, Window};
 use crate::metrics::Unanswered;
-use crate::prompt::PromptSource;
+use crate::prompt::PromptSeries;
 use crate::ranks::Share;
 use crate::safety::SafetyCheck;
 use crate::target::{BalancedEndpoints, KeepTexts, PromptQueue, UnansweredLog};
@@ -54,13 +54,13 @@ impl<'a> InterruptibleLoad<'a> {
         point: &Point<'a>,
         fixture: &Fixture,
         endpoints: &Endpoints,
-        source: Arc<dyn PromptSource>,
+        requests: PromptSeries,
         meter: &'a Meter,
     ) -> Result<InterruptibleLoad<'a>, String> {
         let share = Share::whole(point.most_in_flight());
         let plan = BudgetPlan::of(point, point.context.args.sampling());
-        let unanswered_budget = plan.warm_up(assumed_latency(point, source.tokens()));
-        let target = serving(point, fixture, endpoints, source, &share)?;
+        let unanswered_budget = plan.warm_up(assumed_latency(point, &requests.source.lengths()));
+        let target = serving(point, fixture, endpoints, requests, &share)?;
         let unanswered = target.unanswered.clone();
         let mut load = start(point, fixture, target, &share);
         let started = Instant::now();
@@ -184,13 +184,14 @@ pub fn serving(
     point: &Point<'_>,
     fixture: &Fixture,
     endpoints: &Endpoints,
-    source: Arc<dyn PromptSource>,
+    requests: PromptSeries,
     share: &Share,
 ) -> Result<BalancedEndpoints, String> {
     let (config, info) = (&point.context.config, &point.info);
     let template = point.template(fixture, endpoints);
     let depth = point.prepared_ahead(share);
-    let indices = share.of_numbers(point.prompt.indices(info.ordinal));
+    let PromptSeries { source, indices } = requests;
+    let indices = share.of_numbers(indices);
     let safety = config
         .safety
         .as_ref()

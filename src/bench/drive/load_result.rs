@@ -10,11 +10,12 @@ use crate::config::Precision;
 use crate::fixture::Fixture;
 use crate::load::Window;
 use crate::metrics::Unanswered;
+use crate::prompt::RequestLengths;
 
 /// The result of a load that this process has driven alone.
 pub struct LoadResult {
-    /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    /// The lengths of the requests.
+    pub lengths: RequestLengths,
     /// Their output tokens are counted.
     pub windows: Vec<Window>,
     /// Whether the last window was cut short.
@@ -82,8 +83,8 @@ impl LoadResult {
         let template = point.template(fixture, endpoints);
         let (client, servers) = self.observed.map(|o| (o.client, o.servers)).unzip();
         let measured = Measured {
-            prompt_tokens: self.prompt_tokens,
-            expected: template.expected_answer(self.prompt_tokens),
+            lengths: self.lengths,
+            expected: template.expected_answer(),
             endpoints,
             windows: &windows,
             servers: servers.unwrap_or_default(),

@@ -3,12 +3,13 @@ use crate::client::ExpectedAnswer;
 use crate::endpoint::Endpoints;
 use crate::load::{SelfCheck, Window};
 use crate::metrics::Outage;
+use crate::prompt::RequestLengths;
 use crate::results::RankPart;
 
 /// The result of one run of a point's load.
 pub struct Measured<'a> {
-    /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    /// The lengths of the requests.
+    pub lengths: RequestLengths,
     /// The expected answer to each request.
     pub expected: ExpectedAnswer,
     /// The servers under load.

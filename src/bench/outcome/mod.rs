@@ -17,6 +17,7 @@ use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::{STEADY, SelfCheck, Window};
 use crate::metrics::{FailureCount, Outage, Summary, count_blocked, count_failures};
+use crate::prompt::RequestLengths;
 use crate::report::{self, PointResult, Row};
 use crate::results::{BaselineName, PointKey, RunRecord};
 
@@ -209,7 +210,7 @@ impl Results {
             result: result(point, endpoints, &runs, &measured.expected, &outages),
             partial: measured.partial.or(earlier),
             self_check: worst(before.as_ref(), measured.self_check, runs.len()),
-            ..row(point, endpoints, measured.prompt_tokens, title.clone())
+            ..row(point, endpoints, measured.lengths, title.clone())
         };
         self.failed |= row.partial.is_some();
         let servers = match &before {
@@ -284,7 +285,12 @@ impl Results {
                 blocked: Vec::new(),
                 outages: Vec::new(),
             },
-            ..row(point, &fixture.endpoints, 0, point.title.clone())
+            ..row(
+                point,
+                &fixture.endpoints,
+                RequestLengths::of_prompt(0),
+                point.title.clone(),
+            )
         };
         let entry = PointRuns {
             title: point.title.clone(),
@@ -322,14 +328,14 @@ impl Results {
 pub fn row(
     point: &PointInfo<'_>,
     endpoints: &Endpoints,
-    prompt_tokens: usize,
+    lengths: RequestLengths,
     bench: String,
 ) -> Row {
     let config = point.config;
     Row {
         bench,
         prompt: point.prompt.to_owned(),
-        prompt_tokens,
+        lengths,
         level: point.level,
         load_shape: config.load_shape.id.to_owned(),
         endpoints: endpoints.count().get(),
@@ -363,7 +369,7 @@ fn result(
     match Summary::of(&windows, config.threshold_tps, endpoints.count().get()) {
         Some(summary) => {
             let summary = summary
-                .with_goodput(&windows, &config.slo)
+                .with_goodput(&windows, &point.slo)
                 .with_contradictions(&windows, expected)
                 .with_outages(outages.to_vec())
                 .with_steadiness(runs, kept_in_flight(point));

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::server_stats::ServerStats;
 use crate::bench::point_info::PointInfo;
+use crate::config::Settings;
 use crate::endpoint::Endpoints;
 use crate::fixture::Fixture;
 use crate::load::Window;
@@ -29,14 +30,20 @@ pub fn record(
         clock_unix_ns: fixture.clock.unix_ns(),
         bench: point.bench.to_owned(),
         prompt: row.prompt.clone(),
-        prompt_tokens: row.prompt_tokens,
+        prompt_tokens: row.lengths.prompt.rounded_mean(),
+        lengths: row.lengths.is_mixed().then_some(row.lengths),
         tokenizer: fixture.counter.source().to_string(),
         api: Some(point.dialect.id().to_owned()),
         level: row.level,
         seed: fixture.seed,
         request_id_prefix: point.request_id_prefix(fixture),
         simulated: row.simulated.clone(),
-        config: point.config.public_json(),
+        config: Settings {
+            slo: point.slo,
+            ..point.config.clone()
+        }
+        .public_json(),
+        workload: point.workload.clone(),
         endpoints: endpoints.iter().map(|e| e.identity.clone()).collect(),
         summary: row.summary().cloned(),
         failures: row.failures().to_vec(),

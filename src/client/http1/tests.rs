@@ -16,6 +16,7 @@ fn transaction(body: &str) -> Transaction {
             .expect("a URL"),
         body: Bytes::copy_from_slice(body.as_bytes()),
         prompt_tokens: 1,
+        output_tokens: None,
         keep_text: false,
         request_id: Some("name-1".to_owned()),
     };
@@ -286,6 +287,7 @@ fn a_request_that_cannot_be_sent_is_a_failure_that_says_so() {
         url: "http://localhost/".parse().expect("a URL"),
         body: Bytes::new(),
         prompt_tokens: 0,
+        output_tokens: None,
         keep_text: false,
         request_id: Some("two\nlines".to_owned()),
     };

@@ -14,6 +14,7 @@ fn reader(stream: bool, keep_text: bool) -> ResponseReader {
         url: "http://localhost/".parse().unwrap(),
         body: Default::default(),
         prompt_tokens: 3,
+        output_tokens: None,
         keep_text,
         request_id: None,
     };

@@ -13,6 +13,7 @@ fn source(
     counter: &Arc<TokenCounter>,
 ) -> Result<Arc<dyn PromptSource>, PromptError> {
     RandomTokens(NonZeroUsize::new(length).unwrap()).source(&SourceOptions {
+        max_model_len: None,
         prefix_cache,
         seed,
         counter,

@@ -87,7 +87,7 @@ fn prompt(view: &View<'_>, points: &[PointView<'_>]) -> Markup {
         baseline: baseline.unwrap_or_default(),
     };
     html! {
-        h2 { (first.key.bench) " / " (first.key.prompt) " (" (first.record.prompt_tokens) " prompt tokens)" }
+        h2 { (first.key.bench) " / " (first.key.prompt) " (" (first.record.lengths().prompt) " prompt tokens)" }
         p {
             "Each point in detail: "
             @for (at, point) in points.iter().enumerate() {

@@ -65,7 +65,7 @@ fn simulated_figures_say_so_and_failures_are_named() {
 fn wide() -> Row {
     let mut row = Row {
         prompt: "a-prompt-whose-name-is-longer-than-anyone-would-like-to-read-in-a-table".repeat(2),
-        prompt_tokens: 1_000_000,
+        lengths: crate::prompt::RequestLengths::of_prompt(1_000_000),
         level: "c=100000".parse().unwrap(),
         num_gpu: Some(8),
         ..measured()

@@ -153,6 +153,7 @@ fn a_server_counts_as_its_own_tokenizer_does() {
 
 fn random_tokens(length: usize, counter: &Arc<TokenCounter>) -> Arc<dyn PromptSource> {
     let options = SourceOptions {
+        max_model_len: None,
         prefix_cache: PrefixCache::Bust,
         seed: 1,
         counter,
