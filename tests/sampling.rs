@@ -10,6 +10,7 @@ use records::servemark;
 use serde_json::Value;
 use servemark::RunRecord;
 use servemark::internals::engine::{Engine, EngineOptions, Preset, Slowdown};
+use servemark::internals::load::Window;
 use servemark::internals::prompt::shipped_tokenizer;
 
 const SHORT: [&str; 4] = ["--warm-up-time", "0.2", "--measurement-time", "1"];
@@ -151,6 +152,21 @@ fn the_slower_of_two_deployments_in_turns_is_found_out() {
     answer(0, code, &text);
 }
 
+/// Holds that the requests were to be sent at a constant rate, but for those that ended in another window.
+fn assert_arrivals(window: &Window, rate: f64) {
+    assert!(window.requests.iter().all(|request| request.is_scheduled));
+    let mut arrivals = Vec::from_iter(window.requests.iter().map(|request| request.intended_ns));
+    arrivals.sort_unstable();
+    for pair in arrivals.windows(2) {
+        let gaps = (pair[1] - pair[0]) as f64 * rate * 1e-9;
+        // Records have microseconds.
+        assert!(
+            gaps > 0.5 && (gaps - gaps.round()).abs() < 1e-3,
+            "{arrivals:?}"
+        );
+    }
+}
+
 #[test]
 fn two_deployments_in_turns_get_the_rates_of_an_open_loop() {
     let (old, new) = (engine(1.0), engine(1.5));
@@ -163,7 +179,7 @@ fn two_deployments_in_turns_get_the_rates_of_an_open_loop() {
         .env("SERVEMARK_LOAD_SHAPE", "open")
         .env("SERVEMARK_ARRIVALS", "constant")
         .env("SERVEMARK_REQUEST_RATES", "20,40");
-    let ran = succeeded(bench.run(&["--warm-up-time", "0.1", "--measurement-time", "3"]));
+    let ran = succeeded(bench.run(&["--warm-up-time", "0.1", "--measurement-time", "4"]));
     for rate in [20.0, 40.0] {
         let point = format!("servemark/chat_throughput/25/rate={rate}");
         let [before, after] = ["old", "new"].map(|side| {
@@ -171,28 +187,33 @@ fn two_deployments_in_turns_get_the_rates_of_an_open_loop() {
             RunRecord::read(&path).expect("a record")
         });
         assert!(before.interleaved.is_some() && before.interleaved == after.interleaved);
+        // Neighbours that take the client's cores make any figure doubtful, which the records then say.
+        let is_doubted = |record: &RunRecord| {
+            let check = record.self_check.as_ref();
+            check.is_some_and(|check| !check.client_bound.is_empty())
+        };
+        let is_sure = !is_doubted(&before) && !is_doubted(&after);
         for record in [&before, &after] {
             assert_eq!(record.level.to_string(), format!("rate={rate}"));
             assert_eq!(record.windows.len(), 10);
+            for window in record.runs().iter().flatten() {
+                assert_arrivals(window, rate);
+            }
             let summary = record.summary.as_ref().expect("figures");
-            let realised = summary.rps / rate;
-            assert!((realised - 1.0).abs() < 0.1, "{} req/s", summary.rps);
             assert_eq!(summary.failed(), 0, "{}", ran.text);
-            assert!(record.requests.iter().all(|request| request.is_scheduled));
+            let realised = summary.rps / rate;
+            assert!(
+                !is_sure || (realised - 1.0).abs() < 0.1,
+                "{} req/s: {}",
+                summary.rps,
+                ran.text
+            );
         }
-        let e2el = |record: &RunRecord| {
-            let summary = record.summary.as_ref().expect("figures");
-            summary.e2el_ms.expect("latencies").p50
-        };
-        assert!(e2el(&after) > 1.2 * e2el(&before), "{}", ran.text);
         let verdicts = ran.text.split(&format!("| 25 rate={rate} ")).nth(1);
         let mut verdicts = verdicts.expect("the verdicts of the point").lines();
         let latency = verdicts.find(|line| line.contains("| E2EL P50 (ms) "));
-        assert!(
-            latency.is_some_and(|line| line.contains("regressed")),
-            "{}",
-            ran.text
-        );
+        let latency = latency.expect("a verdict");
+        assert!(!is_sure || latency.contains("regressed"), "{}", ran.text);
     }
 }
 

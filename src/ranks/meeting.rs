@@ -261,6 +261,9 @@ impl Meeting {
             let _ = self.messages.send(&left(self.ranks.rank()), ());
             return code;
         }
+        self.fall_silent();
+        // Another rank's signal may have come last.
+        let code = self.interrupt.exit_code().unwrap_or(code);
         self.end(code)?;
         let mut others = 1..self.ranks.size();
         let all_left = others.all(|rank| {

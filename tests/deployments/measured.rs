@@ -151,29 +151,29 @@ fn deployments_are_measured_at_the_rates_of_an_open_loop() {
     println!("{}", ran.text);
     assert!(ran.succeeded, "{}", ran.text);
     for rate in [20.0, 40.0] {
-        for name in ["quick", "slow"] {
+        let records = ["quick", "slow"].map(|name| {
             let id = format!("deployments/25/output_tok_s/{name}/rate={rate}");
             assert!(ran.text.contains(&id), "{id}: {}", ran.text);
-            let record = record_at(&bench, &format!("rate={rate}"), name);
+            record_at(&bench, &format!("rate={rate}"), name)
+        });
+        // Neighbours that take the client's cores make any figure doubtful, which the records then say.
+        let kept_up = |record: &Value| record["self_check"]["client_bound"] == json!([]);
+        let is_sure = records.iter().all(kept_up);
+        for record in &records {
+            assert_eq!(record["config"]["LOAD_SHAPE"], "open");
             assert_eq!(record["windows"].as_array().map(Vec::len), Some(10));
             let rps = record["summary"]["rps"].as_f64().expect("RPS");
-            assert!((rps / rate - 1.0).abs() < 0.1, "{rps} req/s");
+            assert!(!is_sure || (rps / rate - 1.0).abs() < 0.1, "{rps} req/s");
         }
         let verdicts = ran.text.split(&format!("| 25 rate={rate} ")).nth(1);
         let mut verdicts = verdicts.expect("the verdicts of the point").lines();
         let latency = verdicts.find(|line| line.contains("| E2EL P50 (ms) "));
-        assert!(
-            latency.is_some_and(|line| line.contains("regressed")),
-            "{}",
-            ran.text
-        );
+        let latency = latency.expect("a verdict");
+        assert!(!is_sure || latency.contains("regressed"), "{}", ran.text);
         // At a given rate both do what is asked for.
         let best = format!("- throughput at rate={rate}: **");
         let best = ran.text.lines().find(|line| line.starts_with(&best));
-        assert!(
-            best.is_some_and(|line| line.contains("; tied ")),
-            "{}",
-            ran.text
-        );
+        let best = best.expect("a ranking");
+        assert!(!is_sure || best.contains("; tied "), "{}", ran.text);
     }
 }
