@@ -56,7 +56,7 @@ fn here() -> TempDir {
 }
 
 fn record(directory: &Path, prompt: &str) -> (RunRecord, Value) {
-    let path = directory.join(format!("servemark/run/{prompt}/c=4/new.json"));
+    let path = directory.join(format!("servemark/run/{prompt}/c=16/new.json"));
     let json = std::fs::read_to_string(&path).expect("a record");
     let record = RunRecord::read(&path).expect("a record");
     (record, serde_json::from_str(&json).expect("JSON"))
@@ -91,7 +91,7 @@ fn token_counts_are_those_drawn_and_the_same_in_every_run() {
         "--workload",
         "mixed",
         "--concurrency",
-        "4",
+        "16",
     ];
     let runs = ["1", "2"].map(|seed| {
         let here = here();
@@ -120,7 +120,7 @@ fn token_counts_are_those_drawn_and_the_same_in_every_run() {
         .iter()
         .filter(|(position, _)| second.contains_key(position));
     let both = Vec::from_iter(both);
-    assert!(both.len() > 20, "{} requests in common", both.len());
+    assert!(both.len() >= 16, "{} requests in common", both.len());
     assert!(
         both.iter()
             .all(|(position, lengths)| second[position] == **lengths)
@@ -197,7 +197,7 @@ fn the_bytes_on_the_wire_ask_for_each_requests_own_length() {
         "--workload",
         "mixed",
         "--concurrency",
-        "4",
+        "16",
     ];
     let ran = run(here.path(), &arguments, &variables);
     let said = text(&ran);
@@ -217,7 +217,7 @@ fn the_bytes_on_the_wire_ask_for_each_requests_own_length() {
         (input, body["max_tokens"].as_u64().expect("a number"))
     });
     let lengths = Vec::from_iter(lengths);
-    assert!(lengths.len() > 20, "{} requests", lengths.len());
+    assert!(lengths.len() >= 48, "{} requests", lengths.len());
     assert!(
         lengths
             .iter()
@@ -245,7 +245,7 @@ fn runs_with_different_definitions_of_a_workload_are_not_compared() {
             "--workload",
             "mixed",
             "--concurrency",
-            "4",
+            "16",
         ];
         let ran = run(
             here.path(),
@@ -303,7 +303,7 @@ fn two_deployments_in_turns_get_the_same_sequence_of_lengths_and_no_prompt_twice
         )
         .env("SERVEMARK_WORKLOADS", WORKLOADS)
         .env("SERVEMARK_TOKENIZER_PATH", TOKENIZER)
-        .env("SERVEMARK_CONCURRENT_LEVELS", "4");
+        .env("SERVEMARK_CONCURRENT_LEVELS", "16");
     let ran = bench.run(&[
         "--warm-up-time",
         "0.1",
@@ -313,14 +313,10 @@ fn two_deployments_in_turns_get_the_same_sequence_of_lengths_and_no_prompt_twice
     ]);
     assert!(ran.succeeded, "{}", ran.text);
     let sequences = ["old", "new"].map(|side| {
-        let path = format!("servemark/workloads/mixed/c=4/{side}.json");
+        let path = format!("servemark/workloads/mixed/c=16/{side}.json");
         let json = std::fs::read_to_string(ran.results().join(path)).expect("a record");
         let json: Value = serde_json::from_str(&json).expect("JSON");
-        let requests = &json["requests"];
-        let of = |name: &str| requests[name].as_array().expect("a column").clone();
-        let numbers = |name: &str| of(name).into_iter().map(|n| n.as_u64().expect("a number"));
-        let requests = numbers("index").zip(numbers("requested_tokens"));
-        BTreeMap::from_iter(requests.map(|(index, tokens)| (index & 0x7FFF_FFFF, tokens)))
+        lengths(&json)
     });
     let [old, new] = &sequences;
     let both = Vec::from_iter(
@@ -328,7 +324,7 @@ fn two_deployments_in_turns_get_the_same_sequence_of_lengths_and_no_prompt_twice
             .filter(|(position, _)| new.contains_key(position)),
     );
     assert!(
-        both.len() > 20,
+        both.len() >= 16,
         "{} of {} and {}",
         both.len(),
         old.len(),
