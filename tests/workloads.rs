@@ -1,5 +1,6 @@
 //! Workloads of mixed lengths, as a user runs them.
 
+mod cargo_bench;
 mod engines;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use cargo_bench::CargoBench;
 use engines::engine;
 use serde_json::{Value, json};
 use servemark::RunRecord;
@@ -30,6 +32,9 @@ const SHORT: [&str; 7] = [
 /// Short enough for this test, and of many different lengths.
 const WORKLOADS: &str =
     r#"[{"name": "mixed", "lengths": "N(60,30)/(8,4)", "slo": {"ttft": 60000}}, "rag"]"#;
+
+/// The shipped tokenizer, by its path.
+const TOKENIZER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tokenizer");
 
 fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_servemark"));
@@ -51,7 +56,7 @@ fn here() -> TempDir {
 }
 
 fn record(directory: &Path, prompt: &str) -> (RunRecord, Value) {
-    let path = directory.join(format!("servemark/run/{prompt}/c=4/new.json"));
+    let path = directory.join(format!("servemark/run/{prompt}/c=16/new.json"));
     let json = std::fs::read_to_string(&path).expect("a record");
     let record = RunRecord::read(&path).expect("a record");
     (record, serde_json::from_str(&json).expect("JSON"))
@@ -86,7 +91,7 @@ fn token_counts_are_those_drawn_and_the_same_in_every_run() {
         "--workload",
         "mixed",
         "--concurrency",
-        "4",
+        "16",
     ];
     let runs = ["1", "2"].map(|seed| {
         let here = here();
@@ -115,7 +120,7 @@ fn token_counts_are_those_drawn_and_the_same_in_every_run() {
         .iter()
         .filter(|(position, _)| second.contains_key(position));
     let both = Vec::from_iter(both);
-    assert!(both.len() > 20, "{} requests in common", both.len());
+    assert!(both.len() >= 16, "{} requests in common", both.len());
     assert!(
         both.iter()
             .all(|(position, lengths)| second[position] == **lengths)
@@ -185,15 +190,14 @@ fn the_bytes_on_the_wire_ask_for_each_requests_own_length() {
     let server = Recorder::start();
     let here = here();
     let counter = TokenCounter::shipped().expect("a tokenizer");
-    let tokenizer = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tokenizer");
-    let variables = [("SERVEMARK_TOKENIZER_PATH", tokenizer)];
+    let variables = [("SERVEMARK_TOKENIZER_PATH", TOKENIZER)];
     let arguments = [
         "--endpoint",
         &server.url,
         "--workload",
         "mixed",
         "--concurrency",
-        "4",
+        "16",
     ];
     let ran = run(here.path(), &arguments, &variables);
     let said = text(&ran);
@@ -213,7 +217,7 @@ fn the_bytes_on_the_wire_ask_for_each_requests_own_length() {
         (input, body["max_tokens"].as_u64().expect("a number"))
     });
     let lengths = Vec::from_iter(lengths);
-    assert!(lengths.len() > 20, "{} requests", lengths.len());
+    assert!(lengths.len() >= 48, "{} requests", lengths.len());
     assert!(
         lengths
             .iter()
@@ -241,7 +245,7 @@ fn runs_with_different_definitions_of_a_workload_are_not_compared() {
             "--workload",
             "mixed",
             "--concurrency",
-            "4",
+            "16",
         ];
         let ran = run(
             here.path(),
@@ -286,4 +290,55 @@ fn an_unknown_workload_is_an_error_with_the_nearest_name() {
         "{}",
         text(&ran)
     );
+}
+
+#[test]
+fn two_deployments_in_turns_get_the_same_sequence_of_lengths_and_no_prompt_twice() {
+    let sides = [Recorder::start(), Recorder::start()];
+    let mut bench = CargoBench::new("workloads");
+    bench
+        .env(
+            "SERVEMARK_AB",
+            &format!("old={},new={}", sides[0].url, sides[1].url),
+        )
+        .env("SERVEMARK_WORKLOADS", WORKLOADS)
+        .env("SERVEMARK_TOKENIZER_PATH", TOKENIZER)
+        .env("SERVEMARK_CONCURRENT_LEVELS", "16");
+    let ran = bench.run(&[
+        "--warm-up-time",
+        "0.1",
+        "--measurement-time",
+        "0.5",
+        "mixed",
+    ]);
+    assert!(ran.succeeded, "{}", ran.text);
+    let sequences = ["old", "new"].map(|side| {
+        let path = format!("servemark/workloads/mixed/c=16/{side}.json");
+        let json = std::fs::read_to_string(ran.results().join(path)).expect("a record");
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        lengths(&json)
+    });
+    let [old, new] = &sequences;
+    let both = Vec::from_iter(
+        old.iter()
+            .filter(|(position, _)| new.contains_key(position)),
+    );
+    assert!(
+        both.len() >= 16,
+        "{} of {} and {}",
+        both.len(),
+        old.len(),
+        new.len()
+    );
+    assert!(
+        both.iter()
+            .all(|(position, tokens)| new[position] == **tokens)
+    );
+    let prompts = sides.iter().flat_map(|side| {
+        let bodies = side.bodies.lock().expect("whole").clone();
+        bodies.into_iter().filter(|body| body["ignore_eos"] == true)
+    });
+    let prompts = Vec::from_iter(prompts.map(|body| body["prompt"].to_string()));
+    let distinct = prompts.iter().collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(distinct.len(), prompts.len(), "no prompt is repeated");
 }

@@ -12,6 +12,7 @@ use super::key::{KeyKind, Public, Syntax};
 use super::safety::{BackendChoice, SafetyBackend};
 use super::sampling::Precision;
 use super::settings::Settings;
+use super::workloads::MixedWorkload;
 use super::{deployment, public, sampling, slo, value, workloads};
 use crate::load::{LOAD_SHAPES, STEADY};
 use crate::redact::HIDDEN;
@@ -107,7 +108,7 @@ keys! {
     WORKLOADS: Strings, Incidental, "[\"chat\", \"rag\", \"summarise\", \"code\"]", workloads::expected(),
         "[\"rag\", {\"name\": \"short\", \"lengths\": \"N(480,240)/(300,150)\"}]",
         |d, v| d.config.workloads = workloads::list(v)?,
-        |c| json!(Vec::from_iter(c.workloads.iter().map(|workload| &workload.name)));
+        |c| json!(Vec::from_iter(c.workloads.iter().map(MixedWorkload::to_json)));
     STREAM: Single, Workload, "true", "true or false", "true",
         |d, v| d.config.stream = value::flag(v)?,
         |c| json!(c.stream);

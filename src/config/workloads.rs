@@ -1,6 +1,6 @@
 //! Workloads by name: `WORKLOADS`, and the built-in profiles.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::deployment::name_fault;
 use super::names::nearest;
@@ -24,6 +24,18 @@ pub struct MixedWorkload {
     pub dialect: &'static dyn Dialect,
     /// Its own objectives, in place of `SLO`.
     pub slo: Option<Slo>,
+}
+
+impl MixedWorkload {
+    /// The workload in its longest form, for run records.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "lengths": self.lengths.to_json(),
+            "api": self.dialect.id(),
+            "slo": self.slo,
+        })
+    }
 }
 
 impl Settings {
@@ -134,8 +146,6 @@ pub(super) fn expected() -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn problem(value: Value) -> String {

@@ -79,6 +79,9 @@ impl Observation {
         if record.config["SAFE_CHECK"] == true {
             return Err("SAFE_CHECK was enabled: its time is not the server's".to_owned());
         }
+        if record.lengths.is_some() {
+            return Err("its requests differ in length, which no simulation repeats".to_owned());
+        }
         let summary = record.summary.ok_or("none of its requests succeeded")?;
         let output_tok_s = summary
             .output_tok_s

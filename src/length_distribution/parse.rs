@@ -156,6 +156,14 @@ fn positive(number: f64, what: &str) -> Parsed<f64> {
     }
 }
 
+/// Of a size that a sum of many is still precise.
+fn weight(weight: f64) -> Parsed<f64> {
+    match (1e-9..=1e9).contains(&weight) {
+        true => Ok(weight),
+        false => Err(format!("a weight must be from 1e-9 to 1e9, not {weight}")),
+    }
+}
+
 fn enough(mass: f64, Limits { least, most }: Limits) -> Parsed<()> {
     match mass >= LEAST_MASS {
         true => Ok(()),
@@ -174,7 +182,7 @@ fn buckets(value: &Value) -> Parsed<Law> {
             list @ Value::Array(_) => range(list)?,
             number => Limits::of_one(tokens(number)?),
         };
-        let weight = positive(fields.number("weight")?, "a weight")?;
+        let weight = weight(fields.number("weight")?)?;
         Ok(Bucket { limits, weight })
     };
     let buckets: Vec<Bucket> = list.iter().map(bucket).collect::<Parsed<_>>()?;

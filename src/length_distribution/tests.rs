@@ -211,6 +211,12 @@ fn invalid_laws_are_told_with_what_is_wrong() {
             json!({"input": {"buckets": []}, "output": 5}),
             "not a list of buckets",
         ),
+        (json!("N(nan,1)/5"), "almost no value"),
+        (json!("N(5,inf)/5"), "must be above 0"),
+        (
+            json!({"input": {"buckets": [{"tokens": 5, "weight": 1e308}]}, "output": 5}),
+            "a weight must be from",
+        ),
         (
             json!({"input": {"buckets": [{"tokens": 5, "weight": -1}]}, "output": 5}),
             "a weight must be",

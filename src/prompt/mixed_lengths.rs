@@ -47,7 +47,7 @@ impl PromptKind for MixedLengths {
     }
 
     fn definition(&self) -> Option<Value> {
-        Some(json!({"lengths": self.law.to_json()}))
+        Some(json!({"api": self.dialect.id(), "lengths": self.law.to_json()}))
     }
 
     fn output_tokens(&self) -> Option<TokenRange> {

@@ -46,9 +46,9 @@ pub(super) fn measured(points: &[&PointView<'_>]) -> Vec<(&'static str, String)>
         (
             "Load",
             format!(
-                "{}, at most {} new tokens, prefix cache: {}",
+                "{}, {}, prefix cache: {}",
                 config("LOAD_SHAPE"),
-                config("MAX_NEW_TOKENS"),
+                each(points, new_tokens),
                 config("PREFIX_CACHE")
             ),
         ),
@@ -57,6 +57,14 @@ pub(super) fn measured(points: &[&PointView<'_>]) -> Vec<(&'static str, String)>
         ("Tokenizer", each(points, |r| r.tokenizer.clone())),
         ("servemark", each(points, |r| r.servemark_version.clone())),
     ]
+}
+
+/// The output tokens that its requests ask for.
+fn new_tokens(record: &RunRecord) -> String {
+    match record.lengths().output {
+        Some(tokens) => format!("{tokens} new tokens"),
+        None => format!("at most {} new tokens", record.setting("MAX_NEW_TOKENS")),
+    }
 }
 
 fn endpoints(record: &RunRecord) -> String {
