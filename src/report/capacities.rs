@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::grid::grid;
 use super::label;
-use super::number::{NOT_AVAILABLE, or_na};
+use super::number::{NOT_AVAILABLE, value};
 use super::ranking::{self, gpus, layout, named};
 use crate::capacity::UnknownCapacity;
 use crate::results::CapacityRecord;
@@ -66,7 +66,7 @@ fn row(record: &CapacityRecord) -> [String; 7] {
         capacity
             .first_failing
             .map_or(NOT_AVAILABLE.to_owned(), |level| level.value_text()),
-        or_na(per_gpu),
+        per_gpu.map_or(NOT_AVAILABLE.to_owned(), number),
     ]
 }
 
@@ -109,6 +109,69 @@ fn largest(records: &[&CapacityRecord], per_gpu: bool) -> String {
     };
     format!(
         "{question}: {}",
-        ranking::answer(&ranking, &unit, ties, |_| String::new())
+        ranking::answer(&ranking, &unit, ties, number, |_| String::new())
     )
+}
+
+/// A capacity, or its part of a GPU: a whole number without decimals.
+fn number(capacity: f64) -> String {
+    // Back from its logarithm, 128 is 127.99999999999997.
+    let whole = capacity.round();
+    match (capacity - whole).abs() < 1e-9 * whole {
+        true => whole.to_string(),
+        false => value(capacity),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::results::DeploymentRecord;
+    use crate::results::capacity_record_tests::found;
+
+    fn on(name: &str, gpus: u32, record: CapacityRecord) -> CapacityRecord {
+        let mut record = record;
+        record.config["NUM_GPU"] = json!(gpus);
+        record.deployment = Some(DeploymentRecord {
+            name: name.to_owned(),
+            replicas: 1,
+            gpus_per_replica: Some(gpus),
+            version: None,
+        });
+        record
+    }
+
+    #[test]
+    fn the_largest_capacity_need_not_be_the_largest_per_gpu() {
+        let records = [
+            on("small", 2, found(64, 60.0, 67.0)),
+            on("large", 8, found(128, 120.0, 134.0)),
+            on("same", 8, found(126, 119.0, 133.0)),
+        ];
+        let text = capacities("capacity", &records);
+        let line = |start: &str| text.lines().find(|line| line.starts_with(start));
+        let all = line("- capacity: **large** with 128 users; ").expect("the largest");
+        assert!(all.contains("tied within noise: same (126, "), "{all}");
+        assert!(all.contains("behind it: small (64, −50.0 %"), "{all}");
+        let per_gpu = line("- capacity per GPU: **small** with 32 users per GPU; ");
+        let per_gpu = per_gpu.expect("the largest per GPU");
+        assert!(per_gpu.contains("behind it: large (16"), "{per_gpu}");
+        assert!(text.contains("| 128 users (120 … 134) |"), "{text}");
+    }
+
+    #[test]
+    fn the_best_is_not_known_beside_an_open_capacity() {
+        let mut open = found(4_096, 4_000.0, 4_096.0);
+        open.capacity.upper = None;
+        let records = [on("open", 8, open), on("small", 8, found(64, 60.0, 67.0))];
+        let text = capacities("capacity", &records);
+        let answer = "- capacity: not known, as open holds at least 4096 users: ";
+        assert!(text.contains(answer), "{text}");
+        assert!(
+            text.contains("per GPU: the same, as each deployment has 8"),
+            "{text}"
+        );
+    }
 }

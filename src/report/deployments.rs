@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::grid::grid;
 use super::label;
-use super::number::{self, NOT_AVAILABLE, or_na};
+use super::number::{self, NOT_AVAILABLE, or_na, value};
 use super::ranking::{self, gpus, layout, named};
 use crate::config::Limit;
 use crate::level::Level;
@@ -303,7 +303,7 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
         true => "tok/s per GPU",
         false => "tok/s",
     };
-    let answer = ranking::answer(&ranking, unit, THRESHOLD, |record| {
+    let answer = ranking::answer(&ranking, unit, THRESHOLD, value, |record| {
         format!(" at {}{}", record.level, doubt(record))
     });
     format!("{question}: {answer}")

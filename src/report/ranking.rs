@@ -1,7 +1,7 @@
 //! Deployments ranked by a figure, as sentences.
 
 use super::change::{percent, threshold};
-use super::number::{NOT_AVAILABLE, value};
+use super::number::NOT_AVAILABLE;
 use crate::results::Setup;
 use crate::verdict::{Change, Ranking, Standing};
 
@@ -55,18 +55,19 @@ pub(super) fn why_not_per_gpu<'a>(
     }
 }
 
-/// `**4x2** with 11300 tok/s at c=512; behind it: 2x4 (10600 at c=512, −6.2 %, …)`, where `at` says at which load, if
-/// it has to be said.
+/// `**4x2** with 11300 tok/s at c=512; behind it: 2x4 (10600 at c=512, −6.2 %, …)`, where `text` writes a figure, and
+/// `at` says at which load, if it has to be said.
 pub(super) fn answer<R>(
     Ranking(ranked): &Ranking<'_, R>,
     unit: &str,
     ties_within: f64,
+    text: fn(f64) -> String,
     at: impl Fn(&R) -> String,
 ) -> String {
     let (mut best, mut tied, mut unsure) = (String::new(), vec![], vec![]);
     let (mut behind, mut apart) = (vec![], vec![]);
     for (contender, figure, standing) in ranked {
-        let figure = figure.map(value).unwrap_or_default();
+        let figure = figure.map(text).unwrap_or_default();
         let (name, at) = (contender.name, at(contender.record));
         let change = |change: &Change| {
             let (low, high) = change.interval;

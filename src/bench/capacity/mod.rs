@@ -180,12 +180,17 @@ impl CapacitySearch {
         };
         preflight::check(&runs).map_err(|error| RunError::invalid(error.to_string()))?;
         let complete = self.search_each(&mut runs, &mut result)?;
-        if runs.len() > 1 {
+        if runs.len() > 1 && !result.records.is_empty() {
             let verdict = report::capacities(&self.name, &result.records);
             result.say(&verdict);
         }
         let runs = Vec::from_iter(runs.iter().zip(complete));
-        save::save_as_baselines(&runs, &mut Results::default());
+        let mut saved = Results::default();
+        save::save_as_baselines(&runs, &mut saved);
+        if saved.failed() {
+            let problem = "the search could not be saved as a baseline; the warning above says why";
+            result.problems.push(problem.to_owned());
+        }
         Ok(result)
     }
 
