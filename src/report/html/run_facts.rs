@@ -63,7 +63,10 @@ pub(super) fn measured(points: &[&PointView<'_>]) -> Vec<(&'static str, String)>
 fn new_tokens(record: &RunRecord) -> String {
     match record.lengths().output {
         Some(tokens) => format!("{tokens} new tokens"),
-        None => format!("at most {} new tokens", record.setup().setting("MAX_NEW_TOKENS")),
+        None => format!(
+            "at most {} new tokens",
+            record.setup().setting("MAX_NEW_TOKENS")
+        ),
     }
 }
 
