@@ -116,6 +116,7 @@ fn search(case: &Case, slower: f64, seed: u64) -> CapacityRecord {
         objectives: search.objectives().to_vec(),
         trials: Vec::new(),
         output_tokens: Default::default(),
+        client_bound: Vec::new(),
         notes: Vec::new(),
         partial: None,
         capacity: search.capacity(),

@@ -11,6 +11,7 @@ use super::store::write_atomically;
 use super::{CapacityKey, DeploymentRecord, RecordError, Setup};
 use crate::capacity::{Capacity, Objective, TrialRecord, UnknownCapacity};
 use crate::endpoint::Identity;
+use crate::level::Level;
 use crate::metrics::Lengths;
 use crate::prompt::RequestLengths;
 
@@ -54,6 +55,8 @@ pub struct CapacityRecord {
     pub trials: Vec<TrialRecord>,
     /// Output tokens of the answers of all trials.
     pub output_tokens: Lengths,
+    /// Levels at which the client did not keep up, in their order.
+    pub client_bound: Vec<Level>,
     /// What is notable of the trials, each a sentence.
     pub notes: Vec<String>,
     /// Why the search ended early, if it did.
@@ -146,6 +149,19 @@ impl CapacityRecord {
         }
     }
 
+    /// The levels that decided the capacity although the client did not keep up at them: within the interval, or the
+    /// first that fails.
+    pub fn decided_by_client(&self) -> Vec<Level> {
+        let capacity = &self.capacity;
+        let failing = capacity.first_failing.map(Level::value);
+        let reach = capacity.upper.into_iter().chain(failing).reduce(f64::max);
+        let deciding = capacity.lower..=reach.unwrap_or(f64::INFINITY);
+        let levels = self.client_bound.iter().copied();
+        levels
+            .filter(|level| deciding.contains(&level.value()))
+            .collect()
+    }
+
     /// Whether two records are of the same search: one may be a copy of the other.
     pub(crate) fn is_same_run(&self, other: &CapacityRecord) -> bool {
         let search = |r: &CapacityRecord| (r.run_id.clone(), r.ended_unix_s.to_bits());
@@ -160,7 +176,6 @@ pub(crate) mod capacity_record_tests {
     use super::*;
     use crate::capacity::{Judgement, objectives};
     use crate::config::{Limit, Slo};
-    use crate::level::Level;
 
     pub(crate) fn users(level: usize) -> Level {
         Level::Concurrency(level.try_into().expect("above 0"))
@@ -190,6 +205,7 @@ pub(crate) mod capacity_record_tests {
             objectives: objectives(&slo),
             trials: Vec::new(),
             output_tokens: Lengths::default(),
+            client_bound: Vec::new(),
             notes: Vec::new(),
             partial: None,
             capacity: Capacity {

@@ -75,10 +75,16 @@ impl<'a> Searches<'a> {
         answers.fold(Lengths::default(), Lengths::with)
     }
 
-    /// Why its capacities are not known, each a line with the side's name.
+    /// Why its capacities are not known, or may be those of the client, each a line with the side's name.
     fn doubts(&self) -> impl Iterator<Item = String> {
         let why = self.records.iter().filter_map(CapacityRecord::unknown);
-        why.map(|why| format!("{}: {why}", self.side))
+        let why = why.map(|why| why.to_string());
+        let bound = self
+            .records
+            .iter()
+            .flat_map(CapacityRecord::decided_by_client);
+        let bound = bound.map(|level| format!("client-bound at {level}"));
+        why.chain(bound).map(|why| format!("{}: {why}", self.side))
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {

@@ -116,6 +116,10 @@ impl<'a> Trials<'a> {
             .fixture()
             .map_err(|error| RunError::NotReady(error))?;
         let endpoints = fixture.endpoints.iter();
+        let mut client_bound = Vec::from_iter(self.client_bound.iter().map(|bound| bound.0));
+        client_bound.sort();
+        client_bound.dedup();
+        let why = self.client_bound.last().map_or("", |bound| &*bound.1);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let (prompt, lengths) = (&context.prompts[self.prompt], self.lengths);
         let config = Settings {
@@ -140,7 +144,8 @@ impl<'a> Trials<'a> {
             objectives: self.search.objectives().to_vec(),
             trials: TrialRecord::all(&self.search),
             output_tokens: self.output_tokens,
-            notes: Vec::from_iter(client_note(&self.client_bound)),
+            notes: Vec::from_iter(client_note(&client_bound, why)),
+            client_bound,
             partial: context.interrupt.why_partial(),
             capacity: self.search.capacity(),
         })
@@ -148,13 +153,8 @@ impl<'a> Trials<'a> {
 }
 
 /// Says at which levels the client, not the servers, limited the load, if it did at any.
-fn client_note(client_bound: &[(Level, String)]) -> Option<String> {
-    let (_, last) = client_bound.last()?;
-    let mut levels = Vec::from_iter(client_bound.iter().map(|(level, _)| *level));
-    levels.sort();
-    levels.dedup();
+fn client_note(levels: &[Level], why: &str) -> Option<String> {
     let levels = Vec::from_iter(levels.iter().map(Level::to_string)).join(", ");
-    Some(format!(
-        "the client did not keep up at {levels}; the last of them: {last}"
-    ))
+    let note = || format!("the client did not keep up at {levels}; the last of them: {why}");
+    (!levels.is_empty()).then(note)
 }

@@ -175,6 +175,20 @@ fn answers_of_other_lengths_are_other_work() {
 }
 
 #[test]
+fn a_client_that_decided_makes_a_doubt_and_one_far_above_does_not() {
+    let bound = |level: usize| {
+        let mut record = found(96, 90.0, 100.0);
+        record.capacity.first_failing = Some(users(110));
+        record.client_bound = vec![users(level)];
+        compared([found(128, 120.0, 134.0)], [record]).expect("comparable")
+    };
+    assert_eq!(bound(400).points[0].doubts, [""; 0]);
+    let comparison = bound(110);
+    assert_eq!(comparison.points[0].doubts, ["new: client-bound at c=110"]);
+    assert_eq!(figure(&comparison).verdict, Verdict::Regressed);
+}
+
+#[test]
 fn a_gate_fails_for_less_and_cannot_tell_without_a_search() {
     let side = |name, records: Vec<CapacityRecord>| RunSet::new(name, []).with_capacities(records);
     let outcome = |before: Vec<CapacityRecord>, after: Vec<CapacityRecord>| {
