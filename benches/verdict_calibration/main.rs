@@ -55,12 +55,12 @@ const METHODS: [(Method, Family, &str); 5] = [
     (
         Method::Saved { runs: 1 },
         Family::Open,
-        "open loop (4, 16, 64 req/s), one run per side",
+        "open loop (4, 16, 64 req/s), one run per side, TPOT",
     ),
     (
         Method::InTurns,
         Family::Open,
-        "open loop (4, 16, 64 req/s), A/B in turns",
+        "open loop (4, 16, 64 req/s), A/B in turns, TPOT",
     ),
 ];
 
@@ -156,8 +156,7 @@ fn calibrate(conditions: Conditions, count: &dyn Fn(u64) -> u64) -> Result<Strin
 fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    let seen =
-        SLOWDOWNS.map(|slowdown| format!("{:.0} % slower: tok/s detected", 100.0 * slowdown));
+    let seen = SLOWDOWNS.map(|slowdown| format!("{:.0} % slower: detected", 100.0 * slowdown));
     let heads = [
         "method",
         "equal: any figure regressed",

@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use servemark::internals::engine::{Engine, EngineOptions, Slowdown};
 use servemark::internals::prompt::shipped_tokenizer;
 use servemark::internals::results::{PointKey, RunRecord};
-use servemark::internals::verdict::{RunSet, Thresholds, compare};
+use servemark::internals::verdict::{Figure, RunSet, Thresholds, compare};
 use servemark::{Bench, Workload};
 
 use crate::Result;
@@ -71,7 +71,8 @@ pub fn compare_samples(conditions: Conditions, small: bool) -> Result<String> {
                 side("after", slowdown, seed + 1)?,
             );
             prompt_tokens = sides.0.records().map(server_tokens).max().unwrap_or(0);
-            measured.add(&compare(&sides.0, &sides.1, &Thresholds::default())?);
+            let comparison = compare(&sides.0, &sides.1, &Thresholds::default())?;
+            measured.add(&comparison, Figure::TokS);
         }
         let trial = Trial::new(conditions, Method::Saved { runs: 1 }, slowdown)?;
         let trial = trial.of_family(Family::OnePoint { prompt_tokens });
@@ -95,7 +96,7 @@ fn row(servers: &str, over: &str, tally: &Tally) -> [String; 7] {
         over.to_owned(),
         tally.comparisons.to_string(),
         share(tally.regressed, tally.comparisons),
-        share(tally.tok_s_seen, tally.comparisons),
+        share(tally.seen, tally.comparisons),
         change,
         half,
     ]

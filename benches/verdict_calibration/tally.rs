@@ -17,8 +17,8 @@ pub struct Tally {
     pub regressed: usize,
     /// With any figure called *improved*; Criterion's are not counted.
     pub improved: Option<usize>,
-    /// With output tok/s called *regressed* at one point or more.
-    pub tok_s_seen: usize,
+    /// With the figure that shows a slow-down called *regressed* at one point or more.
+    pub seen: usize,
     /// Sum of the changes of output tok/s over comparisons and points.
     tok_s_changes: f64,
     /// Sum of half the widths of their intervals.
@@ -38,7 +38,8 @@ impl Tally {
                     return Ok(tally);
                 }
                 let [before, after] = trial.numbered(at).sides()?;
-                tally.add(&compare(&before, &after, &Thresholds::default())?);
+                let comparison = compare(&before, &after, &Thresholds::default())?;
+                tally.add(&comparison, trial.family.shows_slowdown());
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -56,20 +57,19 @@ impl Tally {
         })
     }
 
-    /// Takes one more comparison into account.
-    pub fn add(&mut self, comparison: &Comparison) {
+    /// Takes one more comparison into account, of which `shows_slowdown` is the figure that shows a slower server.
+    pub fn add(&mut self, comparison: &Comparison, shows_slowdown: Figure) {
         self.comparisons += 1;
         self.regressed += usize::from(comparison.count(Verdict::Regressed) > 0);
         let improved = usize::from(comparison.count(Verdict::Improved) > 0);
         self.improved = Some(self.improved.unwrap_or(0) + improved);
-        let tok_s = || {
-            comparison
-                .figure_changes()
-                .filter(|(_, f)| f.figure == Figure::TokS)
+        let of = |figure| {
+            let changes = comparison.figure_changes();
+            changes.filter(move |(_, change)| change.figure == figure)
         };
-        let seen = tok_s().any(|(_, entry)| entry.verdict == Verdict::Regressed);
-        self.tok_s_seen += usize::from(seen);
-        for change in tok_s().filter_map(|(_, entry)| entry.change.as_ref().ok()) {
+        let seen = of(shows_slowdown).any(|(_, entry)| entry.verdict == Verdict::Regressed);
+        self.seen += usize::from(seen);
+        for change in of(Figure::TokS).filter_map(|(_, entry)| entry.change.as_ref().ok()) {
             self.tok_s_changes += change.relative;
             self.tok_s_half_widths += (change.interval.1 - change.interval.0) / 2.0;
             self.tok_s_measured += 1;
@@ -83,7 +83,7 @@ impl Tally {
         Tally {
             comparisons: trials.len(),
             regressed: trials.iter().filter(any).count(),
-            tok_s_seen: trials.iter().filter(tok_s).count(),
+            seen: trials.iter().filter(tok_s).count(),
             ..Tally::default()
         }
     }
@@ -95,7 +95,7 @@ impl Tally {
             (None, None) => None,
             (mine, others) => Some(mine.unwrap_or(0) + others.unwrap_or(0)),
         };
-        self.tok_s_seen += other.tok_s_seen;
+        self.seen += other.seen;
         self.tok_s_changes += other.tok_s_changes;
         self.tok_s_half_widths += other.tok_s_half_widths;
         self.tok_s_measured += other.tok_s_measured;
@@ -118,7 +118,7 @@ pub fn row(name: &str, equal: &Tally, slower: &[Tally]) -> Vec<String> {
             .improved
             .map_or("not counted".to_owned(), |improved| of(improved, equal)),
     ];
-    row.extend(slower.iter().map(|tally| of(tally.tok_s_seen, tally)));
+    row.extend(slower.iter().map(|tally| of(tally.seen, tally)));
     row
 }
 

@@ -8,10 +8,9 @@ use rand_distr::{Distribution, LogNormal};
 use serde::{Deserialize, Serialize};
 use servemark::RunRecord;
 use servemark::internals::engine::{EngineError, Noise, Preset, Seeds, Slowdown};
-use servemark::internals::load::OPEN;
-use servemark::internals::load::{Sampling, Window};
+use servemark::internals::load::{OPEN, Sampling, Window};
 use servemark::internals::simulation::{self, VirtualLoad, VirtualSetup};
-use servemark::internals::verdict::RunSet;
+use servemark::internals::verdict::{Figure, RunSet};
 
 use crate::Result;
 
@@ -39,6 +38,14 @@ impl Family {
             // Requests per second.
             Family::Open => &[4, 16, 64],
             Family::OnePoint { .. } => &[8],
+        }
+    }
+
+    /// The figure that shows a slower server best: in an open loop, tok/s follow from the arrivals.
+    pub fn shows_slowdown(self) -> Figure {
+        match self {
+            Family::Open => Figure::TpotMean,
+            Family::Default | Family::OnePoint { .. } => Figure::TokS,
         }
     }
 
@@ -88,7 +95,7 @@ pub struct Conditions {
 pub struct Trial {
     noise: Noise,
     method: Method,
-    family: Family,
+    pub family: Family,
     /// By how much the steps of the side after are longer (0.05: 5 %).
     slowdown: f64,
     /// Names all noise of the comparison.
