@@ -120,7 +120,8 @@ impl Capacity {
         };
         let (level, unit) = (level.value_text(), scale.unit());
         match self.upper.map(number) {
-            None => format!("at least {level} {unit}"),
+            // What is below the lower end is known to pass.
+            None => format!("at least {} {unit}", number(self.lower)),
             Some(upper) => format!("{level} {unit} ({words}{} … {upper})", number(self.lower)),
         }
     }
@@ -129,7 +130,10 @@ impl Capacity {
 impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(level) = self.level else {
-            return write!(f, "none: the least level fails already");
+            return match self.first_failing {
+                Some(failing) => write!(f, "none: {failing} fails already"),
+                None => f.write_str("none: no level is known to pass"),
+            };
         };
         f.write_str(&self.level_and("95 %: ", level))?;
         if self.upper.is_none() {

@@ -207,10 +207,18 @@ impl Search {
     /// two that were tried may be beyond a cliff.
     fn answer(&self, estimate: &CapacityEstimate) -> Option<Level> {
         let [lower, median] = [0.025, 0.5].map(|share| estimate.quantile(share));
-        let median = median.min(self.greatest);
+        // Nothing is known beyond the greatest level that was tried.
+        let greatest = self.greatest_tried();
+        let (lower, median) = (lower.min(greatest), median.min(greatest));
         let tried = self.trials.iter().map(|trial| trial.level);
         let tried = tried.filter(|level| (lower..=median).contains(&level.value()));
         (median > 0.0).then(|| tried.max().unwrap_or_else(|| self.scale.level(median)))
+    }
+
+    /// The greatest level that was tried; 0 before the first trial.
+    fn greatest_tried(&self) -> f64 {
+        let tried = self.trials.iter().map(|trial| trial.level.value());
+        tried.fold(0.0, f64::max)
     }
 
     /// What is known now.
@@ -237,7 +245,7 @@ impl Search {
         let upper = estimate.quantile(0.975);
         Capacity {
             level,
-            lower: estimate.quantile(0.025).min(self.greatest),
+            lower: estimate.quantile(0.025).min(self.greatest_tried()),
             upper: upper.is_finite().then_some(upper),
             bound_by: estimate.bound_by.map(|at| self.objectives[at].name.clone()),
             first_failing: above_answer.next(),
@@ -264,18 +272,22 @@ mod tests {
         })
     }
 
+    /// A trial in which so many of 1,000 requests, at most all, missed the limit.
+    fn trial(level: Level, missed: u64) -> Trial {
+        let count = |missed: u64| Count::of([(missed.min(1_000), 1_000)].into_iter());
+        Trial {
+            level,
+            counts: vec![count(missed), count(0)],
+            rps: 10.0,
+            is_saturated: false,
+        }
+    }
+
     /// A deployment of which so many of 1,000 requests miss the limit at each level.
     fn search(scale: Scale, missed: impl Fn(f64) -> u64) -> (Capacity, usize) {
         let mut search = Search::new(scale, p95(), 4.0, 4_096.0);
         while let Next::Measure(level) = search.next_level() {
-            let missed = missed(level.value()).min(1_000);
-            let count = |missed| Count::of([(missed, 1_000)].into_iter());
-            search.add(Trial {
-                level,
-                counts: vec![count(missed), count(0)],
-                rps: 10.0,
-                is_saturated: false,
-            });
+            search.add(trial(level, missed(level.value())));
             assert!(search.trials().len() < 30, "it ends");
         }
         (search.capacity(), search.trials().len())
@@ -333,6 +345,21 @@ mod tests {
         let (capacity, _) = search(Scale::Concurrency, |_| 1_000);
         assert_eq!((capacity.level, capacity.upper), (None, Some(0.0)));
         assert!(capacity.to_string().starts_with("none"), "{capacity}");
+    }
+
+    #[test]
+    fn a_search_that_ends_early_says_nothing_about_levels_it_has_not_tried() {
+        let after_one_trial = |missed| {
+            let mut search = Search::new(Scale::Concurrency, p95(), 4.0, 4_096.0);
+            let Next::Measure(level) = search.next_level() else {
+                panic!("a first level");
+            };
+            search.add(trial(level, missed));
+            search.capacity().to_string()
+        };
+        assert_eq!(after_one_trial(0), "at least 4 users");
+        assert_eq!(after_one_trial(50), "at least 0 users", "it cannot tell");
+        assert_eq!(after_one_trial(900), "none: c=4 fails already");
     }
 
     #[test]
