@@ -120,8 +120,8 @@ impl Capacity {
         };
         let (level, unit) = (level.value_text(), scale.unit());
         match self.upper.map(number) {
-            // What is below the lower end is known to pass.
-            None => format!("at least {} {unit}", number(self.lower)),
+            None if self.lower <= 0.0 => format!("at least 0 {unit}"),
+            None => format!("at least {level} {unit}"),
             Some(upper) => format!("{level} {unit} ({words}{} … {upper})", number(self.lower)),
         }
     }
