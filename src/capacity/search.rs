@@ -358,8 +358,9 @@ mod tests {
             search.capacity().to_string()
         };
         assert_eq!(after_one_trial(0), "at least 4 users");
-        let cannot_tell = ["at least 0 users", "none: no level is known to pass"];
-        assert!(cannot_tell.contains(&&*after_one_trial(50)));
+        // Of 1,000 requests 50 may miss the limit: these are too close to tell.
+        assert_eq!(after_one_trial(44), "at least 0 users");
+        assert_eq!(after_one_trial(57), "none: no level is known to pass");
         assert_eq!(after_one_trial(900), "none: c=4 fails already");
     }
 

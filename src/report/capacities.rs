@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::grid::grid;
 use super::label;
 use super::number::{NOT_AVAILABLE, value};
-use super::ranking::{self, gpus, layout, named};
+use super::ranking::{self, divisor, gpus, layout, named};
 use crate::capacity::UnknownCapacity;
 use crate::results::CapacityRecord;
 use crate::verdict::{Contender, Figure, rank};
@@ -95,10 +95,7 @@ fn largest(records: &[&CapacityRecord], per_gpu: bool) -> String {
     let contenders = records.iter().zip(&names).map(|(record, name)| Contender {
         name,
         record: *record,
-        divisor: match per_gpu {
-            true => gpus(&record.setup()).unwrap_or(1.0),
-            false => 1.0,
-        },
+        divisor: divisor(&record.setup(), per_gpu),
     });
     let ties = Figure::Capacity.default_threshold();
     let ranking = rank(Figure::Capacity, contenders, ties);

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use super::grid::grid;
 use super::label;
 use super::number::{self, NOT_AVAILABLE, or_na, value};
-use super::ranking::{self, gpus, layout, named};
+use super::ranking::{self, divisor, gpus, layout, named};
 use crate::config::Limit;
 use crate::level::Level;
 use crate::metrics::{Distribution, Percentile, Summary, TooFewValues};
@@ -293,10 +293,7 @@ fn answer(question: &str, records: &[&RunRecord], per_gpu: bool) -> String {
     let contenders = records.iter().zip(&names).map(|(record, name)| Contender {
         name,
         record: *record,
-        divisor: match per_gpu {
-            true => gpus(&record.setup()).unwrap_or(1.0),
-            false => 1.0,
-        },
+        divisor: divisor(&record.setup(), per_gpu),
     });
     let ranking = rank(Figure::TokS, contenders, THRESHOLD);
     let unit = match per_gpu {

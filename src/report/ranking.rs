@@ -38,6 +38,14 @@ pub(super) fn gpus(setup: &Setup<'_>) -> Option<f64> {
     setup.num_gpu().map(f64::from)
 }
 
+/// By what a figure is divided: the GPUs, or nothing.
+pub(super) fn divisor(setup: &Setup<'_>, per_gpu: bool) -> f64 {
+    match per_gpu {
+        true => gpus(setup).unwrap_or(1.0),
+        false => 1.0,
+    }
+}
+
 /// Why no figure per GPU is ranked, as an answer to the question; `None` if it can be.
 pub(super) fn why_not_per_gpu<'a>(
     figure: &str,
